@@ -1,0 +1,43 @@
+# Everything a newcomer needs: python3.11+, pip and make.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PACKAGES := engine models strategies adapters
+
+.PHONY: demo test lint types imports wheel-test bench lock clean
+
+$(VENV)/ready: requirements.lock pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	touch $@
+
+demo: $(VENV)/ready
+	$(BIN)/barograph compare configs/buy_and_hold.toml configs/regime_filter.toml configs/regime_leverage.toml \
+		configs/var_target.toml configs/volatility_target.toml
+
+test: $(VENV)/ready
+	$(BIN)/pytest -n auto
+
+lint: $(VENV)/ready
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(VENV)/ready
+	$(BIN)/mypy
+
+imports: $(VENV)/ready
+	$(BIN)/lint-imports
+
+wheel-test: $(VENV)/ready
+	sh tests/wheel.sh $(BIN)/python
+
+bench: $(VENV)/ready
+	$(BIN)/python -m benchmarks
+
+lock:
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
+		--all-extras pyproject.toml -o requirements.lock
+
+clean:
+	rm -rf $(VENV) runs dist

@@ -1,0 +1,169 @@
+"""Bars from CSV and Parquet files: one asset a file, or several files joined.
+
+>>> import tempfile, pathlib
+>>> folder = pathlib.Path(tempfile.mkdtemp())
+>>> path = folder / "abc.csv"
+>>> _ = path.write_text("Data;Fechamento\\n01/07/2024;1.234,5\\n02/07/2024;1.240\\n")
+>>> history = csv(path, columns={"time": "Data", "close": "Fechamento"}, calendar="BVMF", separator=";",
+...               decimal=",", thousands=".", date_format="%d/%m/%Y")
+>>> history, float(history.close[0, 0])
+(History(abc: 2 bars, 2024-07-01 21:00:00 .. 2024-07-02 21:00:00 UTC, abc.csv), 1234.5)
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from barograph.checks import CODES, Finding
+from barograph.errors import DataError, nearest
+from barograph.history import History
+from barograph.tables import Reading
+
+__all__ = ["check", "csv", "files", "parquet"]
+
+
+def csv(
+    path: str | Path,
+    symbol: str | None = None,
+    columns: Mapping[str, str] | None = None,
+    calendar: str = "XNYS",
+    time_zone: str | None = None,
+    closes_at: str = "16:00",
+    bars_mark: str = "close",
+    date_format: str | None = None,
+    adjusted: bool = False,
+    separator: str = ",",
+    decimal: str = ".",
+    thousands: str | None = None,
+    encoding: str = "utf-8",
+    traded: bool = True,
+    start: str | None = None,
+    end: str | None = None,
+    accept: Sequence[str] = (),
+) -> History:
+    """Load one asset's bars from a CSV file with a header line.
+
+    `symbol` is the file's name without its ending unless given. `columns` maps time, open, high, low, close, volume,
+    quote_volume and adj_close to the file's names (plain English ones are found). Dates are stamped with the close of
+    their session on `calendar`, other dates with `closes_at`; times of day without an offset are in `time_zone`
+    (default UTC). `bars_mark="open"` says that times name a bar's open: they are moved to its close. `adjusted` scales
+    all prices by adj_close / close. `decimal`, `thousands` and `date_format` say how numbers and times are written.
+    `start` and `end` cut before the checks; `accept` lists the codes of errors that shall not stop the load.
+
+    Raises `DataError`, one line naming file, line and value.
+    """
+    how = _reading(path, symbol, columns, calendar, time_zone, closes_at, bars_mark, date_format, adjusted, traded)
+    how = how._replace(decimal=decimal, thousands=thousands, place="line", first_row=2)
+    # With foreign marks pandas would take 27.12.2000 for a number: then everything is read as text.
+    kind = None if decimal == "." and thousands is None else "str"
+    frame = _opened(path, lambda: pd.read_csv(path, sep=separator, encoding=encoding, index_col=False, dtype=kind))
+    return History.from_table(frame, how, start, end, accept)
+
+
+def parquet(
+    path: str | Path,
+    symbol: str | None = None,
+    columns: Mapping[str, str] | None = None,
+    calendar: str = "XNYS",
+    time_zone: str | None = None,
+    closes_at: str = "16:00",
+    bars_mark: str = "close",
+    date_format: str | None = None,
+    adjusted: bool = False,
+    traded: bool = True,
+    start: str | None = None,
+    end: str | None = None,
+    accept: Sequence[str] = (),
+) -> History:
+    """Load one asset's bars from a Parquet file; the words mean what they mean for `csv`, rows count from 0.
+
+    The two-level columns (field, ticker) of downloaded tables are understood; with several tickers in a file
+    `symbol` chooses one.
+    """
+    how = _reading(path, symbol, columns, calendar, time_zone, closes_at, bars_mark, date_format, adjusted, traded)
+    frame = _opened(path, lambda: pd.read_parquet(path))
+    return History.from_table(frame, how, start, end, accept)
+
+
+def files(
+    paths: Mapping[str, str | Path],
+    observed: Sequence[str] = (),
+    columns: Mapping[str, str] | None = None,
+    calendar: str = "XNYS",
+    time_zone: str | None = None,
+    closes_at: str = "16:00",
+    bars_mark: str = "close",
+    adjusted: bool = False,
+    start: str | None = None,
+    end: str | None = None,
+    accept: Sequence[str] = (),
+) -> History:
+    """Load several assets, one file (.csv or .parquet) a symbol, and join them: NaN where one has no bar.
+
+    The assets named in `observed` are seen and never traded. The other words are shared by all files; files that need
+    different ones are loaded one by one and joined with `History.join`.
+    """
+    if not paths:
+        raise DataError('paths is empty; wanted at least one, such as {SPY = "spy.csv"}')
+    for symbol in observed:
+        if symbol not in paths:
+            raise DataError(f"observed: no asset {symbol!r}{nearest(symbol, paths)}; it has {', '.join(paths)}")
+    shared: dict[str, Any] = {"columns": columns, "calendar": calendar, "time_zone": time_zone, "closes_at": closes_at}
+    shared |= {"bars_mark": bars_mark, "adjusted": adjusted, "start": start, "end": end, "accept": accept}
+    parts = [
+        _loader(path)(path, symbol=symbol, traded=symbol not in observed, **shared) for symbol, path in paths.items()
+    ]
+    return parts[0].join(*parts[1:])
+
+
+def check(path: str | Path, **options: Any) -> tuple[Finding, ...]:
+    """Return all that is wrong with a file, stopping at nothing but what cannot be read; options as for its loader."""
+    return _loader(path)(path, accept=tuple(CODES), **options).findings
+
+
+def _loader(path: str | Path) -> Callable[..., History]:
+    return parquet if Path(path).suffix.lower() in (".parquet", ".pq") else csv
+
+
+def _reading(
+    path: str | Path,
+    symbol: str | None,
+    columns: Mapping[str, str] | None,
+    calendar: str,
+    time_zone: str | None,
+    closes_at: str,
+    bars_mark: str,
+    date_format: str | None,
+    adjusted: bool,
+    traded: bool,
+) -> Reading:
+    return Reading(
+        source=Path(path).name,
+        symbol=symbol,
+        fallback=Path(path).name.split(".")[0],
+        columns=columns,
+        calendar=calendar,
+        time_zone=time_zone,
+        closes_at=closes_at,
+        bars_mark=bars_mark,
+        date_format=date_format,
+        adjusted=adjusted,
+        traded=traded,
+    )
+
+
+def _opened(path: str | Path, read: Callable[[], pd.DataFrame]) -> pd.DataFrame:
+    if not Path(path).is_file():
+        raise DataError(f"{path}: no such file")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", pd.errors.ParserWarning)
+            frame = read()
+    except (ValueError, OSError, pd.errors.ParserWarning) as error:
+        raise DataError(f"{path}: cannot be read: {' '.join(str(error).split())}") from error
+    return frame

@@ -1,0 +1,251 @@
+"""The command line. Thin: it reads, calls and prints; a user's mistake is one line and an exit code."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from barograph.errors import BarographError, ConfigError
+
+if TYPE_CHECKING:
+    from barograph.result import Result
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    name="barograph",
+    help="Backtests and paper trading for strategies that depend on the market's regime.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+data_app = typer.Typer(help="Look at data before trusting them.", no_args_is_help=True)
+config_app = typer.Typer(help="Help with configs.", no_args_is_help=True)
+app.add_typer(data_app, name="data")
+app.add_typer(config_app, name="config")
+
+Set = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a value of the config.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document, for programs.")]
+Runs = Annotated[Path, typer.Option("--runs", help="Where run folders go.")]
+
+COLUMNS = {
+    "cagr": "CAGR",
+    "volatility": "Volatility",
+    "sharpe": "Sharpe [95 %]",
+    "max_drawdown": "Max drawdown",
+    "turnover": "Turnover/y",
+    "exposure": "Exposure",
+    "regime_switch_rate": "Switches/y",
+    "cost_rate": "Costs/y",
+}
+
+
+def main() -> None:
+    """Run the command line; the entry point of the `barograph` script."""
+    try:
+        app()
+    except BarographError as error:
+        print(f"barograph: {' '.join(str(error).split())}", file=sys.stderr)
+        raise SystemExit(error.exit_code) from None
+
+
+@app.command()
+def run(config: Path, set: Set = None, runs: Runs = Path("runs"), as_json: Json = False) -> None:
+    """Run one config and leave a run folder with its report."""
+    result, folder = _run(config, set or [], runs, quiet=as_json)
+    if as_json:
+        _print_json({"folder": str(folder), "metrics": result.metrics})
+        return
+    _print_table({result.machine.name: result.metrics})
+    _say(result.metrics, folder)
+
+
+@app.command()
+def compare(configs: list[Path], set: Set = None, runs: Runs = Path("runs"), as_json: Json = False) -> None:
+    """Run several configs and lay them side by side over the period they share."""
+    from barograph.report import compare_report
+
+    results = []
+    for config in configs:
+        results.append(_run(config, set or [], runs, quiet=as_json))
+    periods = {(int(r.ts[0]), int(r.ts[-1])) for r, _ in results}
+    if len(periods) > 1:
+        starts = ", ".join(f"{r.machine.name} {r.history.when(r.first)}" for r, _ in results)
+        raise ConfigError(f"compare: the runs cover different periods ({starts}); give them one run.start and run.end")
+    named = {f.name: (r, f) for r, f in results}
+    page = compare_report([f for _, f in results], runs / "compare.html")
+    metrics = {r.machine.name: r.metrics for r, _ in named.values()}
+    if as_json:
+        _print_json({"folders": list(named), "metrics": metrics, "report": str(page)})
+        return
+    _print_table(metrics)
+    _verdict(metrics, page)
+
+
+@app.command()
+def audit(
+    config: Path,
+    set: Set = None,
+    cuts: Annotated[int, typer.Option(min=1, help="Random bars, and as many fits, to cut at.")] = 8,
+    seed: int = 0,
+    as_json: Json = False,
+) -> None:
+    """Rerun a config on cut and on changed futures, and report anything before the cut that moved."""
+    from barograph.audit import audit as run_audit
+    from barograph.config import build, load, load_history
+
+    loaded = load(config, set or [])
+    machine, history = build(loaded, config.parent), load_history(loaded, config.parent)
+    with _progress(f"audit {loaded.name}", quiet=as_json) as tell:
+        found = run_audit(machine, history, cuts, seed, tell)
+    if as_json:
+        _print_json({**found.__dict__, "clean": found.clean, "leaks": [leak._asdict() for leak in found.leaks]})
+    else:
+        _print_audit(found)
+    if not found.clean:
+        raise typer.Exit(7)
+
+
+@app.command()
+def report(folder: Path) -> None:
+    """Write the report of a run folder again."""
+    from barograph.report import write_report
+
+    print(write_report(folder))
+
+
+@data_app.command("check")
+def data_check(
+    file: Path,
+    calendar: Annotated[str, typer.Option(help="Exchange code such as XNYS, or 24/7.")] = "24/7",
+    column: Annotated[list[str] | None, typer.Option(metavar="FIELD=NAME", help="The file's name of a field.")] = None,
+    use: Annotated[str, typer.Option(help="The loader of the file.")] = "",
+    as_json: Json = False,
+) -> None:
+    """Check a CSV or Parquet file of bars and print every finding; exit code 3 if one is an error."""
+    from barograph.checks import CODES
+    from barograph.config import Part, make
+
+    loader = use or f"barograph_adapters.files:{'parquet' if file.suffix == '.parquet' else 'csv'}"
+    pairs = dict(item.split("=", 1) for item in column or [])
+    extra = {"columns": pairs} if pairs else {}
+    part = Part.model_validate(
+        {"use": loader, "path": str(file.resolve()), "calendar": calendar, "accept": list(CODES), **extra}
+    )
+    history = make(part, "data", Path())
+    findings = history.findings
+    if as_json:
+        _print_json({"bars": len(history), "findings": [f._asdict() for f in findings]})
+    else:
+        for finding in findings:
+            print(f"{finding.severity:<8}{finding.code:<20}{finding.message}")
+        print(f"{file.name}: {len(history)} bars, {len(findings)} findings")
+    if any(f.severity == "error" for f in findings):
+        raise typer.Exit(3)
+
+
+@config_app.command("schema")
+def config_schema() -> None:
+    """Print the JSON Schema of a config."""
+    from barograph.config import schema
+
+    _print_json(schema())
+
+
+def _run(path: Path, overrides: list[str], runs: Path, quiet: bool) -> tuple[Result, Path]:
+    started = time.perf_counter()
+    from barograph.config import build, load, load_history
+    from barograph.loops import scan
+    from barograph.runs import write_run
+
+    config = load(path, overrides)
+    history = load_history(config, path.parent)
+    machine = build(config, path.parent)
+    loaded = time.perf_counter()
+    with _progress(config.name, quiet) as tell:
+        result = scan(machine, history, progress=tell)
+    ran = time.perf_counter()
+    times = {"load": round(loaded - started, 3), "run": round(ran - loaded, 3)}
+    return result, write_run(result, config, runs, times, path.resolve().parent)
+
+
+@contextmanager
+def _progress(name: str, quiet: bool) -> Iterator[Callable[[int, int], None] | None]:
+    if quiet:
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+    columns = (TextColumn("{task.description:<18}"), BarColumn(), TextColumn("{task.percentage:>3.0f} %"))
+    with Progress(*columns, TimeElapsedColumn(), console=Console(stderr=True)) as bar:
+        task = bar.add_task(name, total=None)
+
+        def tell(done: int, total: int) -> None:
+            bar.update(task, completed=done, total=total)
+
+        yield tell
+
+
+def _print_json(content: Any) -> None:
+    print(json.dumps(content, indent=2, default=_plain))
+
+
+def _plain(value: Any) -> Any:
+    return value.item() if hasattr(value, "item") else str(value)
+
+
+def _print_table(runs: dict[str, dict[str, float | None]]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("")
+    for title in COLUMNS.values():
+        table.add_column(title, justify="right")
+    for name, metrics in runs.items():
+        table.add_row(name, *(_cell(key, metrics) for key in COLUMNS))
+    Console(width=None if sys.stdout.isatty() else 140).print(table)
+
+
+def _cell(key: str, metrics: dict[str, float | None]) -> str:
+    value = metrics.get(key)
+    if value is None:
+        return "-"
+    if key == "sharpe":
+        low, high = metrics.get("sharpe_low"), metrics.get("sharpe_high")
+        interval = "" if low is None or high is None else f" [{low:.2f}, {high:.2f}]"
+        return f"{value:.2f}{interval}"
+    return f"{value:.1f}" if key in ("turnover", "regime_switch_rate") else f"{value:.1%}".replace("%", " %")
+
+
+def _say(metrics: dict[str, float | None], folder: Path) -> None:
+    from barograph.report.words import verdict
+
+    print(f"\n{verdict(metrics)}\n{folder / 'report.html'}")
+
+
+def _verdict(metrics: dict[str, dict[str, float | None]], page: Path) -> None:
+    from barograph.report.words import comparison
+
+    print(f"\n{comparison(metrics)}\n{page}")
+
+
+def _print_audit(found: Any) -> None:
+    print(f"{len(found.cuts)} cuts; largest change before a cut (must be 0):")
+    for answer, change in found.changes.items():
+        print(f"  {answer:<14}{change:g}")
+    for leak in found.leaks[:10]:
+        print(f"  LEAK  {leak.answer} changed by {leak.change:g} up to {leak.when} when the future was {leak.how}")
+    print(f"{found.fits} fits: {found.switched} relabelled, {found.unconvincing} not convincingly matched")
+    print("Sharpe by decoding: " + ", ".join(f"{name} {value:.2f}" for name, value in found.sharpe.items()))
+    if len(found.sharpe) > 1:
+        print("Only the filtered one can be traded; the others have seen the future.")
+    print("clean: no answer has seen the future" if found.clean else "NOT CLEAN: see the leaks above")

@@ -1,0 +1,314 @@
+"""Build features from features: `chain` one after another, `stack` side by side, `coarse` on longer bars.
+
+A combinator closes over its parts' kernels and nothing else; numbers travel in params. The closures are cached by
+the kernels they close over, so that the same parts give the same kernel and nothing compiles twice.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Callable, Sequence
+from typing import Any, Final, Literal, NamedTuple
+
+import numpy as np
+
+from barograph.errors import PartError, nearest
+from barograph.kernel import Kernel, frozen, kernel
+from barograph.types import Asset, Bars, Feature
+
+__all__ = ["Stack", "Transform", "chain", "coarse", "name_columns", "named_of", "period_of", "stack"]
+
+EVERY: Final = ("day", "week", "month")
+DAY, WEEK, MONTH = 0, 1, 2
+DAY_NS: Final = 86_400_000_000_000
+NO_PERIOD: Final = -(1 << 62)
+
+
+class Transform(NamedTuple):
+    """One number in, one number out: ``init(params) -> state``, ``step(state, value, params) -> (state, float)``."""
+
+    init: Callable[..., Any]
+    step: Callable[..., Any]
+    params: Any
+    name: str
+
+
+class Stack(NamedTuple):
+    """Several features as one: states and params are tuples, ``step`` returns ``(states, tuple of floats)``."""
+
+    init: Callable[..., Any]
+    step: Callable[..., Any]
+    params: tuple[Any, ...]
+    names: tuple[str, ...]
+
+
+class Chained(NamedTuple):
+    """What a chain's two links hold: their states, or their params."""
+
+    source: Any
+    transform: Any
+
+
+class CoarseParams(NamedTuple):
+    """The inner feature's params with columns 0, 1, ..; where those columns are among the bars; the period's code."""
+
+    inner: Any
+    columns: tuple[Any, ...]
+    every: int
+
+
+class CoarseState(NamedTuple):
+    """The inner feature's state and last value, and the coarse bar under construction."""
+
+    inner: Any
+    value: float
+    period: int
+    ts: int
+    open: Any
+    high: Any
+    low: Any
+    close: Any
+    volume: Any
+
+
+def _mark(function: Callable[..., Any], *parts: Callable[..., Any]) -> Callable[..., Any]:
+    """Compile what is made of kernels only; what holds a Python part stays Python, and the machine can see it."""
+    return kernel(function) if all(isinstance(part, Kernel) for part in parts) else function
+
+
+def chain(source: Feature, transform: Transform) -> Feature:
+    """Feed a feature's numbers to a transform.
+
+    The rule for a missing number is written here, once for all transforms: a NaN leaves the transform's state
+    untouched and yields NaN. So a bar that is missing is as if it had never been, and a transform of a feature that
+    is not warm yet waits for it.
+
+    >>> from barograph.features import log_return, sma
+    >>> sma(20, of=log_return()).name
+    'sma(20) of log_return'
+    """
+    init, step = _chain(source.init, source.step, transform.init, transform.step)
+    return Feature(init, step, Chained(source.params, transform.params), named_of(transform.name, source))
+
+
+def named_of(name: str, source: Feature) -> str:
+    """Name what is made of a source; the first asset's close goes without saying."""
+    return name if source.name == "close" else f"{name} of {source.name}"
+
+
+@functools.cache
+def _chain(
+    source_init: Callable[..., Any],
+    source_step: Callable[..., Any],
+    transform_init: Callable[..., Any],
+    transform_step: Callable[..., Any],
+) -> tuple[Callable[..., Any], Callable[..., Any]]:
+    def init(params: Any) -> Any:
+        return Chained(source_init(params.source), transform_init(params.transform))
+
+    def step(state: Any, bars: Any, params: Any) -> Any:
+        source, value = source_step(state.source, bars, params.source)
+        if math.isnan(value):
+            return Chained(source, state.transform), math.nan
+        transform, result = transform_step(state.transform, value, params.transform)
+        return Chained(source, transform), result
+
+    return _mark(init, source_init, transform_init), _mark(step, source_step, transform_step)
+
+
+def stack(features: Sequence[Feature]) -> Stack:
+    """Put features side by side: one bar in, a tuple of floats out, in the order given.
+
+    Raises `PartError` when there is none.
+
+    >>> from barograph.features import log_return, rolling_volatility
+    >>> stack([log_return(), rolling_volatility(20)]).names
+    ('log_return', 'rolling_volatility(20)')
+    """
+    if not features:
+        raise PartError("features: the list is empty; a model needs at least one feature, such as log_return()")
+    init, step = _alone(features[-1].init, features[-1].step)
+    for feature in reversed(features[:-1]):
+        init, step = _beside(feature.init, feature.step, init, step)
+    return Stack(init, step, tuple(f.params for f in features), tuple(f.name for f in features))
+
+
+@functools.cache
+def _alone(
+    last_init: Callable[..., Any], last_step: Callable[..., Any]
+) -> tuple[Callable[..., Any], Callable[..., Any]]:
+    def init(params: Any) -> Any:
+        return (last_init(params[0]),)
+
+    def step(states: Any, bars: Any, params: Any) -> Any:
+        state, value = last_step(states[0], bars, params[0])
+        return (state,), (value,)
+
+    return _mark(init, last_init), _mark(step, last_step)
+
+
+@functools.cache
+def _beside(
+    first_init: Callable[..., Any],
+    first_step: Callable[..., Any],
+    rest_init: Callable[..., Any],
+    rest_step: Callable[..., Any],
+) -> tuple[Callable[..., Any], Callable[..., Any]]:
+    # Tuples are joined by `+`, not unpacked: the compiler knows `+`.
+    def init(params: Any) -> Any:
+        return (first_init(params[0]),) + rest_init(params[1:])  # noqa: RUF005
+
+    def step(states: Any, bars: Any, params: Any) -> Any:
+        state, value = first_step(states[0], bars, params[0])
+        rest, values = rest_step(states[1:], bars, params[1:])
+        return (state,) + rest, (value,) + values  # noqa: RUF005
+
+    return _mark(init, first_init, rest_init), _mark(step, first_step, rest_step)
+
+
+def name_columns(params: Any, column: Callable[[Asset], Any]) -> Any:
+    """Replace every `Asset` in params, however deep, by what `column` answers for it.
+
+    >>> name_columns((Asset("VIX"), (3, Asset("SPY"))), lambda asset: ["SPY", "VIX"].index(asset.symbol))
+    (1, (3, 0))
+    """
+    if isinstance(params, Asset):
+        return column(params)
+    if not isinstance(params, tuple):
+        return params
+    items = [name_columns(item, column) for item in params]
+    return type(params)(*items) if hasattr(params, "_fields") else tuple(items)
+
+
+def coarse(feature: Feature, every: Literal["day", "week", "month"] = "week") -> Feature:
+    """Let a feature see bars of a whole day, ISO week or calendar month (UTC), and only *completed* ones.
+
+    A period is complete when the first bar of a later period arrives: there is no calendar here that could know
+    earlier, so on a Friday's close the week is still open and Friday's value is last week's. The value stands until
+    the next completion; before the first one it is NaN. A coarse bar is the first open, the highest high, the lowest
+    low, the last close, the summed volume and the last bar's ts; an asset that had no bar in the period is missing.
+
+    Only the assets named in the feature's params are carried along. Raises `PartError` for an unknown period or a
+    feature that names no asset.
+
+    >>> from barograph.features import total_return
+    >>> coarse(total_return(4), "week").name
+    'weekly total_return(4)'
+    """
+    if every not in EVERY:
+        raise PartError(
+            f"coarse: every={every!r} is no period; wanted one of {', '.join(EVERY)}{nearest(every, EVERY)}"
+        )
+    assets: list[Asset] = []
+
+    def place(asset: Asset) -> int:
+        if asset not in assets:
+            assets.append(asset)
+        return assets.index(asset)
+
+    inner = name_columns(feature.params, place)
+    if not assets:
+        raise PartError(
+            f"coarse: feature {feature.name!r} names no asset; put types.Asset('') in its params and read that column"
+        )
+    init, step = _coarse(feature.init, feature.step)
+    label = {"day": "daily", "week": "weekly", "month": "monthly"}[every]
+    return Feature(init, step, CoarseParams(inner, tuple(assets), EVERY.index(every)), f"{label} {feature.name}")
+
+
+@functools.cache
+def _coarse(
+    inner_init: Callable[..., Any], inner_step: Callable[..., Any]
+) -> tuple[Callable[..., Any], Callable[..., Any]]:
+    def init(params: Any) -> Any:
+        n = len(params.columns)
+        return CoarseState(
+            inner_init(params.inner),
+            math.nan,
+            NO_PERIOD,
+            0,
+            np.full(n, math.nan),
+            np.full(n, math.nan),
+            np.full(n, math.nan),
+            np.full(n, math.nan),
+            np.full(n, math.nan),
+        )
+
+    def step(state: Any, bars: Any, params: Any) -> Any:
+        period = period_of(bars.ts, params.every)
+        inner, value = state.inner, state.value
+        if period != state.period:
+            if state.period != NO_PERIOD:
+                inner, value = inner_step(inner, _finished(state), params.inner)
+            _begin(state)
+        _include(state, bars, params.columns)
+        done = CoarseState(inner, value, period, bars.ts, state.open, state.high, state.low, state.close, state.volume)
+        return done, value
+
+    return _mark(init, inner_init), _mark(step, inner_step)
+
+
+@kernel
+def period_of(ts: int, every: int) -> int:
+    """Number the UTC day, ISO week or calendar month of a bar by its close (int64 ns); later periods, larger numbers.
+
+    A bar that closes at midnight is the last of the day that ends there.
+    """
+    days = (ts - 1) // DAY_NS
+    if every == DAY:
+        return days
+    if every == WEEK:
+        return (days + 3) // 7  # day 0 was a Thursday, weeks begin on Monday
+    return _month_of(days)
+
+
+@kernel
+def _month_of(days: int) -> int:
+    # The Gregorian calendar repeats every 146,097 days; with years that begin in March the leap day comes last.
+    days = days + 719_468
+    cycle = days // 146_097
+    day = days - 146_097 * cycle
+    year = (day - day // 1_460 + day // 36_524 - day // 146_096) // 365
+    day_of_year = day - (365 * year + year // 4 - year // 100)
+    return 12 * (400 * cycle + year) + (5 * day_of_year + 2) // 153
+
+
+@kernel
+def _finished(state: Any) -> Bars:
+    return Bars(
+        state.ts,
+        frozen(state.open),
+        frozen(state.high),
+        frozen(state.low),
+        frozen(state.close),
+        frozen(state.volume),
+    )
+
+
+@kernel
+def _begin(state: Any) -> None:
+    for a in range(state.close.size):
+        state.open[a] = math.nan
+        state.high[a] = math.nan
+        state.low[a] = math.nan
+        state.close[a] = math.nan
+        state.volume[a] = math.nan
+
+
+@kernel
+def _include(state: Any, bars: Any, columns: Any) -> None:
+    for a in range(state.close.size):
+        column = columns[a]
+        if math.isnan(bars.close[column]):
+            continue
+        if math.isnan(state.close[a]):
+            state.open[a] = bars.open[column]
+            state.high[a] = bars.high[column]
+            state.low[a] = bars.low[column]
+            state.volume[a] = bars.volume[column]
+        else:
+            state.high[a] = max(state.high[a], bars.high[column])
+            state.low[a] = min(state.low[a], bars.low[column])
+            state.volume[a] += bars.volume[column]
+        state.close[a] = bars.close[column]

@@ -1,0 +1,32 @@
+"""Features: one number a bar, remembered incrementally, NaN until warm.
+
+Each factory's signature is its config schema. `of` is the stream of numbers a feature looks at, the first asset's
+close when nothing is said; ``asset=""`` is the first asset. Three rules hold for all of them (`docs/features.md`):
+
+- a missing bar (NaN) yields NaN and leaves what is remembered untouched, as if the bar had never been;
+- the value is NaN until the documented number of bars has been seen, and a number from then on;
+- numbers live in params and kernels close over none, so that another window compiles nothing new.
+"""
+
+from barograph.combine import coarse
+from barograph.features.averages import rolling_deviation, rsi, sma, zscore
+from barograph.features.prices import CLOSE, atr, close, level, true_range
+from barograph.features.returns import drawdown, ewm_volatility, log_return, rolling_volatility, total_return
+
+__all__ = [
+    "CLOSE",
+    "atr",
+    "close",
+    "coarse",
+    "drawdown",
+    "ewm_volatility",
+    "level",
+    "log_return",
+    "rolling_deviation",
+    "rolling_volatility",
+    "rsi",
+    "sma",
+    "total_return",
+    "true_range",
+    "zscore",
+]

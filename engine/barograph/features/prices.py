@@ -1,0 +1,97 @@
+"""Features of an asset's own bar: its close, its range."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, Final, NamedTuple
+
+from barograph.combine import Transform, chain
+from barograph.features.shared import Last, no_last, nothing, wilder_mean, window_of
+from barograph.kernel import kernel
+from barograph.types import Asset, Feature
+
+__all__ = ["CLOSE", "atr", "close", "level", "true_range"]
+
+
+class OnAsset(NamedTuple):
+    """The column a source reads."""
+
+    asset: Any
+
+
+class Wilder(NamedTuple):
+    """Wilder's average: a plain sum of `seen` numbers while warming up, the average afterwards."""
+
+    mean: float
+    seen: int
+
+
+@kernel
+def _close(state: Any, bars: Any, params: Any) -> Any:
+    return state, bars.close[params.asset]
+
+
+def close(asset: str = "") -> Feature:
+    """The close of an asset, in its own unit. Warm after 1 bar.
+
+    >>> close("VIX").name
+    'close(VIX)'
+    """
+    return Feature(nothing, _close, OnAsset(Asset(asset)), f"close({asset})" if asset else "close")
+
+
+CLOSE: Final = close()
+
+
+def level(asset: str) -> Feature:
+    """The close of another observed asset, such as the VIX, which need not be traded. Warm after 1 bar.
+
+    >>> level("VIX").name
+    'level(VIX)'
+    """
+    return close(asset)._replace(name=f"level({asset})")
+
+
+@kernel
+def _true_range(last: Any, bars: Any, params: Any) -> Any:
+    high, low, now = bars.high[params.asset], bars.low[params.asset], bars.close[params.asset]
+    if math.isnan(high) or math.isnan(low) or math.isnan(now):
+        return last, math.nan
+    if math.isnan(last.value):
+        return Last(now), math.nan
+    return Last(now), max(high - low, abs(high - last.value), abs(low - last.value))
+
+
+def true_range(asset: str = "") -> Feature:
+    """How far the price went since the last close, gaps included, in the price's unit. Warm after 2 bars.
+
+    ``max(high - low, |high - last close|, |low - last close|)`` (Wilder, 1978; TA-Lib TRANGE).
+
+    >>> true_range().name
+    'true_range'
+    """
+    return Feature(no_last, _true_range, OnAsset(Asset(asset)), f"true_range({asset})" if asset else "true_range")
+
+
+@kernel
+def _no_mean(_params: Any) -> Wilder:
+    return Wilder(0.0, 0)
+
+
+@kernel
+def _wilder(state: Any, value: float, params: Any) -> Any:
+    mean = wilder_mean(state.mean, state.seen, value, params.window)
+    count = state.seen + 1 if state.seen < params.window else params.window
+    return Wilder(mean, count), mean if count == params.window else math.nan
+
+
+def atr(window: int = 14, asset: str = "") -> Feature:
+    """Wilder's average of the true range, in the price's unit. Warm after window + 1 bars. TA-Lib ATR.
+
+    Plain mean of the first `window` true ranges, ``((window - 1) mean + new) / window`` after.
+
+    >>> atr(14, "SPY").name
+    'atr(14, SPY)'
+    """
+    feature = chain(true_range(asset), Transform(_no_mean, _wilder, window_of("atr", window, 1), f"atr({window})"))
+    return feature._replace(name=f"atr({window}, {asset})" if asset else f"atr({window})")

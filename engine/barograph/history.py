@@ -1,0 +1,377 @@
+"""The bars of a study: T moments by N assets, copied once at the boundary and never changed again."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from barograph import calendars
+from barograph.calendars import ALWAYS, DAY, FIRST, HOUR, LAST, Times, moments, nanoseconds
+from barograph.checks import Finding, accepted, check
+from barograph.errors import DataError, nearest
+from barograph.tables import Reading, mended, read, spacing
+from barograph.types import Bars, Floats
+
+__all__ = ["FIELDS", "History"]
+
+FIELDS = ("open", "high", "low", "close", "volume")
+
+
+@dataclass(frozen=True, eq=False)
+class History:
+    """Bars of N assets at T moments; NaN where an asset has no bar.
+
+    `ts` (T,) is each bar's close in int64 ns UTC, strictly increasing; the five columns are (T, N), read-only. An
+    asset whose `traded` is False is observed only. A volume of NaN is unknown, which limits no order.
+
+    >>> history = History.from_arrays(ts=[0, 86_400_000_000_000], close=[100.0, 101.0], symbols=["ABC"])
+    >>> len(history), history.symbols, history.periods
+    (2, ('ABC',), 252.0)
+    >>> history.bars(1).close
+    array([101.])
+
+    Raises `DataError` when there are no bars, when a shape does not fit, when time does not increase, or when it
+    leaves the years 1700..2250 that 64-bit nanoseconds can hold.
+    """
+
+    symbols: tuple[str, ...]
+    ts: Times
+    open: Floats
+    high: Floats
+    low: Floats
+    close: Floats
+    volume: Floats
+    traded: tuple[bool, ...]
+    calendar: str
+    source: str = "arrays"
+    findings: tuple[Finding, ...] = ()
+
+    def __post_init__(self) -> None:
+        _set(self, "symbols", tuple(self.symbols))
+        _set(self, "traded", tuple(bool(flag) for flag in self.traded))
+        _set(self, "ts", _own(self.ts, np.int64))
+        for name in FIELDS:
+            _set(self, name, _own(getattr(self, name), np.float64))
+        _validate(self)
+
+    def __len__(self) -> int:
+        return len(self.ts)
+
+    def __repr__(self) -> str:
+        first, last = (str(pd.Timestamp(t)) for t in (self.ts[0], self.ts[-1]))
+        return f"History({', '.join(self.symbols)}: {len(self)} bars, {first} .. {last} UTC, {self.source})"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Arrays come back from a pickle writable; going through the constructor closes them again.
+        return History, tuple(getattr(self, name) for name in self.__dataclass_fields__)
+
+    @classmethod
+    def from_arrays(
+        cls,
+        ts: Any,
+        close: Any,
+        open: Any = None,
+        high: Any = None,
+        low: Any = None,
+        volume: Any = None,
+        symbols: Sequence[str] | None = None,
+        calendar: str = "XNYS",
+        traded: Sequence[bool] | None = None,
+        source: str = "arrays",
+    ) -> History:
+        """Make a history from arrays (T,) or (T, N); only its shape and its time are checked, not its prices.
+
+        `ts` is int64 ns UTC or datetime64. Without `open`, `high` and `low` they are the close; without `volume` it is
+        unknown (NaN).
+        """
+        closes = _two_dimensional(close)
+        named = tuple(symbols) if symbols is not None else tuple(f"ASSET{i}" for i in range(closes.shape[1]))
+        given = {"open": open, "high": high, "low": low}
+        prices = {name: closes if value is None else _two_dimensional(value) for name, value in given.items()}
+        return cls(
+            symbols=named,
+            ts=nanoseconds(ts),
+            close=closes,
+            volume=np.full(closes.shape, np.nan) if volume is None else _two_dimensional(volume),
+            traded=tuple(traded) if traded is not None else (True,) * len(named),
+            calendar=calendar,
+            source=source,
+            **prices,
+        )
+
+    @classmethod
+    def from_pandas(
+        cls,
+        frame: pd.DataFrame | Mapping[str, pd.DataFrame],
+        symbol: str | None = None,
+        *,
+        calendar: str = "XNYS",
+        time_zone: str | None = None,
+        closes_at: str = "16:00",
+        columns: Mapping[str, str] | None = None,
+        adjusted: bool = False,
+        bars_mark: str = "close",
+        date_format: str | None = None,
+        traded: bool = True,
+        start: str | None = None,
+        end: str | None = None,
+        accept: Sequence[str] = (),
+        source: str = "frame",
+    ) -> History:
+        """Check a table of bars with a time index (or column) and make a history of it; a dict holds one per symbol.
+
+        Dates are stamped with the close of their session on `calendar`; times of day without an offset are in
+        `time_zone` (default UTC). `columns` maps open, high, low, close, volume, time and adj_close to the table's
+        names. `accept` lists the codes of errors that shall not stop the load.
+
+        >>> index = pd.DatetimeIndex(["2024-07-01", "2024-07-02"])
+        >>> History.from_pandas(pd.DataFrame({"close": [5.0, 6.0]}, index=index), symbol="ABC")
+        History(ABC: 2 bars, 2024-07-01 20:00:00 .. 2024-07-02 20:00:00 UTC, frame)
+
+        Raises `DataError` naming table, row and value of what cannot be read or cannot be true.
+        """
+        how = Reading(
+            source=source,
+            symbol=symbol,
+            columns=columns,
+            calendar=calendar,
+            time_zone=time_zone,
+            closes_at=closes_at,
+            bars_mark=bars_mark,
+            date_format=date_format,
+            adjusted=adjusted,
+            traded=traded,
+        )
+        if isinstance(frame, pd.DataFrame):
+            return cls.from_table(frame, how, start, end, accept)
+        if not frame:
+            raise DataError(f"{source}: no tables; wanted at least one symbol")
+        parts = [
+            cls.from_table(each, how._replace(symbol=name, source=f"{source}[{name}]"), start, end, accept)
+            for name, each in frame.items()
+        ]
+        return parts[0].join(*parts[1:])
+
+    @classmethod
+    def from_table(
+        cls,
+        frame: pd.DataFrame,
+        how: Reading,
+        start: str | None = None,
+        end: str | None = None,
+        accept: Sequence[str] = (),
+    ) -> History:
+        """Read, cut, check and mend one asset's table: the way every loader goes."""
+        table = read(frame, how)
+        first, last = moments(start, end)
+        table = table.at((table.ts >= first) & (table.ts <= last))
+        if len(table.ts) == 0:
+            raise DataError(f"{how.source}: no bars between start = {start!r} and end = {end!r}")
+        findings = accepted(check(table), accept)
+        table = mended(table)
+        columns = {name: getattr(table, name)[:, None] for name in FIELDS}
+        return cls(
+            symbols=(table.symbol,),
+            ts=table.ts,
+            traded=(table.traded,),
+            calendar=table.calendar,
+            source=table.source,
+            findings=findings,
+            **columns,
+        )
+
+    @cached_property
+    def periods(self) -> float:
+        """Bars a year: 252 days (365 on "24/7"), 52 weeks, 12 months, 4 quarters, 1 year; intraday from the spacing."""
+        step = spacing(self.ts)
+        for days, a_year in ((300, 1.0), (80, 4.0), (20, 12.0), (5, 52.0)):
+            if step >= days * DAY:
+                return a_year
+        open_days = 365.0 if self.calendar == ALWAYS else 252.0
+        if step == 0 or step > 12 * HOUR:
+            return open_days
+        a_day = DAY / step if self.calendar == ALWAYS else _bars_a_session(self.ts, self.calendar)
+        return open_days * a_day
+
+    def head(self, n: int) -> History:
+        """Return the first n bars."""
+        return self.slice(0, n)
+
+    def slice(self, start: int, stop: int) -> History:
+        """Return the bars of rows start..stop-1, without copying them."""
+        rows = slice(start, stop)
+        return replace(self, ts=self.ts[rows], **{name: getattr(self, name)[rows] for name in FIELDS})
+
+    def between(self, start: Any = None, end: Any = None) -> History:
+        """Return the bars that closed from start to end, both included.
+
+        A date (``"2024-07-01"``) is a whole day of UTC, from just after its midnight to the next one; a time stamp or
+        an int of nanoseconds is that moment.
+        """
+        first, last = moments(start, end)
+        rows = np.searchsorted(self.ts, first), np.searchsorted(self.ts, last, side="right")
+        if rows[0] >= rows[1]:
+            raise DataError(f"{self.source}: no bars between start = {start!r} and end = {end!r}")
+        return self.slice(int(rows[0]), int(rows[1]))
+
+    def bars(self, t: int) -> Bars:
+        """Return row t as the bars of one instant: views, read-only."""
+        row = (getattr(self, name)[t] for name in FIELDS)
+        return Bars(int(self.ts[t]), *row)
+
+    def when(self, row: int) -> str:
+        """Return the close of a row for people: a date for daily bars and longer, else date and time in UTC."""
+        if spacing(self.ts) > 12 * HOUR:
+            # A close at midnight ends the day before.
+            return str(pd.Timestamp(int(self.ts[row]) - 1).date())
+        return pd.Timestamp(int(self.ts[row])).strftime("%Y-%m-%d %H:%M:%SZ")
+
+    def index(self, start: Any) -> int:
+        """Return the first row that closed on or after a date or moment; a whole number is the row itself.
+
+        Raises `DataError` when there is none.
+        """
+        is_row = isinstance(start, int | np.integer)
+        row = int(start) if is_row else int(np.searchsorted(self.ts, moments(start, None)[0]))
+        if not 0 <= row < len(self):
+            raise DataError(f"{self.source}: no bar at {start!r}; there are {len(self)}, the last of {self.when(-1)}")
+        return row
+
+    def column(self, symbol: str) -> int:
+        """Return the column of a symbol; raises `DataError` when there is none."""
+        if symbol not in self.symbols:
+            raise DataError(
+                f"{self.source}: no asset {symbol!r}{nearest(symbol, self.symbols)}; it has {', '.join(self.symbols)}"
+            )
+        return self.symbols.index(symbol)
+
+    def observe(self, *symbols: str) -> History:
+        """Return the same bars with these assets observed, not traded."""
+        hidden = {self.column(symbol) for symbol in symbols}
+        return replace(self, traded=tuple(flag and i not in hidden for i, flag in enumerate(self.traded)))
+
+    def join(self, *others: History, rows: str = "all") -> History:
+        """Put other assets beside these, NaN where one has no bar; `rows` is "all" moments or "mine" alone.
+
+        Calendar and periods stay those of this history.
+        """
+        if rows not in ("all", "mine"):
+            raise DataError(f"join: rows = {rows!r}; wanted 'all' or 'mine'")
+        parts = (self, *others)
+        ts = self.ts if rows == "mine" else np.unique(np.concatenate([part.ts for part in parts]))
+        columns: dict[str, Any] = {name: np.hstack([_spread(part, name, ts) for part in parts]) for name in FIELDS}
+        return replace(
+            self,
+            symbols=tuple(symbol for part in parts for symbol in part.symbols),
+            ts=ts,
+            traded=tuple(flag for part in parts for flag in part.traded),
+            source=", ".join(dict.fromkeys(part.source for part in parts)),
+            findings=tuple(finding for part in parts for finding in part.findings),
+            **columns,
+        )
+
+    def frame(self) -> pd.DataFrame:
+        """Return a pandas table: the closes in UTC as index, columns (symbol, field)."""
+        data = np.stack([getattr(self, name) for name in FIELDS], axis=2).reshape(len(self), -1)
+        names = pd.MultiIndex.from_product([self.symbols, FIELDS], names=["symbol", "field"])
+        return pd.DataFrame(data, index=pd.DatetimeIndex(self.ts, tz="UTC", name="ts"), columns=names)
+
+    def digest(self) -> str:
+        """Return the SHA-256 of all that can change a result: symbols, traded, calendar, time, prices, volume."""
+        sha = hashlib.sha256(repr((self.symbols, self.traded, self.calendar, self.open.shape)).encode())
+        sha.update(self.ts.astype("<i8").tobytes())
+        for name in FIELDS:
+            values = getattr(self, name)
+            # One NaN has many bit patterns; which one is no difference.
+            sha.update(np.where(np.isnan(values), np.nan, values).astype("<f8").tobytes())
+        return sha.hexdigest()
+
+    def perturbed(self, after: int, seed: int) -> History:
+        """Return the same past with another future: every price after row `after` gets random positive noise.
+
+        Bars stay possible (low <= open, close <= high) and missing ones missing. What was computed up to row `after`
+        must not change: that is the audit.
+        """
+        rng = np.random.default_rng(seed)
+        later = np.arange(len(self))[:, None] > after
+        level = np.exp(0.1 * rng.standard_normal(self.close.shape))
+        noisy = {n: getattr(self, n) * level * np.exp(0.01 * rng.standard_normal(level.shape)) for n in FIELDS}
+        missing = {name: np.isnan(getattr(self, name)) for name in FIELDS}
+        prices = np.stack([noisy[name] for name in FIELDS[:4]])
+        noisy["high"] = np.where(missing["high"], np.nan, np.fmax.reduce(prices))
+        noisy["low"] = np.where(missing["low"], np.nan, np.fmin.reduce(prices))
+        return replace(self, **{name: np.where(later, noisy[name], getattr(self, name)) for name in FIELDS})
+
+
+def _set(history: History, name: str, value: object) -> None:
+    object.__setattr__(history, name, value)
+
+
+def _own(array: Any, dtype: type) -> Any:
+    """Copy an array into C order and close it to writing, unless it is so already, down to its base."""
+    link = array
+    while isinstance(link, np.ndarray) and not link.flags.writeable and link.base is not None:
+        link = link.base
+    closed = isinstance(link, np.ndarray) and not link.flags.writeable
+    if closed and array.dtype == dtype and array.flags.c_contiguous:
+        return array
+    copy: Any = np.array(array, dtype=dtype, order="C")
+    copy.flags.writeable = False
+    return copy
+
+
+def _two_dimensional(values: Any) -> Any:
+    array = np.asarray(values, dtype=np.float64)
+    return array[:, None] if array.ndim == 1 else array
+
+
+def _validate(history: History) -> None:
+    rows, assets = len(history.ts), len(history.symbols)
+    if rows == 0 or assets == 0:
+        raise DataError(f"{history.source}: no bars; wanted at least one")
+    for name in FIELDS:
+        if getattr(history, name).shape != (rows, assets):
+            found = getattr(history, name).shape
+            raise DataError(
+                f"{history.source}: {name} has the shape {found}; wanted {(rows, assets)} (moments, assets)"
+            )
+    if len(history.traded) != assets:
+        raise DataError(f"{history.source}: traded has {len(history.traded)} entries for {assets} assets")
+    if len(set(history.symbols)) != assets:
+        twice = next(symbol for symbol in history.symbols if history.symbols.count(symbol) > 1)
+        raise DataError(f"{history.source}: the symbol {twice!r} comes twice; give each asset its own symbol=")
+    _validate_time(history)
+
+
+def _validate_time(history: History) -> None:
+    ts = history.ts
+    outside = (ts < FIRST) | (ts >= LAST)
+    if outside.any():
+        row = int(np.argmax(outside))
+        raise DataError(
+            f"{history.source}: row {row}: ts = {ts[row]} lies outside the years 1700..2250; wanted nanoseconds UTC"
+        )
+    back = np.diff(ts) <= 0
+    if back.any():
+        row = int(np.argmax(back)) + 1
+        raise DataError(
+            f"{history.source}: row {row}: ts = {pd.Timestamp(ts[row])} does not follow {pd.Timestamp(ts[row - 1])}; "
+            f"sort the bars and drop duplicates"
+        )
+
+
+def _spread(part: History, name: str, ts: Times) -> Floats:
+    values: Floats = getattr(part, name)
+    at = np.minimum(np.searchsorted(part.ts, ts), len(part) - 1)
+    return np.where((part.ts[at] == ts)[:, None], values[at], np.nan)
+
+
+def _bars_a_session(ts: Times, calendar: str) -> float:
+    at = calendars.placed(calendar, ts)[1]
+    return float(np.median(np.unique(at, return_counts=True)[1]))

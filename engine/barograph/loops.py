@@ -1,0 +1,245 @@
+"""The loops: `replay` is a Python ``for`` over bars, `scan` is that ``for`` compiled. They agree to the bit.
+
+Walk-forward is part of the loop: before bar t is looked at, a fit that fell due at the close of t-1 is made, on bars
+up to t-1 only; the new filter is brought to the present by filtering its training window.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from barograph.errors import ConfigError, FitError, PartError, StrategyError
+from barograph.machine import Machine, Wired
+from barograph.memory import Memory, section, store_of
+from barograph.regimes import Match, match
+from barograph.result import Learned, Result
+from barograph.step import EVENTS_A_BAR, LOG_COLUMNS, NOT_A_NUMBER
+from barograph.types import Belief, Filter, Floats
+from barograph.world import World
+
+if TYPE_CHECKING:
+    from barograph.fitted import Fitted, Model
+    from barograph.history import History
+
+__all__ = ["Online", "Session", "filter_rows", "replay", "run", "scan"]
+
+Progress = Callable[[int, int], None]
+_EVENTS = 4096
+
+
+def scan(machine: Machine, history: History, world: World | None = None, progress: Progress | None = None) -> Result:
+    """Run the machine over the history, many bars a call into compiled code.
+
+    With a `world` (of an earlier result, or loaded) the run goes on at the bar where that one stopped; the history
+    must begin with the same bars. `progress(done, total)` is told how far it has come.
+
+    Raises `ConfigError` when the history is too short, `FitError`, `PartError` or `StrategyError` naming part and bar.
+    """
+    return Session(machine, history, world, progress).run(stride=len(history))
+
+
+def replay(machine: Machine, history: History, world: World | None = None, progress: Progress | None = None) -> Result:
+    """Run the machine over the history as it would live: one bar, one call, the whole world stored in between."""
+    return Session(machine, history, world, progress).run(stride=1)
+
+
+run = scan
+
+
+class Online:
+    """A filter for notebooks: ``update(x)`` takes one bar's features and returns the belief.
+
+    >>> from barograph.machine import no_model
+    >>> Online(no_model()).update(0.01).probs
+    array([1.])
+    """
+
+    def __init__(self, filter: Filter) -> None:
+        self._filter = filter
+        self._state = filter.init(filter.params)
+
+    def update(self, x: float | Floats) -> Belief:
+        """Advance by one bar; what is returned does not change later."""
+        row = np.atleast_1d(np.asarray(x, dtype=np.float64)).copy()
+        row.flags.writeable = False
+        self._state, belief = self._filter.step(self._state, row, self._filter.params)
+        return Belief(np.array(belief.probs), float(belief.logpdf))
+
+
+def filter_rows(bring: Callable[..., Any], chosen: Filter, X: Floats) -> tuple[Any, Floats]:
+    """Run a filter from its beginning over rows of features; return its state and the beliefs (T, K + 1)."""
+    memory = Memory.of((chosen.init(chosen.params),), ("filter",))
+    params = Memory.of((chosen.params,), ("filter",))
+    B = np.empty((len(X), chosen.regimes + 1))
+    bring(np.ascontiguousarray(X), memory.f, memory.i, memory.at, params.f, params.i, params.at, B)
+    return memory.read(0), B
+
+
+class _Tape(NamedTuple):
+    """What a run writes: features (T, d), then from the start equity (n, 6), weights (n, N), beliefs (n, K+1), log."""
+
+    X: Floats
+    E: Floats
+    W: Floats
+    B: Floats
+    log: Floats
+
+
+class Session:
+    """One run: the columns, the world as it moves, and what has been written so far."""
+
+    def __init__(self, machine: Machine, history: History, world: World | None, progress: Progress | None) -> None:
+        self.machine, self.history, self.progress = machine, history, progress
+        h = history
+        self.columns = (h.ts, h.open, h.high, h.low, h.close, h.volume)
+        self.fits: list[Learned] = []
+        self.events: list[Floats] = []
+        wired = machine.wire(history)
+        self.X = np.full((len(h), len(wired.names)), np.nan)
+        self.start = self._start(wired) if world is None else world.start
+        self.bar = 0 if world is None else world.bar
+        self.fitted: Fitted | None = None if world is None else world.fitted
+        if world is None:
+            self.memory, self.wired = self._begin(wired)
+        else:
+            self.wired = machine.wire(history, self.fitted)
+            self.memory = world.into(self.wired.memory)
+            if machine.learns:
+                self._observe(wired, self.bar)
+
+    def run(self, stride: int) -> Result:
+        """Go to the end of the history, at most `stride` bars a call, stopping at every fit that falls due."""
+        total = len(self.history)
+        first = max(self.start, self.bar)
+        tape = self._tape(first, total)
+        while self.bar < total:
+            if self.bar > self.start and self._due(self.bar - 1):
+                self._learn(self.bar - 1)
+            self._advance(tape, self._until(total), stride, first)
+            if self.progress is not None:
+                self.progress(self.bar, total)
+        events = np.concatenate([np.empty((0, LOG_COLUMNS)), *self.events])
+        world = World(self.memory, self.bar, self.start, self.fitted)
+        return Result(
+            self.machine, self.history, first, tape.X, tape.E, tape.W, tape.B, events, tuple(self.fits), world
+        )
+
+    def _tape(self, first: int, total: int) -> _Tape:
+        n, assets = max(0, total - first), len(self.history.symbols)
+        room = max(_EVENTS, 4 * EVENTS_A_BAR * assets)
+        K = self.wired.filter.regimes
+        return _Tape(
+            self.X, np.empty((n, 6)), np.empty((n, assets)), np.empty((n, K + 1)), np.empty((room, LOG_COLUMNS))
+        )
+
+    def _due(self, bar: int) -> bool:
+        return self.machine.fit is not None and self.machine.fit.due(bar, self.start, self.history.ts)
+
+    def _until(self, total: int) -> int:
+        """Return the first bar after this one before which a fit is due."""
+        if self.machine.fit is None:
+            return total
+        bar = max(self.bar, self.start) + 1
+        while bar < total and not self._due(bar - 1):
+            bar += 1
+        return min(bar, total)
+
+    def _advance(self, tape: _Tape, until: int, stride: int, first: int) -> None:
+        m, p, advance = self.memory, self.wired.params, self.wired.advance
+        fixed = (*self.columns, m.f, m.i, m.at, p.f, p.i, p.at, *tape)
+
+        t = self.bar
+        while t < until:
+            t, logged, fault = advance(t, min(t + stride, until), first, *fixed)
+            if logged > 0 and (stride > 1 or logged > len(tape.log) // 2 or t == until):
+                self._drain(tape.log, logged)
+            if fault:
+                self._fail(fault, t - 1)
+        self.bar = t
+
+    def _drain(self, log: Floats, logged: int) -> None:
+        self.events.append(log[:logged].copy())
+        book = self.memory.read(3)
+        self.memory.write(3, book._replace(desk=book.desk._replace(logged=0)))
+
+    def _fail(self, fault: int, bar: int) -> None:
+        book, when = self.memory.read(3), self.history.when(bar)
+        name = self.machine.strategy.name
+        if fault == NOT_A_NUMBER:
+            symbol = self.history.symbols[int(book.desk.culprit)]
+            raise StrategyError(
+                f"strategy {name} returned NaN (or -inf) for {symbol} at the close of {when}; "
+                "wanted a weight, or HOLD to leave the position alone"
+            )
+        raise StrategyError(f"strategy {name} ruined the account: equity is {book.account.equity:.2f} at {when}")
+
+    def _start(self, wired: Wired) -> int:
+        """Return the first decided bar: the wanted one, or the earliest at which the model has its training window."""
+        machine, total = self.machine, len(self.history)
+        wanted = None if machine.start is None else self.history.index(machine.start)
+        if machine.fit is None:
+            return wanted or 0
+        self._observe(wired, total)
+        finite = np.flatnonzero(np.isfinite(self.X).all(axis=1))
+        need = machine.fit.window
+        earliest = int(finite[need - 1]) + 1 + machine.fit.embargo if len(finite) >= need else total
+        if earliest >= total:
+            raise ConfigError(
+                f"fit.window wants {need} bars of features before the first decision, the history has "
+                f"{len(finite)} in {total} bars; shorten the window or load more history"
+            )
+        if wanted is not None and wanted < earliest:
+            raise ConfigError(
+                f"start is {self.history.when(wanted)}, but fit.window = {need} bars are first complete "
+                f"for {self.history.when(earliest)}; start there or shorten the window"
+            )
+        return wanted or earliest
+
+    def _observe(self, wired: Wired, last: int) -> None:
+        m, p = wired.memory.copy(), wired.params
+        wired.observe(0, last, *self.columns, m.f, m.i, m.at, p.f, p.i, p.at, self.X)
+
+    def _begin(self, wired: Wired) -> tuple[Memory, Wired]:
+        if self.machine.learns:
+            self.wired = wired
+            self._learn(self.start - 1, first=True)
+            return self.memory, self.wired
+        memory = wired.memory.copy()
+        if self.start > 0 and (self.machine.model is not None or self.machine.filter is not None):
+            self._observe(wired, self.start)
+            memory.write(1, filter_rows(wired.bring, wired.filter, self.X[: self.start])[0])
+        return memory, wired
+
+    def _learn(self, bar: int, first: bool = False) -> None:
+        """Fit at the close of `bar`, match the regimes to the last fit's, and bring the new filter to the present."""
+        plan = self.machine.fit
+        assert plan is not None
+        lo, hi = plan.rows(bar)
+        fitted, matched = self._fitted(lo, hi, bar)
+        wired = self._wire(fitted, lo)
+        if first:
+            self.memory = wired.memory.copy()
+        elif not np.array_equal(wired.memory.at, self.memory.at):
+            raise PartError(f"model {fitted.name}: the fit at {self.history.when(bar)} changed the filter's shape")
+        state, _ = filter_rows(wired.bring, wired.filter, self.X[lo : bar + 1])
+        store_of(self.memory.shapes[1])(self.memory.f, self.memory.i, section(self.memory.at, 1), state)
+        self.wired, self.fitted = wired, fitted
+        self.fits.append(Learned(bar, lo, hi, fitted, matched))
+
+    def _wire(self, fitted: Fitted, first: int) -> Wired:
+        """Wire the machine to a fit whose training window begins at row `first`."""
+        return self.machine.wire(self.history, fitted)
+
+    def _fitted(self, lo: int, hi: int, bar: int) -> tuple[Fitted, Match | None]:
+        model = cast("Model", self.machine.model)
+        try:
+            fitted = model.fit(np.array(self.X[lo:hi]), self.fitted)
+        except FitError as error:
+            raise FitError(f"fit at the close of {self.history.when(bar)}: {error}") from error
+        fitted = fitted.named(self.wired.names)
+        return (fitted, None) if self.fitted is None else match(self.fitted, fitted)

@@ -1,0 +1,100 @@
+"""A run folder as one HTML page that needs nothing else: no network, no server, no other file.
+
+The page holds plotly.js once (about 4.8 MB of it) and the figures as JSON; the rest is text a browser has always
+been able to show.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from barograph.report import tables
+from barograph.report.compare import compared
+from barograph.report.figures import run_figures, timeline
+from barograph.report.folder import Run, read_run
+from barograph.report.words import number, verdict
+
+__all__ = ["Run", "compare_report", "read_run", "write_report"]
+
+
+def write_report(folder: Path) -> Path:
+    """Write report.html into a run folder from the files in it; return its path.
+
+    Raises `DataError` when a file of the folder is absent or cannot be read.
+    """
+    run = read_run(Path(folder))
+    line = timeline(run)
+    figures = run_figures(run, line)
+    words = _run_words(run) | _run_tables(run)
+    words["thinned"] = "" if line.whole else _thinned(len(line.rows), len(run.ts))
+    return _write(run.folder / "report.html", "run.html.j2", {"ts": line.labels, "figures": figures}, words)
+
+
+def compare_report(folders: Sequence[Path], out: Path) -> Path:
+    """Write one page that lays several runs side by side, with links to their own reports; return its path.
+
+    Raises `DataError` when a file is absent or cannot be read, or no folder is given.
+    """
+    figures, words = compared([read_run(Path(folder)) for folder in folders], Path(out).parent)
+    return _write(Path(out), "compare.html.j2", {"ts": [], "figures": figures}, words)
+
+
+def _thinned(drawn: int, bars: int) -> str:
+    return f"{drawn:,} of {bars:,} closes are drawn: the ends, and the highest and lowest equity of each stretch."
+
+
+def _run_words(run: Run) -> dict[str, Any]:
+    data = run.manifest["data"]
+    first, last = (f"{run.ts.iloc[row]:%Y-%m-%d}" for row in (0, -1))
+    traded = ", ".join(data.get("traded") or data["symbols"])
+    return {
+        "title": run.name,
+        "period": f"{traded} · {first} to {last} · {len(run.ts):,} bars, {number(run.periods, 0)} a year",
+        "verdict": verdict(run.metrics),
+        "fall": tables.fall(run),
+        "trade_words": tables.trade_words(run),
+        "fit_words": f"{len(run.fits)} fits, each on bars up to its own close. A regime keeps its number throughout.",
+        "data_words": f"{', '.join(data['symbols'])} from {data['source']}; calendar {data['calendar']}.",
+        "command": "barograph run config.toml",
+        "config": run.config,
+        "manifest": json.dumps(run.manifest, indent=2, ensure_ascii=False),
+        "last_fit": json.dumps(run.fits[-1], indent=2, ensure_ascii=False) if run.fits else "",
+        "month_names": tables.MONTHS,
+    }
+
+
+def _run_tables(run: Run) -> dict[str, Any]:
+    makers = ("cards", "notes", "months", "regimes", "costs", "trades", "orders", "fits", "findings", "metrics")
+    return {name: getattr(tables, name)(run) for name in makers}
+
+
+def _write(out: Path, template: str, data: dict[str, Any], words: dict[str, Any]) -> Path:
+    fresh = out.with_name(f".{out.name}.new")
+    fresh.write_text(_page(template, data, words), encoding="utf-8")
+    os.replace(fresh, out)
+    return out
+
+
+def _page(template: str, data: dict[str, Any], words: dict[str, Any]) -> str:
+    import jinja2
+    from markupsafe import Markup
+    from plotly.offline import get_plotlyjs
+
+    here = files(__package__)
+    loader = jinja2.FunctionLoader(lambda name: (here / name).read_text(encoding="utf-8"))
+    room = jinja2.Environment(
+        loader=loader, autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
+    )
+    # A "<" inside the JSON could end its script element; as an escape it is the same string to a parser.
+    sent = json.dumps(data, separators=(",", ":"), ensure_ascii=False, allow_nan=False).replace("<", "\\u003c")
+    raw = {name: Markup((here / file).read_text(encoding="utf-8")) for name, file in _FILES}
+    marks = {"data": Markup(sent), "plotly": Markup(get_plotlyjs()), "figures": data["figures"]}
+    return room.get_template(template).render(**words, **raw, **marks)
+
+
+_FILES = (("style", "style.css"), ("script", "page.js"))

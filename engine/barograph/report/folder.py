@@ -1,0 +1,109 @@
+"""Read a run folder back."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from barograph.errors import DataError
+from barograph.metrics import believed
+from barograph.types import Floats
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from numpy.typing import NDArray
+
+__all__ = ["TABLES", "Run", "read_run"]
+
+TABLES = ("equity", "beliefs", "orders", "fills", "trades", "benchmark")
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """A run folder in memory: its tables by name, metrics, manifest, fits and the resolved config's text."""
+
+    folder: Path
+    tables: dict[str, pd.DataFrame]
+    metrics: dict[str, float | None]
+    manifest: dict[str, Any]
+    fits: list[dict[str, Any]]
+    config: str
+
+    @property
+    def name(self) -> str:
+        """What the run is called."""
+        return str(self.manifest.get("name") or self.folder.name)
+
+    @property
+    def periods(self) -> float:
+        """Bars a year."""
+        return float(self.manifest["data"]["periods"])
+
+    @property
+    def ts(self) -> pd.Series[pd.Timestamp]:
+        """The closes, (T + 1,)."""
+        return self.tables["equity"]["ts"]
+
+    @property
+    def equity(self) -> Floats:
+        """The equity at each close, (T + 1,)."""
+        return self.tables["equity"]["equity"].to_numpy(np.float64)
+
+    @property
+    def benchmark(self) -> Floats:
+        """Buy and hold at each close, (T + 1,)."""
+        return self.tables["benchmark"]["equity"].to_numpy(np.float64)
+
+    @property
+    def regimes(self) -> NDArray[np.int64]:
+        """The regime believed at each close, (T + 1,); −1 where there was no model yet."""
+        return believed(self.tables["beliefs"])
+
+    @property
+    def states(self) -> int:
+        """How many regimes the model has; 1 says that there is no model."""
+        return sum(name.startswith("p_") for name in self.tables["beliefs"].columns)
+
+
+def read_run(folder: Path) -> Run:
+    """Read everything that a report needs from a run folder.
+
+    Raises `DataError` naming the file that is absent or that cannot be read.
+    """
+    tables = {name: _table(folder / f"{name}.parquet") for name in TABLES}
+    fits = folder / "fits.json"
+    return Run(
+        folder,
+        tables,
+        metrics=_json(folder / "metrics.json"),
+        manifest=_json(folder / "manifest.json"),
+        fits=_json(fits) if fits.exists() else [],
+        config=_present(folder / "config.toml").read_text(encoding="utf-8"),
+    )
+
+
+def _present(file: Path) -> Path:
+    if not file.is_file():
+        raise DataError(f"{file}: absent, wanted a whole run folder; give one that `barograph run` has written")
+    return file
+
+
+def _table(file: Path) -> pd.DataFrame:
+    import pandas as pd
+
+    try:
+        return pd.read_parquet(_present(file))
+    except (OSError, ValueError) as error:
+        reason = str(error).splitlines()[0]
+        raise DataError(f"{file}: cannot be read as Parquet ({reason}); run the config again") from error
+
+
+def _json(file: Path) -> Any:
+    try:
+        return json.loads(_present(file).read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise DataError(f"{file}: cannot be read as JSON ({error}); run the config again") from error

@@ -1,0 +1,313 @@
+"""The report's tables and cards: rows of text, ready for the template."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from barograph.attribution import attribute
+from barograph.metrics import deepest_drawdown, total_return
+from barograph.report.figures import colours, persistences, volatilities
+from barograph.report.folder import Run
+from barograph.report.words import money, number, percent, regime_names
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = [
+    "MONTHS",
+    "Row",
+    "Table",
+    "cards",
+    "costs",
+    "fall",
+    "findings",
+    "fits",
+    "metrics",
+    "months",
+    "notes",
+    "orders",
+    "regimes",
+    "trade_words",
+    "trades",
+]
+
+MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+MOST_FINDINGS = 40
+MOST_TRADES = 5
+
+
+class Row(NamedTuple):
+    """Cells, and how the row is marked: a CSS class, a colour key before the first cell, a link on it."""
+
+    cells: tuple[str, ...]
+    mark: str = ""
+    colour: str = ""
+    link: str = ""
+
+
+class Table(NamedTuple):
+    """Columns and rows; `texts` are set flush left, `longs` may break lines."""
+
+    columns: tuple[str, ...]
+    rows: list[Row]
+    texts: tuple[str, ...] = ()
+    longs: tuple[str, ...] = ()
+
+
+def cards(run: Run) -> list[dict[str, str]]:
+    """Return the figures that stand at the top, each with what to hold it against."""
+    m = run.metrics
+    hold = "buy and hold "
+    between = f"95 %: {number(m.get('sharpe_low'))} to {number(m.get('sharpe_high'))}"
+    rows = [
+        ("Growth a year", percent(m.get("cagr")), hold + percent(m.get("benchmark_cagr"))),
+        ("Sharpe ratio", number(m.get("sharpe")), f"{between}; hold {number(m.get('benchmark_sharpe'))}"),
+        ("Largest drawdown", percent(m.get("max_drawdown")), hold + percent(m.get("benchmark_max_drawdown"))),
+        ("Volatility", percent(m.get("volatility")), hold + percent(m.get("benchmark_volatility"))),
+        ("Mean exposure", percent(m.get("exposure"), 0), f"invested on {percent(m.get('invested'), 0)} of bars"),
+        ("Turnover a year", number(m.get("turnover"), 1) + " ×", "of equity, bought and sold"),
+        ("Costs a year", percent(m.get("cost_rate"), 2), f"{money(m.get('costs'))} in all"),
+        ("Alpha a year", percent(m.get("alpha")), f"beta {number(m.get('beta'))}"),
+    ]
+    if run.states > 1:
+        rows[-1] = ("Regime switches a year", number(m.get("regime_switch_rate"), 1), _switched(m))
+    return [{"name": name, "value": value, "beside": beside} for name, value, beside in rows]
+
+
+def _switched(m: dict[str, float | None]) -> str:
+    return f"{number(m.get('regime_switches'), 0)} in {number(m.get('years'), 1)} years"
+
+
+def fall(run: Run) -> str:
+    """Say when the deepest drawdown was, and how long it lasted."""
+    deepest = deepest_drawdown(run.equity)
+    if deepest.depth == 0:
+        return "The equity never closed below its peak. Grey is buy and hold."
+    peak, trough, end = (_day(run.ts.iloc[row]) for row in (deepest.peak, deepest.trough, deepest.end))
+    over = f"recovered on {end}" if deepest.recovered else f"not recovered by {end}"
+    when = f"from {peak} to {trough}, {over} ({deepest.bars:,} bars)"
+    return f"Deepest: {percent(deepest.depth)}, {when}. Grey is buy and hold."
+
+
+def _day(moment: Any) -> str:
+    import pandas as pd
+
+    return "–" if pd.isna(moment) else f"{moment:%Y-%m-%d}"
+
+
+def notes(run: Run) -> list[str]:
+    """Return what a reader must know before believing the rest, one line each."""
+    doubtful = sum(_doubtful(fit) for fit in run.fits)
+    stuck = sum(not fit["converged"] for fit in run.fits)
+    warned = run.manifest.get("findings", [])
+    said = [
+        (doubtful, f"{doubtful} of {len(run.fits)} refits could not be matched convincingly to the regimes before."),
+        (stuck, f"{stuck} of {len(run.fits)} fits did not converge."),
+        (
+            len(warned),
+            f"The quality checks found {len(warned)} thing{'s' * (len(warned) != 1)} in the data; see below.",
+        ),
+        (int(np.any(run.equity <= 0)), "The account was ruined: equity fell to zero or below."),
+    ]
+    return [text for found, text in said if found]
+
+
+def _doubtful(fit: dict[str, Any]) -> bool:
+    return bool(fit["match"]) and not fit["match"]["convincing"]
+
+
+def months(run: Run) -> list[dict[str, Any]]:
+    """Return one row a year: twelve monthly returns, the year's, and buy and hold's, tinted by size."""
+    ours, theirs = _by_month(run, "equity"), _by_month(run, "benchmark")
+    if ours.empty:
+        return []
+    years = sorted({year for year, _ in ours.index})
+    rows = []
+    for year in years:
+        cells = [_tinted(ours.get((year, month)), 0.08) for month in range(1, 13)]
+        yearly = [_tinted(_compound(path, year), 0.3) for path in (ours, theirs)]
+        rows.append({"year": year, "cells": [*cells, *yearly]})
+    return rows
+
+
+def _by_month(run: Run, name: str) -> pd.Series[float]:
+    """Returns by (year, month); a close at midnight belongs to the day that it ends."""
+    import pandas as pd
+
+    table = run.tables[name]
+    day = (table["ts"] - pd.Timedelta(1, "us")).dt
+    last = table["equity"].groupby([day.year.rename("year"), day.month.rename("month")]).last()
+    start = pd.concat([pd.Series([table["equity"].iloc[0]]), last.iloc[:-1]]).to_numpy()
+    return (last / start - 1).where(start > 0) if len(table) > 1 else last.iloc[:0]
+
+
+def _compound(path: pd.Series[float], year: int) -> float:
+    return math.prod(1 + path[[key for key in path.index if key[0] == year]]) - 1
+
+
+def _tinted(value: float | None, full: float) -> dict[str, str]:
+    if value is None or not math.isfinite(value):
+        return {"text": "", "tint": ""}
+    strength = min(abs(value) / full, 1) * 0.55
+    tint = "74,130,166" if value > 0 else "211,96,52"
+    return {"text": number(value * 100, 1), "tint": f"rgba({tint},{strength:.2f})" if strength > 0.01 else ""}
+
+
+def regimes(run: Run) -> Table | None:
+    """Return the attribution to regimes with its total; None where there is no model."""
+    if run.states < 2:
+        return None
+    parts = attribute(run.tables["equity"], run.tables["beliefs"], run.tables["fills"], run.periods)
+    names = dict(enumerate(regime_names(run.states))) | {-1: "no model yet"}
+    tints = dict(enumerate(colours(run.states)))
+    rows = [_regime(part, names[part["regime"]], tints.get(part["regime"], "")) for part in parts.to_dict("records")]
+    whole = math.fsum(parts["profit"])
+    m = run.metrics
+    mean = None if m.get("mean_return") is None else (m["mean_return"] or 0.0) * run.periods
+    shown = (
+        money(whole),
+        percent(total_return(run.equity)),
+        percent(mean),
+        percent(m.get("volatility")),
+        number(m.get("sharpe")),
+    )
+    rest = (percent(m.get("max_drawdown")), percent(m.get("hit_rate"), 0), money(math.fsum(parts["costs"])))
+    rows.append(Row(("all", "100 %", number(parts["bars"].sum(), 0), *shown, *rest), mark="total"))
+    columns = (
+        "regime",
+        "time",
+        "bars",
+        "profit",
+        "of start",
+        "mean a year",
+        "volatility",
+        "Sharpe",
+        "drawdown",
+        "hit",
+        "costs",
+    )
+    return Table(columns, rows, texts=("regime",))
+
+
+def _regime(part: dict[Any, Any], name: str, tint: str) -> Row:
+    cells = (
+        name,
+        percent(part["share"]),
+        number(part["bars"], 0),
+        money(part["profit"]),
+        percent(part["contribution"]),
+        percent(part["mean"]),
+        percent(part["volatility"]),
+        number(part["sharpe"]),
+        percent(part["max_drawdown"]),
+        percent(part["hit_rate"], 0),
+        money(part["costs"]),
+    )
+    return Row(cells, colour=tint)
+
+
+def costs(run: Run) -> Table:
+    """Return fees, slippage and financing, in money and a year."""
+    m = run.metrics
+    kinds = [("fees", "fees", "fee_rate"), ("slippage", "slippage", "slippage_rate")]
+    kinds += [("financing", "financing", "financing_rate"), ("all", "costs", "cost_rate")]
+    rows = [
+        Row((name, money(m.get(total)), percent(m.get(rate), 3)), mark="total" if name == "all" else "")
+        for name, total, rate in kinds
+    ]
+    return Table(("", "money", "a year, of equity"), rows, texts=("",))
+
+
+def trade_words(run: Run) -> str:
+    """Say how many round trips there were and how they ended."""
+    table = run.tables["trades"]
+    closed = table[~table["open"].astype(bool)]
+    held = len(table) - len(closed)
+    still = f" {held} still open at the end." if held else ""
+    if closed.empty:
+        return f"No round trip was finished.{still}"
+    won = closed["profit"] > 0
+    days = (closed["exit_ts"] - closed["entry_ts"]).dt.total_seconds().mean() / 86400
+    gained, lost = closed.loc[won, "profit"].sum(), -closed.loc[~won, "profit"].sum()
+    factor = f"; gains were {number(gained / lost)} times the losses" if lost > 0 else ""
+    return (
+        f"{len(closed):,} round trips finished, {percent(won.mean(), 0)} with a profit, {number(days, 1)} days long on "
+        f"average{factor}.{still}"
+    )
+
+
+def trades(run: Run) -> Table:
+    """Return the trades that gained and lost the most."""
+    table = run.tables["trades"].sort_values("profit", ascending=False, kind="stable")
+    chosen = table if len(table) <= 2 * MOST_TRADES else table.iloc[[*range(MOST_TRADES), *range(-MOST_TRADES, 0)]]
+    columns = ("asset", "from", "to", "units", "entry", "exit", "profit", "fees")
+    return Table(columns, [_trade(row) for row in chosen.to_dict("records")], texts=("asset", "from", "to"))
+
+
+def _trade(row: dict[Any, Any]) -> Row:
+    until = "open" if row["open"] else _day(row["exit_ts"])
+    units = number(row["quantity"], 0 if abs(row["quantity"]) >= 1000 else 3)
+    prices = (number(row["entry_price"]), number(row["exit_price"]))
+    return Row((row["asset"], _day(row["entry_ts"]), until, units, *prices, money(row["profit"]), money(row["fees"])))
+
+
+def orders(run: Run) -> Table:
+    """Return how orders ended, by state and reason, with the first and last of each."""
+    table = run.tables["orders"].assign(reason=lambda t: t["reason"].fillna(""))
+    rows = []
+    for (status, reason), part in table.groupby(["status", "reason"], sort=True):
+        cells = (str(status), str(reason), number(len(part), 0), _day(part["ts"].iloc[0]), _day(part["ts"].iloc[-1]))
+        rows.append(Row(cells, mark="" if status == "filled" else "flag"))
+    return Table(("ended", "because", "orders", "first", "last"), rows, texts=("ended", "because"), longs=("because",))
+
+
+def fits(run: Run) -> Table:
+    """Return one row a fit: its window, its likelihood, each regime's volatility and persistence, its match."""
+    if not run.fits:
+        return Table((), [])
+    first = run.fits[0]["summary"]
+    spread = tuple(f"σ {k}" for k in range(len(volatilities(first))))
+    stay = tuple(f"stay {k}" for k in range(len(persistences(first))))
+    columns = ("at", "trained from", "bars", "log-likelihood", *spread, *stay, "note")
+    return Table(columns, [_fit(fit) for fit in run.fits], texts=("at", "trained from", "note"), longs=("note",))
+
+
+def _fit(fit: dict[str, Any]) -> Row:
+    said = [fit["match"]["message"]] if _doubtful(fit) else []
+    said += [] if fit["converged"] else ["did not converge"]
+    numbers = [f"{value:.4g}" for value in volatilities(fit["summary"])]
+    numbers += [f"{value:.4f}" for value in persistences(fit["summary"])]
+    window = (str(fit["ts"])[:10], str(fit["first"])[:10], number(fit["observations"], 0))
+    cells = (*window, number(fit["log_likelihood"], 1), *numbers, "; ".join(said))
+    return Row(cells, mark="flag" if said else "")
+
+
+def findings(run: Run) -> Table:
+    """Return what the quality checks found, the first of them in full."""
+    found = run.manifest.get("findings", [])
+    columns = ("finding", "severity", "where", "value", "message")
+    rows = [
+        Row((f["code"], f["severity"], _where(f), _text(f.get("value")), f["message"])) for f in found[:MOST_FINDINGS]
+    ]
+    if len(found) > MOST_FINDINGS:
+        rows.append(Row(("", "", "", "", f"and {len(found) - MOST_FINDINGS:,} more in manifest.json")))
+    return Table(columns, rows, texts=("finding", "severity", "where", "message"), longs=("message",))
+
+
+def _where(finding: dict[str, Any]) -> str:
+    file = str(finding.get("file") or "").rpartition("/")[2]
+    row = "" if finding.get("row") is None else f"row {finding['row']}"
+    return " · ".join(part for part in (file, row, str(finding.get("column") or "")) if part)
+
+
+def _text(value: Any) -> str:
+    return f"{value:.6g}" if isinstance(value, float) else "" if value is None else str(value)
+
+
+def metrics(run: Run) -> Table:
+    """Return metrics.json as it is."""
+    rows = [Row((name, "–" if value is None else f"{value:.10g}")) for name, value in run.metrics.items()]
+    return Table(("metric", "value"), rows, texts=("metric",))

@@ -1,0 +1,194 @@
+"""The run folder: everything about one run, written whole or not at all, never edited."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import platform
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from barograph.errors import DataError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from barograph.config import Config
+    from barograph.result import Learned, Result
+
+__all__ = ["write_run"]
+
+_PACKAGES = ("barograph", "numpy", "pandas", "numba", "scipy", "pyarrow", "exchange-calendars")
+_SOURCES = ("barograph", "barograph_models", "barograph_strategies", "barograph_adapters")
+
+
+def write_run(result: Result, config: Config, root: Path, wall_times: dict[str, float], source: Path) -> Path:
+    """Write ``root/<utc>-<name>-<hash8>/`` and return it; on any error nothing is left behind."""
+    from barograph.report import write_report
+
+    root.mkdir(parents=True, exist_ok=True)
+    fresh = Path(tempfile.mkdtemp(prefix=".new-", dir=root))
+    try:
+        _write(result, config, fresh, wall_times, source)
+        write_report(fresh)
+        fresh.chmod(0o755)
+        return fresh.rename(_free(root, config, result))
+    except BaseException:
+        shutil.rmtree(fresh)
+        raise
+
+
+def _free(root: Path, config: Config, result: Result) -> Path:
+    stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
+    mark = _hash([_config_hash(config), result.history.digest()])[:8]
+    for suffix in ("", *(f"-{n}" for n in range(2, 1000))):
+        folder = root / f"{stamp}-{config.name}-{mark}{suffix}"
+        if not folder.exists():
+            return folder
+    raise DataError(f"{root}: too many runs of {config.name} in one second")
+
+
+def _write(result: Result, config: Config, folder: Path, wall_times: dict[str, float], source: Path) -> None:
+    import tomli_w
+
+    for name, table in result.tables.items():
+        _parquet(table, folder / f"{name}.parquet")
+    (folder / "config.toml").write_text(tomli_w.dumps(config.resolved()), encoding="utf-8")
+    _json(result.metrics, folder / "metrics.json")
+    _json([_learned(fit, result) for fit in result.fits], folder / "fits.json")
+    _json(_manifest(result, config, wall_times, source), folder / "manifest.json")
+
+
+def _parquet(table: pd.DataFrame, path: Path) -> None:
+    import pyarrow
+    from pyarrow import parquet
+
+    # pandas' own metadata names its version and would change the bytes; the columns are the interface.
+    content = pyarrow.Table.from_pandas(table, preserve_index=False).replace_schema_metadata(None)
+    parquet.write_table(content, path, compression="zstd", coerce_timestamps="us")
+
+
+def _json(content: Any, path: Path) -> None:
+    path.write_text(json.dumps(content, indent=2, allow_nan=False, default=_plain) + "\n", encoding="utf-8")
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, np.generic):
+        return value.item()
+    if isinstance(value, np.ndarray):
+        return value.tolist()
+    raise TypeError(f"{type(value).__name__} has no place in a JSON file")
+
+
+def _finite(value: float) -> float | None:
+    return float(value) if np.isfinite(value) else None
+
+
+def _learned(fit: Learned, result: Result) -> dict[str, Any]:
+    history, match = result.history, fit.match
+    return {
+        "ts": history.when(fit.bar),
+        "first": history.when(fit.first),
+        "last": history.when(fit.last - 1),
+        "observations": fit.fitted.observations,
+        "converged": fit.fitted.converged,
+        "log_likelihood": _finite(fit.fitted.log_likelihood[-1]),
+        "match": None
+        if match is None
+        else {
+            "permutation": list(match.permutation),
+            "convincing": match.convincing,
+            "cost": _finite(match.cost),
+            "margin": _finite(match.margin),
+            "message": match.message,
+        },
+        "summary": fit.fitted.summary(),
+    }
+
+
+def _manifest(result: Result, config: Config, wall_times: dict[str, float], source: Path) -> dict[str, Any]:
+    history = result.history
+    return {
+        "name": config.name,
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "versions": {"python": platform.python_version(), **_versions()},
+        "git": _commit(source),
+        "data": {
+            "symbols": list(history.symbols),
+            "traded": [s for s, t in zip(history.symbols, history.traded, strict=True) if t],
+            "source": history.source,
+            "calendar": history.calendar,
+            "periods": history.periods,
+            "bars": len(history),
+            "first": history.when(result.first),
+            "last": history.when(len(history) - 1),
+            "digest": history.digest(),
+        },
+        "config_hash": _config_hash(config),
+        "code_hash": _code_hash(config),
+        "seed": None if config.model is None else config.model.arguments.get("seed", 0),
+        "features": list(result.fits[-1].fitted.features) if result.fits else [],
+        "wall_times": wall_times,
+        "findings": [_finding(f) for f in history.findings],
+    }
+
+
+def _finding(finding: Any) -> dict[str, Any]:
+    return dict(finding._asdict())
+
+
+def _versions() -> dict[str, str]:
+    found = {}
+    for name in _PACKAGES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            found[name] = "not installed"
+    return found
+
+
+def _commit(folder: Path) -> str | None:
+    """Return the commit the config's folder is at, with a plus when the tree differs, or None outside git."""
+    git = shutil.which("git")
+    if git is None:
+        return None
+    head = subprocess.run([git, "rev-parse", "HEAD"], cwd=folder, capture_output=True, text=True, check=False)
+    if head.returncode != 0:
+        return None
+    status = subprocess.run(
+        [git, "status", "--porcelain", "-uno"], cwd=folder, capture_output=True, text=True, check=False
+    )
+    return head.stdout.strip() + ("+" if status.stdout.strip() else "")
+
+
+def _config_hash(config: Config) -> str:
+    return _hash([json.dumps(config.resolved(), sort_keys=True, default=str)])
+
+
+def _code_hash(config: Config) -> str:
+    """Hash the sources of Barograph and of every module a part of this config comes from."""
+    import importlib
+
+    parts = [config.data, config.strategy, *config.features, *config.observed]
+    own = {part.use.partition(":")[0] for part in [*parts, *([config.model] if config.model else [])]}
+    files = {Path(str(importlib.import_module(name).__file__)) for name in own}
+    for name in _SOURCES:
+        package = Path(str(importlib.import_module(name).__path__[0]))
+        files.update(package.rglob("*.py"))
+    return _hash(path.read_text(encoding="utf-8") for path in sorted(files))
+
+
+def _hash(texts: Iterable[str]) -> str:
+    digest = hashlib.sha256()
+    for text in texts:
+        digest.update(text.encode())
+        digest.update(b"\0")
+    return digest.hexdigest()

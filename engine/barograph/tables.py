@@ -1,0 +1,345 @@
+"""From a table as somebody saved it to columns of numbers and moments: names, number formats, time stamps.
+
+Nothing is judged here but what cannot be read at all; whether the numbers can be *true* is the work of `checks`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from barograph import calendars
+from barograph.calendars import ALWAYS, DAY, Days, Times
+from barograph.errors import DataError, nearest
+from barograph.types import Floats
+
+__all__ = ["COLUMNS", "Reading", "Table", "impossible", "mended", "read", "spacing", "volume_is_unknown"]
+
+COLUMNS: Final[dict[str, tuple[str, ...]]] = {
+    "time": ("time", "date", "datetime", "timestamp"),
+    "open": ("open",),
+    "high": ("high",),
+    "low": ("low",),
+    "close": ("close",),
+    "adj_close": ("adj_close", "adjclose"),
+    "volume": ("volume",),
+    "quote_volume": ("quote_volume",),
+}
+"""What each column may be called when no mapping is given; case, spaces and underscores do not count."""
+
+ROUNDING: Final = 1e-9
+_SUFFIXES: Final = {"K": "e3", "M": "e6", "B": "e9"}
+_FIRST, _LAST = 1700, 2250
+
+
+class Reading(NamedTuple):
+    """How a table is to be read; the loaders' docstrings say what each word means."""
+
+    source: str = "frame"
+    symbol: str | None = None
+    fallback: str = "ASSET"
+    columns: Mapping[str, str] | None = None
+    calendar: str = "XNYS"
+    time_zone: str | None = None
+    closes_at: str = "16:00"
+    bars_mark: str = "close"
+    date_format: str | None = None
+    decimal: str = "."
+    thousands: str | None = None
+    adjusted: bool = False
+    traded: bool = True
+    place: str = "row"
+    first_row: int = 0
+
+
+class Table(NamedTuple):
+    """One asset's bars in the file's own order: columns (T,), and for each the row it has in the file.
+
+    `ts` is the bar's close in int64 ns UTC; `days` the session's date where the file gives dates and no times.
+    """
+
+    source: str
+    symbol: str
+    place: str
+    rows: Times
+    ts: Times
+    days: Days | None
+    open: Floats
+    high: Floats
+    low: Floats
+    close: Floats
+    volume: Floats
+    quote_volume: Floats | None
+    has_volume: bool
+    close_only: bool
+    calendar: str
+    traded: bool
+
+    def at(self, chosen: NDArray[np.bool_] | Times) -> Table:
+        """Return the chosen rows (a mask, or row numbers), in that order."""
+        arrays = {name: value for name, value in self._asdict().items() if isinstance(value, np.ndarray)}
+        cut: dict[str, Any] = {name: value[chosen] for name, value in arrays.items()}
+        return self._replace(**cut)
+
+
+def spacing(ts: Times) -> int:
+    """Return the usual time between two bars in ns: the median step of the sorted stamps, 0 when there is but one."""
+    steps = np.diff(np.unique(ts))
+    return int(np.median(steps)) if len(steps) else 0
+
+
+def read(frame: pd.DataFrame, how: Reading) -> Table:
+    """Read one asset's table.
+
+    Raises `DataError` naming what cannot be read: no such column, no number, no time, an unknown calendar.
+    """
+    flat, ticker = _one_ticker(frame, how)
+    if len(flat) == 0:
+        raise DataError(f"{how.source}: no rows; wanted at least one bar")
+    names = _names(flat, how)
+    ts, days = _closes(_stamps(flat, names, how), how)
+    column = {name: _numbers(flat[names[name]], how) for name in names if name != "time"}
+    close = column["close"]
+    price = {name: column.get(name, close) for name in ("open", "high", "low", "close")}
+    if how.adjusted:
+        price = _rescaled(price, column["adj_close"])
+    return Table(
+        source=how.source,
+        symbol=how.symbol or ticker or how.fallback,
+        place=how.place,
+        rows=np.arange(len(flat), dtype=np.int64) + how.first_row,
+        ts=ts,
+        days=days,
+        open=price["open"],
+        high=price["high"],
+        low=price["low"],
+        close=price["close"],
+        volume=column.get("volume", np.full(len(flat), np.nan)),
+        quote_volume=column.get("quote_volume"),
+        has_volume="volume" in column,
+        close_only="open" not in column,
+        calendar=how.calendar,
+        traded=how.traded,
+    )
+
+
+def _one_ticker(frame: pd.DataFrame, how: Reading) -> tuple[pd.DataFrame, str | None]:
+    """Reduce the two-level columns of downloaded tables (field, ticker) to one asset's plain columns."""
+    if frame.columns.nlevels == 1:
+        return frame, None
+    levels = [frame.columns.get_level_values(i).astype(str) for i in range(2)]
+    fields, tickers = levels if "close" in _plain_all(levels[0]) else levels[::-1]
+    known = [name for name in dict.fromkeys(tickers) if name]
+    chosen = how.symbol if how.symbol in known else (known[0] if len(known) == 1 else None)
+    if chosen is None:
+        raise DataError(f"{how.source}: holds the assets {', '.join(known)}; choose one with symbol=")
+    keep = (tickers == chosen) | (tickers == "")
+    return frame.loc[:, keep].set_axis(fields[keep], axis=1), chosen
+
+
+def _plain(name: object) -> str:
+    return re.sub(r"[\s_]+", "_", str(name).strip()).lower()
+
+
+def _plain_all(names: pd.Index) -> list[str]:
+    return [_plain(name) for name in names]
+
+
+def _names(frame: pd.DataFrame, how: Reading) -> dict[str, str]:
+    """Return which of the frame's columns plays which part."""
+    given = dict(how.columns or {})
+    for part, name in given.items():
+        if part not in COLUMNS:
+            raise DataError(
+                f"{how.source}: columns has no part {part!r}{nearest(part, COLUMNS)}; wanted {', '.join(COLUMNS)}"
+            )
+        if name not in frame.columns:
+            raise DataError(
+                f"{how.source}: no column {name!r} for {part!r}"
+                f"{nearest(name, map(str, frame.columns))}; the file has {', '.join(map(str, frame.columns))}"
+            )
+    found = {part: name for part, aliases in COLUMNS.items() for name in frame.columns if _plain(name) in aliases}
+    names = {**found, **given}
+    _also_by_name(frame, names)
+    _require(frame, names, how)
+    return names
+
+
+def _also_by_name(frame: pd.DataFrame, names: dict[str, str]) -> None:
+    others = [name for name in frame.columns if _plain(name).startswith("volume") and name not in names.values()]
+    if "volume" in names and "quote_volume" not in names and others:
+        names["quote_volume"] = others[0]
+
+
+def _require(frame: pd.DataFrame, names: dict[str, str], how: Reading) -> None:
+    wanted = ["close", "adj_close"] if how.adjusted else ["close"]
+    if any(part in names for part in ("open", "high", "low")):
+        wanted += ["open", "high", "low"]
+    missing = [part for part in wanted if part not in names]
+    if "time" not in names and not isinstance(frame.index, pd.DatetimeIndex):
+        missing.insert(0, "time")
+    if missing:
+        raise DataError(
+            f"{how.source}: no column for {', '.join(missing)}; the file has {', '.join(map(str, frame.columns))}; "
+            f'name them with columns = {{{missing[0]} = "..."}}'
+        )
+
+
+def _numbers(column: pd.Series, how: Reading) -> Floats:
+    """Return a column as float64; text is read with the decimal and thousands marks given, and K, M, B at its end."""
+    if pd.api.types.is_numeric_dtype(column):
+        return np.array(column.to_numpy(dtype=np.float64, na_value=np.nan), dtype=np.float64)
+    text = column.astype("object").map(lambda value: "" if pd.isna(value) else str(value).strip())
+    plain = [_plain_number(value, how) for value in text]
+    numbers = np.array(pd.to_numeric(pd.Series(plain, dtype="object"), errors="coerce"), dtype=np.float64)
+    broken = np.isnan(numbers) & ~text.str.lower().isin(["", "-", "nan", "na", "n/a", "null"]).to_numpy(dtype=bool)
+    if broken.any():
+        row = int(np.argmax(broken))
+        raise DataError(
+            f"{how.source}: {how.place} {row + how.first_row}, column {column.name!r}: {text.iloc[row]!r} is no "
+            f"number; say how numbers are written with decimal= and thousands="
+        )
+    return numbers
+
+
+def _plain_number(text: str, how: Reading) -> str:
+    if how.thousands:
+        text = text.replace(how.thousands, "")
+    text = text.replace(how.decimal, ".")
+    return text[:-1] + _SUFFIXES[text[-1]] if text[-1:] in _SUFFIXES else text
+
+
+def _rescaled(price: dict[str, Floats], adjusted: Floats) -> dict[str, Floats]:
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ratio = adjusted / price["close"]
+    return {**{name: value * ratio for name, value in price.items()}, "close": adjusted}
+
+
+def _stamps(frame: pd.DataFrame, names: dict[str, str], how: Reading) -> pd.DatetimeIndex:
+    raw = pd.Series(frame.index) if "time" not in names else frame[names["time"]].reset_index(drop=True)
+    stamps = raw if isinstance(raw.dtype, pd.DatetimeTZDtype) or raw.dtype.kind == "M" else _parsed(raw, how)
+    if bool(stamps.isna().any()):
+        row = int(np.argmax(stamps.isna().to_numpy()))
+        raise DataError(
+            f"{how.source}: {how.place} {row + how.first_row}: {raw.iloc[row]!r} is no time; "
+            f"say how times are written with date_format="
+        )
+    index = pd.DatetimeIndex(stamps)
+    outside = np.asarray((index.year < _FIRST) | (index.year >= _LAST))
+    if outside.any():
+        row = int(np.argmax(outside))
+        raise DataError(
+            f"{how.source}: {how.place} {row + how.first_row}: {index[row]} lies outside {_FIRST}..{_LAST}, "
+            f"the years that 64-bit nanoseconds can hold"
+        )
+    return index
+
+
+def _parsed(raw: pd.Series, how: Reading) -> pd.Series:
+    kind = how.date_format
+    if pd.api.types.is_numeric_dtype(raw) and kind in ("s", "ms", "us", "ns"):
+        counted: pd.Series = pd.to_datetime(raw, unit=kind, utc=True, errors="coerce")  # type: ignore[call-overload]
+        return counted
+    if pd.api.types.is_numeric_dtype(raw) and kind is None:
+        raise DataError(
+            f"{how.source}: times are numbers ({raw.iloc[0]}); say what they count with date_format = 's', 'ms', 'us', "
+            f"'ns', or how they are written, such as '%Y%m%d'"
+        )
+    try:
+        parsed: pd.Series = pd.to_datetime(raw.astype("str"), format=kind, errors="coerce")
+        return parsed
+    except ValueError as error:
+        raise DataError(f"{how.source}: times cannot be read: {error}".splitlines()[0]) from None
+
+
+def _closes(stamps: pd.DatetimeIndex, how: Reading) -> tuple[Times, Days | None]:
+    """Turn the file's stamps into closes, and say which are whole dates."""
+    if how.bars_mark not in ("close", "open"):
+        raise DataError(f"{how.source}: bars_mark = {how.bars_mark!r}; wanted 'close' or 'open'")
+    if stamps.tz is not None and how.time_zone is not None:
+        stamps = stamps.tz_convert(how.time_zone)
+    local = stamps.tz_localize(None)
+    if bool((local == local.normalize()).all()):
+        return _of_dates(local.to_numpy().astype("M8[D]"), how, None if stamps.tz is None else str(stamps.tz))
+    moments = _instants(stamps, how).as_unit("ns").asi8
+    return (_ends(moments, how.calendar) if how.bars_mark == "open" else np.array(moments)), None
+
+
+def _instants(stamps: pd.DatetimeIndex, how: Reading) -> pd.DatetimeIndex:
+    if stamps.tz is not None:
+        return stamps.tz_convert("UTC")
+    try:
+        return stamps.tz_localize(how.time_zone or "UTC", ambiguous="infer").tz_convert("UTC")
+    except (KeyError, ValueError) as error:
+        raise DataError(
+            f"{how.source}: times do not fit time_zone = {how.time_zone!r}: {error}; use 'UTC' if that is what they are"
+        ) from None
+
+
+def _of_dates(days: Days, how: Reading, zone: str | None) -> tuple[Times, Days]:
+    step = spacing(days.astype("M8[ns]").astype(np.int64))
+    if how.bars_mark == "open" and step > 4 * DAY:
+        days = _last_days(days, step, how.calendar)
+    return calendars.closes(how.calendar, days, how.closes_at, how.time_zone or zone), days
+
+
+def _last_days(starts: Days, step: int, calendar: str) -> Days:
+    """Weeks and months stamped with their first day close on the last session before the next one starts."""
+    if step < 20 * DAY:
+        ends = starts + 6
+    else:
+        ends = (starts.astype("M8[M]") + 1).astype("M8[D]") - 1
+    if calendar == ALWAYS:
+        return ends
+    known = calendars.sessions(calendar, starts.min(), ends.max()).days
+    at = np.searchsorted(known, ends, side="right") - 1
+    return np.where(at >= 0, known[np.maximum(at, 0)], ends) if len(known) else ends
+
+
+def _ends(opens: Times, calendar: str) -> Times:
+    """A bar stamped with its open ends one spacing later, or at the session's close if that is sooner."""
+    ends = opens + spacing(opens)
+    if calendar == ALWAYS:
+        return ends
+    known, at, inside = calendars.placed(calendar, opens + 1)  # a bar that opens at the close is not inside
+    return np.where(inside, np.minimum(ends, known.closes[at]), ends) if len(known.days) else ends
+
+
+def mended(table: Table) -> Table:
+    """Return the table fit for a history, once its errors are accepted.
+
+    Rows are sorted; of several at one moment the first stays; a bar with a price missing is no bar at all; a volume
+    that is the same everywhere is unknown; rounding errors (1e-9) no longer push open or close out of [low, high].
+    """
+    table = table.at(np.unique(table.ts, return_index=True)[1])
+    broken = ~np.isfinite(np.stack([table.open, table.high, table.low, table.close])).all(axis=0)
+    rounded = ~impossible(table)
+    top, bottom = np.fmax(table.open, table.close), np.fmin(table.open, table.close)
+    columns = {
+        "open": table.open,
+        "high": np.where(rounded, np.fmax(table.high, top), table.high),
+        "low": np.where(rounded, np.fmin(table.low, bottom), table.low),
+        "close": table.close,
+        "volume": np.full(len(table.ts), np.nan) if volume_is_unknown(table) else table.volume,
+    }
+    known: dict[str, Any] = {name: np.where(broken, np.nan, values) for name, values in columns.items()}
+    return table._replace(**known)
+
+
+def impossible(table: Table) -> NDArray[np.bool_]:
+    """Return which bars have an open or close outside [low, high], by more than rounding (1e-9)."""
+    slack = ROUNDING * np.abs(table.close)
+    above = np.fmax(table.open, table.close) > table.high + slack
+    below = np.fmin(table.open, table.close) < table.low - slack
+    return np.asarray(above | below | (table.low > table.high + slack))
+
+
+def volume_is_unknown(table: Table) -> bool:
+    """Return whether the volume tells nothing: absent, or the same on every row."""
+    known = table.volume[~np.isnan(table.volume)]
+    return len(known) == 0 or (len(known) > 1 and float(known.min()) == float(known.max()))

@@ -1,0 +1,151 @@
+"""The checks that every part must pass; a new feature, filter or strategy is tested by handing it over.
+
+>>> from barograph.features import log_return
+>>> check_feature(log_return())
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import fields
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from barograph.audit import largest_changes
+from barograph.history import History
+from barograph.kernel import Kernel, frozen, kernel
+from barograph.loops import replay, scan
+from barograph.machine import Machine, Wired, strategy
+from barograph.result import Result
+from barograph.types import Belief, Feature, Filter, Strategy, Target
+
+__all__ = ["check_feature", "check_filter", "check_machine", "check_strategy", "coin", "same", "some_bars"]
+
+_DAY = 86_400_000_000_000
+
+
+def some_bars(bars: int = 120, assets: int = 1, seed: int = 0, missing: float = 0.1) -> History:
+    """Return made-up bars with gaps in time, missing bars, zero volumes and a jump or two.
+
+    >>> history = some_bars(50, assets=3)
+    >>> len(history), len(history.symbols)
+    (50, 3)
+    """
+    rng = np.random.default_rng(seed)
+    ts = np.cumsum(rng.choice([1, 1, 1, 3], size=bars)) * _DAY
+    moves = rng.standard_t(4, size=(bars, assets)) * 0.01
+    close = 100.0 * np.exp(np.cumsum(moves, axis=0))
+    opened = close * np.exp(rng.normal(0.0, 0.004, size=close.shape))
+    high = np.maximum(opened, close) * np.exp(np.abs(rng.normal(0.0, 0.003, size=close.shape)))
+    low = np.minimum(opened, close) * np.exp(-np.abs(rng.normal(0.0, 0.003, size=close.shape)))
+    volume = np.where(rng.random(close.shape) < missing / 2, 0.0, rng.integers(1, 10**6, size=close.shape) * 1.0)
+    gone = rng.random(close.shape) < missing
+    columns = [np.where(gone, np.nan, column) for column in (opened, high, low, close, volume)]
+    return History(
+        symbols=tuple(f"A{a}" for a in range(assets)),
+        ts=ts,
+        open=columns[0],
+        high=columns[1],
+        low=columns[2],
+        close=columns[3],
+        volume=columns[4],
+        traded=(True,) * assets,
+        calendar="24/7",
+        source="some_bars",
+    )
+
+
+class _Coin(NamedTuple):
+    probs: Any
+    age: int
+
+
+@kernel
+def _coin_step(state: _Coin, x: Any, params: Any) -> Any:
+    up = x[0] > 0.0
+    p = 0.9 if up else 0.2
+    if x[0] == x[0]:
+        state.probs[0] = 0.5 * state.probs[0] + 0.5 * p
+        state.probs[1] = 1.0 - state.probs[0]
+    return _Coin(state.probs, state.age + 1), Belief(frozen(state.probs), 0.0)
+
+
+def coin() -> Filter:
+    """Return a filter of two regimes that follows the sign of the first feature: something for strategies to see."""
+    return Filter(lambda _: _Coin(np.full(2, 0.5), 0), _coin_step, (), 2, "coin")
+
+
+class _Plain(Machine):
+    """The same machine with every kernel run as plain Python."""
+
+    def wire(self, history: History, fitted: Any = None, filter: Any = None) -> Wired:
+        wired = super().wire(history, fitted, filter)
+        return wired._replace(
+            advance=_plain(wired.advance), observe=_plain(wired.observe), bring=_plain(wired.bring)
+        )
+
+
+def _plain(door: Any) -> Any:
+    return door.py_func if isinstance(door, Kernel) else door
+
+
+def interpreted(machine: Machine, history: History) -> Result:
+    """Run a machine in plain Python: slow, and the same to the bit."""
+    return scan(_Plain(**{f.name: getattr(machine, f.name) for f in fields(Machine)}), history)
+
+
+def same(one: Sequence[Result] | Result, other: Sequence[Result] | Result) -> bool:
+    """Tell whether runs wrote the same bits; a run in several pieces is put together first."""
+    return _bytes(one) == _bytes(other)
+
+
+def _bytes(runs: Sequence[Result] | Result) -> list[bytes]:
+    pieces = [runs] if isinstance(runs, Result) else list(runs)
+    names = ("table", "weights", "beliefs", "events")
+    return [np.concatenate([getattr(run, name) for run in pieces]).tobytes() for name in names]
+
+
+def check_machine(machine: Machine, history: History, cuts: Sequence[int] = ()) -> None:
+    """Check the laws on one history: scan = replay = resumed = plain Python, and the future changes nothing past.
+
+    Raises `AssertionError` naming the law that is broken.
+    """
+    whole = scan(machine, history)
+    assert same(whole, replay(machine, history)), "scan and replay differ"
+    assert same(whole, interpreted(machine, history)), "compiled and plain Python differ"
+    first = whole.first
+    for cut in cuts or (first + 1, (first + len(history)) // 2, len(history) - 2):
+        begun = scan(machine, history.head(cut))
+        resumed = scan(machine, history, world=begun.world)
+        assert same(whole, [begun, resumed]), f"resuming at bar {cut} changed the run"
+        for other in (scan(machine, history.head(cut + 1)), scan(machine, history.perturbed(cut, seed=cut))):
+            moved = {k: v for k, v in largest_changes(whole, other, cut).items() if v > 0.0}
+            assert not moved, f"the future after bar {cut} changed {moved}"
+
+
+@kernel
+def _idle(state: Any, bars: Any, belief: Any, portfolio: Any, params: Any) -> Any:
+    return state, Target(0.0)
+
+
+def check_feature(feature: Feature, history: History | None = None) -> None:
+    """Check a feature: causal, resumable, the same compiled and plain. Raises `AssertionError`."""
+    machine = Machine(features=[feature], filter=coin(), strategy=strategy(_idle))
+    check_machine(machine, history if history is not None else some_bars())
+
+
+def check_filter(filter: Filter, features: Sequence[Feature] = (), history: History | None = None) -> None:
+    """Check a filter: the laws, probabilities that are at least 0 and sum to one, also when bars are missing."""
+    machine = Machine(features=list(features), filter=filter, strategy=strategy(_idle))
+    history = history if history is not None else some_bars()
+    check_machine(machine, history)
+    probs = scan(machine, history).filtered.probs
+    assert np.all(probs >= 0.0), "a probability is negative or not a number"
+    assert np.allclose(probs.sum(axis=1), 1.0, rtol=0.0, atol=1e-12), "probabilities do not sum to one"
+
+
+def check_strategy(tested: Strategy, history: History | None = None, leverage: float = 10.0) -> None:
+    """Check a strategy against a filter of two regimes: the laws, and that it always answers with a weight."""
+    machine = Machine(filter=coin(), strategy=tested, leverage=leverage)
+    check_machine(machine, history if history is not None else some_bars())

@@ -1,0 +1,129 @@
+"""The nouns: what a bar, a belief and a target are, and what a part is.
+
+All are immutable tuples of numbers and arrays, so that compiled code and a notebook carry the same thing. Time is
+int64 nanoseconds UTC and always a bar's *close*. NaN in a price means: this asset has no bar now.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = [
+    "HOLD",
+    "Asset",
+    "Bars",
+    "Belief",
+    "Feature",
+    "Filter",
+    "Filtered",
+    "Floats",
+    "Portfolio",
+    "Predicted",
+    "Smoothed",
+    "Strategy",
+    "Target",
+]
+
+Floats = NDArray[np.float64]
+
+HOLD: Final = float("inf")
+"""The weight that means: leave this position as it is. (NaN is not an answer and stops the run.)"""
+
+
+class Bars(NamedTuple):
+    """One instant of N assets: `ts` and five arrays of shape (N,), lent for reading only."""
+
+    ts: int
+    open: Floats
+    high: Floats
+    low: Floats
+    close: Floats
+    volume: Floats
+
+
+class Belief(NamedTuple):
+    """What a filter knows at a close: P(regime | bars so far), shape (K,), and log p(this bar | earlier bars)."""
+
+    probs: Floats
+    logpdf: float
+
+
+class Portfolio(NamedTuple):
+    """The account as a strategy may see it: money, units held (N,), and the last known prices (N,)."""
+
+    equity: float
+    cash: float
+    quantity: Floats
+    price: Floats
+
+
+class Target(NamedTuple):
+    """A strategy's answer: wanted weight of equity, signed, per asset (N,); a number is shared by the traded assets."""
+
+    weights: Any
+
+
+class Filtered(NamedTuple):
+    """A path of beliefs, each from the bars up to its own: probabilities (T, K) and log-densities (T,)."""
+
+    probs: Floats
+    logpdf: Floats
+
+
+class Predicted(NamedTuple):
+    """Probabilities `horizon` bars ahead, shape (K,), and the mixture of the return summed over those bars."""
+
+    probs: Floats
+    horizon: int
+    weights: Floats
+    mean: Floats
+    variance: Floats
+
+
+class Smoothed(NamedTuple):
+    """A path of probabilities that has seen *all* bars, shape (T, K): for plots, never for a strategy."""
+
+    hindsight: Floats
+
+
+class Asset(NamedTuple):
+    """An asset by its symbol, where a parameter wants its column: the machine looks it up in the history."""
+
+    symbol: str
+
+
+class Feature(NamedTuple):
+    """One number a bar: ``init(params) -> state`` and ``step(state, bars, params) -> (state, float)``."""
+
+    init: Callable[..., Any]
+    step: Callable[..., Any]
+    params: Any
+    name: str
+
+
+class Filter(NamedTuple):
+    """A model at work: ``init(params) -> state`` and ``step(state, x, params) -> (state, Belief)``, x of shape (d,)."""
+
+    init: Callable[..., Any]
+    step: Callable[..., Any]
+    params: Any
+    regimes: int
+    name: str
+
+
+class Strategy(NamedTuple):
+    """A sizing rule: ``init(params) -> state``, ``step(state, bars, belief, portfolio, params) -> (state, Target)``.
+
+    `bind`, when given, is called at every fit as ``bind(params, fitted) -> params``: for a rule that needs the
+    model's own parameters. It must keep the shapes. `labels` says what each regime is called, or is empty.
+    """
+
+    init: Callable[..., Any]
+    step: Callable[..., Any]
+    params: Any
+    name: str
+    bind: Callable[[Any, Any], Any] | None = None

@@ -1,0 +1,284 @@
+"""Gaussian emissions, diagonal or full: log densities, sufficient statistics, and the step that uses them up.
+
+A full covariance is carried by its whitening matrix, the inverse of its lower Cholesky factor, so that a density
+costs d(d+1)/2 multiplications and no solve; a diagonal one by inverse deviations, so that it costs d.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from barograph.errors import FitError
+from barograph.fitted import Moments
+from barograph.kernel import borrow, compiled, kernel
+from barograph.types import Floats
+from barograph_models._data import Sample
+
+__all__ = ["DIAGONAL", "FULL", "Emission", "GaussianParams", "gaussian_params", "in_units", "moments", "standardised"]
+
+LOG_TWO_PI = math.log(2.0 * math.pi)
+SWEEPS = 30  # Jacobi converges quadratically: six to ten sweeps reach the last bit at any size seen
+
+
+class GaussianParams(NamedTuple):
+    """K regimes of d features: where the chain starts and moves, and each regime's Gaussian.
+
+    `start` (K,), `transition` (K, K), `means` (K, d). Diagonal: `covariances` and `whitening` are (K, d), variances and
+    inverse deviations. Full: both are (K, d, d), and whitening is the inverse lower Cholesky factor. `peak` (K,) is the
+    log density at the mean.
+    """
+
+    start: Floats
+    transition: Floats
+    means: Floats
+    covariances: Floats
+    whitening: Floats
+    peak: Floats
+
+
+class Emission(NamedTuple):
+    """The kernels of one covariance shape.
+
+    ``log_density(x, k, means, whitening, peak)``; ``gather(x, weight, k, means, first, second)`` adds a weighted row
+    to the sums of deviations from the *current* means and of their products; ``update(k, total, first, second, means,
+    covariances, whitening, peak, floor)`` sets regime k to the sums' maximum-likelihood Gaussian; ``invert(k,
+    covariances, whitening, peak)`` derives the last two.
+    """
+
+    name: str
+    log_density: Callable[..., Any]
+    gather: Callable[..., Any]
+    update: Callable[..., Any]
+    invert: Callable[..., Any]
+
+
+@kernel
+def _diagonal_log_density(x: Any, k: Any, means: Any, whitening: Any, peak: Any) -> Any:
+    total = 0.0
+    for j in range(means.shape[1]):
+        z = (x[j] - means[k, j]) * whitening[k, j]
+        total += z * z
+    return peak[k] - 0.5 * total
+
+
+@kernel
+def _diagonal_gather(x: Any, weight: Any, k: Any, means: Any, first: Any, second: Any) -> None:
+    for j in range(means.shape[1]):
+        away = x[j] - means[k, j]
+        first[k, j] += weight * away
+        second[k, j] += weight * away * away
+
+
+@kernel
+def _diagonal_update(
+    k: Any, total: Any, first: Any, second: Any, means: Any, covariances: Any, whitening: Any, peak: Any, floor: Any
+) -> None:
+    for j in range(means.shape[1]):
+        shift = first[k, j] / total
+        means[k, j] += shift
+        covariances[k, j] = max(second[k, j] / total - shift * shift, floor)
+    _diagonal_invert(k, covariances, whitening, peak)
+
+
+@kernel
+def _diagonal_invert(k: Any, covariances: Any, whitening: Any, peak: Any) -> None:
+    peak[k] = -0.5 * LOG_TWO_PI * covariances.shape[1]
+    for j in range(covariances.shape[1]):
+        deviation = math.sqrt(covariances[k, j])
+        whitening[k, j] = 1.0 / deviation
+        peak[k] -= math.log(deviation)
+
+
+@kernel
+def _full_log_density(x: Any, k: Any, means: Any, whitening: Any, peak: Any) -> Any:
+    total = 0.0
+    for i in range(means.shape[1]):
+        z = 0.0
+        for j in range(i + 1):
+            z += whitening[k, i, j] * (x[j] - means[k, j])
+        total += z * z
+    return peak[k] - 0.5 * total
+
+
+@kernel
+def _full_gather(x: Any, weight: Any, k: Any, means: Any, first: Any, second: Any) -> None:
+    for i in range(means.shape[1]):
+        away = weight * (x[i] - means[k, i])
+        first[k, i] += away
+        for j in range(i + 1):
+            second[k, i, j] += away * (x[j] - means[k, j])
+
+
+@kernel
+def _full_update(
+    k: Any, total: Any, first: Any, second: Any, means: Any, covariances: Any, whitening: Any, peak: Any, floor: Any
+) -> None:
+    d = means.shape[1]
+    for i in range(d):
+        for j in range(i + 1):
+            shift = (first[k, i] / total) * (first[k, j] / total)
+            covariances[k, i, j] = second[k, i, j] / total - shift
+            covariances[k, j, i] = covariances[k, i, j]
+    for i in range(d):
+        means[k, i] += first[k, i] / total
+    # The whitening is about to be overwritten anyway, so it serves as room for the trial factor.
+    if not _cholesky(k, covariances, whitening, floor):
+        _clip(k, covariances, floor)
+    _full_invert(k, covariances, whitening, peak)
+
+
+@kernel
+def _cholesky(k: Any, covariances: Any, lower: Any, less: Any) -> Any:
+    """Factor covariance k less a multiple of the identity into lower[k]; tell whether it is positive definite."""
+    for i in range(covariances.shape[1]):
+        for j in range(i + 1):
+            total = covariances[k, i, j]
+            if i == j:
+                total -= less
+            for m in range(j):
+                total -= lower[k, i, m] * lower[k, j, m]
+            if i > j:
+                lower[k, i, j] = total / lower[k, j, j]
+            elif total > 0.0:
+                lower[k, i, i] = math.sqrt(total)
+            else:
+                return False
+    return True
+
+
+@kernel
+def _full_invert(k: Any, covariances: Any, whitening: Any, peak: Any) -> None:
+    d = covariances.shape[1]
+    _cholesky(k, covariances, whitening, 0.0)
+    peak[k] = -0.5 * LOG_TWO_PI * d
+    # The factor is inverted where it stands, row by row: row i needs the rows above, already inverted.
+    for i in range(d):
+        pivot = whitening[k, i, i]
+        peak[k] -= math.log(pivot)
+        for j in range(i):
+            total = 0.0
+            for m in range(j, i):
+                total += whitening[k, i, m] * whitening[k, m, j]
+            # Entries left of j are inverted already and no longer needed for columns to the right.
+            whitening[k, i, j] = -total / pivot
+        whitening[k, i, i] = 1.0 / pivot
+        for j in range(i + 1, d):
+            whitening[k, i, j] = 0.0
+
+
+@kernel
+def _clip(k: Any, covariances: Any, floor: Any) -> None:
+    """Raise the eigenvalues below the floor to it: the likeliest covariance among those no smaller than the floor."""
+    d = covariances.shape[1]
+    matrix = np.empty((d, d))
+    vectors = np.zeros((d, d))
+    for i in range(d):
+        vectors[i, i] = 1.0
+        for j in range(d):
+            matrix[i, j] = covariances[k, i, j]
+    _diagonalise(matrix, vectors)
+    for i in range(d):
+        for j in range(i + 1):
+            total = 0.0
+            for m in range(d):
+                # A hair above the floor, so that rounding cannot push a pivot below zero.
+                total += vectors[i, m] * vectors[j, m] * max(matrix[m, m], floor * (1.0 + 1e-9))
+            covariances[k, i, j] = total
+            covariances[k, j, i] = total
+
+
+@kernel
+def _diagonalise(matrix: Any, vectors: Any) -> None:
+    """Cyclic Jacobi rotations (Golub & Van Loan, *Matrix Computations*, 4th ed., section 8.5)."""
+    d = matrix.shape[0]
+    for _ in range(SWEEPS):
+        turned = False
+        for p in range(d - 1):
+            for q in range(p + 1, d):
+                if abs(matrix[p, q]) > 1e-17 * math.sqrt(abs(matrix[p, p] * matrix[q, q])):
+                    _rotate(matrix, vectors, p, q)
+                    turned = True
+        if not turned:
+            break
+
+
+@kernel
+def _rotate(matrix: Any, vectors: Any, p: Any, q: Any) -> None:
+    ratio = (matrix[q, q] - matrix[p, p]) / (2.0 * matrix[p, q])
+    tangent = 1.0 / (abs(ratio) + math.sqrt(1.0 + ratio * ratio))
+    if ratio < 0.0:
+        tangent = -tangent
+    cosine = 1.0 / math.sqrt(1.0 + tangent * tangent)
+    sine = tangent * cosine
+    for i in range(matrix.shape[0]):
+        a, b = matrix[i, p], matrix[i, q]
+        matrix[i, p], matrix[i, q] = cosine * a - sine * b, sine * a + cosine * b
+        a, b = vectors[i, p], vectors[i, q]
+        vectors[i, p], vectors[i, q] = cosine * a - sine * b, sine * a + cosine * b
+    for i in range(matrix.shape[0]):
+        a, b = matrix[p, i], matrix[q, i]
+        matrix[p, i], matrix[q, i] = cosine * a - sine * b, sine * a + cosine * b
+    matrix[p, q], matrix[q, p] = 0.0, 0.0
+
+
+DIAGONAL = Emission("diagonal", _diagonal_log_density, _diagonal_gather, _diagonal_update, _diagonal_invert)
+FULL = Emission("full", _full_log_density, _full_gather, _full_update, _full_invert)
+
+
+def _inverter(emission: Emission) -> Callable[..., None]:
+    invert = emission.invert
+
+    def whiten(covariances, whitening, peak):  # type: ignore[no-untyped-def]
+        covariances, whitening, peak = borrow(covariances), borrow(whitening), borrow(peak)
+        for k in range(peak.size):
+            invert(k, covariances, whitening, peak)
+
+    return compiled(whiten)
+
+
+_WHITEN = {"diagonal": _inverter(DIAGONAL), "full": _inverter(FULL)}
+
+
+def gaussian_params(start: Any, transition: Any, means: Any, covariances: Any) -> GaussianParams:
+    """Make params from what a person would write; `covariances` (K, d) are variances, (K, d, d) matrices.
+
+    Raises `FitError` naming a regime whose covariance is not positive definite.
+
+    >>> two = gaussian_params([0.5, 0.5], [[0.9, 0.1], [0.1, 0.9]], [[0.0], [0.0]], [[1.0], [4.0]])
+    >>> two.whitening.ravel()
+    array([1. , 0.5])
+    """
+    arrays = [np.array(a, dtype=np.float64, order="C") for a in (start, transition, means, covariances)]
+    for k, covariance in enumerate(arrays[3]):
+        least = covariance.min() if covariance.ndim == 1 else np.linalg.eigvalsh(covariance)[0]
+        if not least > 0.0:
+            raise FitError(f"regime {k}: its covariance is not positive definite (least eigenvalue {least:.3g})")
+    whitening, peak = np.zeros_like(arrays[3]), np.empty(len(arrays[0]))
+    _WHITEN["diagonal" if arrays[3].ndim == 2 else "full"](arrays[3], whitening, peak)
+    return GaussianParams(arrays[0], arrays[1], arrays[2], arrays[3], whitening, peak)
+
+
+def in_units(params: GaussianParams, data: Sample) -> GaussianParams:
+    """Bring params of standardised data to the data's own units."""
+    return _rescaled(params, data.scale, params.means * data.scale + data.centre)
+
+
+def standardised(params: GaussianParams, data: Sample) -> GaussianParams:
+    """Bring params in the data's own units to standardised data."""
+    return _rescaled(params, 1.0 / data.scale, (params.means - data.centre) / data.scale)
+
+
+def _rescaled(params: GaussianParams, scale: Floats, means: Floats) -> GaussianParams:
+    square = scale * scale if params.covariances.ndim == 2 else np.outer(scale, scale)
+    return gaussian_params(params.start, params.transition, means, params.covariances * square)
+
+
+def moments(params: GaussianParams) -> Moments:
+    """Return means and variances of every feature, (K, d)."""
+    if params.covariances.ndim == 2:
+        return Moments(params.means, params.covariances)
+    return Moments(params.means, np.diagonal(params.covariances, axis1=1, axis2=2).copy())

@@ -1,0 +1,61 @@
+"""Where EM begins: k-means++ seeds, drawn from the rows and from how restless the market was around them.
+
+Daily returns of a calm and a wild regime have nearly the same mean, so clusters of the returns alone split them by
+sign; the dispersion of the rows around tells the regimes apart. Every second start sees the dispersion only, the others
+both. Seeds are not refined: after Lloyd's iterations 24 starts of five regimes on the S&P 500 reached two optima and
+missed the best, from bare seeds (and a drawn reach and persistence) they reach a dozen.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from barograph.types import Floats
+from barograph_models._clusters import lloyd, plus_plus
+from barograph_models._data import Sample
+from barograph_models._gaussian import GaussianParams, gaussian_params
+
+__all__ = ["start_params"]
+
+STAY = (0.8, 0.99)  # a regime's first guess at persistence: five to a hundred bars
+REACH = (1, 3, 10, 30)  # rows on either side that tell a row's local dispersion
+
+
+def start_params(data: Sample, states: int, covariance: str, seed: int, index: int) -> GaussianParams:
+    """Return the parameters that start number `index` begins from, in standardised units; drawn by the seed."""
+    random = np.random.default_rng([seed, index])
+    Z = data.Z[data.observed]
+    space = _dispersion(Z, int(random.choice(REACH)))
+    if index % 2 == 0:
+        space = np.hstack([space, Z])
+    labels = lloyd(space, plus_plus(space, states, random), 1)[1]
+    means, covariances = _shrunk(Z, labels, states)
+    stay = random.uniform(*STAY)
+    leave = (1.0 - stay) / max(states - 1, 1)
+    transition = np.full((states, states), leave) + np.eye(states) * (stay - leave)
+    if covariance == "diagonal":
+        covariances = np.diagonal(covariances, axis1=1, axis2=2)
+    share = np.full(states, 1.0 / states)
+    return gaussian_params(share, transition / transition.sum(axis=1, keepdims=True), means, covariances)
+
+
+def _dispersion(Z: Floats, reach: int) -> Floats:
+    """Log mean square of each feature over the rows around, (T, d)."""
+    total = np.vstack([np.zeros(Z.shape[1]), (Z * Z).cumsum(axis=0)])
+    rows = np.arange(len(Z))
+    low, high = (rows - reach).clip(0), (rows + reach + 1).clip(max=len(Z))
+    return np.asarray(np.log((total[high] - total[low]) / (high - low)[:, None] + 1e-12))
+
+
+def _shrunk(Z: Floats, labels: NDArray[np.int64], states: int) -> tuple[Floats, Floats]:
+    """Means (K, d) and covariances (K, d, d) of the clusters, drawn a little to the whole: some hold two rows."""
+    d = Z.shape[1]
+    means, covariances = np.zeros((states, d)), np.empty((states, d, d))
+    for k in range(states):
+        members = Z[labels == k]
+        if len(members):
+            means[k] = members.mean(axis=0)
+        away = members - means[k]
+        covariances[k] = (np.einsum("ti,tj->ij", away, away) + (d + 1) * np.eye(d)) / (len(members) + d + 1)
+    return means, covariances

@@ -1,0 +1,184 @@
+"""k-means: a bar belongs to the nearest centre, wholly; no probabilities, no memory."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from barograph.fitted import Family, Fitted, Model, Moments, filter_rows
+from barograph.kernel import borrow, frozen, kernel
+from barograph.regimes import order_by_volatility
+from barograph.types import Belief, Filter, Floats
+from barograph_models._chain import CONVERGED, DIED, UNFINISHED, Ascent
+from barograph_models._clusters import lloyd, nearest_centre, plus_plus
+from barograph_models._counts import soft_transition
+from barograph_models._data import Sample, check_counts, sample
+from barograph_models._filter import ChainState, observed, predict
+from barograph_models._restarts import best_of, same_kind
+
+__all__ = ["KMEANS", "KMeansParams", "kmeans"]
+
+FLAT: Final = 1e-6  # the least variance of a cluster, relative to the feature's own
+
+
+class KMeansParams(NamedTuple):
+    """`centres` (K, d) in scaled units, ``scaled = (x - centre) * shrink`` (d,), and each cluster's own statistics.
+
+    `start` (K,) are the clusters' shares, `transition` (K, K) their counted moves, `means` and `variances` (K, d) those
+    of their rows in the data's units.
+    """
+
+    start: Floats
+    transition: Floats
+    centres: Floats
+    centre: Floats
+    shrink: Floats
+    means: Floats
+    variances: Floats
+
+
+@kernel
+def step(state: Any, x: Any, params: Any) -> tuple[ChainState, Belief]:
+    """Believe in the nearest centre alone; a row with any NaN only predicts, by the counted moves.
+
+    The log density is NaN, as k-means has none, and zero for a row that was not observed.
+    """
+    probs, ahead, scaled = borrow(state.probs), borrow(state.ahead), borrow(state.logs)
+    logpdf = 0.0
+    if observed(x):
+        centre, shrink = borrow(params.centre), borrow(params.shrink)
+        for j in range(x.size):
+            scaled[j] = (x[j] - centre[j]) * shrink[j]
+        nearest = nearest_centre(scaled, borrow(params.centres))[0]
+        for k in range(probs.size):
+            probs[k] = 1.0 if k == nearest else 0.0
+        logpdf = np.nan
+    else:
+        predict(state.seen, probs, ahead, params)
+        for k in range(probs.size):
+            probs[k] = ahead[k]
+    return ChainState(state.probs, state.ahead, state.logs, state.seen + 1), Belief(frozen(state.probs), logpdf)
+
+
+@kernel
+def begin(params: Any) -> ChainState:
+    """Begin at the clusters' shares; the third array is room for a scaled row."""
+    return ChainState(params.start.copy(), np.zeros(params.start.size), np.zeros(params.centre.size), 0)
+
+
+def _filter(params: KMeansParams) -> Filter:
+    own = KMeansParams(*(a.copy() for a in params))
+    return Filter(begin, step, own, len(own.start), "kmeans")
+
+
+def _moments(params: KMeansParams) -> Moments:
+    return Moments(params.means, params.variances)
+
+
+def _smooth(params: KMeansParams, X: Floats) -> Floats:
+    # Bars are independent: what came later says nothing more.
+    return filter_rows(_filter(params), X).probs
+
+
+def _decode(params: KMeansParams, X: Floats) -> NDArray[np.int64]:
+    return np.asarray(np.argmax(_smooth(params, X), axis=1), dtype=np.int64)
+
+
+KMEANS = Family(
+    f"{__name__}:KMEANS", KMeansParams, begin, step, _moments, _smooth, _decode, shared=("centre", "shrink")
+)
+
+
+def kmeans(
+    states: int = 3,
+    starts: int = 10,
+    iterations: int = 300,
+    seed: int = 0,
+    scale: bool = True,
+    jobs: int | None = None,
+) -> Model:
+    """k-means by Lloyd's iterations from `starts` k-means++ seedings, the tightest kept.
+
+    With `scale`, features are first brought to mean 0 and deviation 1 over the training rows; that scaling is part of
+    the fitted parameters. Regimes are ordered by the volatility of feature 0 within each cluster. The log-likelihood
+    is that of spherical Gaussians of one variance around the centres, labels known, so that it rises with every
+    iteration and `bic` can choose K; it is no density of the data, and the filter's ``logpdf`` is NaN.
+
+    ``fit(X, previous)`` takes X (T, d), NaN where missing. It raises `FitError` when every start fails: a cluster holds
+    fewer than d+1 rows, or labels still change after `iterations`.
+
+    S. Lloyd, *Least squares quantization in PCM*, IEEE Trans. Inf. Theory 28 (1982).
+
+    >>> random = np.random.default_rng(0)
+    >>> X = np.vstack([random.normal(0.0, 1.0, (200, 2)), random.normal(9.0, 2.0, (100, 2))])
+    >>> kmeans(states=2, starts=2).fit(X, None).filter_path(X).probs[[0, 299]]
+    array([[1., 0.],
+           [0., 1.]])
+    """
+    name = "kmeans"
+    check_counts(name, states=states, starts=starts, iterations=iterations)
+
+    def fit(X: Floats, previous: Fitted | None) -> Fitted:
+        data = sample(X, states, name, scale)
+        attempts = [partial(_from_seeds, data, states, iterations, seed, i) for i in range(starts)]
+        if previous is not None and same_kind(previous, KMEANS, states, data):
+            attempts.append(partial(_ascend, data, (_centres(previous) - data.centre) / data.scale, iterations))
+        ascent, dropped = best_of(attempts, name, jobs)
+        return order_by_volatility(_fitted(data, ascent, seed, dropped))
+
+    return Model(fit, states, name)
+
+
+def _centres(fitted: Fitted) -> Floats:
+    """The centres in the data's own units."""
+    return np.asarray(fitted.params.centres / fitted.params.shrink + fitted.params.centre)
+
+
+def _from_seeds(data: Sample, states: int, iterations: int, seed: int, index: int) -> Ascent:
+    random = np.random.default_rng([seed, index])
+    return _ascend(data, plus_plus(data.Z[data.observed], states, random), iterations)
+
+
+def _ascend(data: Sample, centres: Floats, iterations: int) -> Ascent:
+    Z = data.Z[data.observed]
+    moved, labels, path, ended = lloyd(Z, centres, iterations)
+    starved = np.bincount(labels, minlength=len(centres)).min() <= Z.shape[1]
+    verdict = DIED if ended == 0 or (ended > 0 and starved) else CONVERGED if ended > 0 else UNFINISHED
+    n = Z.size
+    variance = np.maximum(path / n, np.finfo(float).tiny)
+    return Ascent((moved, labels), -0.5 * n * (np.log(2.0 * np.pi * variance) + 1.0) - data.log_volume, verdict)
+
+
+def _fitted(data: Sample, ascent: Ascent, seed: int, dropped: tuple[str, ...]) -> Fitted:
+    centres, labels = ascent.params
+    K, d = centres.shape
+    posterior = np.zeros((len(data.Z), K))
+    posterior[data.observed] = np.eye(K)[labels]
+    clusters = [data.Z[data.observed][labels == k] * data.scale for k in range(K)]
+    params = KMeansParams(
+        start=posterior[data.observed].mean(axis=0),
+        transition=soft_transition(posterior, data.observed),
+        centres=centres,
+        centre=data.centre,
+        shrink=1.0 / data.scale,
+        means=np.array([c.mean(axis=0) for c in clusters]) + data.centre,
+        # A cluster of equal values has no volatility to be ordered by: it gets a thousandth of the feature's.
+        variances=np.maximum(
+            [c.var(axis=0) for c in clusters], FLAT * (data.Z[data.observed] * data.scale).var(axis=0)
+        ),
+    )
+    return Fitted(
+        family=KMEANS,
+        params=params,
+        log_likelihood=ascent.path,
+        observations=data.rows,
+        free_parameters=K * d + 1,
+        completed=float(ascent.path[-1]),
+        converged=ascent.verdict == CONVERGED,
+        seed=seed,
+        features=tuple(f"x{j}" for j in range(d)),
+        dropped=dropped,
+    )

@@ -1,0 +1,222 @@
+"""The report is one file that works offline, says what the numbers say, and survives any run."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import re
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from barograph.errors import DataError
+from barograph.report import compare_report, read_run, write_report
+from barograph.report.figures import dates, rolling_sharpe, run_figures, spans, thin, timeline
+from barograph.report.words import comparison, verdict
+from tests.fake_runs import closes, fake_run
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return write_report(fake_run(tmp_path_factory.mktemp("runs") / "filter")).read_text(encoding="utf-8")
+
+
+def data(page: str) -> dict[str, Any]:
+    found = re.search(r'<script type="application/json" id="page-data">(.*?)</script>', page, re.DOTALL)
+    assert found
+    return dict(json.loads(found.group(1)))
+
+
+def own(page: str) -> str:
+    """The page without plotly.js."""
+    scripts = sorted(re.findall(r"<script>.*?</script>", page, re.DOTALL), key=len)
+    return page.replace(scripts[-1], "")
+
+
+def test_the_page_needs_nothing_else(page: str) -> None:
+    assert not re.search(r"https?:|//cdn|@import|<link(?! rel=\"icon\" href=\"data:)|<img|src=", own(page))
+    assert page.count("plotly.js v") == 1
+    assert "Plotly.newPlot" in own(page)
+
+
+def test_every_figure_has_a_place(page: str) -> None:
+    wanted = {"equity", "drawdown", "exposure", "probabilities", "rolling", "volatilities", "persistences"}
+    assert set(data(page)["figures"]) == wanted
+    assert all(page.count(f'id="{name}"') == 1 for name in wanted)
+
+
+def test_the_page_says_what_matters(page: str) -> None:
+    for said in (
+        "Against buy and hold it ",
+        "barograph run config.toml",
+        "no volume in this bar",
+        "3 sessions without a bar",
+        "regime 1 looks like neither of the two before",
+        "refits could not be matched convincingly",
+        "did not converge",
+        "Where the profit came from",
+    ):
+        assert said in page, said
+
+
+def test_text_is_escaped(page: str) -> None:
+    assert "a &lt; b &amp; &lt;/script&gt;" in page
+
+
+def test_a_run_without_a_model_has_no_regime_parts(tmp_path: Path) -> None:
+    page = write_report(fake_run(tmp_path / "hold", states=1)).read_text()
+    assert set(data(page)["figures"]) == {"equity", "drawdown", "exposure", "rolling"}
+    assert "regime" not in re.sub(
+        r"<style>.*?</style>|<pre>.*?</pre>|<details>.*?</details>", "", own(page), flags=re.S
+    )
+
+
+@pytest.mark.parametrize("bars", [1, 2, 3, 40, 300])
+@pytest.mark.parametrize("states", [1, 2])
+def test_short_runs(tmp_path: Path, bars: int, states: int) -> None:
+    page = write_report(fake_run(tmp_path / "short", bars=bars, states=states)).read_text()
+    assert "NaN" not in json.dumps(data(page))
+    assert "nan" not in own(page).lower().replace("financ", "")
+
+
+def test_no_fill_is_said(tmp_path: Path) -> None:
+    page = write_report(fake_run(tmp_path / "idle", bars=300, trading=False)).read_text()
+    assert "No order was ever filled" in page
+    assert "No order was given" in page
+
+
+def test_a_ruined_account_is_drawn(tmp_path: Path) -> None:
+    folder = fake_run(tmp_path / "ruin", bars=400)
+    table = pd.read_parquet(folder / "equity.parquet")
+    table.loc[300:, "equity"] = -5.0
+    table.to_parquet(folder / "equity.parquet", index=False)
+    page = write_report(folder).read_text()
+    assert "The account was ruined" in page
+    assert data(page)["figures"]["equity"]["layout"]["yaxis2"]["type"] == "linear"
+
+
+@pytest.mark.parametrize("states", [2, 3, 5])
+def test_many_assets_and_regimes(tmp_path: Path, states: int) -> None:
+    page = write_report(fake_run(tmp_path / "many", bars=400, states=states, assets=30)).read_text()
+    figures = data(page)["figures"]
+    assert [line["name"] for line in figures["exposure"]["data"]] == ["gross", "net"]
+    assert len(figures["probabilities"]["data"]) == states
+
+
+def test_size_and_time(tmp_path: Path) -> None:
+    folder = fake_run(tmp_path / "long", bars=5031)
+    write_report(folder)
+    begin = time.perf_counter()
+    out = write_report(folder)
+    assert time.perf_counter() - begin < 2
+    assert out.stat().st_size < 6e6
+    assert [path.name for path in folder.glob(".*")] == []
+
+
+def test_the_same_run_gives_the_same_page(tmp_path: Path) -> None:
+    folder = fake_run(tmp_path / "again", bars=300)
+    assert write_report(folder).read_bytes() == write_report(folder).read_bytes()
+
+
+def test_every_turbulent_span_is_shaded(tmp_path: Path) -> None:
+    run = read_run(fake_run(tmp_path / "sum", bars=900))
+    line = timeline(run)
+    shade = run_figures(run, line)["equity"]["data"][0]
+    turbulent = run.regimes[:-1] == 1
+    starts = int(np.count_nonzero(np.diff(turbulent, prepend=False) & turbulent))
+    assert len(shade["x"]) == 4 * starts
+
+
+@pytest.mark.parametrize("name", ["equity.parquet", "metrics.json", "config.toml", "manifest.json"])
+def test_a_missing_file_is_named(tmp_path: Path, name: str) -> None:
+    folder = fake_run(tmp_path / "holed", bars=50)
+    (folder / name).unlink()
+    with pytest.raises(DataError, match=re.escape(name)) as caught:
+        write_report(folder)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["equity.parquet", "metrics.json"])
+def test_a_broken_file_is_named(tmp_path: Path, name: str) -> None:
+    folder = fake_run(tmp_path / "broken", bars=50)
+    (folder / name).write_text("{not a table")
+    with pytest.raises(DataError, match=re.escape(name)) as caught:
+        write_report(folder)
+    assert "\n" not in str(caught.value)
+
+
+def test_compare_lays_runs_side_by_side(tmp_path: Path) -> None:
+    folders = [fake_run(tmp_path / "runs" / name, bars=600, states=k) for name, k in (("filter", 2), ("hold", 1))]
+    page = compare_report(folders, tmp_path / "compare.html").read_text()
+    assert 'href="runs/filter/report.html"' in page
+    assert len(data(page)["figures"]["equity"]["data"]) == 3
+    assert not re.search(r"https?:", own(page))
+    with pytest.raises(DataError, match="no run folder"):
+        compare_report([], tmp_path / "none.html")
+
+
+def test_runs_of_one_name_are_told_apart(tmp_path: Path) -> None:
+    folders = [fake_run(tmp_path / place / "same", bars=60) for place in ("a", "b")]
+    for folder, place in zip(folders, "ab", strict=True):
+        folder.rename(tmp_path / f"run-{place}")
+    page = compare_report([tmp_path / "run-a", tmp_path / "run-b"], tmp_path / "c.html").read_text()
+    assert "run-a" in page
+    assert "run-b" in page
+
+
+def test_thinning_keeps_the_extremes() -> None:
+    path = np.cumsum(np.random.default_rng(0).standard_normal(100_000))
+    rows = thin(path, 6000)
+    assert len(rows) <= 6000
+    assert {0, 99_999, int(path.argmin()), int(path.argmax())} <= set(rows.tolist())
+    assert np.array_equal(thin(path[:50], 50), np.arange(50))
+
+
+def test_spans_cover_every_bar_once() -> None:
+    regimes = np.random.default_rng(0).integers(0, 3, 5000)
+    exact = spans(regimes, 10_000)
+    assert np.array_equal(np.concatenate([[k] * (end - first) for k, first, end in exact]), regimes)
+    few = spans(regimes, 100)
+    assert len(few) <= 100
+    assert few[0][1] == 0
+    assert few[-1][2] == 5000
+    assert all(a[2] == b[1] for a, b in itertools.pairwise(few))
+
+
+def test_rolling_sharpe_is_the_sharpe_of_its_window() -> None:
+    equity = 100 * np.cumprod(1 + np.random.default_rng(0).normal(0, 0.01, 400))
+    found = rolling_sharpe(equity, np.array([10, 100, 399]), 100)
+    returns = equity[1:] / equity[:-1] - 1
+    assert np.isnan(found[0])
+    for place, row in ((1, 100), (2, 399)):
+        part = returns[row - 100 : row]
+        assert found[place] == pytest.approx(part.mean() / part.std(ddof=1) * 10, rel=1e-12)
+
+
+def test_dates_say_which_day_a_bar_ends() -> None:
+    midnight = pd.Series(pd.to_datetime(["2024-01-02", "2024-01-03", "2024-01-04"], utc=True))
+    assert dates(midnight) == ["2024-01-01", "2024-01-02", "2024-01-03"]
+    assert dates(closes(2)) == ["1999-01-04", "1999-01-05"]
+    assert dates(closes(3, "h"))[1] == "1999-01-04 01:00:00"
+
+
+def test_words_decide_only_when_the_interval_does() -> None:
+    base = {"sharpe": 0.5, "sharpe_low": 0.1, "sharpe_high": 0.9, "sharpe_difference": 0.3, "years": 20.0}
+    undecided = verdict(base | {"sharpe_difference_low": -0.1, "sharpe_difference_high": 0.7})
+    better = verdict(base | {"sharpe_difference_low": 0.1, "sharpe_difference_high": 0.7})
+    worse = verdict(base | {"sharpe_difference_low": -0.7, "sharpe_difference_high": -0.1})
+    assert "does not decide" in undecided
+    assert "above 0" in better
+    assert "below 0" in worse
+    assert "too few" in verdict(base | {"years": 2.0})
+    assert "too few" not in undecided
+
+
+def test_words_of_a_comparison() -> None:
+    run = {"sharpe": 0.5, "sharpe_difference_low": 0.1, "sharpe_difference_high": 0.4}
+    assert "a better" in comparison({"a": run, "b": run | {"sharpe_difference_low": -0.1}})
+    assert "nothing can be compared" in comparison({"a": {"sharpe": None}})

@@ -91,6 +91,15 @@ def test_the_starting_point_is_a_peak() -> None:
     assert m.deepest_drawdown(np.array([100.0, 90.0, 95.0]))[1:] == (0, 1, 2, False)
 
 
+def test_touching_the_peak_is_a_recovery() -> None:
+    assert m.deepest_drawdown(np.array([100.0, 50.0, 100.0, 120.0])).end == 2
+
+
+def test_exposure_leaves_out_the_starting_point(run_tables: Tables) -> None:
+    run_tables["equity"]["gross"] = np.arange(1500.0)
+    assert m.measure(run_tables, 252, samples=0)["exposure"] == 750
+
+
 def test_tail_losses_by_sorting() -> None:
     r = m.simple_returns(random_equity(3))
     worst = np.sort(r)[:50]

@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 
 from barograph.errors import DataError
-from barograph.report import compare_report, read_run, write_report
+from barograph.report import compare_report, read_run, tables, write_report
 from barograph.report.figures import dates, rolling_sharpe, run_figures, spans, thin, timeline
 from barograph.report.words import comparison, verdict
 from tests.fake_runs import closes, fake_run
@@ -56,7 +56,8 @@ def test_the_page_says_what_matters(page: str) -> None:
         "no volume in this bar",
         "3 sessions without a bar",
         "regime 1 looks like neither of the two before",
-        "refits could not be matched convincingly",
+        "1 of 6 refits could not be matched convincingly",
+        "1 of 6 fits did not converge",
         "did not converge",
         "Where the profit came from",
     ):
@@ -65,6 +66,29 @@ def test_the_page_says_what_matters(page: str) -> None:
 
 def test_text_is_escaped(page: str) -> None:
     assert "a &lt; b &amp; &lt;/script&gt;" in page
+
+
+def test_a_name_cannot_end_the_script(tmp_path: Path) -> None:
+    folder = fake_run(tmp_path / "evil", bars=60)
+    file = folder / "manifest.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"name": "</script><b>"}))
+    page = write_report(folder).read_text()
+    assert data(page)["figures"]["equity"]["data"][-1]["name"] == "</script><b>"
+    assert "</script><b>" not in page
+
+
+def test_months_compound_to_years_and_midnight_ends_a_month(tmp_path: Path) -> None:
+    folder = fake_run(tmp_path / "months", bars=5)
+    days = ["2023-12-01", "2024-01-01", "2024-02-01", "2024-03-01", "2024-04-01"]
+    ts = pd.Series(pd.to_datetime(days, utc=True)).dt.as_unit("us")
+    for name, path in (("equity", [100.0, 110.0, 99.0, 108.9, 108.9]), ("benchmark", [1.0, 1.0, 2.0, -1.0, -2.0])):
+        table = pd.read_parquet(folder / f"{name}.parquet").assign(ts=ts, equity=path)
+        table.to_parquet(folder / f"{name}.parquet", index=False)
+    rows = tables.months(read_run(folder))
+    texts = [[cell["text"] for cell in row["cells"]] for row in rows]
+    assert [row["year"] for row in rows] == [2023, 2024]
+    assert texts[0][10:] == ["0.0", "10.0", "10.0", "0.0"]
+    assert texts[1] == ["−10.0", "10.0", "0.0", *[""] * 9, "−1.0", ""]
 
 
 def test_a_run_without_a_model_has_no_regime_parts(tmp_path: Path) -> None:
@@ -164,8 +188,8 @@ def test_runs_of_one_name_are_told_apart(tmp_path: Path) -> None:
     for folder, place in zip(folders, "ab", strict=True):
         folder.rename(tmp_path / f"run-{place}")
     page = compare_report([tmp_path / "run-a", tmp_path / "run-b"], tmp_path / "c.html").read_text()
-    assert "run-a" in page
-    assert "run-b" in page
+    assert ">run-a</a>" in page
+    assert ">run-b</a>" in page
 
 
 def test_thinning_keeps_the_extremes() -> None:

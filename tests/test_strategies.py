@@ -129,7 +129,7 @@ def test_compiled_equals_interpreted_to_the_bit(name: str) -> None:
     strategy, story = bound(EVERY[name][0]), some_story()
     assert isinstance(strategy.step, Kernel)
     out = np.empty(T)
-    params = name_columns(strategy.params, lambda asset: 0)
+    params = name_columns(strategy.params, lambda _: 0)
     _door(strategy.init, strategy.step)(story.ts, story.close, story.probs, story.held, params, out)
     assert np.array_equal(out, told(strategy, story))
 

@@ -52,11 +52,10 @@ def test_what_is_held_is_open_and_apart() -> None:
     assert math.isnan(unmarked["profit"].iloc[0])
 
 
-def test_rounding_is_no_position() -> None:
+@pytest.mark.parametrize("rounding", [1 - 1e-15, 1 + 1e-15])
+def test_rounding_is_no_position(rounding: float) -> None:
     third = 10 / 3
-    found = round_trips(
-        fills(("A", third, 100, 0), ("A", -third * (1 + 1e-15), 110, 0), ("A", 1, 100, 0)), {"A": 100.0}
-    )
+    found = round_trips(fills(("A", third, 100, 0), ("A", -third * rounding, 110, 0), ("A", 1, 100, 0)), {"A": 100.0})
     assert found["open"].tolist() == [False, True]
     assert found["quantity"].tolist() == [pytest.approx(third), 1]
 

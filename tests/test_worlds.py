@@ -1,4 +1,4 @@
-"""Invented worlds: seeded, of the stated moments and sojourns, and as hard to filter as their published ceilings say."""
+"""Invented worlds: seeded, of the stated moments and sojourns, as hard to filter as published."""
 
 from __future__ import annotations
 
@@ -177,7 +177,7 @@ def test_impossible_worlds_are_refused(change: dict[str, object], words: str) ->
 def test_mistakes_are_named() -> None:
     with pytest.raises(DataError, match="did you mean 'daily2'"):
         scenario("dayly2")
-    with pytest.raises(DataError, match="2250.*spacing"):
+    with pytest.raises(DataError, match=r"2250.*spacing"):
         simulate(SCENARIOS["daily2"], 200_000)
     with pytest.raises(DataError, match="spacing = 'soon'"):
         simulate(SCENARIOS["daily2"], 10, spacing="soon")

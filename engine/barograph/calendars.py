@@ -199,7 +199,10 @@ def nanoseconds(ts: Any) -> Times:
     """Return datetime64 or whole numbers as int64 ns; raises `DataError` for anything else."""
     array = np.asarray(ts)
     if array.dtype.kind == "M":
-        return np.asarray(pd.DatetimeIndex(array).as_unit("ns").asi8)
+        try:
+            return np.asarray(pd.DatetimeIndex(array).as_unit("ns").asi8)
+        except pd.errors.OutOfBoundsDatetime as error:
+            raise DataError(f"ts: {error}; wanted the years 1700..2250") from None
     if array.dtype.kind not in "iu" and len(array):
         raise DataError(f"ts holds {array.dtype}; wanted int64 nanoseconds UTC or datetime64")
     return array.astype(np.int64)

@@ -210,8 +210,8 @@ def _level(table: Table) -> Floats:
 def _off_scale(values: Floats, level: Floats) -> Mask:
     with np.errstate(divide="ignore", invalid="ignore"):
         tens = np.log10(values / level)
-    power = np.round(tens)
-    return np.asarray((np.abs(tens - power) < 0.1) & (power != 0) & (np.abs(power) <= 4))
+        power = np.round(tens)
+        return np.asarray((np.abs(tens - power) < 0.1) & (power != 0) & (np.abs(power) <= 4))
 
 
 def _median(values: Floats, back: int, ahead: int) -> Floats:
@@ -347,7 +347,7 @@ def _moments(table: Table) -> Iterator[Finding]:
         known, at, inside = calendars.placed(table.calendar, table.ts)
         if len(known.days):
             yield from _hours(table, at, inside)
-            missing[np.diff(at) != 0] = 0
+            missing[(np.diff(at) != 0) | ~inside[1:] | ~inside[:-1]] = 0
             # What is missing in most sessions is the exchange's lunch.
             sizes, counts = np.unique(missing[missing > 0], return_counts=True)
             missing[np.isin(missing, sizes[counts > 0.5 * len(np.unique(at))])] = 0

@@ -157,11 +157,11 @@ class Fitted:
 
     def smooth(self, X: Floats) -> Smoothed:
         """Return P(regime | all rows of `X`), (T, K): hindsight, for plots, refused by every strategy."""
-        return Smoothed(self.family.smooth(self.params, self._rows(X)))
+        return Smoothed(self.family.smooth(self.filter().params, self._rows(X)))
 
     def viterbi(self, X: Floats) -> NDArray[np.int64]:
         """Return the most likely regimes given all rows of `X`, (T,) int64: hindsight, for plots and studies."""
-        return self.family.decode(self.params, self._rows(X))
+        return self.family.decode(self.filter().params, self._rows(X))
 
     def _rows(self, X: Floats) -> Floats:
         X = table(X)
@@ -322,6 +322,9 @@ def table(X: Any) -> Floats:
     (2, 1)
     """
     array = np.ascontiguousarray(X, dtype=np.float64)
+    if not array.flags.writeable:
+        # To the compiler a read-only array is another type: every entry would be compiled a second time.
+        array = array.copy()
     if array.ndim == 1:
         array = array[:, None]
     if array.ndim != 2:
@@ -370,10 +373,12 @@ def _get(file: zipfile.ZipFile, name: str) -> Floats:
 def _check_header(path: str | Path, header: Any) -> None:
     if not isinstance(header, dict) or header.get("format") != FORMAT:
         raise FitError(f"{path}: not a fitted model (its header does not say {FORMAT!r})")
-    if header["version"] != VERSION:
-        raise FitError(
-            f"{path}: format version {header['version']}, this barograph reads {VERSION}; fit and save again"
-        )
+    found = header.get("version")
+    if found != VERSION:
+        raise FitError(f"{path}: format version {found}, this barograph reads {VERSION}; fit and save it again")
+    missing = [name for name in ("family", "fields", *_HELD) if name not in header]
+    if missing:
+        raise FitError(f"{path}: its header lacks {', '.join(missing)}; fit and save it again")
 
 
 def _family(path: str | Path, name: str, fields: list[str]) -> Family:

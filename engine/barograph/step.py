@@ -51,8 +51,9 @@ REASONS: Final = (
     "no room under the leverage limit",
     "replaced by a newer target",
     "less than one lot",
+    "already at the target",
 )
-AS_WANTED, SHRUNK, NO_ROOM, REPLACED, NO_LOT = range(5)
+AS_WANTED, SHRUNK, NO_ROOM, REPLACED, NO_LOT, THERE = range(6)
 
 FINE, NOT_A_NUMBER, RUINED = range(3)
 
@@ -226,14 +227,18 @@ def place(book: Book, weights: Floats, rules: Rules, log: Any, t: int) -> Book:
 
 @kernel
 def _moves(rows: Rows, a: int, w: float, equity: float, rules: Rules) -> bool:
-    """Tell whether target w is far enough from what is held (drift band, dust, whole lots) to deserve an order."""
+    """Tell whether target w deserves an order: outside the drift band, and something to move.
+
+    Without a band, a weight that is met at this close may be off at the next open: only 0 and 1 stay what they are
+    while prices move.
+    """
     held, p = rows.quantity[a], rows.price[a]
     gap = abs(w - (held * p / equity if held != 0.0 else 0.0))
-    if gap < rules.band or gap <= DUST:
+    if gap < rules.band:
         return False
     if rules.lot > 0.0 and p > 0.0:
         return bool(_lots(w * equity / p, rules.lot) != held)
-    return True
+    return bool(gap > DUST or (rules.fill != SAME_CLOSE and abs(w) > DUST and abs(w - 1.0) > DUST))
 
 
 @kernel
@@ -275,6 +280,8 @@ def _size(rows: Rows, bars: Bars, prices: Floats, rules: Rules, equity: float) -
         else:
             deal = min(p, max(p * (1.0 - rules.slippage), bars.low[a]))
             q = gap / (p - w * (p - deal * (1.0 - rules.fee)))
+        if abs(gap) <= DUST * equity:
+            q = 0.0
         rows.size[a] = 0.0 if w == 0.0 else _lots(n + q, rules.lot)
         rows.deal[a] = deal
 
@@ -321,7 +328,9 @@ def _fill_all(book: Book, prices: Floats, rules: Rules, log: Any, t: int, growin
         q = size - rows.quantity[a]
         event, fee, reason = FILLED, 0.0, (SHRUNK if share < 1.0 else AS_WANTED)
         if q == 0.0 or share == 0.0:
-            event, q, reason = REJECTED, 0.0, (NO_LOT if share == 1.0 else NO_ROOM)
+            event, q, reason = REJECTED, 0.0, NO_ROOM
+            if share == 1.0:
+                event, reason = CANCELLED, (NO_LOT if rules.lot > 0.0 else THERE)
         else:
             fee = abs(q) * deal * rules.fee + rules.fixed_fee
             cash -= q * deal + fee

@@ -56,8 +56,6 @@ class _Trip:
         self.received += quantity * price
         self.fees += quantity * self.fee + fee
         self.held -= quantity
-        if self.held <= _DUST * self.largest:
-            self.held = 0.0
 
     def rows(self, mark: float, unfinished: Any) -> list[tuple[Any, ...]]:
         """Return the realised part and, where something is still held, the open part."""

@@ -71,7 +71,7 @@ def _each(state: Any, bars: Any, _belief: Any, _portfolio: Any, params: Any) -> 
 
 
 def fixed_positions(
-    path: str,
+    path: str | Path,
     column: str | dict[str, str] = "weight",
     time: str = "date",
     match: Literal["date", "time"] = "date",

@@ -54,7 +54,7 @@ def changed(frame: pd.DataFrame, row: int | slice, **values: float) -> pd.DataFr
     return copy
 
 
-# --- nothing wrong -----------------------------------------------------------------------------------------------------
+# --- nothing wrong ----------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -92,7 +92,7 @@ def test_samples_say_only_what_is_so() -> None:
     assert (zero.code, zero.count) == ("zero_volume", 2)
 
 
-# --- one planted fault each --------------------------------------------------------------------------------------------
+# --- one planted fault each -------------------------------------------------------------------------------------------
 
 
 def test_impossible_ohlc_names_row_and_value() -> None:
@@ -192,6 +192,9 @@ def test_a_wild_fall_is_no_split() -> None:
     frame.iloc[150:, :4] /= 2.0
     frame.iloc[150, frame.columns.get_loc("low")] /= 1.3
     assert "unadjusted_split" not in found(frame)
+    other = good()
+    other.iloc[150:, :4] *= 0.72  # calm and lasting, but no simple fraction
+    assert "unadjusted_split" not in found(other)
     back = good()
     back.iloc[150:152, :4] /= 2.0
     assert "unadjusted_split" not in found(back)
@@ -281,11 +284,25 @@ def test_swapped_columns_with_two_volumes() -> None:
     assert (finding.row, finding.count, finding.severity) == (40, 50, "error")
 
 
+def test_at_a_price_of_one_money_and_units_cannot_be_told_apart() -> None:
+    frame = good()
+    frame.iloc[:, :4] /= 100.0
+    frame["Volume USD"] = frame["volume"] * frame["close"]
+    assert found(frame) == {}
+
+
 def test_swapped_columns_with_one_volume() -> None:
     frame = good()
     frame.iloc[:100, 4] *= frame["close"].iloc[:100]
     finding = found(frame)["swapped_columns"]
     assert abs(finding.row - 100) <= 1
+
+
+def test_an_erratic_volume_is_no_swapped_one() -> None:
+    frame = good()
+    often = np.arange(300) % 12 < 7
+    frame["volume"] = np.where(np.arange(300) < 150, np.where(often, 1e4, 1e7), np.where(often, 1e6, 1e3))
+    assert found(frame) == {}
 
 
 def test_no_numbers_at_all_end_in_findings_not_in_a_crash() -> None:
@@ -294,7 +311,7 @@ def test_no_numbers_at_all_end_in_findings_not_in_a_crash() -> None:
     assert found(changed(good(3), slice(None), close=0.0))["non_positive_price"].count == 3
 
 
-# --- how they are told -------------------------------------------------------------------------------------------------
+# --- how they are told ------------------------------------------------------------------------------------------------
 
 
 def test_the_error_is_one_line_with_file_row_value_count_and_mend() -> None:
@@ -323,7 +340,7 @@ def test_every_code_is_in_the_guide_with_its_severity() -> None:
         assert f"| `{name}` | {code.severity} |" in text, name
 
 
-# --- the bad files -----------------------------------------------------------------------------------------------------
+# --- the bad files ----------------------------------------------------------------------------------------------------
 
 
 def test_ibov_truncated_zeros(shared: Path) -> None:
@@ -364,6 +381,8 @@ def test_mislabelled_future(shared: Path) -> None:
     assert (codes["illiquid"].count, codes["illiquid"].row) == (563, 0)
     assert codes["impossible_ohlc"].count == 304
     assert codes["zero_volume"].count == 152
+    # Its volume leaps at every roll, but not by the price: no columns were swapped.
+    assert set(codes) == {"illiquid", "impossible_ohlc", "zero_volume", "gap", "not_a_session"}
     with pytest.raises(DataError, match="impossible_ohlc"):
         files.parquet(path)
 

@@ -286,6 +286,7 @@ def test_the_truth_of_a_simulated_world_is_recovered() -> None:
     assert fitted.free_parameters == 1 + 2 + 4 + 6
 
 
+@needs_compiler
 def test_the_answer_does_not_depend_on_the_number_of_threads() -> None:
     X = _simulated(_params(3, 1, "diagonal", 5), 300, 5)[0]
     one, many = (gaussian_hmm(3, starts=6, jobs=jobs).fit(X, None) for jobs in (1, 4))
@@ -293,6 +294,7 @@ def test_the_answer_does_not_depend_on_the_number_of_threads() -> None:
     assert one.dropped == many.dropped
 
 
+@needs_compiler
 def test_the_previous_fit_is_one_more_start() -> None:
     X = _simulated(_params(3, 1, "diagonal", 5), 500, 5)[0]
     previous = gaussian_hmm(3, starts=8).fit(X, None)

@@ -66,6 +66,16 @@ def test_foreign_names_numbers_and_dates(tmp_path: Path) -> None:
     assert (history.open == history.close).all()
 
 
+def test_a_column_of_thousands_alone_is_not_taken_for_decimals(tmp_path: Path) -> None:
+    path = write(tmp_path, "Date;Close\n2024-07-01;15.259\n2024-07-02;15.260\n")
+    assert csv(path, separator=";", decimal=",", thousands=".").close[:, 0].tolist() == [15259.0, 15260.0]
+
+
+def test_a_comma_at_the_end_of_each_row_shifts_nothing(tmp_path: Path) -> None:
+    history = csv(write(tmp_path, "Date,Open,High,Low,Close\n2024-07-01,10,12,9,11,\n2024-07-02,11,12,9,10,\n"))
+    assert history.open[:, 0].tolist() == [10.0, 11.0]
+
+
 def test_times_of_day_in_a_zone(tmp_path: Path) -> None:
     text = "time,close\n2024-11-01 09:30,1\n2024-11-01 10:30,2\n2024-11-04 09:30,3\n2024-11-04 10:30,4\n"
     path = write(tmp_path, text)
@@ -78,6 +88,12 @@ def test_the_last_bar_of_a_session_ends_with_it(tmp_path: Path) -> None:
     rows = "".join(f"2024-07-01 {hour:02d}:30,1\n" for hour in range(9, 16))
     history = csv(write(tmp_path, f"time,close\n{rows}"), time_zone="America/New_York", bars_mark="open")
     assert stamps(history)[-2:] == ["2024-07-01 19:30", "2024-07-01 20:00"]
+
+
+def test_a_bar_that_opens_at_the_close_is_not_cut_to_nothing(tmp_path: Path) -> None:
+    rows = "".join(f"2024-07-01 {hour}:00,1\n" for hour in range(17, 22))
+    history = csv(write(tmp_path, f"time,close\n{rows}"), bars_mark="open")
+    assert stamps(history)[2:] == ["2024-07-01 20:00", "2024-07-01 21:00", "2024-07-01 22:00"]
 
 
 def test_hours_that_mark_their_open_are_moved(tmp_path: Path) -> None:

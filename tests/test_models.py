@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import inspect
+import re
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -242,3 +244,9 @@ def test_mixture_em_stands_still_at_its_own_answer() -> None:
 def test_settings_that_cannot_be_meant_are_refused_by_name(factory: Any) -> None:
     with pytest.raises(ConfigError, match=rf"{factory.__name__}: states = -1, a whole number"):
         factory(states=-1)
+
+
+def test_the_guides_own_model_runs() -> None:
+    guide = (Path(__file__).resolve().parent.parent / "docs" / "models.md").read_text(encoding="utf-8")
+    (code,) = re.findall(r"```python\n(.*?)```", guide, flags=re.DOTALL)
+    exec(compile(code, "docs/models.md", "exec"), {"__name__": "guide"})

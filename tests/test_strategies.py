@@ -364,6 +364,8 @@ def made(table: Any) -> Any:
 
 def test_the_guide_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
+    # Compiling a whole machine for the guide's example takes half a minute; its laws are the same in plain Python.
+    monkeypatch.setattr("numba.core.config.DISABLE_JIT", 1)
     (tmp_path / "predictions.csv").write_text("date,pred\n2020-01-02,0\n2020-01-03,1\n")
     text = GUIDE.read_text()
     names = {made(tomllib.loads(block)["strategy"]).name for block in re.findall(r"```toml\n(.*?)```", text, re.S)}

@@ -136,6 +136,8 @@ def test_a_regime_that_is_never_left() -> None:
     _, regimes = draw(world, 1000, seed=0)
     assert (np.diff(regimes[0]) >= 0).all()
     assert regimes[0, -1] == 1
+    _, regimes = draw(world._replace(sojourns=(NegativeBinomial(5.0, 2.0),) * 2), 1000, seed=0)
+    assert (np.diff(regimes[0]) >= 0).all()
 
 
 def test_bars_are_possible_and_carry_the_returns() -> None:

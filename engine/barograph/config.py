@@ -6,6 +6,7 @@ signature is the schema and there is no registry. A value may be a part itself (
 
 from __future__ import annotations
 
+import datetime
 import importlib
 import inspect
 import sys
@@ -116,6 +117,7 @@ def load(path: Path | str, overrides: Sequence[str] = ()) -> Config:
         raise ConfigError(f"{path}: not TOML: {error}") from error
     for text in overrides:
         _override(tree, text)
+    tree = _dates_as_text(tree)
     try:
         return Config.model_validate(tree)
     except ValidationError as error:
@@ -135,6 +137,15 @@ def _override(tree: dict[str, Any], text: str) -> None:
         node[int(last)] = _value(value)
     else:
         node[last] = _value(value)
+
+
+def _dates_as_text(value: Any) -> Any:
+    """TOML knows dates without quotes; here a date is text, so that one spelling goes into hashes and folders."""
+    if isinstance(value, dict):
+        return {key: _dates_as_text(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_dates_as_text(inner) for inner in value]
+    return value.isoformat() if isinstance(value, datetime.date) else value
 
 
 def _inside(node: Any, step: str, text: str) -> Any:

@@ -128,7 +128,7 @@ class History:
 
         Dates are stamped with the close of their session on `calendar`; times of day without an offset are in
         `time_zone` (default UTC). `columns` maps open, high, low, close, volume, time and adj_close to the table's
-        names. `accept` lists the codes of errors that shall not stop the load.
+        names; `accept` lists the codes of errors that shall not stop the load.
 
         >>> index = pd.DatetimeIndex(["2024-07-01", "2024-07-02"])
         >>> History.from_pandas(pd.DataFrame({"close": [5.0, 6.0]}, index=index), symbol="ABC")
@@ -136,26 +136,15 @@ class History:
 
         Raises `DataError` naming table, row and value of what cannot be read or cannot be true.
         """
-        how = Reading(
-            source=source,
-            symbol=symbol,
-            columns=columns,
-            calendar=calendar,
-            time_zone=time_zone,
-            closes_at=closes_at,
-            bars_mark=bars_mark,
-            date_format=date_format,
-            adjusted=adjusted,
-            traded=traded,
-        )
+        how = Reading(source=source, symbol=symbol, columns=columns, calendar=calendar, time_zone=time_zone)
+        how = how._replace(closes_at=closes_at, bars_mark=bars_mark, date_format=date_format)
+        how = how._replace(adjusted=adjusted, traded=traded)
         if isinstance(frame, pd.DataFrame):
             return cls.from_table(frame, how, start, end, accept)
-        if not frame:
+        named = [how._replace(symbol=name, source=f"{source}[{name}]") for name in frame]
+        parts = [cls.from_table(frame[str(each.symbol)], each, start, end, accept) for each in named]
+        if not parts:
             raise DataError(f"{source}: no tables; wanted at least one symbol")
-        parts = [
-            cls.from_table(each, how._replace(symbol=name, source=f"{source}[{name}]"), start, end, accept)
-            for name, each in frame.items()
-        ]
         return parts[0].join(*parts[1:])
 
     @classmethod

@@ -6,10 +6,8 @@ and only doors are cached.
 
 Why not numba's own ``cache=True``: it looks at one file's date, so that a helper edited two files away, a constant or
 a reordered NamedTuple leaves yesterday's answer in place (4 stale results in 9 edits, measured), and it never hits
-for closures over other kernels. Here the key is a fingerprint of everything the code can reach: bytecode and
-constants, and recursively every global, closure cell, kernel and tuple field, plus versions, flags and the processor.
-Comments and blank lines do not count. What cannot be fingerprinted is compiled again, never guessed
-(`tests/test_cache.py` edits all of these in fresh processes).
+for closures over other kernels. Here the key is a fingerprint of everything the code can reach (`fingerprint`): a
+change however far away is compiled, a comment is not (`tests/test_cache.py` edits both in fresh processes).
 
 The fingerprint is also part of the symbol's name: two closures of one factory, cached by two processes, would
 otherwise be linked as one function.
@@ -21,43 +19,37 @@ import contextlib
 import hashlib
 import os
 import pickle
-import sys
 import tempfile
 import types as python_types
 from collections.abc import Callable
-from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Generic, ParamSpec, TypeVar, cast
+from typing import Any, ClassVar, Generic, ParamSpec, TypeVar, cast
 
-import llvmlite
 import numba
 import numpy as np
 from numba.core import caching, cgutils, compiler, config, serialize, types
-from numba.extending import intrinsic, overload
+from numba.extending import lower_builtin, overload, type_callable
+
+from barograph.fingerprint import Marked, Unfingerprintable, digest, fingerprint, layout, unchanged
 
 __all__ = ["Kernel", "borrow", "cache_folder", "compiled", "frozen", "kernel", "spread", "whole"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
-# The standard library and the compiler's own packages change with their version, which is in the key.
-_BY_VERSION = ("numpy", "numba", "llvmlite", "scipy", *sys.stdlib_module_names)
-# What stands behind an `@overload` stub: the walk cannot see it through the stub, so it is named here.
-_BEHIND: dict[Callable[..., Any], tuple[Callable[..., Any], ...]] = {}
 
-
-class Unfingerprintable(Exception):
-    """A value reached by a kernel whose content cannot be told, so that nothing may be cached."""
-
-
-class Kernel(Generic[P, R]):
+class Kernel(Marked, Generic[P, R]):
     """A function that runs as Python when Python calls it and as machine code when compiled code does."""
 
+    # No fastmath: reassociated sums differ in the last bit from the same code in plain Python.
+    options: ClassVar[dict[str, Any]] = {"error_model": "numpy", "nogil": True}
+    # Python never calls what is pasted: its wrappers would be an eighth of the compile time.
+    pasted: ClassVar[dict[str, Any]] = {"forceinline": True, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+
     def __init__(self, function: Callable[P, R], door: bool) -> None:
-        self.py_func = function
+        self.py_func: Callable[P, R] = function
         self.door = door
         self._dispatcher: Any = None
-        self._walking = False
         self.__name__ = function.__name__
         self.__qualname__ = function.__qualname__
         self.__module__ = function.__module__
@@ -65,6 +57,7 @@ class Kernel(Generic[P, R]):
         self.__wrapped__ = function
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        """Run it: a door as machine code, a part as Python."""
         if self.door and not config.DISABLE_JIT:
             return cast(R, self.dispatcher(*args, **kwargs))
         return self.py_func(*args, **kwargs)
@@ -113,28 +106,25 @@ def cache_folder() -> Path:
 
 def _dispatcher(owner: Kernel[P, R]) -> Any:
     function = owner.py_func
-    try:
-        mark = fingerprint(owner)
-    except Unfingerprintable:
-        mark = None
+    with contextlib.suppress(Unfingerprintable):
+        owner.mark = fingerprint(owner)
     copy = python_types.FunctionType(
         function.__code__, function.__globals__, function.__name__, function.__defaults__, function.__closure__
     )
     copy.__kwdefaults__ = function.__kwdefaults__
     copy.__module__ = function.__module__
-    copy.__qualname__ = f"{function.__qualname__}_{mark or f'uncached{id(owner):x}'}"
-    # No fastmath: reassociated sums differ in the last bit from the same code in plain Python.
-    dispatcher = numba.njit(error_model="numpy", nogil=True, forceinline=not owner.door)(copy)
-    if owner.door and mark is not None:
-        dispatcher._cache = _Cache(mark, function.__name__)
+    copy.__qualname__ = f"{function.__qualname__}_{owner.mark or f'uncached{id(owner):x}'}"
+    dispatcher = numba.njit(**owner.options, **({} if owner.door else owner.pasted))(copy)
+    if owner.door and owner.mark is not None:
+        dispatcher._cache = _Cache(owner)
     return dispatcher
 
 
-class _Cache(caching._Cache):
+class _Cache(caching._Cache):  # type: ignore[misc]
     """One file a (fingerprint, argument types) pair, written whole or not at all."""
 
-    def __init__(self, mark: str, name: str) -> None:
-        self._stem = f"{name}-{mark}"
+    def __init__(self, owner: Kernel[..., Any]) -> None:
+        self._owner = owner
 
     @property
     def cache_path(self) -> str:
@@ -144,29 +134,26 @@ class _Cache(caching._Cache):
         target_context.refresh()
         try:
             data = self._file(sig).read_bytes()
-        except OSError:
+        except (OSError, Unfingerprintable):
             return None
         # A file cut short by a full disk or a crash is compiled again, not trusted: its digest does not fit.
-        digest, body = data[:32], data[32:]
-        if hashlib.sha256(body).digest() != digest:
+        told, body = data[:32], data[32:]
+        if hashlib.sha256(body).digest() != told:
             return None
         return compiler.CompileResult._rebuild(target_context, *pickle.loads(body))
 
     def save_overload(self, sig: Any, data: Any) -> None:
-        if data.library.has_dynamic_globals or data.lifted:
+        if data.library.has_dynamic_globals or data.lifted or not unchanged(self._owner):
             return
-        body = serialize.dumps(data._reduce())
         # A read-only home must not stop a run; the price is compiling again next time.
-        with contextlib.suppress(OSError):
-            cache_folder().mkdir(parents=True, exist_ok=True)
-            handle, name = tempfile.mkstemp(dir=cache_folder(), prefix=".new-")
-            with os.fdopen(handle, "wb") as file:
-                file.write(hashlib.sha256(body).digest() + body)
-            os.replace(name, self._file(sig))
+        with contextlib.suppress(OSError, Unfingerprintable):
+            layout(data.signature.return_type)
+            _write_whole(self._file(sig), serialize.dumps(data._reduce()))
 
     def _file(self, sig: Any) -> Path:
         args = sig if isinstance(sig, tuple) else sig.args
-        return cache_folder() / f"{self._stem}-{_digest(repr(tuple(_layout(a) for a in args)))}.kernel"
+        told = digest(repr(tuple(layout(a) for a in args)))
+        return cache_folder() / f"{self._owner.__name__}-{self._owner.mark}-{told}.kernel"
 
     def enable(self) -> None:
         """Nothing to switch on."""
@@ -178,118 +165,16 @@ class _Cache(caching._Cache):
         """Nothing to forget: the key holds all that matters."""
 
 
-def _layout(kind: Any) -> Any:
-    """An argument's type with its fields in order: numba holds two NamedTuples equal whose fields were swapped."""
-    if isinstance(kind, types.BaseTuple):
-        fields = getattr(kind, "fields", ())
-        return (str(kind), tuple(fields), tuple(_layout(t) for t in kind.types))
-    return str(kind)
-
-
-def fingerprint(subject: Kernel[..., Any]) -> str:
-    """Digest everything the kernel can reach, and the environment it is compiled for.
-
-    Raises `Unfingerprintable` when something it reaches has no content that can be told.
-    """
-    return _digest(repr((_environment(), subject.door, _of_function(subject.py_func, {}))))
-
-
-def _digest(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()[:24]
-
-
-def _environment() -> tuple[object, ...]:
-    target = numba.core.registry.cpu_target.target_context.codegen().magic_tuple()
-    flags = (config.BOUNDSCHECK, config.OPT.__repr__(), config.LOOP_VECTORIZE, config.SLP_VECTORIZE)
-    return (sys.version, numba.__version__, llvmlite.__version__, np.__version__, version("scipy"), target, flags)
-
-
-def _of_function(function: Any, seen: dict[int, int]) -> object:
-    if id(function) in seen:
-        return ("again", seen[id(function)])
-    seen[id(function)] = len(seen)
-    code = function.__code__
-    inside = function.__globals__
-    reached = [(name, _of(inside[name], names, seen)) for name, names in _globals(code, inside)]
-    cells = [_of(cell.cell_contents, _names(code), seen) for cell in function.__closure__ or ()]
-    defaults = [_of(value, (), seen) for value in function.__defaults__ or ()]
-    behind = [_of_function(f, seen) for f in _BEHIND.get(function, ())]
-    # The module by name: compiled code that is loaded again looks its globals up there.
-    return (function.__module__, function.__name__, _of_code(code), reached, cells, defaults, behind)
-
-
-def _of_code(code: Any) -> object:
-    # A docstring is the first constant when there is one; it changes no answer, but a constant might.
-    constants = [_of_code(c) if isinstance(c, python_types.CodeType) else repr(c) for c in code.co_consts]
-    if code.co_flags & 0x08000000 or (constants and isinstance(code.co_consts[0], str)):
-        constants = constants[1:]
-    return (code.co_code.hex(), constants, code.co_names, code.co_varnames, code.co_freevars, code.co_argcount)
-
-
-def _names(code: Any) -> tuple[str, ...]:
-    inner = [n for c in code.co_consts if isinstance(c, python_types.CodeType) for n in _names(c)]
-    return tuple(dict.fromkeys([*code.co_names, *inner]))
-
-
-def _globals(code: Any, inside: dict[str, Any]) -> list[tuple[str, tuple[str, ...]]]:
-    names = _names(code)
-    return [(name, names) for name in names if name in inside]
-
-
-def _of(value: Any, names: tuple[str, ...], seen: dict[int, int]) -> object:  # noqa: PLR0911
-    if isinstance(value, Kernel):
-        return ("kernel", value.door, _of_function(value.py_func, seen))
-    if isinstance(value, python_types.ModuleType):
-        if value.__name__.split(".")[0] in _BY_VERSION:
-            return ("module", value.__name__)
-        return ("module", [(n, _of(getattr(value, n), names, seen)) for n in names if hasattr(value, n)])
-    if isinstance(value, bool | int | float | complex | str | bytes | type(None) | np.generic):
-        return repr(value)
-    if isinstance(value, type):
-        return _of_class(value)
-    if isinstance(value, tuple):
-        return (type(value).__name__, getattr(value, "_fields", ()), [_of(v, names, seen) for v in value])
-    if isinstance(value, np.ndarray):
-        return (str(value.dtype), value.shape, hashlib.sha256(value.tobytes()).hexdigest())
-    if isinstance(value, python_types.FunctionType):
-        if value.__module__.split(".")[0] in _BY_VERSION:
-            return (value.__module__, value.__qualname__)
-        return _of_function(value, seen)
-    if getattr(value, "__module__", None) and str(value.__module__).split(".")[0] in (*_BY_VERSION, "builtins"):
-        return (value.__module__, getattr(value, "__qualname__", type(value).__qualname__))
-    raise Unfingerprintable(repr(value))
-
-
-def _of_class(value: type) -> object:
-    if value.__module__.split(".")[0] in (*_BY_VERSION, "builtins"):
-        return (value.__module__, value.__qualname__)
-    if issubclass(value, tuple) and hasattr(value, "_fields"):
-        return (value.__qualname__, value._fields)
-    raise Unfingerprintable(repr(value))
-
-
-def _stripped(readonly: bool) -> Any:
-    def typed(_context: Any, array: Any) -> Any:
-        if not isinstance(array, types.Array):
-            return None
-        result = types.Array(array.dtype, array.ndim, array.layout, readonly=readonly or not array.mutable)
-
-        def generate(context: Any, builder: Any, _signature: Any, args: Any) -> Any:
-            source = context.make_array(array)(context, builder, value=args[0])
-            target = context.make_array(result)(context, builder)
-            for name in ("nitems", "itemsize", "data", "shape", "strides"):
-                setattr(target, name, getattr(source, name))
-            target.meminfo = cgutils.get_null_value(target.meminfo.type)
-            target.parent = cgutils.get_null_value(target.parent.type)
-            return target._getvalue()
-
-        return result(array), generate
-
-    return typed
-
-
-_borrow = intrinsic(_stripped(readonly=False))
-_freeze = intrinsic(_stripped(readonly=True))
+def _write_whole(file: Path, body: bytes) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=file.parent, prefix=".new-")
+    try:
+        with os.fdopen(handle, "wb") as new:
+            new.write(hashlib.sha256(body).digest() + body)
+        os.replace(name, file)
+    except OSError:
+        os.unlink(name)
+        raise
 
 
 def borrow(array: Any) -> Any:
@@ -318,9 +203,9 @@ def whole(value: Any) -> Any:
 def spread(weights: Any, out: Any, traded: Any) -> None:
     """Write a strategy's answer into one weight an asset: a number is shared equally by the traded assets."""
     if isinstance(weights, np.ndarray):
-        _spread_array(weights, out, traded)
+        _spread_array(weights, out, traded)  # type: ignore[no-untyped-call]
     else:
-        _spread_number(weights, out, traded)
+        _spread_number(weights, out, traded)  # type: ignore[no-untyped-call]
 
 
 def _spread_array(weights, out, traded):  # type: ignore[no-untyped-def]
@@ -336,17 +221,38 @@ def _spread_number(weights, out, traded):  # type: ignore[no-untyped-def]
         out[a] = weights / count if traded[a] > 0 else 0.0
 
 
+def _strip(function: Callable[..., Any], readonly: bool) -> None:
+    """Teach the compiler `borrow` or `frozen`: the same array without an owner to count, closed to writing or not.
+
+    Typed and lowered directly: an `@overload` would compile a function for every type of array.
+    """
+
+    def typing(_context: Any) -> Any:
+        def typed(array: Any) -> Any:
+            if not isinstance(array, types.Array):
+                return None
+            return types.Array(array.dtype, array.ndim, array.layout, readonly=readonly or not array.mutable)
+
+        return typed
+
+    def lower(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        source = context.make_array(signature.args[0])(context, builder, value=args[0])
+        target = context.make_array(signature.return_type)(context, builder)
+        for name in ("nitems", "itemsize", "data", "shape", "strides"):
+            setattr(target, name, getattr(source, name))
+        target.meminfo = cgutils.get_null_value(target.meminfo.type)
+        target.parent = cgutils.get_null_value(target.parent.type)
+        return target._getvalue()
+
+    type_callable(function)(typing)
+    lower_builtin(function, types.Array)(lower)
+
+
+_strip(borrow, readonly=False)
+_strip(frozen, readonly=True)
+
+
 # Annotations would be compared with the implementation's, so the overloads below carry none.
-@overload(borrow)
-def _overload_borrow(array):  # type: ignore[no-untyped-def]
-    return lambda array: _borrow(array)
-
-
-@overload(frozen)
-def _overload_frozen(array):  # type: ignore[no-untyped-def]
-    return lambda array: _freeze(array)
-
-
 @overload(whole)
 def _overload_whole(value):  # type: ignore[no-untyped-def]
     if not isinstance(value, types.Integer | types.Boolean):
@@ -354,9 +260,6 @@ def _overload_whole(value):  # type: ignore[no-untyped-def]
     return lambda value: value
 
 
-@overload(spread, jit_options={"forceinline": True, "error_model": "numpy"})
+@overload(spread, jit_options={**Kernel.options, **Kernel.pasted})
 def _overload_spread(weights, out, traded):  # type: ignore[no-untyped-def]
     return _spread_array if isinstance(weights, types.Array) else _spread_number
-
-
-_BEHIND[spread] = (_spread_array, _spread_number)

@@ -58,7 +58,16 @@ def store_of(shape: Any) -> Kernel[..., Any]:
     """Write the kernel ``store(f, i, at, tree)`` for one structure; arrays already in place cost a copy onto itself."""
     lines: list[str] = []
     _store_text(shape, "tree", lines, [2])
-    return _function("store", "f, i, at, tree", lines or ["pass"], {"whole": whole})
+    return _function("store", "f, i, at, tree", lines or ["pass"], {"whole": whole, "copy_into": copy_into})
+
+
+@kernel
+def copy_into(target: Any, source: Any) -> None:
+    """Copy element by element: a slice assignment costs numba most of a second to compile, each."""
+    if target.size != source.size:
+        raise ValueError("a part's state changed the size of an array")
+    for j in range(target.size):
+        target[j] = source[j]
 
 
 def _function(name: str, arguments: str, lines: list[str], names: dict[str, Any]) -> Kernel[..., Any]:
@@ -101,7 +110,7 @@ def _store_text(shape: Any, path: str, lines: list[str], slot: list[int]) -> Non
     buffer, dimensions = shape[0].lower(), int(shape[1])
     slot[0] += 2 + dimensions
     flat = path if dimensions == 1 else f"{path}.reshape({path}.size)"
-    lines.append(f"{buffer}[at[{s}]:at[{s + 1}]] = {flat}")
+    lines.append(f"copy_into({buffer}[at[{s}]:at[{s + 1}]], {flat})")
 
 
 class Memory(NamedTuple):

@@ -234,7 +234,7 @@ def _moves(rows: Rows, a: int, w: float, equity: float, rules: Rules) -> bool:
     """
     held, p = rows.quantity[a], rows.price[a]
     gap = abs(w - (held * p / equity if held != 0.0 else 0.0))
-    if gap < rules.band:
+    if bool(gap < rules.band):
         return False
     if rules.lot > 0.0 and p > 0.0:
         return bool(_lots(w * equity / p, rules.lot) != held)

@@ -111,14 +111,17 @@ def densities_of(emission: Emission) -> Callable[..., Any]:
         T, K = density.shape
         shift = 0.0
         for t in range(T):
-            largest = 0.0
-            if observed[t]:
-                largest = -math.inf
+            if not observed[t]:
                 for k in range(K):
-                    density[t, k] = log_density(X[t], k, means, whitening, peak)
-                    largest = max(largest, density[t, k])
+                    density[t, k] = 1.0
+                continue
+            largest = -math.inf
             for k in range(K):
-                density[t, k] = math.exp(max(density[t, k] - largest, LOG_LEAST)) if observed[t] else 1.0
+                density[t, k] = log_density(X[t], k, means, whitening, peak)
+                largest = max(largest, density[t, k])
+            for k in range(K):
+                gap = density[t, k] - largest
+                density[t, k] = 1.0 if gap == 0.0 else math.exp(gap) if gap > LOG_LEAST else LEAST
             shift += largest
         return shift
 

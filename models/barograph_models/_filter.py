@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 
@@ -11,6 +11,8 @@ from barograph.kernel import borrow, kernel
 from barograph.types import Floats
 
 __all__ = ["ChainState", "init", "observed", "predict", "weigh"]
+
+NOTHING: Final = 1e-300  # a regime less likely than this is out of reach; one over it is still a number
 
 
 class ChainState(NamedTuple):
@@ -58,7 +60,7 @@ def weigh(ahead: Any, logs: Any, probs: Any) -> Any:
     # The largest among the regimes within reach: dividing by another one could leave nothing but zeros.
     largest = -math.inf
     for k in range(logs.size):
-        if ahead[k] > 0.0 and logs[k] > largest:
+        if ahead[k] > NOTHING and logs[k] > largest:
             largest = logs[k]
     if largest == -math.inf:
         for k in range(logs.size):
@@ -66,8 +68,13 @@ def weigh(ahead: Any, logs: Any, probs: Any) -> Any:
         return -math.inf
     total = 0.0
     for k in range(logs.size):
-        probs[k] = ahead[k] * math.exp(logs[k] - largest) if ahead[k] > 0.0 else 0.0
+        if ahead[k] > NOTHING:
+            gap = logs[k] - largest
+            probs[k] = ahead[k] if gap == 0.0 else ahead[k] * math.exp(gap)
+        else:
+            probs[k] = 0.0
         total += probs[k]
+    share = 1.0 / total
     for k in range(logs.size):
-        probs[k] /= total
+        probs[k] *= share
     return largest + math.log(total)

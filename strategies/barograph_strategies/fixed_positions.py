@@ -81,10 +81,9 @@ def fixed_positions(
 
     `column` is one column of weights, shared equally by the traded assets, or ``{symbol: column}`` with one column an
     asset; assets not named are left alone. `map` turns classes into weights: ``{"0": 1.5, "1": 0.3}``. `time` is the
-    column (or Parquet index) that stamps a row: with ``match="date"`` its date is the UTC day the bar closes on (one that
-    closes at midnight: the day that ends there), with ``match="time"`` it is the close itself, to the nanosecond; a
-    stamp without a zone is UTC. Rows may come in any
-    order. A bar for which the file has no row leaves every position alone.
+    column (or Parquet index) that stamps a row: with ``match="date"`` its date is the UTC day the bar closes on (the
+    day that ends, for a close at midnight), with ``match="time"`` it is the close itself, to the nanosecond; a stamp
+    without a zone is UTC. Rows may come in any order. A bar for which the file has no row leaves every position alone.
 
     Raises `ConfigError` for a file, column or class that is not there and `DataError` for a row that cannot be used.
 
@@ -122,14 +121,14 @@ def _read(path: Path) -> pd.DataFrame:
     raise ConfigError(f"fixed_positions: {path} is neither .csv nor .parquet")
 
 
-def _pick(path: str, frame: pd.DataFrame, name: str) -> pd.Series[Any]:
+def _pick(path: str | Path, frame: pd.DataFrame, name: str) -> pd.Series[Any]:
     if name not in frame:
         known = [str(c) for c in frame.columns]
         raise ConfigError(f"{path}: no column {name!r}; found {', '.join(known)}{nearest(name, known)}")
     return frame[name]
 
 
-def _stamps(path: str, cells: pd.Series[Any]) -> NDArray[np.int64]:
+def _stamps(path: str | Path, cells: pd.Series[Any]) -> NDArray[np.int64]:
     stamps = pd.to_datetime(cells.astype(str), utc=True, errors="coerce", format="ISO8601")
     if (bad := np.flatnonzero(stamps.isna())).size:
         row = int(bad[0])
@@ -137,7 +136,7 @@ def _stamps(path: str, cells: pd.Series[Any]) -> NDArray[np.int64]:
     return np.asarray(stamps.astype("datetime64[ns, UTC]").astype(np.int64), dtype=np.int64)
 
 
-def _weights(path: str, cells: pd.Series[Any], classes: Mapping[str, float] | None) -> Floats:
+def _weights(path: str | Path, cells: pd.Series[Any], classes: Mapping[str, float] | None) -> Floats:
     """Return a column as weights, through the classes when there are any; rows are counted from 1 below the header."""
     weights = np.empty(len(cells))
     for row, cell in enumerate(cells):

@@ -157,11 +157,12 @@ def trace(values: Floats, name: str, colour: str, **more: Any) -> dict[str, Any]
 
 
 def growth_axis(values: Floats) -> dict[str, Any]:
-    """Return a logarithmic axis for growth, linear where money ran out; ticks at 1, 2, 5 once they are enough."""
+    """Return a logarithmic axis for growth, linear where money ran out; ticks as dense as the range allows."""
     lowest, highest = float(values.min()), float(values.max())
     if lowest <= 0:
         return {"type": "linear", "tickformat": "~g", "tickmode": "auto"}
-    ticks = {"dtick": "D2"} if highest > 4 * lowest else {"tickmode": "auto", "nticks": 6}
+    ratio = highest / lowest
+    ticks = {"dtick": "D2" if ratio > 10 else "D1"} if ratio > 2 else {"tickmode": "auto", "nticks": 6}
     return {"type": "log", "tickformat": "~g"} | ticks
 
 

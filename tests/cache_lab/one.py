@@ -1,0 +1,73 @@
+"""One file away from the door: helpers, constants, records."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from typing import NamedTuple
+
+import numba
+import numpy as np
+
+from barograph.kernel import kernel
+
+from .two import middle, through_middle
+
+YEAR = 365.0
+TABLE = np.array([1.0, 2.0, 3.0])
+SHORT = np.dtype([("a", "i1"), ("b", "i8")])
+WIDTH = numba.float32
+
+
+class Pair(NamedTuple):
+    """Two numbers, told apart by their names."""
+
+    first: float
+    second: float
+
+
+LIMITS = Pair(1.0, 2.0)
+
+
+class Side(IntEnum):
+    """Which way."""
+
+    BUY = 1
+    SELL = 2
+
+
+@kernel
+def near(x):
+    """Add."""
+    return x + 100.0
+
+
+@kernel
+def near_middle(x):
+    """Reach the second file."""
+    return middle(x)
+
+
+@kernel
+def near_far(x):
+    """Reach the third file."""
+    return through_middle(x)
+
+
+@kernel
+def yearly(x):
+    """Use a constant of this module."""
+    return x * YEAR
+
+
+@kernel
+def scaled(x, by=7.0):
+    """Multiply."""
+    return x * by
+
+
+@kernel
+def countdown(n):
+    """Call itself."""
+    if n <= 0:
+        return 5.0
+    return countdown(n - 1)

@@ -13,7 +13,7 @@ from barograph import loops, machine
 from barograph.audit import ANSWERS, audit
 from barograph.kernel import kernel
 from barograph.testing import coin, some_bars
-from tests.machines import follow, learnable, lean, machines, started
+from tests.machines import follow, lean, learnable, machines, started
 
 
 def test_an_honest_machine_is_clean() -> None:

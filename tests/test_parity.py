@@ -19,7 +19,7 @@ import barograph as bg
 from barograph.history import History
 from barograph.loops import replay, scan
 from barograph.testing import check_machine, interpreted, same, some_bars
-from tests.machines import learnable, lean, lean_in_python, machines, started
+from tests.machines import lean, lean_in_python, learnable, machines, started
 
 MACHINES = machines()
 QUICK = [name for name in MACHINES if not name.startswith("learns")]

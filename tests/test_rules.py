@@ -18,7 +18,9 @@ from barograph.cli import app
 from barograph.config import Config, Execution, FitPlan, Period
 
 ROOT = Path(__file__).resolve().parent.parent
-DOCS = "\n".join(path.read_text(encoding="utf-8") for path in [*sorted((ROOT / "docs").glob("*.md")), ROOT / "README.md"])
+DOCS = "\n".join(
+    path.read_text(encoding="utf-8") for path in [*sorted((ROOT / "docs").glob("*.md")), ROOT / "README.md"]
+)
 CONFIGS = sorted((ROOT / "configs").glob("*.toml"))
 
 ALLOWED = {"__future__", "collections", "dataclasses", "enum", "functools", "itertools", "math", "typing"} | {

@@ -9,13 +9,36 @@ from importlib import import_module as _import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from barograph.errors import BarographError as BarographError, ConfigError as ConfigError, DataError as DataError, FitError as FitError, PartError as PartError, StrategyError as StrategyError
+    from barograph.errors import BarographError as BarographError
+    from barograph.errors import ConfigError as ConfigError
+    from barograph.errors import DataError as DataError
+    from barograph.errors import FitError as FitError
+    from barograph.errors import PartError as PartError
+    from barograph.errors import StrategyError as StrategyError
     from barograph.history import History as History
-    from barograph.kernel import compiled as compiled, frozen as frozen, kernel as kernel
-    from barograph.loops import Online as Online, replay as replay, run as run, scan as scan
-    from barograph.machine import Fit as Fit, Machine as Machine, strategy as strategy
+    from barograph.kernel import compiled as compiled
+    from barograph.kernel import frozen as frozen
+    from barograph.kernel import kernel as kernel
+    from barograph.loops import Online as Online
+    from barograph.loops import replay as replay
+    from barograph.loops import run as run
+    from barograph.loops import scan as scan
+    from barograph.machine import Fit as Fit
+    from barograph.machine import Machine as Machine
+    from barograph.machine import strategy as strategy
     from barograph.result import Result as Result
-    from barograph.types import HOLD as HOLD, Asset as Asset, Bars as Bars, Belief as Belief, Feature as Feature, Filter as Filter, Filtered as Filtered, Portfolio as Portfolio, Predicted as Predicted, Smoothed as Smoothed, Strategy as Strategy, Target as Target
+    from barograph.types import HOLD as HOLD
+    from barograph.types import Asset as Asset
+    from barograph.types import Bars as Bars
+    from barograph.types import Belief as Belief
+    from barograph.types import Feature as Feature
+    from barograph.types import Filter as Filter
+    from barograph.types import Filtered as Filtered
+    from barograph.types import Portfolio as Portfolio
+    from barograph.types import Predicted as Predicted
+    from barograph.types import Smoothed as Smoothed
+    from barograph.types import Strategy as Strategy
+    from barograph.types import Target as Target
     from barograph.world import World as World
 
 # Names are looked up at first use: the compiler alone costs half a second, which `barograph --help` need not pay.

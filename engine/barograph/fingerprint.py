@@ -25,13 +25,15 @@ import llvmlite
 import numba
 import numpy as np
 from numba.core import config
-from numba.core.typing.templates import builtin_registry
+from numba.core.imputils import builtin_registry as lowered
+from numba.core.typing.templates import builtin_registry as typed
 
 __all__ = ["Marked", "Unfingerprintable", "digest", "fingerprint", "layout", "unchanged"]
 
 types: Any = numba.types
 # These change with their version, which is in the mark.
 _BY_VERSION = ("numpy", "numba", "llvmlite", "scipy")
+_LIBRARY = sysconfig.get_path("stdlib")
 # Told by `repr`. No subclasses: a user's float may print what it likes.
 _PLAIN = (bool, int, float, complex, str, bytes, slice, type(None), type(...))
 # Argument types whose text says all; that of others holds a memory address, or hides a field.
@@ -246,28 +248,37 @@ def _by_version(name: str) -> bool:
     if top in _BY_VERSION or top in sys.builtin_module_names:
         return True
     file = getattr(sys.modules.get(top), "__file__", None)
-    return top in sys.stdlib_module_names and file is not None and file.startswith(sysconfig.get_path("stdlib"))
+    return top in sys.stdlib_module_names and file is not None and file.startswith(_LIBRARY)
 
 
 def _behind(name: Any, seen: dict[Any, int]) -> list[object]:
     """What numba's extensions put behind a function, or a method's name: a stub's own body says nothing of it."""
-    known = _extensions(len(builtin_registry.globals), len(builtin_registry.attributes))
-    found = [f for key, f in known if key is name or (type(name) is str and key == name)]
-    return [_of_function(f, seen) if inline else _of(f, seen) for inline, f in found]
+    known = _extensions(len(typed.globals), len(typed.attributes), len(lowered.functions))
+    found = [rest for key, *rest in known if key is name or (type(name) is str and key == name)]
+    return [_of_function(taught, seen) if inline else _of(taught, seen) for taught, inline in found]
 
 
 @functools.cache
-def _extensions(functions: int, attributes: int) -> list[tuple[Any, tuple[bool, Any]]]:
-    templates = [(key, t) for key, kind in builtin_registry.globals for t in getattr(kind, "templates", ())]
-    templates += [(t._attr, t) for t in builtin_registry.attributes if hasattr(t, "_attr")]
-    found = []
-    for key, template in templates:
-        # An intrinsic is written into its caller; an overload is a function of its own; the rest cannot be looked into.
-        inline = getattr(template, "_definition_func", None)
-        behind = inline or getattr(template, "_overload_func", template)
-        # By the globals: `functools.wraps` and generated code put what they like into `__module__`.
-        home = getattr(behind, "__globals__", {}).get("__name__") or behind.__module__
-        homes = (getattr(key, "__module__", None) or "builtins", home or "")
-        if not all(_by_version(home) for home in homes):
-            found.append((key, (inline is not None, behind)))
-    return found
+def _extensions(*known: int) -> list[tuple[Any, Any, bool]]:
+    found = [(key, *_taught(template)) for key, kind in typed.globals for template in getattr(kind, "templates", ())]
+    found += [(template._attr, *_taught(template)) for template in typed.attributes if hasattr(template, "_attr")]
+    found += [(key, code, isinstance(code, python_types.FunctionType)) for code, key, _ in lowered.functions]
+    return [entry for entry in found if not (_by_version(_home(entry[0])) and _by_version(_home(entry[1])))]
+
+
+def _taught(template: Any) -> tuple[Any, bool]:
+    """What a template knows, and whether it is written into its caller; an overload is a function of its own."""
+    generic = getattr(template, "generic", None)
+    if hasattr(template, "_overload_func"):
+        return template._overload_func, False
+    if hasattr(template, "_definition_func"):
+        return template._definition_func, True
+    if getattr(getattr(generic, "__code__", None), "co_freevars", ()) in (("typer",), ("typing_func",)):
+        return generic.__closure__[0].cell_contents, True
+    return template, False
+
+
+def _home(value: Any) -> str:
+    # By the globals: `functools.wraps` and generated code put what they like into `__module__`.
+    home = getattr(value, "__globals__", {}).get("__name__") or getattr(value, "__module__", None)
+    return home if isinstance(home, str) else "builtins"

@@ -7,11 +7,9 @@ up to t-1 only; the new filter is brought to the present by filtering its traini
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import numpy as np
-from numpy.typing import NDArray
 
 from barograph.errors import ConfigError, FitError, PartError, StrategyError
 from barograph.machine import Machine, Wired

@@ -79,7 +79,7 @@ class Rules(NamedTuple):
 
 
 class Account(NamedTuple):
-    """The money: `gross`, `net` are fractions of equity; `fees`, `financing` are what was charged since the last row."""
+    """The money; `gross`, `net` are fractions of equity, `fees`, `financing` were charged since the last row."""
 
     cash: float
     equity: float
@@ -234,7 +234,7 @@ def _moves(rows: Rows, a: int, w: float, equity: float, rules: Rules) -> bool:
     """
     held, p = rows.quantity[a], rows.price[a]
     gap = abs(w - (held * p / equity if held != 0.0 else 0.0))
-    if bool(gap < rules.band):
+    if gap < rules.band:
         return False
     if rules.lot > 0.0 and p > 0.0:
         return bool(_lots(w * equity / p, rules.lot) != held)

@@ -81,9 +81,7 @@ class _Plain(Machine):
 
     def wire(self, history: History, fitted: Any = None, filter: Any = None) -> Wired:
         wired = super().wire(history, fitted, filter)
-        return wired._replace(
-            advance=_plain(wired.advance), observe=_plain(wired.observe), bring=_plain(wired.bring)
-        )
+        return wired._replace(advance=_plain(wired.advance), observe=_plain(wired.observe), bring=_plain(wired.bring))
 
 
 def _plain(door: Any) -> Any:

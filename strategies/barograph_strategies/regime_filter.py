@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any, Literal, NamedTuple
+from typing import Any, Final, Literal, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from barograph.errors import ConfigError, nearest
 from barograph.kernel import kernel
@@ -71,6 +72,12 @@ def _by_probability(held: Any, _bars: Any, belief: Any, _portfolio: Any, params:
     return held, Target(held.weight)
 
 
+KINDS: Final[dict[str, tuple[Callable[..., Any], Callable[..., Any]]]] = {
+    "threshold": (undecided, _by_threshold),
+    "probability": (_begin, _by_probability),
+}
+
+
 def _check(params: Params, fitted: Any) -> Params:
     if params.highest >= fitted.regimes:
         raise ConfigError(
@@ -78,6 +85,13 @@ def _check(params: Params, fitted: Any) -> Params:
             f"numbered 0 to {fitted.regimes - 1} from the calmest"
         )
     return params
+
+
+def _regimes(calm: int | list[int]) -> NDArray[np.int64]:
+    regimes = [calm] if isinstance(calm, int) else list(calm)
+    if not regimes or min(regimes) < 0 or len(set(regimes)) < len(regimes):
+        raise ConfigError(f"regime_filter: calm={calm}; wanted one or more different regimes, numbered from 0")
+    return np.array(regimes, dtype=np.int64)
 
 
 def regime_filter(
@@ -101,28 +115,21 @@ def regime_filter(
     >>> regime_filter(calm=[0, 1], threshold=0.6, exit_threshold=0.4, dwell=3).params.leave
     0.4
     """
-    kinds: dict[str, tuple[Callable[..., Any], Callable[..., Any]]] = {
-        "threshold": (undecided, _by_threshold),
-        "probability": (_begin, _by_probability),
-    }
-    if weighting not in kinds:
+    if weighting not in KINDS:
         raise ConfigError(
-            f"regime_filter: weighting={weighting!r}; wanted {' or '.join(kinds)}{nearest(weighting, kinds)}"
+            f"regime_filter: weighting={weighting!r}; wanted {' or '.join(KINDS)}{nearest(weighting, KINDS)}"
         )
-    leave = threshold if exit_threshold is None else exit_threshold
-    if not 0.0 <= leave <= threshold <= 1.0:
-        raise ConfigError(f"regime_filter: wanted 0 <= exit_threshold <= threshold <= 1, found {leave} and {threshold}")
-    regimes = [calm] if isinstance(calm, int) else list(calm)
-    if not regimes or min(regimes) < 0 or len(set(regimes)) < len(regimes):
-        raise ConfigError(f"regime_filter: calm={calm}; wanted one or more different regimes, numbered from 0")
     params = Params(
-        calm=np.array(regimes, dtype=np.int64),
-        highest=max(regimes),
+        calm=_regimes(calm),
+        highest=int(_regimes(calm).max()),
         enter=float(threshold),
-        leave=float(leave),
+        leave=float(threshold if exit_threshold is None else exit_threshold),
         dwell=check_dwell("regime_filter", dwell),
         weight=float(weight),
         otherwise=float(otherwise),
     )
-    init, step = kinds[weighting]
+    if not 0.0 <= params.leave <= params.enter <= 1.0:
+        found = f"threshold={threshold}, exit_threshold={exit_threshold}"
+        raise ConfigError(f"regime_filter: {found}; wanted 0 <= exit_threshold <= threshold <= 1")
+    init, step = KINDS[weighting]
     return Strategy(init, step, params, "regime_filter", _check)

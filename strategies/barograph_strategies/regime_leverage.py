@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any, Literal, NamedTuple
+from typing import Any, Final, Literal, NamedTuple
 
 import numpy as np
 
@@ -68,6 +68,12 @@ def _by_probability(held: Any, _bars: Any, belief: Any, _portfolio: Any, params:
     return held, Target(held.weight)
 
 
+KINDS: Final[dict[str, tuple[Callable[..., Any], Callable[..., Any]]]] = {
+    "most_likely": (undecided, _by_regime),
+    "probability": (_begin, _by_probability),
+}
+
+
 def _check(params: Params, fitted: Any) -> Params:
     if params.weights.size != fitted.regimes:
         raise ConfigError(
@@ -96,13 +102,9 @@ def regime_leverage(
     >>> regime_leverage([1.5, 1.0, 0.0], dwell=5).params.weights
     array([1.5, 1. , 0. ])
     """
-    kinds: dict[str, tuple[Callable[..., Any], Callable[..., Any]]] = {
-        "most_likely": (undecided, _by_regime),
-        "probability": (_begin, _by_probability),
-    }
-    if weighting not in kinds:
+    if weighting not in KINDS:
         raise ConfigError(
-            f"regime_leverage: weighting={weighting!r}; wanted {' or '.join(kinds)}{nearest(weighting, kinds)}"
+            f"regime_leverage: weighting={weighting!r}; wanted {' or '.join(KINDS)}{nearest(weighting, KINDS)}"
         )
     if not len(weights) or not 0.0 <= threshold < 1.0:
         raise ConfigError(
@@ -115,5 +117,5 @@ def regime_leverage(
         dwell=check_dwell("regime_leverage", dwell),
         otherwise=float(otherwise),
     )
-    init, step = kinds[weighting]
+    init, step = KINDS[weighting]
     return Strategy(init, step, params, "regime_leverage", _check)

@@ -70,6 +70,16 @@ def _bind(params: Params, fitted: Any) -> Params:
     )
 
 
+def _check(level: float, budget: float, horizon: int, measure: str) -> None:
+    if measure not in MEASURES:
+        raise ConfigError(f"var_target: measure={measure!r}; wanted var or es{nearest(measure, MEASURES)}")
+    if not 0.0 < level < 1.0 or not 0.0 < budget < math.inf or horizon < 1:
+        raise ConfigError(
+            f"var_target: level={level}, budget={budget}, horizon={horizon}; "
+            "wanted 0 < level < 1, budget > 0 and horizon >= 1 bar"
+        )
+
+
 def var_target(
     level: float = 0.05,
     budget: float = 0.02,
@@ -93,24 +103,8 @@ def var_target(
     >>> var_target(level=0.01, budget=0.03, measure="es", horizon=5).params.horizon
     5
     """
-    if measure not in MEASURES:
-        raise ConfigError(f"var_target: measure={measure!r}; wanted var or es{nearest(measure, MEASURES)}")
-    if not 0.0 < level < 1.0 or not 0.0 < budget < math.inf or horizon < 1:
-        raise ConfigError(
-            f"var_target: level={level}, budget={budget}, horizon={horizon}; "
-            "wanted 0 < level < 1, budget > 0 and horizon >= 1 bar"
-        )
+    _check(level, budget, horizon, measure)
     floor, cap, band = check_bounds("var_target", floor, cap, band)
-    params = Params(
-        level=float(level),
-        budget=float(budget),
-        horizon=int(horizon),
-        measure=MEASURES.index(measure),
-        cap=cap,
-        floor=floor,
-        band=band,
-        weights=np.empty((0, 0)),
-        mean=np.empty(0),
-        variance=np.empty(0),
-    )
+    rule = (float(level), float(budget), int(horizon), MEASURES.index(measure), cap, floor, band)
+    params = Params(*rule, weights=np.empty((0, 0)), mean=np.empty(0), variance=np.empty(0))
     return Strategy(_begin, _step, params, "var_target", _bind)

@@ -1,0 +1,59 @@
+"""The README's first screen is run as it stands, and prints what it says."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import re
+import sys
+import tomllib
+import types
+from pathlib import Path
+
+import pytest
+
+import barograph as bg
+from barograph.config import Config
+from barograph.testing import check_strategy
+
+README = (Path(__file__).resolve().parent.parent / "README.md").read_text(encoding="utf-8")
+BLOCKS = re.findall(r"```(\w*)\n(.*?)```", README, flags=re.DOTALL)
+PYTHON = [text for kind, text in BLOCKS if kind == "python"]
+
+
+def execute(text: str) -> tuple[dict[str, object], str]:
+    """Run code as a module of its own; return its names and what it printed."""
+    module = types.ModuleType("readme")
+    sys.modules["readme"] = module
+    out = io.StringIO()
+    with contextlib.redirect_stdout(out):
+        exec(compile(text, "README.md", "exec"), module.__dict__)
+    return module.__dict__, out.getvalue()
+
+
+def test_the_first_screen_prints_what_it_says() -> None:
+    pytest.importorskip("arch", reason="the sample data are in the package arch")
+    shown = next(text for kind, text in BLOCKS if kind == "")
+    assert execute(PYTHON[0])[1] == shown
+
+
+def test_the_first_strategy_is_at_most_thirteen_lines() -> None:
+    assert len([line for line in PYTHON[0].splitlines() if line.strip()]) <= 13
+
+
+def test_the_second_strategy_passes_the_laws() -> None:
+    strategy = execute(PYTHON[1])[0]["strategy"]
+    assert isinstance(strategy, bg.Strategy)
+    check_strategy(strategy)
+
+
+def test_the_config_is_one() -> None:
+    text = next(text for kind, text in BLOCKS if kind == "toml")
+    assert Config.model_validate(tomllib.loads(text)).name == "calm-only"
+
+
+def test_the_documents_it_points_to_are_there() -> None:
+    root = Path(__file__).resolve().parent.parent
+    links = re.findall(r"\]\(([^)]+)\)", README)
+    assert links
+    assert all((root / link).is_file() for link in links)

@@ -8,8 +8,8 @@ import numpy as np
 
 import barograph as bg
 from barograph import features
+from barograph.compiling import frozen, kernel
 from barograph.history import History
-from barograph.kernel import frozen, kernel
 from barograph.testing import coin
 from barograph_models.gaussian_hmm import gaussian_hmm
 

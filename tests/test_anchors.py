@@ -12,8 +12,8 @@ import pytest
 
 import barograph as bg
 from barograph import features
+from barograph.compiling import kernel
 from barograph.history import History
-from barograph.kernel import kernel
 from barograph.loops import scan
 from barograph.metrics import max_drawdown, sharpe, total_return
 from barograph_adapters.files import parquet

@@ -11,7 +11,7 @@ import pytest
 import barograph as bg
 from barograph import loops, machine
 from barograph.audit import ANSWERS, audit
-from barograph.kernel import kernel
+from barograph.compiling import kernel
 from barograph.testing import coin, some_bars
 from tests.machines import follow, lean, learnable, machines, started
 

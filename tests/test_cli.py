@@ -215,14 +215,14 @@ def test_a_defect_of_a_part_keeps_its_traceback(project: Path) -> None:
 
 
 def test_data_check_names_findings_and_fails_on_errors(project: Path) -> None:
-    done = barograph("data", "check", project / "bars.csv")
+    done = barograph("data", "check", project / "bars.csv", "--calendar", "24/7")
     assert done.returncode == 0, done.stderr
     assert "160 bars" in done.stdout
     text = (project / "bars.csv").read_text().splitlines()
     cells = text[50].split(",")
     cells[2] = "1.0"
     (project / "bad.csv").write_text("\n".join([*text[:50], ",".join(cells), *text[51:]]))
-    bad = barograph("data", "check", project / "bad.csv")
+    bad = barograph("data", "check", project / "bad.csv", "--calendar", "24/7")
     assert bad.returncode == 3
     assert "impossible_ohlc" in bad.stdout
     stopped = barograph("run", project / "small.toml", "--set", "data.path=bad.csv", "--runs", project / "runs")

@@ -17,6 +17,7 @@ import talib
 
 import barograph.features as library
 from barograph.combine import coarse, name_columns, period_of, stack
+from barograph.compiling import Kernel, compiled, frozen
 from barograph.errors import PartError
 from barograph.features import (
     atr,
@@ -33,7 +34,6 @@ from barograph.features import (
     true_range,
     zscore,
 )
-from barograph.kernel import Kernel, compiled, frozen
 from barograph.types import Asset, Bars, Feature
 
 GUIDE = Path(__file__).resolve().parent.parent / "docs" / "features.md"

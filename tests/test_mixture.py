@@ -14,8 +14,8 @@ from scipy import stats
 from scipy.integrate import quad
 from scipy.optimize import brentq
 
+from barograph.compiling import compiled
 from barograph.errors import PartError
-from barograph.kernel import compiled
 from barograph.mixture import (
     blend,
     horizon_mixture,

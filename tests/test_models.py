@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import inspect
 import re
 from pathlib import Path
@@ -11,9 +12,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from barograph.compiling import frozen
 from barograph.errors import ConfigError, FitError
 from barograph.fitted import Fitted, Model
-from barograph.kernel import frozen
 from barograph_models.gaussian_hmm import gaussian_hmm
 from barograph_models.gaussian_mixture import gaussian_mixture
 from barograph_models.kmeans import kmeans
@@ -246,7 +247,21 @@ def test_settings_that_cannot_be_meant_are_refused_by_name(factory: Any) -> None
         factory(states=-1)
 
 
-def test_the_guides_own_model_runs() -> None:
+def test_the_guides_own_model_runs_and_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     guide = (Path(__file__).resolve().parent.parent / "docs" / "models.md").read_text(encoding="utf-8")
     (code,) = re.findall(r"```python\n(.*?)```", guide, flags=re.DOTALL)
-    exec(compile(code, "docs/models.md", "exec"), {"__name__": "guide"})
+    (tmp_path / "guide_shock.py").write_text(code, encoding="utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    fitted = importlib.import_module("guide_shock").fitted
+    fitted.save(tmp_path / "shock.npz")
+    assert Fitted.load(tmp_path / "shock.npz").summary() == fitted.summary()
+
+
+def test_moves_across_a_missing_bar_are_not_counted() -> None:
+    X = np.array([0.0, 0.1, 9.0, np.nan, 0.2, 0.1, 9.1, 9.2, 9.3, 0.0])
+    fitted = kmeans(states=2, starts=4).fit(X, None)
+    calm, wild = (int(fitted.viterbi(X)[t]) for t in (0, 2))
+    wanted = np.zeros((2, 2))
+    for i, j in [(calm, calm), (calm, wild), (calm, calm), (calm, wild), (wild, wild), (wild, wild), (wild, calm)]:
+        wanted[i, j] += 1.0
+    np.testing.assert_allclose(fitted.transition, wanted / wanted.sum(axis=1, keepdims=True), atol=1e-15)

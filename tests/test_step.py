@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 import barograph as bg
+from barograph.compiling import kernel
 from barograph.history import History
-from barograph.kernel import kernel
 from barograph.loops import scan
 
 DAY = 86_400_000_000_000

@@ -19,9 +19,9 @@ import pytest
 from scipy import integrate, optimize, stats
 
 from barograph.combine import name_columns
+from barograph.compiling import Kernel, compiled, frozen
 from barograph.errors import BarographError, ConfigError, DataError
 from barograph.features import close, rolling_volatility
-from barograph.kernel import Kernel, compiled, frozen
 from barograph.mixture import horizon_mixture
 from barograph.types import HOLD, Bars, Belief, Portfolio, Strategy
 from barograph_strategies.buy_and_hold import buy_and_hold

@@ -9,6 +9,9 @@ from importlib import import_module as _import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from barograph.compiling import compiled as compiled
+    from barograph.compiling import frozen as frozen
+    from barograph.compiling import kernel as kernel
     from barograph.errors import BarographError as BarographError
     from barograph.errors import ConfigError as ConfigError
     from barograph.errors import DataError as DataError
@@ -16,9 +19,6 @@ if TYPE_CHECKING:
     from barograph.errors import PartError as PartError
     from barograph.errors import StrategyError as StrategyError
     from barograph.history import History as History
-    from barograph.kernel import compiled as compiled
-    from barograph.kernel import frozen as frozen
-    from barograph.kernel import kernel as kernel
     from barograph.loops import Online as Online
     from barograph.loops import replay as replay
     from barograph.loops import run as run
@@ -50,9 +50,9 @@ _WHERE = {
     "PartError": "errors",
     "StrategyError": "errors",
     "History": "history",
-    "compiled": "kernel",
-    "frozen": "kernel",
-    "kernel": "kernel",
+    "compiled": "compiling",
+    "frozen": "compiling",
+    "kernel": "compiling",
     "Online": "loops",
     "replay": "loops",
     "run": "loops",

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from functools import cache
 from typing import Any, NamedTuple
 
-from barograph.kernel import Kernel, borrow, compiled, frozen, kernel, spread
+from barograph.compiling import Kernel, borrow, compiled, frozen, kernel, spread
 from barograph.memory import load_of, section, store_of
 from barograph.step import EVENTS_A_BAR, NEXT_CLOSE, NEXT_OPEN, SAME_CLOSE, finance, match, place, record, settle
 from barograph.types import Bars, Belief, Portfolio

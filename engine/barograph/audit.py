@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 
+from barograph.compiling import frozen, kernel
 from barograph.errors import BarographError
-from barograph.kernel import frozen, kernel
 from barograph.loops import Session, scan
 from barograph.machine import Machine, Wired
 from barograph.metrics import sharpe

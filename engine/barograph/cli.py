@@ -124,7 +124,7 @@ def report(folder: Path) -> None:
 @data_app.command("check")
 def data_check(
     file: Path,
-    calendar: Annotated[str, typer.Option(help="Exchange code such as XNYS, or 24/7.")] = "24/7",
+    calendar: Annotated[str, typer.Option(help="Exchange code such as XNYS, or 24/7.")] = "XNYS",
     column: Annotated[list[str] | None, typer.Option(metavar="FIELD=NAME", help="The file's name of a field.")] = None,
     use: Annotated[str, typer.Option(help="The loader of the file.")] = "",
     as_json: Json = False,

@@ -13,8 +13,8 @@ from typing import Any, Final, Literal, NamedTuple
 
 import numpy as np
 
+from barograph.compiling import Kernel, frozen, kernel
 from barograph.errors import PartError, nearest
-from barograph.kernel import Kernel, frozen, kernel
 from barograph.types import Asset, Bars, Feature
 
 __all__ = ["Stack", "Transform", "chain", "coarse", "name_columns", "named_of", "period_of", "stack"]

@@ -268,7 +268,7 @@ def _extensions(*known: int) -> list[tuple[Any, Any, bool]]:
 
 def _taught(template: Any) -> tuple[Any, bool]:
     """What a template knows, and whether it is written into its caller; an overload is a function of its own."""
-    generic = getattr(template, "generic", None)
+    generic: Any = getattr(template, "generic", None)
     if hasattr(template, "_overload_func"):
         return template._overload_func, False
     if hasattr(template, "_definition_func"):

@@ -11,8 +11,8 @@ import numpy as np
 from barograph import features as feature_library
 from barograph.advance import Scratch, advance_of, bring_of, observe_of
 from barograph.combine import Stack, name_columns, stack
+from barograph.compiling import frozen, kernel
 from barograph.errors import ConfigError, PartError, nearest
-from barograph.kernel import frozen, kernel
 from barograph.memory import Memory, structure
 from barograph.step import FILLS, Rules, open_book
 from barograph.types import Bars, Belief, Feature, Filter, Portfolio, Strategy, Target
@@ -75,7 +75,8 @@ class Fit:
 
 
 def _period(ts: int, rule: str) -> int:
-    day = np.datetime64(int(ts), "ns").astype("datetime64[D]")
+    # A close at midnight belongs to the day that ends there.
+    day = np.datetime64(int(ts) - 1, "ns").astype("datetime64[D]")
     if rule == "week":
         return int((day.astype(np.int64) + 3) // 7)
     month = int(day.astype("datetime64[M]").astype(np.int64))

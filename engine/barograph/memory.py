@@ -14,8 +14,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from barograph.compiling import Kernel, borrow, frozen, kernel, whole
 from barograph.errors import PartError
-from barograph.kernel import Kernel, borrow, frozen, kernel, whole
 
 __all__ = ["Memory", "load_of", "section", "store_of", "structure"]
 

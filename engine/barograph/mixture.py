@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 
+from barograph.compiling import borrow, kernel
 from barograph.errors import PartError
-from barograph.kernel import borrow, kernel
 from barograph.types import Floats
 
 __all__ = [

@@ -10,7 +10,7 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 
-from barograph.kernel import kernel
+from barograph.compiling import kernel
 from barograph.types import Bars, Floats
 
 __all__ = [
@@ -288,7 +288,7 @@ def _size(rows: Rows, bars: Bars, prices: Floats, rules: Rules, equity: float) -
 
 @kernel
 def _grows(rows: Rows, a: int) -> bool:
-    return abs(rows.size[a]) > abs(rows.quantity[a])
+    return bool(abs(rows.size[a]) > abs(rows.quantity[a]))
 
 
 @kernel

@@ -13,8 +13,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from barograph.audit import largest_changes
+from barograph.compiling import Kernel, frozen, kernel
 from barograph.history import History
-from barograph.kernel import Kernel, frozen, kernel
 from barograph.loops import replay, scan
 from barograph.machine import Machine, Wired, strategy
 from barograph.result import Result

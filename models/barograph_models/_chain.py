@@ -17,7 +17,7 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from barograph.kernel import borrow, compiled, kernel
+from barograph.compiling import borrow, compiled, kernel
 from barograph.types import Floats
 from barograph_models._data import Sample
 from barograph_models._gaussian import DIAGONAL, FULL, Emission, GaussianParams

@@ -7,7 +7,7 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 
-from barograph.kernel import borrow, kernel
+from barograph.compiling import borrow, kernel
 from barograph.types import Floats
 
 __all__ = ["ChainState", "init", "observed", "predict", "weigh"]

@@ -12,9 +12,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from barograph.compiling import borrow, compiled, kernel
 from barograph.errors import FitError
 from barograph.fitted import Moments
-from barograph.kernel import borrow, compiled, kernel
 from barograph.types import Floats
 from barograph_models._data import Sample
 

@@ -11,8 +11,8 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from barograph.compiling import borrow, compiled, frozen, kernel
 from barograph.fitted import Family, Fitted, Model, filter_rows
-from barograph.kernel import borrow, compiled, frozen, kernel
 from barograph.regimes import order_by_volatility
 from barograph.types import Belief, Filter, Floats
 from barograph_models import _gaussian

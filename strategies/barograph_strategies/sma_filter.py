@@ -8,8 +8,8 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from barograph.combine import stack
+from barograph.compiling import Kernel, kernel
 from barograph.features import CLOSE, sma
-from barograph.kernel import Kernel, kernel
 from barograph.types import Feature, Strategy, Target
 
 __all__ = ["sma_filter"]

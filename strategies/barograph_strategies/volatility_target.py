@@ -7,9 +7,9 @@ import math
 from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 
+from barograph.compiling import Kernel, kernel
 from barograph.errors import ConfigError
 from barograph.features import ewm_volatility
-from barograph.kernel import Kernel, kernel
 from barograph.types import Feature, Strategy, Target
 from barograph_strategies._switch import bounded, check_bounds, steady
 

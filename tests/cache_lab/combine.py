@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from barograph.kernel import compiled, kernel
+from barograph.compiling import compiled, kernel
 
 from .one import near, scaled
 

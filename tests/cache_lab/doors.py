@@ -7,7 +7,7 @@ import statistics
 import numpy as np
 
 from barograph.combine import period_of
-from barograph.kernel import borrow, compiled, frozen, kernel, spread, whole
+from barograph.compiling import borrow, compiled, frozen, kernel, spread, whole
 from barograph.step import _lots
 
 from . import one

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numba
 import numpy as np
 
-from barograph.kernel import kernel
+from barograph.compiling import kernel
 
 from .two import middle, through_middle
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from barograph.kernel import kernel
+from barograph.compiling import kernel
 
 from .three import far
 

@@ -6,8 +6,8 @@ import math
 from typing import Any, Final, NamedTuple
 
 from barograph.combine import Transform, chain
+from barograph.compiling import kernel
 from barograph.features.shared import Last, no_last, nothing, wilder_mean, window_of
-from barograph.kernel import kernel
 from barograph.types import Asset, Feature
 
 __all__ = ["CLOSE", "atr", "close", "level", "true_range"]

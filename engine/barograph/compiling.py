@@ -143,7 +143,7 @@ class _Cache(caching._Cache):  # type: ignore[misc]
         return compiler.CompileResult._rebuild(target_context, *pickle.loads(body))
 
     def save_overload(self, sig: Any, data: Any) -> None:
-        if data.library.has_dynamic_globals or data.lifted or not unchanged(self._owner):
+        if data.lifted or not _stands_alone(data.library) or not unchanged(self._owner):
             return
         # A read-only home must not stop a run; the price is compiling again next time.
         with contextlib.suppress(OSError, Unfingerprintable):
@@ -163,6 +163,12 @@ class _Cache(caching._Cache):  # type: ignore[misc]
 
     def flush(self) -> None:
         """Nothing to forget: the key holds all that matters."""
+
+
+def _stands_alone(library: Any) -> bool:
+    """Whether the code holds no address of this process, and no call left open (recursion): both crash the next one."""
+    names = (g.name for g in library._final_module.global_variables)
+    return not library.has_dynamic_globals and not any(name.startswith(".numba.unresolved$") for name in names)
 
 
 def _write_whole(file: Path, body: bytes) -> None:

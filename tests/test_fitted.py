@@ -62,6 +62,8 @@ def test_save_and_load_keep_every_bit(fitted: Fitted, tmp_path: Path) -> None:
     again.save(tmp_path / "b.npz")
     assert (tmp_path / "a.npz").read_bytes() == (tmp_path / "b.npz").read_bytes()
     assert sorted(p.name for p in tmp_path.iterdir()) == ["a.npz", "b.npz"]
+    with zipfile.ZipFile(tmp_path / "a.npz") as file:
+        assert {member.date_time[0] for member in file.infolist()} == {1980}
 
 
 def test_a_saved_file_holds_no_pickle(fitted: Fitted, tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import inspect
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -207,6 +208,17 @@ def test_a_cluster_that_starves_is_an_error() -> None:
         kmeans(states=2).fit(X, None)
 
 
+def test_kmeans_begins_at_the_previous_centres_too() -> None:
+    previous = kmeans(states=3, starts=4).fit(_rows(), None)
+    X = _rows() * 7.0 + 100.0
+    moved = previous.family.params(*(a.copy() for a in previous.params))
+    moved.centre[:], moved.shrink[:] = moved.centre * 7.0 + 100.0, moved.shrink / 7.0
+    hasty = kmeans(states=3, starts=2, iterations=2)
+    with pytest.raises(FitError, match="no convergence in 2 iterations"):
+        hasty.fit(X, None)
+    assert hasty.fit(X, replace(previous, params=moved)).converged
+
+
 def test_labels_that_never_settle_are_an_error() -> None:
     with pytest.raises(FitError, match="no convergence in 1 iterations"):
         kmeans(states=3, iterations=1).fit(_rows(), None)
@@ -228,6 +240,16 @@ def test_mixture_judges_each_row_by_bayes_rule_alone(covariance: Any) -> None:
     np.testing.assert_allclose(fitted.transition, moves / moves.sum(axis=1, keepdims=True), atol=1e-8)
     labels = posterior.argmax(axis=1)
     assert fitted.completed == pytest.approx(np.log(joint[np.arange(len(X)), labels]).sum(), rel=1e-9)
+
+
+def test_mixture_counts_no_moves_across_a_missing_row() -> None:
+    X = _rows()
+    X[[50, 120, 121, 250]] = np.nan
+    fitted = gaussian_mixture(2, starts=3).fit(X, None)
+    posterior, seen = fitted.filter_path(X).probs, ~np.isnan(X).any(axis=1)
+    pairs = [t for t in range(len(X) - 1) if seen[t] and seen[t + 1]]
+    moves = sum(np.outer(posterior[t], posterior[t + 1]) for t in pairs)
+    np.testing.assert_allclose(fitted.transition, moves / moves.sum(axis=1, keepdims=True), atol=1e-8)
 
 
 def test_mixture_em_stands_still_at_its_own_answer() -> None:

@@ -9,14 +9,16 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from functools import cache
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
+
+from numba.core import config
 
 from barograph.compiling import Kernel, borrow, compiled, frozen, kernel, spread
 from barograph.memory import load_of, section, store_of
 from barograph.step import EVENTS_A_BAR, NEXT_CLOSE, NEXT_OPEN, SAME_CLOSE, finance, match, place, record, settle
 from barograph.types import Bars, Belief, Portfolio
 
-__all__ = ["FEATURES", "FILTER", "SCRATCH", "STRATEGY", "Scratch", "advance_of", "bring_of", "observe_of"]
+__all__ = ["FEATURES", "FILTER", "SCRATCH", "STRATEGY", "Scratch", "advance_of", "bound", "bring_of", "observe_of"]
 
 # The trees of a world's memory and of its parameters, in this order.
 FEATURES, FILTER, STRATEGY, BOOK, SCRATCH = range(5)
@@ -83,7 +85,7 @@ def advance_of(
     if not isinstance(observe, Kernel) or not isinstance(believe, Kernel):
         return _whole(observe, believe, decide, world, params).py_func
     if not isinstance(decide, Kernel):
-        return _around(observe, believe, decide, world, params)
+        return Around(observe, believe, decide, world, params)
     return _whole(observe, believe, decide, world, params)
 
 
@@ -129,35 +131,61 @@ def _whole(observe: Any, believe: Any, decide: Any, world: Any, params: Any) -> 
     return advance
 
 
-def _around(observe: Any, believe: Any, decide: Any, world: Any, params: Any) -> Callable[..., Any]:
-    perceive, conclude = _halves(observe, believe, world, params)
-    load_strategy, load_book = load_of(world[STRATEGY], False), load_of(world[BOOK], False)
-    store_strategy, load_scratch = store_of(world[STRATEGY]), load_of(world[SCRATCH], False)
-    load_params, load_rules = load_of(params[STRATEGY], True), load_of(params[RULES], True)
+def bound(advance: Callable[..., Any], *fixed: Any) -> Callable[[int, int, int], tuple[int, int, int]]:
+    """Return ``go(first, last, start)``: `advance` over arrays that stay the same from call to call."""
+    if isinstance(advance, Around):
+        return cast("Callable[[int, int, int], tuple[int, int, int]]", advance.bind(*fixed))
+    run = _door(advance)
+    return lambda first, last, start: run(first, last, start, *fixed)
 
-    def advance(first, last, start, ts, o, h, c_low, c, v, f, i, at, pf, pi, pat, X, E, W, B, log):  # type: ignore[no-untyped-def]
-        columns = (ts, o, h, c_low, c, v, f, i, at, pf, pi, pat)
-        p, rules = load_params(pf, pi, section(pat, STRATEGY)), load_rules(pf, pi, section(pat, RULES))
-        memory = load_strategy(f, i, section(at, STRATEGY))
-        book = load_book(f, i, section(at, BOOK))
-        quantity, price = frozen(book.rows.quantity), frozen(book.rows.price)
-        scratch = load_scratch(f, i, section(at, SCRATCH))
+
+def _door(run: Callable[..., Any]) -> Callable[..., Any]:
+    """Return what is called in the end: a bar has no time for the way there."""
+    return cast("Callable[..., Any]", run.dispatcher) if isinstance(run, Kernel) and not config.DISABLE_JIT else run
+
+
+class Around:
+    """An `advance` with a Python strategy in the middle. `bind` makes ready, once a run, what a bar should not pay for."""
+
+    def __init__(self, observe: Any, believe: Any, decide: Any, world: Any, params: Any) -> None:
+        self.perceive, self.conclude = _halves(observe, believe, world, params)
+        self.decide, self.world, self.params = decide, world, params
+
+    def __call__(self, first: int, last: int, start: int, *fixed: Any) -> tuple[int, int, int]:
+        """Take the world from bar `first` to bar `last`."""
+        return self.bind(*fixed)(first, last, start)
+
+    def bind(self, ts, o, h, c_low, c, v, f, i, at, pf, pi, pat, X, E, W, B, log):  # type: ignore[no-untyped-def]
+        """Return ``go(first, last, start)`` over these arrays."""
+        perceive, conclude, decide = _door(self.perceive), _door(self.conclude), self.decide
+        load, store = load_of(self.world[STRATEGY], False), store_of(self.world[STRATEGY])
+        p = load_of(self.params[STRATEGY], True)(pf, pi, section(pat, STRATEGY))
+        rules = load_of(self.params[RULES], True)(pf, pi, section(pat, RULES))
+        rows = load_of(self.world[BOOK], False)(f, i, section(at, BOOK)).rows
+        quantity, price = frozen(rows.quantity), frozen(rows.price)
+        scratch = load_of(self.world[SCRATCH], False)(f, i, section(at, SCRATCH))
         blank, read, K = Belief(frozen(scratch.blank), math.nan), frozen(B), B.shape[1] - 1
-        room = log.shape[0] - EVENTS_A_BAR * o.shape[1]
-        t, logged, fault = first, book.desk.logged, book.desk.fault
-        while t < last and logged <= room and fault == 0:
-            logged, fault, equity, cash = perceive(t, start, *columns, X, E, W, B, log)
-            belief = Belief(read[t - start, :K], read[t - start, K]) if t >= start else blank
-            bars = Bars(ts[t], o[t], h[t], c_low[t], c[t], v[t])
-            memory, target = decide(memory, bars, belief, Portfolio(equity, cash, quantity, price), p)
-            if t >= start and fault == 0:
-                spread(target.weights, scratch.weights, rules.traded)
-                logged, fault = conclude(t, *columns, log)
-            t += 1
-        store_strategy(f, i, section(at, STRATEGY), memory)
-        return t, logged, fault
+        at_strategy, room = section(at, STRATEGY), log.shape[0] - EVENTS_A_BAR * o.shape[1]
+        columns = (ts, o, h, c_low, c, v, f, i, at, pf, pi, pat)
+        weights, traded = scratch.weights, rules.traded
 
-    return advance
+        def go(first: int, last: int, start: int) -> tuple[int, int, int]:
+            memory = load(f, i, at_strategy)
+            # The caller empties the log before it is full, and ends at a fault: there is room for the first bar.
+            t, logged, fault = first, 0, 0
+            while t < last and logged <= room and fault == 0:
+                logged, fault, equity, cash = perceive(t, start, *columns, X, E, W, B, log)
+                belief = Belief(read[t - start, :K], read[t - start, K]) if t >= start else blank
+                bars = Bars(ts[t], o[t], h[t], c_low[t], c[t], v[t])
+                memory, target = decide(memory, bars, belief, Portfolio(equity, cash, quantity, price), p)
+                if t >= start and fault == 0:
+                    spread(target.weights, weights, traded)
+                    logged, fault = conclude(t, *columns, log)
+                t += 1
+            store(f, i, at_strategy, memory)
+            return t, logged, fault
+
+        return go
 
 
 @cache

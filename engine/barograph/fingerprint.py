@@ -270,7 +270,8 @@ def _taught(template: Any) -> tuple[Any, bool]:
     """What a template knows, and whether it is written into its caller; an overload is a function of its own."""
     generic: Any = getattr(template, "generic", None)
     if hasattr(template, "_overload_func"):
-        return template._overload_func, False
+        # `register_jitable` wraps a function in an overload of the compiler's own.
+        return template._overload_func, _by_version(_home(template._overload_func))
     if hasattr(template, "_definition_func"):
         return template._definition_func, True
     if getattr(getattr(generic, "__code__", None), "co_freevars", ()) in (("typer",), ("typing_func",)):

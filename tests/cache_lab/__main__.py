@@ -1,4 +1,4 @@
-"""Run doors in this process: ``python -m cache_lab ANSWERS [DOOR...]`` writes {door: [answer, compilations]} as JSON."""
+"""Run doors in this process: ``python -m cache_lab ANSWERS [DOOR...]`` writes {door: [answer, compilations]}."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 from numba.core import event
 
-from barograph import fingerprint, kernel
+from barograph import compiling, fingerprint
 
 X = 100.0
 
@@ -17,18 +17,18 @@ X = 100.0
 def weaken(how):
     """Break the cache on purpose, so that a test can see the laboratory notice."""
     if how == "reach":
-        fingerprint._follow = lambda value, attributes, seen: None
+        fingerprint._follow = lambda *_: None
     elif how == "body":
         read = fingerprint._read
         fingerprint._read = lambda code: ("", *read(code)[1:])
     elif how == "fields":
-        fingerprint._of_class = lambda value, seen: value.__qualname__
+        fingerprint._of_class = lambda value, *_: value.__qualname__
     elif how == "extensions":
-        fingerprint._extensions = lambda functions, attributes: []
+        fingerprint._extensions = lambda *_: []
     elif how == "library":
         fingerprint._by_version = lambda name: name.partition(".")[0] in {"numpy", "numba", *sys.stdlib_module_names}
     elif how == "symbol":
-        njit = kernel.numba.njit
+        njit = compiling.numba.njit
 
         def unmarked(**options):
             def decorate(copy):
@@ -37,19 +37,20 @@ def weaken(how):
 
             return decorate
 
-        kernel.numba = type("numba", (), {"njit": staticmethod(unmarked)})
+        compiling.numba = type("numba", (), {"njit": staticmethod(unmarked)})
 
 
 def main(answers, names):
     """Call each door once and count what was compiled for it."""
     weaken(os.environ.get("LAB_WEAKEN"))
-    from .combine import twin
+    from .combine import couple, twin
     from .doors import DOORS
 
     found = {}
     with event.install_recorder("numba:compile") as recorder:
         for name in names or DOORS:
-            door = twin(float(name[5:])) if name.startswith("twin:") else DOORS[name]
+            amounts = [float(part) for part in name.split("+") if part.isdigit()]
+            door = couple(*map(twin, amounts)) if amounts[1:] else twin(*amounts) if amounts else DOORS[name]
             before = len(recorder.buffer)
             answer = door(X)
             found[name] = [float(answer), (len(recorder.buffer) - before) // 2]

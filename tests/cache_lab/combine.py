@@ -4,7 +4,17 @@ from __future__ import annotations
 
 from barograph.compiling import compiled, kernel
 
-from .one import near, scaled
+
+@kernel
+def half(x):
+    """Divide."""
+    return x / 2.0
+
+
+@kernel
+def third(x):
+    """Divide."""
+    return x / 3.0
 
 
 def chain(inner, outer):
@@ -39,6 +49,16 @@ def twin(amount):
     return door
 
 
-PARTS = (near, scaled)
-CHAINED = chain(near, scaled)
+def couple(first, second):
+    """Make a door that calls two doors."""
+
+    @compiled
+    def door(x):
+        return first(x) * 1000.0 + second(x)
+
+    return door
+
+
+PARTS = (half, 5.0)
+CHAINED = chain(plus(2.0), half)
 ADDED = plus(5.0)

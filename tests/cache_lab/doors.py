@@ -7,13 +7,13 @@ import statistics
 import numpy as np
 
 from barograph.combine import period_of
-from barograph.compiling import borrow, compiled, frozen, kernel, spread, whole
+from barograph.compiling import borrow, compiled, frozen, spread, whole
 from barograph.step import _lots
 
 from . import one
 from .combine import ADDED, CHAINED, PARTS
-from .extend import foreign, grow, seven, shrink
-from .one import LIMITS, SHORT, TABLE, WIDTH, Pair, Side, countdown, near, near_far, near_middle, scaled, yearly
+from .extend import bend, foreign, grow, seven, shrink
+from .one import LIMITS, SHORT, TABLE, WIDTH, Pair, Side, countdown, near, near_far, near_middle, scaled, steady, yearly
 
 
 @compiled
@@ -25,7 +25,7 @@ def body(x):
 @compiled
 def untouched(x):
     """Never edited: it must never be compiled again."""
-    return near_far(x) * 0.0 + scaled(x, 0.0)
+    return steady(x)
 
 
 @compiled
@@ -50,7 +50,7 @@ def constant(x):
 
 @compiled
 def through_module(x):
-    return one.near(x) + one.YEAR
+    return one.steady(x) + one.AGE
 
 
 @compiled
@@ -147,6 +147,11 @@ def written_in(x):
 
 
 @compiled
+def lowered(x):
+    return bend(x)
+
+
+@compiled
 def jitable(x):
     return shrink(x)
 
@@ -175,19 +180,9 @@ def engine_overload(x):
 
 
 @compiled
-def engine_stub(x):
-    return whole(int(x))
-
-
-@compiled
-def engine_intrinsic(x):
+def engine_views(x):
     table = np.full(4, x)
-    return borrow(table)[0] + frozen(table[1:]).size
-
-
-@kernel
-def _unused(x):
-    return x
+    return borrow(table)[0] + frozen(table[1:]).size + whole(3)
 
 
 DOORS = {name: value for name, value in vars().items() if getattr(value, "door", False)}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numba
 from numba.core import types
-from numba.extending import intrinsic, overload, overload_method, register_jitable
+from numba.extending import intrinsic, lower_builtin, overload, overload_method, register_jitable, type_callable
 
 
 def grow(x):
@@ -30,6 +30,24 @@ def seven(_context):
         return context.get_constant(types.int64, 7)
 
     return types.int64(), generate
+
+
+def bend(x):
+    """Stand in for what is written below."""
+    return x
+
+
+@type_callable(bend)
+def _type_bend(_context):
+    def typed(x):
+        return types.float64
+
+    return typed
+
+
+@lower_builtin(bend, types.Float)
+def _lower_bend(context, builder, signature, args):
+    return builder.fadd(args[0], context.get_constant(types.float64, 23.0))
 
 
 @register_jitable

@@ -13,6 +13,7 @@ from barograph.compiling import kernel
 from .two import middle, through_middle
 
 YEAR = 365.0
+AGE = 30.0
 TABLE = np.array([1.0, 2.0, 3.0])
 SHORT = np.dtype([("a", "i1"), ("b", "i8")])
 WIDTH = numba.float32
@@ -63,6 +64,12 @@ def yearly(x):
 def scaled(x, by=7.0):
     """Multiply."""
     return x * by
+
+
+@kernel
+def steady(x):
+    """Stay as it is."""
+    return x - 1.0
 
 
 @kernel

@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PACKAGES := engine models strategies adapters
 
-.PHONY: demo test lint types imports wheel-test bench lock clean
+.PHONY: demo test lint types imports wheel-test bench bench-peers lock clean
 
 $(VENV)/ready: requirements.lock pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -35,7 +35,13 @@ wheel-test: $(VENV)/ready
 bench: $(VENV)/ready
 	$(BIN)/python -m benchmarks
 
-lock:
+# The peers' pins conflict with ours, so they and a second copy of us live in their own environment.
+bench-peers:
+	$(PYTHON) -m venv .venv-peers
+	.venv-peers/bin/pip install --quiet --disable-pip-version-check -r benchmarks/requirements-peers.txt -e .
+	.venv-peers/bin/python -m benchmarks
+
+lock: $(VENV)/ready
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
 		--all-extras pyproject.toml -o requirements.lock
 

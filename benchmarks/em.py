@@ -16,6 +16,7 @@ import numpy as np
 from barograph_models._chain import ascend
 from barograph_models._data import sample
 from barograph_models.gaussian_hmm import GaussianParams, gaussian_params
+from benchmarks import Row, Table, bars
 
 SIZES = (
     # states, features, covariance, rows
@@ -72,24 +73,20 @@ def _seconds(run: Callable[[int], Any], iterations: int) -> float:
     return time.perf_counter() - began
 
 
-def main() -> list[dict[str, Any]]:
-    """Return one row a size: milliseconds an iteration for both, and how many times faster ours is."""
-    return [_compare(*size) for size in SIZES]
+def measure(size: float = 1.0) -> Table:
+    """Milliseconds an iteration, and how many times faster than hmmlearn's."""
+    return Table("EM of the Gaussian HMM, one iteration (hmmlearn: scaling)", [_row(*each, size) for each in SIZES])
 
 
-def _compare(states: int, d: int, covariance: str, rows: int) -> dict[str, Any]:
+def _row(states: int, d: int, covariance: str, rows: int, size: float) -> Row:
+    rows = bars(rows, size, least=60 * states)
     X, start = world(states, d, rows, covariance)
-    row: dict[str, Any] = {"benchmark": f"EM iteration, K={states} d={d} {covariance}, T={rows}", "wanted": WANTED}
-    row["ours_ms"] = 1e3 * one_iteration(ours(X, start))
+    name = f"K={states} d={d} {covariance}, T={rows:,}"
+    mine = one_iteration(ours(X, start))
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            row["hmmlearn_ms"] = 1e3 * one_iteration(theirs(X, start, covariance))
+            other = one_iteration(theirs(X, start, covariance))
     except ImportError:
-        return row | {"missing": "hmmlearn"}
-    return row | {"ratio": row["hmmlearn_ms"] / row["ours_ms"]}
-
-
-if __name__ == "__main__":
-    for result in main():
-        print(", ".join(f"{k} {v:.3g}" if isinstance(v, float) else str(v) for k, v in result.items()))
+        return Row(name, 1e3 * mine, "ms", f">= {WANTED:g}x hmmlearn", "hmmlearn: not installed")
+    return Row(name, 1e3 * mine, "ms", f">= {WANTED:g}x hmmlearn", f"{other / mine:.1f}x; hmmlearn {1e3 * other:.3g} ms")

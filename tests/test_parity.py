@@ -145,3 +145,29 @@ def test_plain_python_without_a_compiler_writes_the_same_bits() -> None:
         [sys.executable, "-c", code], cwd=root, env=environment, capture_output=True, text=True, check=True
     )
     assert json.loads(done.stdout.splitlines()[-1]) == digests()
+
+
+def test_smoothed_probabilities_cannot_reach_a_strategy() -> None:
+    """Hindsight has a type of its own, with no field a sizing rule reads, and the machine refuses it by name."""
+    smoothed = bg.Smoothed(np.full((1, 2), 0.5))
+    assert not hasattr(smoothed, "probs")
+    dishonest = bg.Filter(lambda _: 0, lambda state, x, params: (state, smoothed), (), 2, "dishonest")
+    with pytest.raises(bg.PartError, match="filter dishonest: wanted a Belief"):
+        scan(bg.Machine(strategy=started(lean), filter=dishonest), some_bars(20))
+
+
+def test_a_strategy_cannot_write_into_what_it_is_lent() -> None:
+    def greedy(state, bars, belief, portfolio, params):
+        portfolio.quantity[0] = 1e9
+        return state, bg.Target(0.0)
+
+    with pytest.raises(bg.PartError, match="read-only"):
+        scan(bg.Machine(strategy=bg.strategy(greedy)), some_bars(20))
+
+
+def test_init_and_step_must_remember_the_same_kinds() -> None:
+    def grows(state, bars, belief, portfolio, params):
+        return state + 0.5, bg.Target(0.0)
+
+    with pytest.raises(bg.PartError, match="strategy grows: init gives a state like int but step returns float"):
+        scan(bg.Machine(strategy=bg.strategy(grows, init=lambda _: 0)), some_bars(20))

@@ -134,7 +134,7 @@ def _whole(observe: Any, believe: Any, decide: Any, world: Any, params: Any) -> 
 def bound(advance: Callable[..., Any], *fixed: Any) -> Callable[[int, int, int], tuple[int, int, int]]:
     """Return ``go(first, last, start)``: `advance` over arrays that stay the same from call to call."""
     if isinstance(advance, Around):
-        return cast("Callable[[int, int, int], tuple[int, int, int]]", advance.bind(*fixed))
+        return advance.bind(*fixed)
     run = _door(advance)
     return lambda first, last, start: run(first, last, start, *fixed)
 
@@ -145,7 +145,7 @@ def _door(run: Callable[..., Any]) -> Callable[..., Any]:
 
 
 class Around:
-    """An `advance` with a Python strategy in the middle. `bind` makes ready, once a run, what a bar should not pay for."""
+    """An `advance` with a Python strategy in the middle; `bind` makes ready once what every bar would pay for."""
 
     def __init__(self, observe: Any, believe: Any, decide: Any, world: Any, params: Any) -> None:
         self.perceive, self.conclude = _halves(observe, believe, world, params)
@@ -155,8 +155,9 @@ class Around:
         """Take the world from bar `first` to bar `last`."""
         return self.bind(*fixed)(first, last, start)
 
-    def bind(self, ts, o, h, c_low, c, v, f, i, at, pf, pi, pat, X, E, W, B, log):  # type: ignore[no-untyped-def]
+    def bind(self, *fixed: Any) -> Callable[[int, int, int], tuple[int, int, int]]:
         """Return ``go(first, last, start)`` over these arrays."""
+        ts, o, h, c_low, c, v, f, i, at, pf, pi, pat, X, E, W, B, log = fixed
         perceive, conclude, decide = _door(self.perceive), _door(self.conclude), self.decide
         load, store = load_of(self.world[STRATEGY], False), store_of(self.world[STRATEGY])
         p = load_of(self.params[STRATEGY], True)(pf, pi, section(pat, STRATEGY))

@@ -93,7 +93,7 @@ class _Tape(NamedTuple):
 
 def _room(tape: _Tape) -> int:
     """Return how full the log may be before a bar."""
-    return len(tape.log) - EVENTS_A_BAR * tape.W.shape[1]
+    return len(tape.log) - EVENTS_A_BAR * int(tape.W.shape[1])
 
 
 class Session:
@@ -104,7 +104,7 @@ class Session:
         h = history
         self.columns = (h.ts, h.open, h.high, h.low, h.close, h.volume)
         self.fits: list[Learned] = []
-        self.events: list[Floats] = []
+        self.logs: list[Floats] = []
         self.logged = 0
         wired = machine.wire(history)
         self.X = np.full((len(h), len(wired.names)), np.nan)
@@ -131,16 +131,15 @@ class Session:
             if self.progress is not None:
                 self.progress(self.bar, total)
         self._drain(tape.log)
-        events = np.concatenate(self.events) if len(self.events) > 1 else self.events[0]
         world = World(self.memory, self.bar, self.start, self.fitted)
         return Result(
-            self.machine, self.history, first, tape.X, tape.E, tape.W, tape.B, events, tuple(self.fits), world
+            self.machine, self.history, first, tape.X, tape.E, tape.W, tape.B, tuple(self.logs), tuple(self.fits), world
         )
 
     def _tape(self, first: int, total: int) -> _Tape:
         n, assets, K = max(0, total - first), len(self.history.symbols), self.wired.filter.regimes
-        rows = max(4, min(n + 1, max(4, _EVENTS // (EVENTS_A_BAR * assets)))) * EVENTS_A_BAR * assets
-        log = np.empty((rows, LOG_COLUMNS))
+        a_bar = EVENTS_A_BAR * assets
+        log = np.empty((a_bar * min(n + 1, max(4, _EVENTS // a_bar)), LOG_COLUMNS))
         return _Tape(self.X, np.empty((n, 6)), np.empty((n, assets)), np.empty((n, K + 1)), log)
 
     def _due(self, bar: int) -> bool:
@@ -177,7 +176,7 @@ class Session:
     def _drain(self, log: Floats) -> None:
         """Put the log away, and begin the next one."""
         # A log that stayed mostly empty is not kept whole.
-        self.events.append(log[: self.logged] if 2 * self.logged > len(log) else log[: self.logged].copy())
+        self.logs.append(log[: self.logged] if 2 * self.logged > len(log) else log[: self.logged].copy())
         book = self.memory.read(3)
         self.memory.write(3, book._replace(desk=book.desk._replace(logged=0)))
         self.logged = 0

@@ -40,7 +40,7 @@ class Result:
     """A run from bar `first` on: `table` holds equity, cash, gross, net, fees, financing; (n, 6).
 
     `weights` (n, N) are those held at each close before the decision; `beliefs` (n, K + 1) are probabilities and the
-    log-density; `features` (T, d) start at the history's first bar; `events` is the order log as it was written.
+    log-density; `features` (T, d) start at the history's first bar; `logs` is the order log, in pieces as written.
     """
 
     machine: Machine
@@ -50,9 +50,14 @@ class Result:
     table: Floats
     weights: Floats
     beliefs: Floats
-    events: Floats
+    logs: tuple[Floats, ...]
     fits: tuple[Learned, ...]
     world: World
+
+    @cached_property
+    def events(self) -> Floats:
+        """The order log, one row an event, (events, 10): columns as `barograph.step` writes them."""
+        return np.concatenate(self.logs)
 
     @property
     def ts(self) -> Any:

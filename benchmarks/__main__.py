@@ -33,7 +33,9 @@ def main() -> None:
         parser.error(f"unknown subject {unknown[0]!r}; known: {', '.join(SUBJECTS)}")
     console = Console(width=None if Console().is_terminal else 130)
     load = os.getloadavg()[0]
-    console.print(f"Python {platform.python_version()}, {os.cpu_count()} cores, load {load:.1f}; least of several times")
+    console.print(
+        f"Python {platform.python_version()}, {os.cpu_count()} cores, load {load:.1f}; least of several times"
+    )
     for name in asked.subject or SUBJECTS:
         show(SUBJECTS[name](asked.size), console)
 

@@ -59,8 +59,8 @@ def vectorbt(history: bg.History) -> Callable[[], float]:
         up = vbt.MA.run(frame.Close, FAST).ma > vbt.MA.run(frame.Close, SLOW).ma
         into = up.vbt.signals.fshift(1)
         out = (~up).vbt.signals.fshift(1)
-        portfolio = vbt.Portfolio.from_signals(frame.Close, into, out, price=frame.Open, fees=FEE, init_cash=1.0)
-        return float(portfolio.value().iloc[-1])
+        portfolio = vbt.Portfolio.from_signals(frame.Close, into, out, price=frame.Open, fees=FEE, init_cash=1e6)
+        return float(portfolio.value().iloc[-1] / 1e6)
 
     return run
 

@@ -154,7 +154,17 @@ def wrong(state, bars, belief, portfolio, params):
     return bg.Target(1.0)
 
 def bug():
-    raise ZeroDivisionError("ours")
+    raise ZeroDivisionError("mine")
+
+def late(state, bars, belief, portfolio, params):
+    return state, bg.Target(1.0 / (0.0 if bars.ts > 10**18 * 1.585 else 1.0))
+
+def short(state, bars, belief, portfolio, params):
+    return state, bg.Target([1.0])
+
+@bg.kernel
+def untyped(state, bars, belief, portfolio, params):
+    return state, bg.Target(1.0 if bars.ts > 0 else "all")
 """
 
 
@@ -183,6 +193,16 @@ MISTAKES = [
     (["--set", "fit.window=5000"], 2, "fit.window wants 5000 bars"),
     (["--set", "run.start=1990-01-01"], 2, "start is"),
     (["--set", "strategy"], 2, "wanted key=value"),
+    (["--set", "strategy.use=mine:bug"], 4, "strategy: mine:bug failed with ZeroDivisionError: mine"),
+    (["--set", "strategy.use=mine:late"], 6, "strategy late raised ZeroDivisionError at the close of"),
+    (["--set", "strategy.use=mine:short"], 4, "wanted a number or a numpy array of (1,)"),
+    (["--set", "strategy.use=mine:untyped"], 4, "strategy untyped"),
+    (["--set", "strategy.use=mine:hold", "--set", "strategy.x=1"], 2, "unknown key 'strategy.x'"),
+    (["--set", "strategy.use=builtins:dict"], 4, "strategy: the signature of builtins:dict cannot be read"),
+    (["--set", "model.use=barograph_strategies.buy_and_hold:buy_and_hold", "--set", "model.states=2"], 2, "no such"),
+    (["--set", "data.path=5"], 2, "data.path is 5; wanted the path of a file"),
+    (["--set", "model.seed=-1"], 4, "model"),
+    (["--set", "execution.cash_rate=nan"], 2, "execution.cash_rate is nan"),
     (["--set", "model.states=12"], 5, "fit at the close of"),
 ]
 
@@ -207,11 +227,24 @@ def test_missing_config_and_broken_toml(project: Path) -> None:
     assert (done.returncode, "not TOML" in done.stderr) == (2, True)
 
 
-def test_a_defect_of_a_part_keeps_its_traceback(project: Path) -> None:
-    (project / "mine.py").write_text(USER_PART)
-    done = barograph("run", project / "small.toml", "--set", "strategy.use=mine:bug", "--runs", project / "runs")
-    assert "ZeroDivisionError" in done.stderr
+def test_a_defect_of_ours_keeps_its_traceback(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise ZeroDivisionError("ours")
+
+    monkeypatch.setattr("barograph.config.build", broken)
+    done = barograph("run", project / "small.toml", "--runs", project / "runs")
     assert "Traceback" in done.stderr
+
+
+def test_run_folders_that_cannot_be_made_are_known_before_anything_runs(project: Path) -> None:
+    done = barograph("run", project / "small.toml", "--runs", project / "bars.csv")
+    assert (done.returncode, "is not a folder that can be written to" in done.stderr) == (2, True)
+
+
+def test_compare_with_one_broken_config_leaves_nothing(project: Path) -> None:
+    (project / "other.toml").write_text(SMALL.replace("states = 2", "state = 2"))
+    done = barograph("compare", project / "small.toml", project / "other.toml", "--runs", project / "runs")
+    assert (done.returncode, (project / "runs").exists()) == (2, False)
 
 
 def test_data_check_names_findings_and_fails_on_errors(project: Path) -> None:

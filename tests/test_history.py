@@ -294,3 +294,11 @@ def test_perturbed_keeps_the_past_and_changes_all_the_future(bars: int, cut: int
     assert (changed.high >= np.maximum(changed.open, changed.close))[known].all()
     assert (changed.low <= np.minimum(changed.open, changed.close))[known].all()
     assert same(changed, history.perturbed(after, seed))
+
+
+def test_an_observed_asset_that_closes_later_is_seen_a_row_later() -> None:
+    day, quarter = 86_400_000_000_000, 900_000_000_000
+    mine = History.from_arrays(ts=[day, 2 * day, 3 * day], close=[1.0, 2.0, 3.0], symbols=["A"])
+    late = History.from_arrays(ts=[day + quarter, 2 * day + quarter], close=[10.0, 20.0], symbols=["B"])
+    joined = mine.join(late.observe("B"), rows="mine")
+    np.testing.assert_array_equal(joined.close[:, 1], [np.nan, 10.0, 20.0])

@@ -111,8 +111,13 @@ def test_a_broken_or_foreign_world_is_refused(tmp_path: Path) -> None:
     with pytest.raises(bg.DataError, match="is not a saved world"):
         bg.World.load(tmp_path / "world")
     begun = scan(MACHINES["next_open"], some_bars(50, assets=3))
+    with pytest.raises(bg.DataError, match="has seen 50 bars, some_bars has 40"):
+        scan(MACHINES["next_open"], some_bars(40, assets=3), world=begun.world)
+    for other in (some_bars(60, assets=2), some_bars(60, assets=3, seed=1)):
+        with pytest.raises(bg.DataError, match="are not those this world has seen"):
+            scan(MACHINES["next_open"], other, world=begun.world)
     with pytest.raises(bg.DataError, match="belongs to another machine"):
-        scan(MACHINES["next_open"], some_bars(50, assets=2), world=begun.world)
+        scan(MACHINES["features"], some_bars(50, assets=3), world=begun.world)
 
 
 def test_the_law_can_fail() -> None:

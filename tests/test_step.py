@@ -192,3 +192,38 @@ def test_fees_decided_at_the_last_close_belong_to_the_next_row() -> None:
     assert run.table[0, 4] == 0.0
     assert run.table[1, 4] > 0.0
     assert run.table[:, 4].sum() == pytest.approx(run.tables["fills"].fee.sum())
+
+
+def test_a_flip_without_room_still_closes_the_old_side() -> None:
+    """Closing needs no room; what opens on the other side shrinks to the leverage limit, costs of both included."""
+    terms = {**FREE, "fee": 0.02, "leverage": 1.5}
+    history = bars([(100.0, 100.0, 100.0, 100.0)] * 4)
+    run = scan(bg.Machine(strategy=scripted(1.5, -3.0, math.inf, math.inf), **terms), history)
+    assert run.weights[2, 0] == pytest.approx(-1.5, abs=1e-12)
+    assert run.tables["fills"].reason.iloc[1] == "shrunk: no room under the leverage limit"
+
+
+def test_financing_is_charged_before_1970_too() -> None:
+    terms = {**FREE, "borrow_rate": 0.0365, "leverage": 2.0}
+    history = bars([(100.0, 100.0, 100.0, 100.0)] * 3, days=[-4000, -3999, -3998])
+    run = scan(bg.Machine(strategy=scripted(2, math.inf, math.inf), **terms), history)
+    assert run.table[2, 5] == pytest.approx(1.0)
+
+
+def test_an_open_without_a_close_is_worth_what_was_paid() -> None:
+    gone = [(math.nan,) * 4, (100.0, 101.0, 99.0, math.nan), (100.0, 101.0, 99.0, 100.0)]
+    history = History.from_arrays(
+        ts=np.arange(1, 4) * DAY, open=[r[0] for r in gone], high=[r[1] for r in gone], low=[r[2] for r in gone],
+        close=[r[3] for r in gone], symbols=["ABC"], calendar="24/7",
+    )  # fmt: skip
+    run = scan(bg.Machine(strategy=scripted(1, 1, 1), **FREE), history)
+    assert run.equity.tolist() == [10_000.0] * 3
+
+
+def test_a_wrong_number_of_weights_is_an_error_not_a_read_beyond_the_end() -> None:
+    @kernel
+    def shrinks(state, seen, belief, portfolio, params):
+        return state + 1, bg.Target(np.zeros(2 if state < 2 else 1))
+
+    with pytest.raises(bg.StrategyError, match="wrong number of weights"):
+        scan(bg.Machine(strategy=bg.strategy(shrinks, init=lambda _: 0), **FREE), two([(10.0, 20.0)] * 4))

@@ -8,13 +8,16 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
 from barograph.errors import BarographError, ConfigError
 
 if TYPE_CHECKING:
+    from barograph.config import Config
+    from barograph.history import History
+    from barograph.machine import Machine
     from barograph.result import Result
 
 __all__ = ["app", "main"]
@@ -72,9 +75,8 @@ def compare(configs: list[Path], set: Set = None, runs: Runs = Path("runs"), as_
     """Run several configs and lay them side by side over the period they share."""
     from barograph.report import compare_report
 
-    results = []
-    for config in configs:
-        results.append(_run(config, set or [], runs, quiet=as_json))
+    prepared = [_prepared(config, set or [], runs) for config in configs]
+    results = [_finished(one, runs, quiet=as_json) for one in prepared]
     periods = {(int(r.ts[0]), int(r.ts[-1])) for r, _ in results}
     if len(periods) > 1:
         starts = ", ".join(f"{r.machine.name} {r.history.when(r.first)}" for r, _ in results)
@@ -134,6 +136,9 @@ def data_check(
     from barograph.config import Part, make
 
     loader = use or f"barograph_adapters.files:{'parquet' if file.suffix == '.parquet' else 'csv'}"
+    wrong = [item for item in column or [] if "=" not in item]
+    if wrong:
+        raise ConfigError(f"--column {wrong[0]}: wanted FIELD=NAME, as in --column close=Last")
     pairs = dict(item.split("=", 1) for item in column or [])
     extra = {"columns": pairs} if pairs else {}
     part = Part.model_validate(
@@ -160,20 +165,39 @@ def config_schema() -> None:
 
 
 def _run(path: Path, overrides: list[str], runs: Path, quiet: bool) -> tuple[Result, Path]:
+    return _finished(_prepared(path, overrides, runs), runs, quiet)
+
+
+class _Prepared(NamedTuple):
+    config: Config
+    machine: Machine
+    history: History
+    seconds: float
+    source: Path
+
+
+def _prepared(path: Path, overrides: list[str], runs: Path) -> _Prepared:
+    """Read, load and build: all that a user's mistake can stop, before anything is run or written."""
     started = time.perf_counter()
     from barograph.config import build, load, load_history
-    from barograph.loops import scan
-    from barograph.runs import write_run
+    from barograph.runs import check_root
 
+    check_root(runs)
     config = load(path, overrides)
     history = load_history(config, path.parent)
     machine = build(config, path.parent)
-    loaded = time.perf_counter()
-    with _progress(config.name, quiet) as tell:
-        result = scan(machine, history, progress=tell)
-    ran = time.perf_counter()
-    times = {"load": round(loaded - started, 3), "run": round(ran - loaded, 3)}
-    return result, write_run(result, config, runs, times, path.resolve().parent)
+    return _Prepared(config, machine, history, time.perf_counter() - started, path.resolve().parent)
+
+
+def _finished(one: _Prepared, runs: Path, quiet: bool) -> tuple[Result, Path]:
+    from barograph.loops import scan
+    from barograph.runs import write_run
+
+    started = time.perf_counter()
+    with _progress(one.config.name, quiet) as tell:
+        result = scan(one.machine, one.history, progress=tell)
+    times = {"load": round(one.seconds, 3), "run": round(time.perf_counter() - started, 3)}
+    return result, write_run(result, one.config, runs, times, one.source)
 
 
 @contextmanager

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import math
 import os
 import pickle
 import tempfile
@@ -215,8 +216,10 @@ def spread(weights: Any, out: Any, traded: Any) -> None:
 
 
 def _spread_array(weights, out, traded):  # type: ignore[no-untyped-def]
+    # An answer of another size is no answer: compiled code would read beyond its end.
+    fits = weights.size == out.size
     for a in range(out.size):
-        out[a] = weights[a] if traded[a] > 0 else 0.0
+        out[a] = math.nan if not fits else weights[a] if traded[a] > 0 else 0.0
 
 
 def _spread_number(weights, out, traded):  # type: ignore[no-untyped-def]

@@ -30,7 +30,7 @@ __all__ = ["Config", "Execution", "FitPlan", "Part", "Period", "build", "load", 
 
 
 class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
 
 
 class Part(BaseModel):
@@ -201,7 +201,7 @@ def load_history(config: Config, folder: Path) -> History:
     history = _history(config.data, "data", folder)
     for n, part in enumerate(config.observed):
         seen = _history(part, f"observed.{n}", folder)
-        history = history.join(seen.observe(*seen.symbols))
+        history = history.join(seen.observe(*seen.symbols), rows="mine")
     return history if config.run.end is None else history.between(None, config.run.end)
 
 
@@ -226,7 +226,7 @@ def build(config: Config, folder: Path) -> Machine:
         name=config.name,
         strategy=_strategy(config.strategy, folder),
         features=[_feature(part, f"features.{n}", folder) for n, part in enumerate(config.features)],
-        model=None if config.model is None else make(config.model, "model", folder),
+        model=None if config.model is None else _model(config.model, folder),
         fit=fit,
         start=config.run.start,
         **terms,
@@ -238,18 +238,36 @@ def _strategy(part: Part, folder: Path) -> Any:
     from barograph.types import Strategy
 
     found = _attribute(part.use, "strategy", folder)
+    ready = isinstance(found, Strategy) or _is_step(found)
+    if ready and part.arguments:
+        raise ConfigError(
+            f"unknown key 'strategy.{next(iter(part.arguments))}': {part.use} is no factory, it takes none"
+        )
     if _is_step(found):
         return strategy(found)
-    made = found if isinstance(found, Strategy) else make(part, "strategy", folder)
+    made = found if ready else make(part, "strategy", folder)
     if not isinstance(made, Strategy):
         raise PartError(f"strategy: {part.use} returned {type(made).__name__}; wanted a Strategy")
+    return made
+
+
+def _model(part: Part, folder: Path) -> Any:
+    from barograph.fitted import Fitted, Model
+
+    made = make(part, "model", folder)
+    if not isinstance(made, Model | Fitted):
+        raise PartError(f"model: {part.use} returned {type(made).__name__}; wanted a Model, or one already fitted")
     return made
 
 
 def _is_step(found: Any) -> bool:
     if not callable(found):
         return False
-    names = list(inspect.signature(getattr(found, "py_func", found)).parameters)
+    try:
+        names = list(inspect.signature(getattr(found, "py_func", found)).parameters)
+    except ValueError:
+        # A built-in type has no signature; it is no step either, and `make` says so.
+        return False
     return names[:1] == ["state"] and len(names) == 5
 
 
@@ -272,6 +290,8 @@ def make(part: Part, where: str, folder: Path) -> Any:
         return factory(**arguments)
     except BarographError as error:
         raise type(error)(f"{where}: {error}") from error
+    except Exception as error:
+        raise PartError(f"{where}: {part.use} failed with {type(error).__name__}: {error}") from error
 
 
 def _attribute(use: str, where: str, folder: Path) -> Any:
@@ -304,8 +324,10 @@ def _near_module(module: str) -> str:
 
 
 def _arguments(factory: Callable[..., Any], part: Part, where: str, folder: Path) -> dict[str, Any]:
-    signature = inspect.signature(factory)
-    hints = typing.get_type_hints(factory)
+    try:
+        signature, hints = inspect.signature(factory), typing.get_type_hints(factory)
+    except (ValueError, TypeError, NameError) as error:
+        raise PartError(f"{where}: the signature of {part.use} cannot be read: {error}") from error
     given = part.arguments
     for name in given:
         if name not in signature.parameters:
@@ -327,7 +349,7 @@ def _argument(value: Any, hint: Any, where: str, folder: Path) -> Any:
     if isinstance(value, list) and any(isinstance(v, dict) and "use" in v for v in value):
         return [_argument(v, Any, f"{where}.{n}", folder) for n, v in enumerate(value)]
     if _mentions(hint, Path):
-        return _paths(value, folder)
+        return _paths(value, where, folder)
     try:
         return TypeAdapter(hint).validate_python(value, strict=True)
     except PydanticSchemaGenerationError:
@@ -341,7 +363,9 @@ def _mentions(hint: Any, kind: type) -> bool:
     return hint is kind or any(_mentions(inner, kind) for inner in typing.get_args(hint))
 
 
-def _paths(value: Any, folder: Path) -> Any:
-    if isinstance(value, str):
-        return folder / value
-    return {key: folder / inner for key, inner in value.items()} if isinstance(value, dict) else value
+def _paths(value: Any, where: str, folder: Path) -> Any:
+    if isinstance(value, dict):
+        return {key: _paths(inner, f"{where}.{key}", folder) for key, inner in value.items()}
+    if not isinstance(value, str):
+        raise ConfigError(f"{where} is {_short(value)}; wanted the path of a file, as text")
+    return folder / value

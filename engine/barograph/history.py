@@ -248,6 +248,8 @@ class History:
     def join(self, *others: History, rows: str = "all") -> History:
         """Put other assets beside these, NaN where one has no bar; `rows` is "all" moments or "mine" alone.
 
+        With "mine" a row shows the other's last bar that closed after my previous row and no later than this one.
+
         Calendar and periods stay those of this history.
         """
         if rows not in ("all", "mine"):
@@ -357,8 +359,10 @@ def _validate_time(history: History) -> None:
 
 def _spread(part: History, name: str, ts: Times) -> Floats:
     values: Floats = getattr(part, name)
-    at = np.minimum(np.searchsorted(part.ts, ts), len(part) - 1)
-    return np.where((part.ts[at] == ts)[:, None], values[at], np.nan)
+    at = np.maximum(np.searchsorted(part.ts, ts, side="right") - 1, 0)
+    # The last bar since the previous row: one that closes a quarter of an hour later is seen at the next row.
+    since = np.concatenate((ts[:1] - 1, ts[:-1]))
+    return np.where(((part.ts[at] > since) & (part.ts[at] <= ts))[:, None], values[at], np.nan)
 
 
 def _bars_a_session(ts: Times, calendar: str) -> float:

@@ -6,12 +6,16 @@ up to t-1 only; the new filter is brought to the present by filtering its traini
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import numpy as np
+from numba.core.errors import NumbaError
 
 from barograph.advance import bound
+from barograph.compiling import Kernel
 from barograph.errors import ConfigError, FitError, PartError, StrategyError
 from barograph.machine import Machine, Wired
 from barograph.memory import Memory, section, store_of
@@ -81,6 +85,18 @@ def filter_rows(bring: Callable[..., Any], chosen: Filter, X: Floats) -> tuple[A
     return memory.read(0), B
 
 
+def _gist(error: Exception) -> str:
+    """Return the first line of a compiler's page that says something."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return next((line for line in lines if not line.startswith(("Failed in", "During", "File"))), type(error).__name__)
+
+
+def _line(error: Exception) -> str:
+    """Return the file and line an exception came from."""
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{Path(last.filename).name}, line {last.lineno}"
+
+
 class _Tape(NamedTuple):
     """What a run writes: features (T, d), then from the start equity (n, 6), weights (n, N), beliefs (n, K+1), log."""
 
@@ -106,6 +122,8 @@ class Session:
         self.fits: list[Learned] = []
         self.logs: list[Floats] = []
         self.logged = 0
+        if world is not None:
+            world.check(history)
         wired = machine.wire(history)
         self.X = np.full((len(h), len(wired.names)), np.nan)
         self.start = self._start(wired) if world is None else world.start
@@ -131,7 +149,7 @@ class Session:
             if self.progress is not None:
                 self.progress(self.bar, total)
         self._drain(tape.log)
-        world = World(self.memory, self.bar, self.start, self.fitted)
+        world = World(self.memory, self.bar, self.start, self.fitted, self.history)
         return Result(
             self.machine, self.history, first, tape.X, tape.E, tape.W, tape.B, tuple(self.logs), tuple(self.fits), world
         )
@@ -159,7 +177,7 @@ class Session:
         go, room = self._bound(tape), _room(tape)
         t = self.bar
         while t < until:
-            t, self.logged, fault = go(t, min(t + stride, until), first)
+            t, self.logged, fault = self._go(go, t, min(t + stride, until), first)
             if fault:
                 self._fail(fault, t - 1)
             if self.logged > room:
@@ -168,6 +186,23 @@ class Session:
                 go = self._bound(tape)
         self.bar = t
         return tape
+
+    def _go(self, go: Callable[..., Any], t: int, until: int, first: int) -> Any:
+        """Call into the loop's body; what goes wrong in the user's part is told as theirs, with part and bar."""
+        try:
+            return go(t, until, first)
+        except NumbaError as error:
+            parts = f"features, filter {self.wired.filter.name} and strategy {self.machine.strategy.name}"
+            raise PartError(f"{parts} do not compile together: {_gist(error)}") from error
+        except Exception as error:
+            if isinstance(self.machine.strategy.step, Kernel):
+                raise
+            at = int(np.searchsorted(self.history.ts, self.memory.read(3).account.ts))
+            where = self.history.when(min(at, len(self.history) - 1))
+            raise StrategyError(
+                f"strategy {self.machine.strategy.name} raised {type(error).__name__} at the close of {where}: "
+                f"{error} ({_line(error)})"
+            ) from error
 
     def _bound(self, tape: _Tape) -> Callable[[int, int, int], tuple[int, int, int]]:
         m, p = self.memory, self.wired.params
@@ -187,8 +222,8 @@ class Session:
         if fault == NOT_A_NUMBER:
             symbol = self.history.symbols[int(book.desk.culprit)]
             raise StrategyError(
-                f"strategy {name} returned NaN (or -inf) for {symbol} at the close of {when}; "
-                "wanted a weight, or HOLD to leave the position alone"
+                f"strategy {name} returned NaN (or -inf, or a wrong number of weights) for {symbol} at the close of "
+                f"{when}; wanted a weight, or HOLD to leave the position alone"
             )
         raise StrategyError(f"strategy {name} ruined the account: equity is {book.account.equity:.2f} at {when}")
 
@@ -200,6 +235,8 @@ class Session:
             return wanted or 0
         self._observe(wired, total)
         finite = np.flatnonzero(np.isfinite(self.X).all(axis=1))
+        # What was looked at to count rows is forgotten again: a fit that reached too far would find NaN.
+        self.X[:] = np.nan
         need = machine.fit.window
         earliest = int(finite[need - 1]) + 1 + machine.fit.embargo if len(finite) >= need else total
         if earliest >= total:
@@ -221,6 +258,7 @@ class Session:
     def _begin(self, wired: Wired) -> tuple[Memory, Wired]:
         if self.machine.learns:
             self.wired = wired
+            self._observe(wired, self.start)
             self._learn(self.start - 1, first=True)
             return self.memory, self.wired
         memory = wired.memory.copy()

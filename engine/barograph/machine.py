@@ -55,8 +55,8 @@ class Fit:
             raise ConfigError(
                 f"fit.every is {self.every!r}; wanted a number of bars or one of {', '.join(known)}{hint}"
             )
-        if isinstance(self.every, int) and self.every < 1:
-            raise ConfigError(f"fit.every is {self.every}; wanted at least 1 bar, or 'never'")
+        if not isinstance(self.every, str) and (not isinstance(self.every, int) or self.every < 1):
+            raise ConfigError(f"fit.every is {self.every}; wanted a whole number of bars, at least 1, or 'never'")
 
     def rows(self, bar: int) -> tuple[int, int]:
         """Return the training rows [first, last) of a fit at the close of `bar`."""
@@ -150,12 +150,14 @@ class Machine:
         for key in ("fee", "fixed_fee", "slippage", "lot", "borrow_rate", "band"):
             if not 0.0 <= getattr(self, key) < np.inf:
                 raise ConfigError(f"{key} is {getattr(self, key)}; wanted a number of at least 0")
+        if not np.isfinite(self.cash_rate):
+            raise ConfigError(f"cash_rate is {self.cash_rate}; wanted a number")
         for key in ("cash", "leverage"):
             if not 0.0 < getattr(self, key) < np.inf:
                 raise ConfigError(f"{key} is {getattr(self, key)}; wanted a number above 0")
         if self.learns != (self.fit is not None):
-            missing = "fit (when to learn)" if self.fit is None else "model (what to learn)"
-            raise ConfigError(f"a model and its fit schedule belong together; {missing} is missing")
+            found = "there is no fit (when to learn)" if self.fit is None else "there is no model that can still learn"
+            raise ConfigError(f"a model and its fit schedule belong together; {found}")
 
     @property
     def learns(self) -> bool:
@@ -292,5 +294,8 @@ def _show(shape: Any) -> str:
 def _answer(name: str, target: Any, assets: int) -> None:
     if not isinstance(target, Target):
         raise PartError(f"strategy {name}: wanted a Target, found {type(target).__name__}")
-    if np.shape(target.weights) not in ((), (assets,)):
-        raise PartError(f"strategy {name}: Target has shape {np.shape(target.weights)}; wanted a number or ({assets},)")
+    number = isinstance(target.weights, int | float | np.number)
+    array = isinstance(target.weights, np.ndarray) and target.weights.shape == (assets,)
+    if not number and not array:
+        found = f"{type(target.weights).__name__} of shape {np.shape(target.weights)}"
+        raise PartError(f"strategy {name}: Target holds a {found}; wanted a number or a numpy array of ({assets},)")

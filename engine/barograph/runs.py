@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import platform
 import shutil
 import subprocess
@@ -16,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from barograph.errors import DataError
+from barograph.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from barograph.config import Config
     from barograph.result import Learned, Result
 
-__all__ = ["write_run"]
+__all__ = ["check_root", "write_run"]
 
 _PACKAGES = ("barograph", "numpy", "pandas", "numba", "scipy", "pyarrow", "exchange-calendars")
 _SOURCES = ("barograph", "barograph_models", "barograph_strategies", "barograph_adapters")
@@ -34,6 +35,7 @@ def write_run(result: Result, config: Config, root: Path, wall_times: dict[str, 
     """Write ``root/<utc>-<name>-<hash8>/`` and return it; on any error nothing is left behind."""
     from barograph.report import write_report
 
+    check_root(root)
     root.mkdir(parents=True, exist_ok=True)
     fresh = Path(tempfile.mkdtemp(prefix=".new-", dir=root))
     try:
@@ -44,6 +46,13 @@ def write_run(result: Result, config: Config, root: Path, wall_times: dict[str, 
     except BaseException:
         shutil.rmtree(fresh)
         raise
+
+
+def check_root(root: Path) -> None:
+    """Raise `ConfigError` when run folders cannot be made there, before anything is computed."""
+    parent = next(p for p in (root, *root.absolute().parents) if p.exists())
+    if not parent.is_dir() or not os.access(parent, os.W_OK):
+        raise ConfigError(f"--runs {root}: {parent} is not a folder that can be written to")
 
 
 def _free(root: Path, config: Config, result: Result) -> Path:

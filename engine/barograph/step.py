@@ -36,6 +36,7 @@ __all__ = [
 ]
 
 DAY: Final = 86_400_000_000_000
+NEVER: Final = -(2**63)
 YEAR: Final = 365.0
 
 FILLS: Final = ("next_open", "next_close", "same_close")
@@ -129,14 +130,14 @@ def open_book(cash: float, assets: int) -> Book:
         size=np.zeros(assets),
         deal=np.zeros(assets),
     )
-    return Book(Account(cash, cash, 0.0, 0.0, 0.0, 0.0, -1), Desk(1, 0, 0, FINE, -1), rows)
+    return Book(Account(cash, cash, 0.0, 0.0, 0.0, 0.0, NEVER), Desk(1, 0, 0, FINE, -1), rows)
 
 
 @kernel
 def finance(book: Book, bars: Bars, rules: Rules) -> Book:
     """Clause 1: interest for the calendar days (UTC) since the last bar, actual/365, on the cash as it stood."""
     c = book.account
-    days = bars.ts // DAY - c.ts // DAY if c.ts >= 0 else 0
+    days = bars.ts // DAY - c.ts // DAY if c.ts != NEVER else 0
     rate = rules.borrow_rate if c.cash < 0.0 else rules.cash_rate
     interest = c.cash * rate * days / YEAR
     account = Account(c.cash + interest, c.equity, c.gross, c.net, c.fees, c.financing - interest, bars.ts)
@@ -274,12 +275,12 @@ def _size(rows: Rows, bars: Bars, prices: Floats, rules: Rules, equity: float) -
             continue
         w, n = rows.wanted[a], rows.quantity[a]
         gap = w * (equity - rules.fixed_fee) - n * p
-        if gap > 0.0:
-            deal = max(p, min(p * (1.0 + rules.slippage), bars.high[a]))
-            q = gap / (p + w * (deal * (1.0 + rules.fee) - p))
-        else:
-            deal = min(p, max(p * (1.0 - rules.slippage), bars.low[a]))
-            q = gap / (p - w * (p - deal * (1.0 - rules.fee)))
+        # Both sides are worked out and one is taken: over many assets the guess which one it is costs more.
+        dear = max(p, min(p * (1.0 + rules.slippage), bars.high[a]))
+        cheap = min(p, max(p * (1.0 - rules.slippage), bars.low[a]))
+        buy, sell = p + w * (dear * (1.0 + rules.fee) - p), p - w * (p - cheap * (1.0 - rules.fee))
+        deal = dear if gap > 0.0 else cheap
+        q = gap / (buy if gap > 0.0 else sell)
         if abs(gap) <= DUST * equity:
             q = 0.0
         rows.size[a] = 0.0 if w == 0.0 else _lots(n + q, rules.lot)
@@ -292,8 +293,17 @@ def _grows(rows: Rows, a: int) -> bool:
 
 
 @kernel
+def _base(rows: Rows, a: int) -> float:
+    """Return the position from which an increase begins: what is held, or nothing where the order flips its side."""
+    return rows.quantity[a] if rows.quantity[a] * rows.size[a] >= 0.0 else 0.0
+
+
+@kernel
 def _share(book: Book, prices: Floats, rules: Rules) -> float:
-    """Return the factor by which all increases shrink so that gross stays within leverage times equity."""
+    """Return the factor by which all increases shrink so that gross stays within leverage times equity.
+
+    The half of a flip that closes the old side needs no room and is not shrunk; its cost comes first.
+    """
     rows = book.rows
     equity, gross, wanted, costs, fixed = book.account.cash, 0.0, 0.0, 0.0, 0.0
     for a in range(prices.size):
@@ -302,10 +312,12 @@ def _share(book: Book, prices: Floats, rules: Rules) -> float:
             equity += rows.quantity[a] * p
             gross += abs(rows.quantity[a] * p)
         if rows.pending[a] > 0 and rows.size[a] == rows.size[a] and _grows(rows, a):
-            q = abs(rows.size[a] - rows.quantity[a])
-            wanted += (abs(rows.size[a]) - abs(rows.quantity[a])) * p
-            costs += q * (abs(rows.deal[a] - p) + rules.fee * rows.deal[a])
-            fixed += rules.fixed_fee
+            cost = abs(rows.deal[a] - p) + rules.fee * rows.deal[a]
+            base = _base(rows, a)
+            wanted += abs(rows.size[a] - base) * p
+            costs += abs(rows.size[a] - base) * cost
+            fixed += rules.fixed_fee + abs(rows.quantity[a] - base) * cost
+            gross -= abs(rows.quantity[a] - base) * p
     room = rules.leverage * (equity - fixed) - gross
     need = wanted + rules.leverage * costs
     if need <= 0.0 or room >= need * (1.0 - DUST):
@@ -323,12 +335,12 @@ def _fill_all(book: Book, prices: Floats, rules: Rules, log: Any, t: int, growin
             continue
         size, deal = rows.size[a], rows.deal[a]
         if share < 1.0:
-            grown = abs(rows.quantity[a]) + share * (abs(size) - abs(rows.quantity[a]))
-            size = _lots(math.copysign(grown, size), rules.lot)
+            base = _base(rows, a)
+            size = _lots(base + share * (size - base), rules.lot)
         q = size - rows.quantity[a]
         event, fee, reason = FILLED, 0.0, (SHRUNK if share < 1.0 else AS_WANTED)
-        if q == 0.0 or share == 0.0:
-            event, q, reason = REJECTED, 0.0, NO_ROOM
+        if q == 0.0:
+            event, reason = REJECTED, NO_ROOM
             if share == 1.0:
                 event, reason = CANCELLED, (NO_LOT if rules.lot > 0.0 else THERE)
         else:
@@ -336,6 +348,8 @@ def _fill_all(book: Book, prices: Floats, rules: Rules, log: Any, t: int, growin
             cash -= q * deal + fee
             fees += fee
             rows.quantity[a] = size
+            # A bar may have an open and no close: the position is then worth what was paid.
+            rows.price[a] = rows.price[a] if rows.price[a] == rows.price[a] else deal
         slip = abs(q) * abs(deal - prices[a])
         _write(log, logged, event, rows.pending[a], t, a, rows.wanted[a], q, deal, fee, slip, reason)
         rows.pending[a] = 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import tempfile
+import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,7 @@ from barograph.memory import Memory
 
 if TYPE_CHECKING:
     from barograph.fitted import Fitted
+    from barograph.history import History
 
 __all__ = ["World"]
 
@@ -23,12 +25,16 @@ _VERSION = 1
 
 @dataclass(frozen=True)
 class World:
-    """Feature, filter and strategy states, the book with its orders, the fitted model, and how many bars were seen."""
+    """Feature, filter and strategy states, the book with its orders, the fitted model, and the bars that were seen.
+
+    `seen` is the history it has seen the first `bar` bars of, or their digest once it was saved.
+    """
 
     memory: Memory
     bar: int
     start: int
     fitted: Fitted | None
+    seen: History | str
 
     @property
     def features(self) -> Any:
@@ -50,6 +56,21 @@ class World:
         """The account, the counters and one row an asset."""
         return self.memory.copy().read(3)
 
+    @property
+    def digest(self) -> str:
+        """What tells the bars that were seen from any others."""
+        return self.seen if isinstance(self.seen, str) else self.seen.head(self.bar).digest()
+
+    def check(self, history: History) -> None:
+        """Raise `DataError` unless the history begins with the very bars that this world has seen."""
+        if len(history) < self.bar:
+            raise DataError(f"the world has seen {self.bar} bars, {history.source} has {len(history)}; load them all")
+        if history.head(self.bar).digest() != self.digest:
+            raise DataError(
+                f"the first {self.bar} bars of {history.source} are not those this world has seen; "
+                "resume on the same data, or start afresh"
+            )
+
     def into(self, blank: Memory) -> Memory:
         """Return this world's memory in the layout of a machine just wired; raises `DataError` if it cannot fit."""
         if not np.array_equal(blank.at, self.memory.at):
@@ -58,7 +79,7 @@ class World:
 
     def save(self, path: Path | str) -> None:
         """Write the world to one file, whole or not at all; no pickle inside."""
-        header = json.dumps({"version": _VERSION, "bar": self.bar, "start": self.start})
+        header = json.dumps({"version": _VERSION, "bar": self.bar, "start": self.start, "seen": self.digest})
         fitted = b"" if self.fitted is None else _to_bytes(self.fitted)
         target = Path(path)
         fresh = target.with_name(target.name + ".new")
@@ -81,11 +102,11 @@ class World:
                 header = json.loads(str(file["header"]))
                 memory = Memory(file["f"], file["i"], file["at"], ())
                 fitted = file["fitted"].tobytes()
-        except (OSError, ValueError, KeyError, EOFError) as error:
+        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
             raise DataError(f"{path} is not a saved world: {error}") from error
         if header.get("version") != _VERSION:
             raise DataError(f"{path} is a world of version {header.get('version')}; this program reads {_VERSION}")
-        return cls(memory, header["bar"], header["start"], _from_bytes(fitted) if fitted else None)
+        return cls(memory, header["bar"], header["start"], _from_bytes(fitted) if fitted else None, header["seen"])
 
 
 def _to_bytes(fitted: Fitted) -> bytes:

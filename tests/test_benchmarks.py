@@ -1,0 +1,63 @@
+"""The benchmarks at a thousandth of their size: that they run, say what is missing, and agree where they must."""
+
+from __future__ import annotations
+
+import builtins
+import io
+import math
+
+import numpy as np
+import pytest
+from benchmarks.__main__ import SUBJECTS, show
+from benchmarks.ceilings import alarms, balanced, brier, delays
+from benchmarks.engine import fused_run, one_asset, true_filter
+from benchmarks.peers import PEERS, crossing, online
+from rich.console import Console
+
+import barograph as bg
+from barograph_strategies.regime_filter import regime_filter
+
+
+@pytest.mark.parametrize("name", SUBJECTS)
+def test_every_benchmark_runs(name: str) -> None:
+    table = SUBJECTS[name](0.001)
+    console = Console(width=250, file=io.StringIO(), record=True)
+    show(table, console)
+    text = console.export_text()
+    assert table.rows
+    for row in table.rows:
+        assert row.name in text
+        assert math.isfinite(row.value) if row.value is not None else "not installed" in row.beside
+
+
+def test_peer_that_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    real = builtins.__import__
+
+    def without(name: str, *rest: object) -> object:
+        if name.partition(".")[0] in {"vectorbt", "backtesting", "bt", "backtrader", "hmmlearn"}:
+            raise ImportError(name)
+        return real(name, *rest)
+
+    monkeypatch.setattr(builtins, "__import__", without)
+    told = [row.beside for row in (*crossing(0.0001).rows, *online(0.01).rows)]
+    for name in (*(peer[0] for peer in PEERS), "hmmlearn"):
+        assert any(f"{name}: not installed" in line for line in told)
+
+
+@pytest.mark.parametrize("leverage", [0.9, 1.0, 2.0])
+def test_loop_by_hand_is_the_engine_to_the_bit(leverage: float) -> None:
+    history = one_asset(20_000)
+    terms = {"fee": 0.001, "fixed_fee": 3.0, "slippage": 0.0004, "cash_rate": 0.02, "leverage": leverage}
+    machine = bg.Machine(strategy=regime_filter(), filter=true_filter(), **terms)
+    run = bg.scan(machine, history)
+    assert len(run.events) > 50
+    assert fused_run(machine, history).tobytes() == np.ascontiguousarray(run.equity).tobytes()
+
+
+def test_scores_by_hand() -> None:
+    truth = np.array([0, 0, 1, 1, 1, 0, 0, 1])
+    guess = np.array([0, 1, 0, 1, 1, 1, 0, 0])
+    assert balanced(guess, truth) == pytest.approx((2 / 4 + 2 / 4) / 2)
+    assert delays(guess, truth) == [1]
+    assert alarms(guess[None], truth[None]) == pytest.approx(252.0 / 4)
+    assert brier(np.array([[0.75, 0.25]]), np.array([1])) == pytest.approx(2 * 0.75**2)

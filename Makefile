@@ -38,7 +38,7 @@ bench: $(VENV)/ready
 # The peers' pins conflict with ours, so they and a second copy of us live in their own environment.
 bench-peers:
 	$(PYTHON) -m venv .venv-peers
-	.venv-peers/bin/pip install --quiet --disable-pip-version-check -r benchmarks/requirements-peers.txt -e .
+	.venv-peers/bin/pip install --quiet --disable-pip-version-check -r benchmarks/requirements-peers.txt -e ".[sample]"
 	.venv-peers/bin/python -m benchmarks
 
 lock: $(VENV)/ready

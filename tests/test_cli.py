@@ -178,6 +178,7 @@ def test_a_bare_function_beside_the_config_is_a_strategy(project: Path) -> None:
 
 
 MISTAKES = [
+    (["--set", "strtegy.x=1"], 2, "unknown key 'strtegy'"),
     (["--set", "stratgey.x=1"], 2, "unknown key 'stratgey'; did you mean 'strategy'?"),
     (["--set", "execution.fees=0.1"], 2, "unknown key 'execution.fees'; did you mean 'fee'?"),
     (["--set", "strategy.treshold=0.5"], 2, "did you mean 'threshold'?"),
@@ -188,7 +189,7 @@ MISTAKES = [
     (["--set", "strategy.use=nowhere:x"], 4, "strategy: no module 'nowhere'"),
     (["--set", "strategy.use=barograph_strategies.regime_filtr:x"], 4, "did you mean 'regime_filter'?"),
     (["--set", "strategy.use=barograph_strategies.regime_filter:regime_filtre"], 4, "did you mean 'regime_filter'?"),
-    (["--set", "strategy.use=mine:nan"], 6, "strategy nan returned NaN (or -inf) for"),
+    (["--set", "strategy.use=mine:nan"], 6, "strategy nan returned NaN (or -inf, or a wrong number of weights) for"),
     (["--set", "strategy.use=mine:wrong"], 4, "strategy wrong: step returned Target; wanted a pair"),
     (["--set", "fit.window=5000"], 2, "fit.window wants 5000 bars"),
     (["--set", "run.start=1990-01-01"], 2, "start is"),
@@ -201,7 +202,8 @@ MISTAKES = [
     (["--set", "strategy.use=builtins:dict"], 4, "strategy: the signature of builtins:dict cannot be read"),
     (["--set", "model.use=barograph_strategies.buy_and_hold:buy_and_hold", "--set", "model.states=2"], 2, "no such"),
     (["--set", "data.path=5"], 2, "data.path is 5; wanted the path of a file"),
-    (["--set", "model.seed=-1"], 4, "model"),
+    (["--set", "model.seed=-1"], 5, "fit at the close of"),
+    (["--set", "fit.every=monthly"], 2, "fit.every is 'monthly'; input should be a valid integer or input should be"),
     (["--set", "execution.cash_rate=nan"], 2, "execution.cash_rate is nan"),
     (["--set", "model.states=12"], 5, "fit at the close of"),
 ]

@@ -156,7 +156,7 @@ def test_smoothed_probabilities_cannot_reach_a_strategy() -> None:
     """Hindsight has a type of its own, with no field a sizing rule reads, and the machine refuses it by name."""
     smoothed = bg.Smoothed(np.full((1, 2), 0.5))
     assert not hasattr(smoothed, "probs")
-    dishonest = bg.Filter(lambda _: 0, lambda state, x, params: (state, smoothed), (), 2, "dishonest")
+    dishonest = bg.Filter(lambda _: 0, lambda *seen: (seen[0], smoothed), (), 2, "dishonest")
     with pytest.raises(bg.PartError, match="filter dishonest: wanted a Belief"):
         scan(bg.Machine(strategy=started(lean), filter=dishonest), some_bars(20))
 

@@ -59,6 +59,21 @@ def main() -> None:
         raise SystemExit(error.exit_code) from None
 
 
+def _version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        print(f"barograph {version('barograph')}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print it.")] = False,
+) -> None:
+    """Backtests and paper trading for strategies that depend on the market's regime."""
+
+
 @app.command()
 def run(config: Path, set: Set = None, runs: Runs = Path("runs"), as_json: Json = False) -> None:
     """Run one config and leave a run folder with its report."""
@@ -79,8 +94,10 @@ def compare(configs: list[Path], set: Set = None, runs: Runs = Path("runs"), as_
     results = [_finished(one, runs, quiet=as_json) for one in prepared]
     periods = {(int(r.ts[0]), int(r.ts[-1])) for r, _ in results}
     if len(periods) > 1:
-        starts = ", ".join(f"{r.machine.name} {r.history.when(r.first)}" for r, _ in results)
-        raise ConfigError(f"compare: the runs cover different periods ({starts}); give them one run.start and run.end")
+        spans = [(r.history.when(r.first), r.history.when(len(r.history) - 1), r.machine.name) for r, _ in results]
+        told = ", ".join(f"{name} {first} .. {last}" for first, last, name in spans)
+        cure = f"--set run.start={max(s[0] for s in spans)} --set run.end={min(s[1] for s in spans)}"
+        raise ConfigError(f"compare: the runs cover different periods ({told}); add {cure}")
     named = {f.name: (r, f) for r, f in results}
     page = compare_report([f for _, f in results], runs / "compare.html")
     metrics = {r.machine.name: r.metrics for r, _ in named.values()}

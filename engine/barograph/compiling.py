@@ -194,7 +194,11 @@ def borrow(array: Any) -> Any:
 
 
 def frozen(array: Any) -> Any:
-    """Lend an array for reading only: writing to it is a compile error, and an exception in plain Python."""
+    """Lend an array for reading only: writing to it is a compile error, and an exception in plain Python.
+
+    Lend what the state keeps, such as a filter's probabilities: an array made in the step dies with it, and compiled
+    code does not count who still looks.
+    """
     view = array.view()
     view.flags.writeable = False
     return view

@@ -165,7 +165,9 @@ def _value(text: str) -> Any:
 
 
 def _told(error: ValidationError, model: type[BaseModel]) -> str:
-    first = error.errors()[0]
+    # An unknown key is the likelier mistake than the missing one it was meant to be.
+    errors = sorted(error.errors(), key=lambda e: e["type"] != "extra_forbidden")
+    first = errors[0]
     where = ".".join(str(p) for p in first["loc"])
     if first["type"] == "extra_forbidden":
         known = _keys(model, first["loc"][:-1])
@@ -173,7 +175,11 @@ def _told(error: ValidationError, model: type[BaseModel]) -> str:
         return f"unknown key {where!r}{wanted}"
     if first["type"] == "missing":
         return f"key {where!r} is missing; wanted {_about(model, first['loc'])}"
-    return f"{where} is {_short(first['input'])}; {first['msg'][0].lower()}{first['msg'][1:]}"
+    # Where several types would do, each has its own complaint, and its name stands last in the place.
+    others = [e for e in errors if e["loc"][:-1] == first["loc"][:-1] and e["input"] == first["input"]]
+    where = where if len(others) == 1 else ".".join(str(p) for p in first["loc"][:-1])
+    told = " or ".join(e["msg"][0].lower() + e["msg"][1:] for e in others)
+    return f"{where} is {_short(first['input'])}; {told}"
 
 
 def _keys(model: type[BaseModel], path: tuple[int | str, ...]) -> list[str]:

@@ -196,7 +196,8 @@ class Session:
             raise PartError(f"{parts} do not compile together: {_gist(error)}") from error
         except Exception as error:
             if isinstance(self.machine.strategy.step, Kernel):
-                raise
+                between = f"between {self.history.when(t)} and {self.history.when(until - 1)}"
+                raise PartError(f"a part raised {type(error).__name__} {between}: {error}") from error
             at = int(np.searchsorted(self.history.ts, self.memory.read(3).account.ts))
             where = self.history.when(min(at, len(self.history) - 1))
             raise StrategyError(
@@ -293,5 +294,8 @@ class Session:
             fitted = model.fit(np.array(self.X[lo:hi]), self.fitted)
         except FitError as error:
             raise FitError(f"fit at the close of {self.history.when(bar)}: {error}") from error
+        except Exception as error:
+            told = f"{model.name} raised {type(error).__name__}: {error} ({_line(error)})"
+            raise FitError(f"fit at the close of {self.history.when(bar)}: {told}") from error
         fitted = fitted.named(self.wired.names)
         return (fitted, None) if self.fitted is None else match(self.fitted, fitted)

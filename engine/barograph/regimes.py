@@ -51,7 +51,8 @@ def match(previous: Fitted, fitted: Fitted) -> tuple[Fitted, Match]:
     The distance of two regimes is the length of (difference of means / geometric mean of the two volatilities,
     difference of log volatilities, difference of persistences), all of feature 0; persistence is P(stay). The
     numbering with the least sum is found exactly (Hungarian algorithm, Kuhn 1955). It is convincing when the mean
-    distance is below log 2, a doubled volatility, and the next best numbering costs at least twice as much.
+    distance is below log 2, a doubled volatility, and the next best numbering costs at least twice as much. Where it
+    is not, the regimes are numbered afresh by volatility: a doubtful guess would be carried on by every later fit.
 
     Raises `PartError` when the two have different numbers of regimes.
     """
@@ -62,8 +63,17 @@ def match(previous: Fitted, fitted: Fitted) -> tuple[Fitted, Match]:
     cost = _cost(distance, order)
     margin = _next_best(distance, order) - cost
     convincing = cost / len(order) < FAR and margin >= max(cost, CLEAR)
-    permutation = tuple(int(k) for k in order)
-    return fitted.reordered(order), Match(permutation, cost, margin, convincing, _message(cost, margin, convincing))
+    if not convincing:
+        order = np.argsort(fitted.signature()[1], kind="stable")
+    renumbered = fitted.reordered(order)
+    message = _message(cost, margin, convincing) + _out_of_order(renumbered)
+    return renumbered, Match(tuple(int(k) for k in order), cost, margin, convincing, message)
+
+
+def _out_of_order(fitted: Fitted) -> str:
+    """Say so when recognised regimes have overtaken each other: the last is then no longer the wildest."""
+    ordered = bool(np.all(np.diff(fitted.signature()[1]) >= 0.0))
+    return "" if ordered else "; no longer in the order of volatility"
 
 
 def _distance(previous: Fitted, fitted: Fitted) -> Floats:
@@ -100,4 +110,4 @@ def _message(cost: float, margin: float, convincing: bool) -> str:
     found = f"total distance {cost:.3g}, next best numbering {margin:.3g} more"
     if convincing:
         return f"regimes recognised: {found}"
-    return f"regimes not recognised with confidence: {found}; their numbers may have changed meaning at this refit"
+    return f"regimes not recognised with confidence: {found}; numbered afresh by volatility"

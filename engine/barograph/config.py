@@ -176,9 +176,10 @@ def _told(error: ValidationError, model: type[BaseModel]) -> str:
     if first["type"] == "missing":
         return f"key {where!r} is missing; wanted {_about(model, first['loc'])}"
     # Where several types would do, each has its own complaint, and its name stands last in the place.
-    others = [e for e in errors if e["loc"][:-1] == first["loc"][:-1] and e["input"] == first["input"]]
-    where = where if len(others) == 1 else ".".join(str(p) for p in first["loc"][:-1])
-    told = " or ".join(e["msg"][0].lower() + e["msg"][1:] for e in others)
+    several = first["loc"][-1] not in _keys(model, first["loc"][:-1]) and not isinstance(first["loc"][-1], int)
+    same = [e for e in errors if e["loc"][:-1] == first["loc"][:-1]] if several else [first]
+    where = ".".join(str(p) for p in first["loc"][:-1]) if several else where
+    told = " or ".join(e["msg"][0].lower() + e["msg"][1:] for e in same)
     return f"{where} is {_short(first['input'])}; {told}"
 
 

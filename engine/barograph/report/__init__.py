@@ -58,7 +58,8 @@ def _run_words(run: Run) -> dict[str, Any]:
         "verdict": verdict(run.metrics),
         "fall": tables.fall(run),
         "trade_words": tables.trade_words(run),
-        "fit_words": f"{len(run.fits)} fits, each on bars up to its own close. A regime keeps its number while it is recognised; see match.",
+        "fit_words": f"{len(run.fits)} fits, each on bars up to its own close. "
+        "A regime keeps its number while it is recognised; see match.",
         "data_words": f"{', '.join(data['symbols'])} from {data['source']}; calendar {data['calendar']}.",
         "command": "barograph run config.toml",
         "config": run.config,

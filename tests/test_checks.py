@@ -200,6 +200,92 @@ def test_a_wild_fall_is_no_split() -> None:
     assert "unadjusted_split" not in found(back)
 
 
+@pytest.mark.parametrize("row", [1, 3, 150, 298])
+@pytest.mark.parametrize("ratio", [1.5, 2.0, 10.0, 100.0, 0.1])
+@pytest.mark.parametrize("columns", [["open", "high", "low", "close", "volume"], ["close", "volume"]])
+def test_a_declared_split_is_left_in_peace(row: int, ratio: float, columns: list[str]) -> None:
+    frame = good()
+    frame.iloc[row:, :4] /= ratio
+    frame.iloc[row:, 4] *= ratio
+    frame = frame[columns].assign(split=1.0)
+    known: set[str] = set() if len(columns) > 2 else {"close_only"}
+    assert set(found(changed(frame, row, split=ratio))) == known
+    assert "split_without_jump" not in found(frame)
+
+
+def test_a_split_declared_on_a_row_without_prices() -> None:
+    frame = good()
+    frame.iloc[150:, :4] /= 10.0
+    frame["split"] = 1.0
+    holiday = pd.Timestamp("2020-07-03")
+    assert holiday not in frame.index
+    at = int(frame.index.searchsorted(holiday))
+    frame = good()
+    frame.iloc[at:, :4] /= 10.0
+    frame.loc[holiday, "split"] = 10.0
+    assert found(frame.sort_index()) == {}
+    assert "unadjusted_split" in found(frame.sort_index().drop(columns="split").dropna())
+
+
+def test_twenty_for_one_at_a_price_of_25_swaps_no_columns() -> None:
+    frame = good()
+    frame.iloc[:, :4] *= 5.0
+    frame.iloc[150:, :4] /= 20.0
+    frame.iloc[150:, 4] *= 20.0
+    split = np.where(np.arange(300) == 150, 20.0, 1.0)
+    assert found(frame.assign(split=split)) == {}
+    assert "swapped_columns" in found(frame)
+
+
+def test_split_without_jump() -> None:
+    frame = good().assign(split=0.0, dividend=0.0)
+    finding = found(changed(frame, 150, split=2.0))["split_without_jump"]
+    assert (finding.row, finding.value, finding.severity) == (150, "2.0", "warning")
+    assert set(found(changed(frame, 150, split=2.0))) == {"split_without_jump"}
+    assert found(changed(frame, 150, split=1.01)) == {}  # no larger than what a price does every day
+    assert found(changed(frame, 0, split=2.0)) == {}  # nothing before it to compare with
+    wrong_way = frame.copy()
+    wrong_way.iloc[150:, :4] /= 2.0
+    assert set(found(changed(wrong_way, 150, split=0.5))) == {"split_without_jump"}
+
+
+@pytest.mark.parametrize(("column", "value"), [("dividend", 0.5), ("split", 2.0)])
+def test_lost_action(column: str, value: float) -> None:
+    frame = good()
+    frame.loc[pd.Timestamp("2030-01-02"), column] = value
+    finding = found(frame)["lost_action"]
+    assert (finding.row, finding.column, finding.value, finding.severity) == (300, column, str(value), "error")
+    assert "nan_price" not in found(frame)
+    assert "lost_action" not in found(frame.assign(final=np.where(np.arange(301) == 300, 5.0, np.nan)))
+    early = frame.rename(index={pd.Timestamp("2030-01-02"): pd.Timestamp("2019-12-25")}).sort_index()
+    assert "lost_action" not in found(early)
+
+
+def test_a_row_without_prices_and_without_actions_is_a_missing_price() -> None:
+    frame = good().assign(dividend=0.0, final=np.nan)
+    gone = changed(frame, 9, open=np.nan, high=np.nan, low=np.nan, close=np.nan)
+    assert found(gone)["nan_price"].row == 9
+    assert "nan_price" not in found(changed(gone, 9, dividend=1.0))
+
+
+def test_ends_early() -> None:
+    frame = good()
+    frames = {"A": frame, "B": frame.iloc[:-20], "C": frame.iloc[:-20].assign(final=np.nan), "D": frame.iloc[:-4]}
+    frames["C"].iloc[-1, -1] = 5.0
+    history = History.from_pandas(frames)
+    (finding,) = history.findings
+    assert (finding.code, finding.severity, finding.column, finding.row) == ("ends_early", "warning", "B", 279)
+    assert "B has no bar after this one and no final price" in finding.message
+    assert [f.column for f in history.join(History.from_pandas(frame, symbol="E")).findings] == ["B"]
+    late = History.from_pandas({"B": frames["B"]}).join(History.from_pandas(frame, symbol="A", traded=False))
+    assert [f.code for f in late.findings] == ["ends_early"]
+    assert (
+        History.from_pandas(frame, symbol="A").join(History.from_pandas(frames["B"], symbol="B").observe("B")).findings
+        == ()
+    )
+    assert [f.column for f in History.from_arrays(history.ts, history.close).findings] == ["ASSET1", "ASSET2"]
+
+
 @pytest.mark.parametrize("factor", [0.1, 0.01, 0.001, 10.0, 1000.0])
 @pytest.mark.parametrize("column", ["open", "close"])
 def test_scale_jump(factor: float, column: str) -> None:

@@ -16,8 +16,8 @@ import pytest
 import talib
 
 import barograph.features as library
-from barograph.combine import coarse, name_columns, period_of, stack
-from barograph.compiling import Kernel, compiled, frozen
+from barograph.combine import adjusted, coarse, name_columns, period_of, stack
+from barograph.compiling import Kernel, compiled
 from barograph.errors import PartError
 from barograph.features import (
     atr,
@@ -34,6 +34,7 @@ from barograph.features import (
     true_range,
     zscore,
 )
+from barograph.lending import frozen
 from barograph.types import Asset, Bars, Feature
 
 GUIDE = Path(__file__).resolve().parent.parent / "docs" / "features.md"
@@ -106,7 +107,7 @@ def some_bars(length: int = T, seed: int = 1, start: float = 100.0) -> Bars:
     reach = np.exp(0.005 * random.random((length, 2)))
     high, low = np.maximum(first, last) * reach, np.minimum(first, last) / reach
     days = pd.bdate_range("2018-01-01", periods=length) + pd.Timedelta(hours=21)
-    return Bars(days.as_unit("ns").asi8, first, high, low, last, 1e6 * random.random((length, 2)))
+    return Bars(days.as_unit("ns").asi8, first, high, low, last, 1e6 * random.random((length, 2)), np.ones((length, 2)))
 
 
 def bar(bars: Bars, t: int) -> Bars:
@@ -186,10 +187,11 @@ def test_a_coarse_value_stands_while_a_bar_is_missing() -> None:
 @functools.cache
 def _door(init: Any, step: Any, width: int) -> Any:
     @compiled
-    def path(ts, first, high, low, last, volume, params, out):  # type: ignore[no-untyped-def]
+    def path(ts, first, high, low, last, volume, factor, params, out):  # type: ignore[no-untyped-def]
         states = init(params)
         for t in range(ts.size):
-            bars = Bars(ts[t], frozen(first[t]), frozen(high[t]), frozen(low[t]), frozen(last[t]), frozen(volume[t]))
+            o, h, c = frozen(first[t]), frozen(high[t]), frozen(last[t])
+            bars = Bars(ts[t], o, h, frozen(low[t]), c, frozen(volume[t]), frozen(factor[t]))
             states, values = step(states, bars, params)
             for j in range(width):
                 out[t, j] = values[j]
@@ -206,7 +208,7 @@ def compiled_values(features: list[Feature], bars: Bars) -> Any:
 
 def test_compiled_equals_interpreted_to_the_bit() -> None:
     bars = some_bars()
-    for column in bars[1:]:
+    for column in bars[1:6]:
         column[[5, 77, 78], 0] = np.nan
     bars.high[100, 0] = np.nan  # a bar with a close and no high
     distinct = list({row.feature.step: row.feature for row in TABLE}.values())
@@ -239,7 +241,7 @@ def test_the_table_holds_every_feature() -> None:
 def test_nothing_drifts_over_100_000_bars_at_prices_of_1e5() -> None:
     n = 100_000
     prices = np.empty((n, 1))
-    bars = Bars(np.arange(n) * DAY, prices, prices, prices, prices, prices)
+    bars = Bars(np.arange(n) * DAY, prices, prices, prices, prices, prices, np.ones((n, 1)))
     prices[:, 0] = 1e5 + np.cumsum(np.random.default_rng(3).standard_normal(n))
     prices[50_000] = 1e13  # a spike must be forgotten whole
     values = compiled_values([sma(50), rolling_deviation(50), zscore(50)], bars)
@@ -255,7 +257,7 @@ def test_nothing_drifts_over_100_000_bars_at_prices_of_1e5() -> None:
 @pytest.mark.parametrize("price", [0.1, 3.3, 1e5 / 3])
 def test_a_price_that_stands_still(price: float) -> None:
     still = np.full((60, 2), price)
-    bars = Bars(some_bars(60).ts, still, still, still, still, still)
+    bars = Bars(some_bars(60).ts, still, still, still, still, still, np.ones((60, 2)))
 
     def last(feature: Feature) -> float:
         return float(values_of(feature, bars)[-1])
@@ -284,11 +286,28 @@ def test_a_coarse_bar_is_made_of_its_whole_period() -> None:
         return values_of(coarse(feature, "week"), bars)[7]
 
     week = slice(0, 5)
+    assert seen("factor") == 1.0
     assert seen("open") == bars.open[0, 1]
     assert seen("high") == bars.high[week, 1].max()
     assert seen("low") == bars.low[week, 1].min()
     assert seen("close") == bars.close[4, 1]
     assert seen("volume") == pytest.approx(bars.volume[week, 1].sum(), rel=1e-15)
+
+
+def test_an_adjusted_feature_sees_prices_times_the_factor() -> None:
+    bars = some_bars(60)
+    bars.factor[30:] = 4.0
+    bars.factor[45:] = 5.0
+    raw = Bars(bars.ts, *(column / bars.factor for column in bars[1:5]), bars.volume, bars.factor)
+    features = [atr(5), rsi(7, of=level("VIX")), sma(9)]
+    for feature in features:
+        np.testing.assert_allclose(values_of(adjusted(feature), raw), values_of(feature, bars), rtol=1e-12)
+    assert same_bits(compiled_values([adjusted(f) for f in features], raw)[:, 2], values_of(adjusted(sma(9)), raw))
+    volume = Feature(lambda _: (), lambda state, bar, at: (state, bar.volume[at[0]]), (Asset("VIX"),), "volume")
+    assert same_bits(values_of(adjusted(volume), raw), bars.volume[:, 1])
+    factor = Feature(lambda _: (), lambda state, bar, at: (state, bar.factor[at[0]]), (Asset("VIX"),), "factor")
+    assert (values_of(adjusted(factor), raw) == 1.0).all()
+    assert adjusted(sma(3)).step is adjusted(sma(200)).step
 
 
 def test_friday_does_not_know_its_own_week() -> None:
@@ -325,6 +344,7 @@ def test_a_stack_of_a_python_feature_is_python() -> None:
         (lambda: ewm_volatility(0.0), "half_life=0.0"),
         (lambda: coarse(sma(3), "weeek"), "did you mean 'week'"),
         (lambda: coarse(Feature(sma(3).init, sma(3).step, (), "mine"), "week"), "'mine' names no asset"),
+        (lambda: adjusted(Feature(sma(3).init, sma(3).step, (), "mine")), "adjusted: feature 'mine' names no asset"),
         (lambda: stack([]), "the list is empty"),
     ],
 )

@@ -1,4 +1,4 @@
-"""Bars from CSV and Parquet files: one asset a file, or several files joined.
+"""Bars from CSV and Parquet files: one asset a file, or several files joined; and interest rates.
 
 >>> import tempfile, pathlib
 >>> folder = pathlib.Path(tempfile.mkdtemp())
@@ -22,9 +22,10 @@ import pandas as pd
 from barograph.checks import CODES, Finding
 from barograph.errors import DataError, nearest
 from barograph.history import History
-from barograph.tables import Reading
+from barograph.tables import COLUMNS, Reading
+from barograph.terms import Rate
 
-__all__ = ["check", "csv", "files", "parquet"]
+__all__ = ["check", "csv", "files", "joined", "parquet", "rate"]
 
 
 def csv(
@@ -45,19 +46,23 @@ def csv(
     start: str | None = None,
     end: str | None = None,
     accept: Sequence[str] = (),
+    currency: str = "",
 ) -> History:
     """Load one asset's bars from a CSV file with a header line.
 
     `symbol` is the file's name without its ending unless given. `columns` maps time, open, high, low, close, volume,
-    quote_volume and adj_close to the file's names (plain English ones are found). Dates are stamped with the close of
+    quote_volume, adj_close, dividend, split, final and currency to the file's names (plain English ones are found; ""
+    leaves a column out). Dates are stamped with the close of
     their session on `calendar`, other dates with `closes_at`; times of day without an offset are in `time_zone`
     (default UTC). `bars_mark="open"` says that times name a bar's open: they are moved to its close. `adjusted` scales
     all prices by adj_close / close. `decimal`, `thousands` and `date_format` say how numbers and times are written.
-    `start` and `end` cut before the checks; `accept` lists the codes of errors that shall not stop the load.
+    `start` and `end` cut before the checks; `accept` lists the codes of errors that shall not stop the load. `currency`
+    says what the prices are in, for assets that are to be joined.
 
     Raises `DataError`, one line naming file, line and value.
     """
     how = _reading(path, symbol, columns, calendar, time_zone, closes_at, bars_mark, date_format, adjusted, traded)
+    how = how._replace(currency=currency)
     how = how._replace(decimal=decimal, thousands=thousands, place="line", first_row=2)
     # With foreign marks pandas would take 27.12.2000 for a number: then everything is read as text.
     kind = None if decimal == "." and thousands is None else "str"
@@ -79,6 +84,7 @@ def parquet(
     start: str | None = None,
     end: str | None = None,
     accept: Sequence[str] = (),
+    currency: str = "",
 ) -> History:
     """Load one asset's bars from a Parquet file; the words mean what they mean for `csv`, rows count from 0.
 
@@ -86,6 +92,7 @@ def parquet(
     `symbol` chooses one.
     """
     how = _reading(path, symbol, columns, calendar, time_zone, closes_at, bars_mark, date_format, adjusted, traded)
+    how = how._replace(currency=currency)
     frame = _opened(path, lambda: pd.read_parquet(path))
     return History.from_table(frame, how, start, end, accept)
 
@@ -102,6 +109,7 @@ def files(
     start: str | None = None,
     end: str | None = None,
     accept: Sequence[str] = (),
+    currency: str = "",
 ) -> History:
     """Load several assets, one file (.csv or .parquet) a symbol, and join them: NaN where one has no bar.
 
@@ -115,10 +123,68 @@ def files(
             raise DataError(f"observed: no asset {symbol!r}{nearest(symbol, paths)}; it has {', '.join(paths)}")
     shared: dict[str, Any] = {"columns": columns, "calendar": calendar, "time_zone": time_zone, "closes_at": closes_at}
     shared |= {"bars_mark": bars_mark, "adjusted": adjusted, "start": start, "end": end, "accept": accept}
+    shared["currency"] = currency
     parts = [
         _loader(path)(path, symbol=symbol, traded=symbol not in observed, **shared) for symbol, path in paths.items()
     ]
     return parts[0].join(*parts[1:])
+
+
+def joined(parts: Sequence[History]) -> History:
+    """Put histories of several loaders side by side, NaN where one has no bar; all of them are traded.
+
+    In a config: ``parts = [{ use = "..." }, { use = "..." }]``.
+    """
+    if not parts or not all(isinstance(part, History) for part in parts):
+        raise DataError('parts wants a list of loaders, as in [{ use = "barograph_adapters.sample:sp500" }]')
+    return parts[0].join(*parts[1:])
+
+
+def rate(path: str | Path, column: str | None = None, time: str | None = None, percent: bool = False) -> Rate:
+    """Load a yearly interest rate from a CSV or Parquet file: a value holds from its date until the next one.
+
+    A date is its midnight, UTC: the bars after that day's close are charged at the new rate. `time` and `column` name
+    the two columns; without them the date-like one and the only other one are taken. `percent` reads 5 as 0.05.
+
+    >>> import tempfile, pathlib
+    >>> path = pathlib.Path(tempfile.mkdtemp()) / "bills.csv"
+    >>> _ = path.write_text("date,yield\\n2024-01-02,5.2\\n2024-07-01,5.1\\n")
+    >>> rate(path, percent=True).values.round(3).tolist()
+    [0.052, 0.051]
+
+    Raises `DataError`, one line naming file, row and value.
+    """
+    source = Path(path).name
+    reads: Callable[..., pd.DataFrame] = pd.read_csv if _loader(path) is csv else pd.read_parquet
+    frame = _opened(path, lambda: reads(path))
+    if isinstance(frame.index, pd.DatetimeIndex):
+        frame = frame.reset_index()
+    when = _chosen(source, frame, time, [name for name in frame if str(name).lower() in COLUMNS["time"]], "time")
+    value = _chosen(source, frame, column, [name for name in frame if name != when], "column")
+    moments = _each(source, frame[when], pd.to_datetime(frame[when], errors="coerce"), "date")
+    values = _each(source, frame[value], pd.to_numeric(frame[value], errors="coerce"), "rate")
+    try:
+        return Rate.of(pd.Series(values.to_numpy() / (100.0 if percent else 1.0), index=pd.DatetimeIndex(moments)))
+    except DataError as error:
+        raise DataError(f"{source}: {error}") from error
+
+
+def _chosen(source: str, frame: pd.DataFrame, given: str | None, found: Sequence[Any], key: str) -> Any:
+    if given is not None and given in frame:
+        return given
+    has = ", ".join(map(str, frame))
+    if given is not None:
+        raise DataError(f"{source}: no column {given!r}{nearest(given, map(str, frame))}; the file has {has}")
+    if len(found) != 1:
+        raise DataError(f'{source}: which column is meant cannot be told of {has}; name it with {key} = "..."')
+    return found[0]
+
+
+def _each(source: str, raw: pd.Series, read: pd.Series, wanted: str) -> pd.Series:
+    if bool(read.isna().any()):
+        row = int(read.isna().to_numpy().argmax())
+        raise DataError(f"{source}: row {row}: {raw.iloc[row]!r} is no {wanted}; mend it or leave the row out")
+    return read
 
 
 def check(path: str | Path, **options: Any) -> tuple[Finding, ...]:

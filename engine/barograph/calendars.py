@@ -28,6 +28,8 @@ __all__ = [
     "Days",
     "Sessions",
     "Times",
+    "bars_a_session",
+    "check_times",
     "closes",
     "moments",
     "nanoseconds",
@@ -206,3 +208,25 @@ def nanoseconds(ts: Any) -> Times:
     if array.dtype.kind not in "iu" and len(array):
         raise DataError(f"ts holds {array.dtype}; wanted int64 nanoseconds UTC or datetime64")
     return array.astype(np.int64)
+
+
+def bars_a_session(code: str, ts: Times) -> float:
+    """Return the median number of bars that a session of a calendar holds."""
+    return float(np.median(np.unique(placed(code, ts)[1], return_counts=True)[1]))
+
+
+def check_times(source: str, ts: Times) -> None:
+    """Raise `DataError` unless the moments increase and stay within the years that are accepted."""
+    outside = (ts < FIRST) | (ts >= LAST)
+    if outside.any():
+        row = int(np.argmax(outside))
+        raise DataError(
+            f"{source}: row {row}: ts = {ts[row]} lies outside the years 1700..2250; wanted nanoseconds UTC"
+        )
+    back = np.diff(ts) <= 0
+    if back.any():
+        row = int(np.argmax(back)) + 1
+        raise DataError(
+            f"{source}: row {row}: ts = {pd.Timestamp(ts[row])} does not follow {pd.Timestamp(ts[row - 1])}; "
+            f"sort the bars and drop duplicates"
+        )

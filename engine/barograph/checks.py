@@ -7,71 +7,27 @@ first place, and how many.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Final, Literal, NamedTuple
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from barograph import calendars
+from barograph.actions import effective, filled
 from barograph.calendars import ALWAYS, DAY, HOUR
-from barograph.errors import DataError, nearest
+from barograph.findings import CODES, Code, Finding, Mask, accepted, finding
 from barograph.tables import Table, impossible, spacing, volume_is_unknown
 from barograph.types import Floats
 
-__all__ = ["CODES", "Code", "Finding", "accepted", "check"]
+__all__ = ["CODES", "Code", "Finding", "accepted", "check", "ended"]
 
-Mask = NDArray[np.bool_]
-Severity = Literal["error", "warning"]
-
-
-class Finding(NamedTuple):
-    """One thing that is wrong, at its first place: `row` is a CSV's line (the header is 1), else a row from 0.
-
-    `ts` is that bar's close in ns UTC, `count` how many rows (or missing bars) share the fault.
-    """
-
-    code: str
-    severity: Severity
-    file: str
-    row: int
-    ts: int | None
-    column: str
-    value: str
-    message: str
-    count: int = 1  # type: ignore[assignment]  # tuple.count is of no use here
-
-
-class Code(NamedTuple):
-    """What a kind of finding weighs, and how to mend it."""
-
-    severity: Severity
-    mend: str
-
-
-CODES: Final[dict[str, Code]] = {
-    "wrong_order": Code("error", "sort the file by time"),
-    "duplicate_time": Code("error", "keep one row a moment"),
-    "wrong_calendar": Code("error", "name the market's calendar with calendar="),
-    "outside_hours": Code("error", "check time_zone= and bars_mark="),
-    "swapped_columns": Code("error", "put the volume columns right, or leave volume out"),
-    "nan_price": Code("error", "fill or drop the rows"),
-    "non_positive_price": Code("error", "drop the rows"),
-    "negative_volume": Code("error", "mend the volume, or leave it out"),
-    "scale_jump": Code("error", "multiply the values back, or get the file afresh"),
-    "impossible_ohlc": Code("error", "get the file afresh, or load it close-only"),
-    "unadjusted_split": Code("error", "use split-adjusted prices (adjusted=true where the file has adj_close)"),
-    "gap": Code("warning", "get the missing bars, if the market was open"),
-    "not_a_session": Code("warning", "drop them, or name another calendar"),
-    "frozen_price": Code("warning", "look whether the feed had stopped"),
-    "illiquid": Code("warning", "look whether this is the instrument its name says"),
-    "zero_volume": Code("warning", "nothing can be bought or sold in these bars"),
-    "unknown_volume": Code("warning", "no order is limited by volume there"),
-    "close_only": Code("warning", "open, high and low are taken to be the close"),
-}
-"""Every code, in the order in which errors are told: causes before their consequences."""
+if TYPE_CHECKING:
+    from barograph.history import History
 
 _FROZEN_BARS: Final = 5
+_QUIET_BARS: Final = 10
 _SPLITS: Final = np.array([1.5, 2, 3, 4, 5, 6, 7, 8, 10, 15, 20, 25, 30, 50, 100, 1000])
 
 
@@ -87,64 +43,12 @@ def check(table: Table) -> tuple[Finding, ...]:
     """
     found = [*_order(table)]
     table = table.at(np.unique(table.ts, return_index=True)[1])
+    found.extend(_lost_actions(table))
+    table = _carried(table)
     for rule in _RULES:
         found.extend(rule(table))
     rank = list(CODES)
-    return tuple(sorted(found, key=lambda finding: (rank.index(finding.code), finding.row)))
-
-
-def accepted(findings: Iterable[Finding], accept: Sequence[str] = ()) -> tuple[Finding, ...]:
-    """Return the findings when every error among them is accepted by its code; it stays an error in the report.
-
-    Raises `DataError`, one line, when an error is left, or when `accept` names a code that is none.
-    """
-    for code in accept:
-        if code not in CODES:
-            raise DataError(f"accept: no finding is called {code!r}{nearest(code, CODES)}; known: {', '.join(CODES)}")
-    kept = tuple(findings)
-    errors = [finding for finding in kept if finding.severity == "error" and finding.code not in accept]
-    if errors:
-        raise DataError(_told(errors))
-    return kept
-
-
-def _told(errors: list[Finding]) -> str:
-    first = errors[0]
-    many: dict[str, int] = {}
-    for finding in errors:
-        many[finding.code] = many.get(finding.code, 0) + finding.count
-    also = "; also " + ", ".join(f"{c} ({n})" for c, n in many.items() if c != first.code) if len(many) > 1 else ""
-    codes = ", ".join(f'"{code}"' for code in many)
-    return f"{first.message}{also}; {CODES[first.code].mend}, or take it as it is with accept = [{codes}]"
-
-
-def _finding(
-    table: Table,
-    code: str,
-    where: Mask | NDArray[np.int64],
-    column: str,
-    values: Floats | None,
-    text: str,
-    count: int = 0,
-) -> Iterator[Finding]:
-    """Tell the rows of one code once; `text` may use {value}; nothing when there are none."""
-    rows = np.flatnonzero(where) if where.dtype == bool else where
-    if len(rows) == 0:
-        return
-    first, many = int(rows[0]), count or len(rows)
-    value = "" if values is None else str(float(values[first]))
-    told = text.format(value="" if values is None else f"{values[first]:.10g}")
-    listed = ", ".join(str(row) for row in table.rows[rows[:3]]) + (", ..." if len(rows) > 3 else "")
-    total = f"; {many} in all" + (f" ({table.place}s {listed})" if len(rows) > 1 else "") if many > 1 else ""
-    place, ts = int(table.rows[first]), int(table.ts[first])
-    message = f"{table.source}: {code}: {table.place} {place} ({_when(table, first)}): {told}{total}"
-    yield Finding(code, CODES[code].severity, table.source, place, ts, column, value, message, many)
-
-
-def _when(table: Table, row: int) -> str:
-    if table.days is not None:
-        return str(table.days[row])
-    return str(np.datetime64(int(table.ts[row]), "ns"))[:16].replace("T", " ")
+    return tuple(sorted(found, key=lambda one: (rank.index(one.code), one.row)))
 
 
 def _prices(table: Table) -> Floats:
@@ -159,22 +63,56 @@ def _order(table: Table) -> Iterator[Finding]:
     steps = np.diff(table.ts)
     back = np.concatenate([[False], steps < 0])
     if len(steps) and (steps <= 0).all() and (steps < 0).any():
-        yield from _finding(table, "wrong_order", np.array([0]), "time", None, "newest first", count=len(table.ts))
+        yield from finding(table, "wrong_order", np.array([0]), "time", None, "newest first", count=len(table.ts))
     else:
-        yield from _finding(table, "wrong_order", back, "time", None, "is older than the row before it")
+        yield from finding(table, "wrong_order", back, "time", None, "is older than the row before it")
     first = np.unique(table.ts, return_index=True)[1]
     again = np.ones(len(table.ts), dtype=bool)
     again[first] = False
-    yield from _finding(table, "duplicate_time", again, "time", None, "the same time as an earlier row")
+    yield from finding(table, "duplicate_time", again, "time", None, "the same time as an earlier row")
+
+
+def _actions(table: Table) -> tuple[Floats, Floats, Floats]:
+    """Return dividends, splits and final prices (T,), neutral where the file has none."""
+    rows = len(table.ts)
+    dividends = np.zeros(rows) if table.dividends is None else table.dividends
+    splits = np.ones(rows) if table.splits is None else table.splits
+    return dividends, splits, np.full(rows, np.nan) if table.final is None else table.final
+
+
+def _lost_actions(table: Table) -> Iterator[Finding]:
+    """A dividend or a split on a row without prices, and no bar or final price after it to take it."""
+    dividends, splits, final = _actions(table)
+    here = np.isfinite(_prices(table)).all(axis=0) | ~np.isnan(final)
+    later = np.logical_or.accumulate(here[::-1])[::-1]
+    for name, values, lost in (("dividend", dividends, dividends != 0.0), ("split", splits, splits != 1.0)):
+        text = f"a {name} of {{value}} where there is no bar, nor any later one"
+        yield from finding(table, "lost_action", lost & ~later, name, values, text)
+
+
+def _carried(table: Table) -> Table:
+    """Return the table with actions on the bars where they take effect, less the rows that hold nothing else."""
+    dividends, splits, final = _actions(table)
+    prices = _prices(table)
+    close = np.where(np.isfinite(prices).all(axis=0), table.close, np.nan)
+    moved = effective(*(values[:, None] for values in (close, dividends, splits, final)))
+    alone = np.isnan(prices).all(axis=0) & ((dividends != 0.0) | (splits != 1.0) | ~np.isnan(final))
+    table = table._replace(dividends=moved[0][:, 0], splits=moved[1][:, 0])
+    return table if alone.all() else table.at(~alone)
+
+
+def _held(table: Table) -> Floats:
+    """Return how many shares one share of the first row has become, by the splits that are declared."""
+    return np.asarray(np.cumprod(_actions(table)[1]), dtype=np.float64)
 
 
 def _missing_prices(table: Table) -> Iterator[Finding]:
     for name, values in zip(("open", "high", "low", "close"), _prices(table), strict=True):
         if name == "close" or not table.close_only:
-            yield from _finding(table, "nan_price", ~np.isfinite(values), name, values, f"{name} is {{value}}")
-            yield from _finding(table, "non_positive_price", values <= 0.0, name, values, f"{name} is {{value}}")
+            yield from finding(table, "nan_price", ~np.isfinite(values), name, values, f"{name} is {{value}}")
+            yield from finding(table, "non_positive_price", values <= 0.0, name, values, f"{name} is {{value}}")
     if table.close_only:
-        yield from _finding(table, "close_only", np.array([0]), "close", None, "only a close", count=len(table.ts))
+        yield from finding(table, "close_only", np.array([0]), "close", None, "only a close", count=len(table.ts))
 
 
 def _impossible_ohlc(table: Table) -> Iterator[Finding]:
@@ -185,26 +123,27 @@ def _impossible_ohlc(table: Table) -> Iterator[Finding]:
     low, high = float(table.low[at]), float(table.high[at])
     inside = f"lies outside [low {low:.10g}, high {high:.10g}]"
     if low > high:
-        yield from _finding(table, "impossible_ohlc", where, "high", table.high, f"high {{value}} below low {low:.10g}")
+        yield from finding(table, "impossible_ohlc", where, "high", table.high, f"high {{value}} below low {low:.10g}")
     elif not low <= table.close[at] <= high:
-        yield from _finding(table, "impossible_ohlc", where, "close", table.close, f"close {{value}} {inside}")
+        yield from finding(table, "impossible_ohlc", where, "close", table.close, f"close {{value}} {inside}")
     else:
-        yield from _finding(table, "impossible_ohlc", where, "open", table.open, f"open {{value}} {inside}")
+        yield from finding(table, "impossible_ohlc", where, "open", table.open, f"open {{value}} {inside}")
 
 
 def _scale_jumps(table: Table) -> Iterator[Finding]:
     """A value that is its surroundings times or over 10, 100 or 1000, while they stay: 58000 read as 580."""
-    level = _level(table)
+    held = _held(table)
+    level = _level(table.close * held)
     for name in ("open", "high", "low", "close"):
         if table.close_only and name != "close":
             continue
         values: Floats = getattr(table, name)
         text = f"{name} {{value}} is off its neighbours by a power of ten"
-        yield from _finding(table, "scale_jump", _off_scale(values, level), name, values, text)
+        yield from finding(table, "scale_jump", _off_scale(values * held, level), name, values, text)
 
 
-def _level(table: Table) -> Floats:
-    return _median(np.where(table.close > 0, table.close, np.nan), 5, 5)
+def _level(close: Floats) -> Floats:
+    return _median(np.where(close > 0, close, np.nan), 5, 5)
 
 
 def _off_scale(values: Floats, level: Floats) -> Mask:
@@ -227,25 +166,43 @@ def _splits(table: Table) -> Iterator[Finding]:
     """An open at a simple fraction of the last close, between calm bars, at whose level the price then stays."""
     if len(table.ts) < 3:
         return
-    close = np.where(_off_scale(table.close, _level(table)), np.nan, table.close)
+    close, opened = table.close * _held(table), table.open * _held(table)
+    move = _moves(table)
+    close = np.where(_off_scale(close, _level(close)), np.nan, close)
     with np.errstate(divide="ignore", invalid="ignore"):
-        jump = np.abs(np.log(table.open[1:] / close[:-1]))
-        move = _moves(table)
+        jump = np.abs(np.log(opened[1:] / close[:-1]))
         stays = np.abs(np.log(_median(close, 0, 4)[1:] / _median(close, 4, 0)[:-1])) > 0.5 * jump
     near = np.abs(jump[:, None] - np.log(_SPLITS)[None, :]).min(axis=1) < 0.03
     calm = np.fmax(move[1:], move[:-1]) < 0.25 * jump
     usual = _typical(jump) + _typical(move)
-    where = np.concatenate([[False], near & calm & stays & (jump > 8.0 * usual)])
+    declared = _actions(table)[1][1:] != 1.0
+    where = np.concatenate([[False], near & calm & stays & (jump > 8.0 * usual) & ~declared])
     text = "open {value} against a calm close before it looks like a split"
-    yield from _finding(table, "unadjusted_split", where, "open", table.open, text)
+    yield from finding(table, "unadjusted_split", where, "open", table.open, text)
 
 
 def _moves(table: Table) -> Floats:
     """Return how far each bar moved in itself, as a logarithm; of closes alone, the smaller move to a neighbour."""
-    if not table.close_only:
-        return np.asarray(np.abs(np.log(table.high / table.low)))
-    steps = np.abs(np.diff(np.log(table.close)))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        if not table.close_only:
+            return np.asarray(np.abs(np.log(table.high / table.low)))
+        steps = np.abs(np.diff(np.log(table.close)))
     return np.asarray(np.fmin(np.concatenate([steps[:1], steps]), np.concatenate([steps, steps[-1:]])))
+
+
+def _still_prices(table: Table) -> Iterator[Finding]:
+    """A declared split, larger than the usual move, after which the price opened nearer to where it was."""
+    splits = _actions(table)[1][1:]
+    if len(table.ts) < 2 or not (splits != 1.0).any():
+        return
+    last = pd.Series(table.close).ffill().to_numpy()[:-1]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        raw = np.log(table.open[1:] / last)
+        usual = _typical(np.abs(raw)) + _typical(_moves(table))
+        still = (np.abs(raw + np.log(splits)) > np.abs(raw)) & (np.abs(np.log(splits)) > 2.0 * usual)
+    where = np.concatenate([[False], still])
+    text = "a split of {value}, and the price did not jump: it may be split-adjusted already"
+    yield from finding(table, "split_without_jump", where, "split", _actions(table)[1], text)
 
 
 def _typical(values: Floats) -> float:
@@ -260,7 +217,7 @@ def _frozen(table: Table) -> Iterator[Finding]:
     long = lengths >= _FROZEN_BARS
     count = int(lengths[long].sum())
     text = f"the same bar {int(lengths[long][0]) if long.any() else 0} times in a row, close {{value}}"
-    yield from _finding(table, "frozen_price", starts[long], "close", table.close, text, count)
+    yield from finding(table, "frozen_price", starts[long], "close", table.close, text, count)
 
 
 def _illiquid(table: Table) -> Iterator[Finding]:
@@ -269,20 +226,20 @@ def _illiquid(table: Table) -> Iterator[Finding]:
     limit = 0.02 if table.days is not None else 0.2
     if table.traded and not table.close_only and share > limit:
         text = f"{share:.1%} of the bars have high = low, such as {{value}}: hardly traded, or another instrument"
-        yield from _finding(table, "illiquid", flat, "high", table.high, text)
+        yield from finding(table, "illiquid", flat, "high", table.high, text)
 
 
 def _volumes(table: Table) -> Iterator[Finding]:
     volume = table.volume
     if not table.has_volume:
-        yield from _finding(table, "unknown_volume", np.array([0]), "volume", None, "no volume", count=len(volume))
+        yield from finding(table, "unknown_volume", np.array([0]), "volume", None, "no volume", count=len(volume))
     elif volume_is_unknown(table):
         text = "volume is {value} on every row, which tells nothing"
-        yield from _finding(table, "unknown_volume", np.array([0]), "volume", volume, text, len(volume))
+        yield from finding(table, "unknown_volume", np.array([0]), "volume", volume, text, len(volume))
     else:
-        yield from _finding(table, "unknown_volume", np.isnan(volume), "volume", volume, "volume is {value}")
-        yield from _finding(table, "zero_volume", volume == 0.0, "volume", volume, "volume is {value}")
-        yield from _finding(table, "negative_volume", volume < 0.0, "volume", volume, "volume is {value}")
+        yield from finding(table, "unknown_volume", np.isnan(volume), "volume", volume, "volume is {value}")
+        yield from finding(table, "zero_volume", volume == 0.0, "volume", volume, "volume is {value}")
+        yield from finding(table, "negative_volume", volume < 0.0, "volume", volume, "volume is {value}")
 
 
 def _swapped(table: Table) -> Iterator[Finding]:
@@ -292,13 +249,13 @@ def _swapped(table: Table) -> Iterator[Finding]:
             fits = np.abs(np.log(volume * price / table.quote_volume))
             crossed = np.abs(np.log(table.quote_volume * price / volume))
             text = "volume {value} times price is not the quote volume, but the other way round it is"
-            yield from _finding(table, "swapped_columns", (crossed < 0.2) & ~(fits < 0.2), "volume", volume, text)
+            yield from finding(table, "swapped_columns", (crossed < 0.2) & ~(fits < 0.2), "volume", volume, text)
         else:
-            shift, start = _largest_shift(np.log(np.where(volume > 0, volume, np.nan)))
+            shift, start = _largest_shift(np.log(np.where(volume > 0, volume / _held(table), np.nan)))
             worth = float(np.log(price[start]))
             if worth > 3.0 and abs(shift - worth) < 0.25 * worth:
                 text = "from here volume {value} is on another level, apart by the price: units or money?"
-                yield from _finding(table, "swapped_columns", np.array([start]), "volume", volume, text)
+                yield from finding(table, "swapped_columns", np.array([start]), "volume", volume, text)
 
 
 def _largest_shift(values: Floats, width: int = 24) -> tuple[float, int]:
@@ -327,14 +284,14 @@ def _sessions(table: Table) -> Iterator[Finding]:
     if len(days) > 20 and (strange.mean() > 0.05 or (table.calendar == ALWAYS and len(missing) > 0.25 * len(known))):
         text = f"the dates do not fit {table.calendar}: {strange.sum()} are no session, {len(missing)} are missing"
         first = np.array([int(np.argmax(strange))])
-        yield from _finding(table, "wrong_calendar", first, "time", None, text, int(strange.sum()) + len(missing))
+        yield from finding(table, "wrong_calendar", first, "time", None, text, int(strange.sum()) + len(missing))
         return
-    yield from _finding(table, "not_a_session", strange, "time", None, f"is no session of {table.calendar}")
+    yield from finding(table, "not_a_session", strange, "time", None, f"is no session of {table.calendar}")
     after = np.unique(np.searchsorted(days, missing)) - 1
     text = (
         f"{table.calendar} was open after it, such as on {missing[0] if len(missing) else ''}, and the bars are missing"
     )
-    yield from _finding(table, "gap", after, "time", None, text, len(missing))
+    yield from finding(table, "gap", after, "time", None, text, len(missing))
 
 
 def _moments(table: Table) -> Iterator[Finding]:
@@ -353,19 +310,45 @@ def _moments(table: Table) -> Iterator[Finding]:
             missing[np.isin(missing, sizes[counts > 0.5 * len(np.unique(at))])] = 0
     after = np.flatnonzero(missing > 0)
     text = "bars are missing after it"
-    yield from _finding(table, "gap", after, "time", None, text, int(missing[after].sum()))
+    yield from finding(table, "gap", after, "time", None, text, int(missing[after].sum()))
 
 
 def _hours(table: Table, at: NDArray[np.int64], inside: Mask) -> Iterator[Finding]:
     """Times of day against the exchange's trading hours; `at` is each bar's session."""
     if inside.mean() < 0.5:
         text = f"most bars do not end in the trading hours of {table.calendar}"
-        yield from _finding(table, "outside_hours", ~inside, "time", None, text)
+        yield from finding(table, "outside_hours", ~inside, "time", None, text)
         return
     skipped = np.diff(at) - 1
     after = np.flatnonzero(skipped > 0)
     text = f"whole sessions of {table.calendar} are missing after it"
-    yield from _finding(table, "gap", after, "time", None, text, int(skipped[after].sum()))
+    yield from finding(table, "gap", after, "time", None, text, int(skipped[after].sum()))
+
+
+def ended(history: History) -> tuple[Finding, ...]:
+    """Return a warning for each traded asset whose bars end in mid-history, ten bars early or more, without a price.
+
+    Such a position keeps its last price for ever.
+    """
+    known = ~np.isnan(history.close)
+    suspects = [int(a) for a in np.flatnonzero(~known[-1] & known.any(axis=0) & np.array(history.traded))]
+    return tuple(_end(history, a, known[:, a]) for a in suspects if _ends_early(history, a, known[:, a]))
+
+
+def _ends_early(history: History, column: int, known: NDArray[np.bool_]) -> bool:
+    if not np.isnan(filled(history, "final")[:, column]).all():
+        return False
+    ts = history.ts[known]
+    return bool(history.ts[-1] - ts[-1] >= _QUIET_BARS * max(spacing(ts), spacing(history.ts)))
+
+
+def _end(history: History, column: int, known: NDArray[np.bool_]) -> Finding:
+    row, symbol = int(np.flatnonzero(known)[-1]), history.symbols[column]
+    told = f"{symbol} has no bar after this one and no final price; the history goes on to {history.when(-1)}"
+    message = f"{history.source}: ends_early: row {row} ({history.when(row)}): {told}"
+    value = str(float(history.close[row, column]))
+    severity = CODES["ends_early"].severity
+    return Finding("ends_early", severity, history.source, row, int(history.ts[row]), symbol, value, message)
 
 
 _RULES: Final[tuple[Callable[[Table], Iterator[Finding]], ...]] = (
@@ -373,6 +356,7 @@ _RULES: Final[tuple[Callable[[Table], Iterator[Finding]], ...]] = (
     _impossible_ohlc,
     _scale_jumps,
     _splits,
+    _still_prices,
     _frozen,
     _illiquid,
     _volumes,

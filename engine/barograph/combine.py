@@ -1,4 +1,4 @@
-"""Build features from features: `chain` one after another, `stack` side by side, `coarse` on longer bars.
+"""Build features from features: `chain` one after another, `stack` side by side, `coarse` on longer bars, `adjusted`.
 
 A combinator closes over its parts' kernels and nothing else; numbers travel in params. The closures are cached by
 the kernels they close over, so that the same parts give the same kernel and nothing compiles twice.
@@ -9,15 +9,16 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Callable, Sequence
-from typing import Any, Final, Literal, NamedTuple
+from typing import Any, Final, Literal, NamedTuple, TypeVar
 
 import numpy as np
 
-from barograph.compiling import Kernel, frozen, kernel
+from barograph.compiling import Kernel, kernel
 from barograph.errors import PartError, nearest
+from barograph.lending import frozen
 from barograph.types import Asset, Bars, Feature
 
-__all__ = ["Stack", "Transform", "chain", "coarse", "name_columns", "named_of", "period_of", "stack"]
+__all__ = ["Stack", "Transform", "adjusted", "chain", "coarse", "name_columns", "named_of", "period_of", "stack"]
 
 EVERY: Final = ("day", "week", "month")
 DAY, WEEK, MONTH = 0, 1, 2
@@ -59,7 +60,7 @@ class CoarseParams(NamedTuple):
 
 
 class CoarseState(NamedTuple):
-    """The inner feature's state and last value, and the coarse bar under construction."""
+    """The inner feature's state and last value, and the coarse bar under construction; `factor` stays 1."""
 
     inner: Any
     value: float
@@ -70,6 +71,26 @@ class CoarseState(NamedTuple):
     low: Any
     close: Any
     volume: Any
+    factor: Any
+
+
+class AdjustedParams(NamedTuple):
+    """The inner feature's params with columns 0, 1, .., and where those columns are among the bars."""
+
+    inner: Any
+    columns: tuple[Any, ...]
+
+
+class AdjustedState(NamedTuple):
+    """The inner feature's state, and room for the bar it is lent; `factor` stays 1."""
+
+    inner: Any
+    open: Any
+    high: Any
+    low: Any
+    close: Any
+    volume: Any
+    factor: Any
 
 
 def _mark(function: Callable[..., Any], *parts: Callable[..., Any]) -> Callable[..., Any]:
@@ -203,6 +224,14 @@ def coarse(feature: Feature, every: Literal["day", "week", "month"] = "week") ->
         raise PartError(
             f"coarse: every={every!r} is no period; wanted one of {', '.join(EVERY)}{nearest(every, EVERY)}"
         )
+    inner, assets = _gathered("coarse", feature.name, feature.params)
+    init, step = _coarse(feature.init, feature.step)
+    label = {"day": "daily", "week": "weekly", "month": "monthly"}[every]
+    return Feature(init, step, CoarseParams(inner, assets, EVERY.index(every)), f"{label} {feature.name}")
+
+
+def _gathered(combinator: str, name: str, params: Any) -> tuple[Any, tuple[Asset, ...]]:
+    """Return params with the named assets numbered 0, 1, .., and those assets in that order."""
     assets: list[Asset] = []
 
     def place(asset: Asset) -> int:
@@ -210,14 +239,12 @@ def coarse(feature: Feature, every: Literal["day", "week", "month"] = "week") ->
             assets.append(asset)
         return assets.index(asset)
 
-    inner = name_columns(feature.params, place)
+    inner = name_columns(params, place)
     if not assets:
         raise PartError(
-            f"coarse: feature {feature.name!r} names no asset; put types.Asset('') in its params and read that column"
+            f"{combinator}: feature {name!r} names no asset; put types.Asset('') in its params and read that column"
         )
-    init, step = _coarse(feature.init, feature.step)
-    label = {"day": "daily", "week": "weekly", "month": "monthly"}[every]
-    return Feature(init, step, CoarseParams(inner, tuple(assets), EVERY.index(every)), f"{label} {feature.name}")
+    return inner, tuple(assets)
 
 
 @functools.cache
@@ -236,6 +263,7 @@ def _coarse(
             np.full(n, math.nan),
             np.full(n, math.nan),
             np.full(n, math.nan),
+            np.ones(n),
         )
 
     def step(state: Any, bars: Any, params: Any) -> Any:
@@ -243,10 +271,12 @@ def _coarse(
         inner, value = state.inner, state.value
         if period != state.period:
             if state.period != NO_PERIOD:
-                inner, value = inner_step(inner, _finished(state), params.inner)
+                inner, value = inner_step(inner, _lent(state.ts, state), params.inner)
             _begin(state)
         _include(state, bars, params.columns)
-        done = CoarseState(inner, value, period, bars.ts, state.open, state.high, state.low, state.close, state.volume)
+        done = CoarseState(
+            inner, value, period, bars.ts, state.open, state.high, state.low, state.close, state.volume, state.factor
+        )
         return done, value
 
     return _mark(init, inner_init), _mark(step, inner_step)
@@ -278,14 +308,15 @@ def _month_of(days: int) -> int:
 
 
 @kernel
-def _finished(state: Any) -> Bars:
+def _lent(ts: int, state: Any) -> Bars:
     return Bars(
-        state.ts,
+        ts,
         frozen(state.open),
         frozen(state.high),
         frozen(state.low),
         frozen(state.close),
         frozen(state.volume),
+        frozen(state.factor),
     )
 
 
@@ -316,3 +347,51 @@ def _include(state: Any, bars: Any, columns: Any) -> None:
             state.low[a] = bars.low[column] if bars.low[column] < state.low[a] else state.low[a]
             state.volume[a] += bars.volume[column]
         state.close[a] = bars.close[column]
+
+
+Part = TypeVar("Part", Feature, Stack)
+
+
+def adjusted(feature: Part) -> Part:
+    """Let a feature (or a stack) see prices that compare across splits and dividends: each times its bar's factor.
+
+    A model's features are given such bars by the machine; this is for a strategy, which is given the raw ones, and
+    remembers prices from one bar to the next. Volume stays as it is. Only the assets named in the feature's params are
+    carried along. Raises `PartError` for a feature that names no asset.
+
+    >>> from barograph.features import sma
+    >>> adjusted(sma(20)).name
+    'sma(20)'
+    """
+    name = feature.name if isinstance(feature, Feature) else ", ".join(feature.names)
+    init, step = _adjusted(feature.init, feature.step)
+    return feature._replace(init=init, step=step, params=AdjustedParams(*_gathered("adjusted", name, feature.params)))
+
+
+@functools.cache
+def _adjusted(
+    inner_init: Callable[..., Any], inner_step: Callable[..., Any]
+) -> tuple[Callable[..., Any], Callable[..., Any]]:
+    def init(params: Any) -> Any:
+        n = len(params.columns)
+        inner = inner_init(params.inner)
+        return AdjustedState(inner, np.ones(n), np.ones(n), np.ones(n), np.ones(n), np.ones(n), np.ones(n))
+
+    def step(state: Any, bars: Any, params: Any) -> Any:
+        _scale(state, bars, params.columns)
+        inner, value = inner_step(state.inner, _lent(bars.ts, state), params.inner)
+        done = AdjustedState(inner, state.open, state.high, state.low, state.close, state.volume, state.factor)
+        return done, value
+
+    return _mark(init, inner_init), _mark(step, inner_step)
+
+
+@kernel
+def _scale(state: Any, bars: Any, columns: Any) -> None:
+    for a in range(state.close.size):
+        column = columns[a]
+        state.open[a] = bars.open[column] * bars.factor[column]
+        state.high[a] = bars.high[column] * bars.factor[column]
+        state.low[a] = bars.low[column] * bars.factor[column]
+        state.close[a] = bars.close[column] * bars.factor[column]
+        state.volume[a] = bars.volume[column]

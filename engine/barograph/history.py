@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from barograph import calendars
-from barograph.calendars import ALWAYS, DAY, FIRST, HOUR, LAST, Times, moments, nanoseconds
-from barograph.checks import Finding, accepted, check
+from barograph.actions import ACTIONS, actions_of, filled, joined, telling, validate_actions
+from barograph.calendars import ALWAYS, DAY, HOUR, Times, bars_a_session, check_times, moments, nanoseconds
+from barograph.checks import Finding, accepted, check, ended
 from barograph.errors import DataError, nearest
-from barograph.tables import Reading, mended, read, spacing
+from barograph.tables import Reading, mended, one_currency, read, spacing
 from barograph.types import Bars, Floats
 
 __all__ = ["FIELDS", "History"]
@@ -30,14 +30,18 @@ class History:
     `ts` (T,) is each bar's close in int64 ns UTC, strictly increasing; the five columns are (T, N), read-only. An
     asset whose `traded` is False is observed only. A volume of NaN is unknown, which limits no order.
 
+    Raw prices may bring `dividends` (cash per share as it is after that bar's split, 0 = none), `splits` (new shares
+    per old, 1 = none) and `final` (the cash a share pays when its market ends, NaN = not yet), each (T, N) or None.
+    `currency` is that of all traded assets, "" when not said.
+
     >>> history = History.from_arrays(ts=[0, 86_400_000_000_000], close=[100.0, 101.0], symbols=["ABC"])
     >>> len(history), history.symbols, history.periods
     (2, ('ABC',), 252.0)
     >>> history.bars(1).close
     array([101.])
 
-    Raises `DataError` when there are no bars, when a shape does not fit, when time does not increase, or when it
-    leaves the years 1700..2250 that 64-bit nanoseconds can hold.
+    Raises `DataError` when there are no bars, when a shape does not fit, when time does not increase or leaves the
+    years 1700..2250 that 64-bit nanoseconds can hold, when an action cannot be, or when there are several currencies.
     """
 
     symbols: tuple[str, ...]
@@ -51,14 +55,21 @@ class History:
     calendar: str
     source: str = "arrays"
     findings: tuple[Finding, ...] = ()
+    dividends: Floats | None = None
+    splits: Floats | None = None
+    final: Floats | None = None
+    currency: str = ""
 
     def __post_init__(self) -> None:
         _set(self, "symbols", tuple(self.symbols))
         _set(self, "traded", tuple(bool(flag) for flag in self.traded))
         _set(self, "ts", _own(self.ts, np.int64))
-        for name in FIELDS:
-            _set(self, name, _own(getattr(self, name), np.float64))
+        for name in (*FIELDS, *ACTIONS):
+            if getattr(self, name) is not None:
+                _set(self, name, _own(getattr(self, name), np.float64))
+        _set(self, "currency", one_currency(self.source, self.currency))
         _validate(self)
+        validate_actions(self)
 
     def __len__(self) -> int:
         return len(self.ts)
@@ -84,17 +95,24 @@ class History:
         calendar: str = "XNYS",
         traded: Sequence[bool] | None = None,
         source: str = "arrays",
+        *,
+        dividends: Any = None,
+        splits: Any = None,
+        final: Any = None,
+        currency: str = "",
     ) -> History:
-        """Make a history from arrays (T,) or (T, N); only its shape and its time are checked, not its prices.
+        """Make a history from arrays (T,) or (T, N); its shape, its time and its actions are checked, not its prices.
 
         `ts` is int64 ns UTC or datetime64. Without `open`, `high` and `low` they are the close; without `volume` it is
-        unknown (NaN).
+        unknown (NaN); without `dividends`, `splits` and `final` there are none.
         """
         closes = _two_dimensional(close)
         named = tuple(symbols) if symbols is not None else tuple(f"ASSET{i}" for i in range(closes.shape[1]))
         given = {"open": open, "high": high, "low": low}
-        prices = {name: closes if value is None else _two_dimensional(value) for name, value in given.items()}
-        return cls(
+        columns = {name: closes if value is None else _two_dimensional(value) for name, value in given.items()}
+        actions = {"dividends": dividends, "splits": splits, "final": final}
+        columns |= {name: _two_dimensional(value) for name, value in actions.items() if value is not None}
+        made = cls(
             symbols=named,
             ts=nanoseconds(ts),
             close=closes,
@@ -102,8 +120,11 @@ class History:
             traded=tuple(traded) if traded is not None else (True,) * len(named),
             calendar=calendar,
             source=source,
-            **prices,
+            currency=currency,
+            **columns,
         )
+        found = ended(made)
+        return replace(made, findings=found) if found else made
 
     @classmethod
     def from_pandas(
@@ -123,12 +144,14 @@ class History:
         end: str | None = None,
         accept: Sequence[str] = (),
         source: str = "frame",
+        currency: str = "",
     ) -> History:
         """Check a table of bars with a time index (or column) and make a history of it; a dict holds one per symbol.
 
         Dates are stamped with the close of their session on `calendar`; times of day without an offset are in
-        `time_zone` (default UTC). `columns` maps open, high, low, close, volume, time and adj_close to the table's
-        names; `accept` lists the codes of errors that shall not stop the load.
+        `time_zone` (default UTC). `columns` maps open, high, low, close, volume, time, adj_close, dividend, split,
+        final and currency to the table's names ("" leaves one out); `accept` lists the codes of errors that shall not
+        stop the load.
 
         >>> index = pd.DatetimeIndex(["2024-07-01", "2024-07-02"])
         >>> History.from_pandas(pd.DataFrame({"close": [5.0, 6.0]}, index=index), symbol="ABC")
@@ -138,7 +161,7 @@ class History:
         """
         how = Reading(source=source, symbol=symbol, columns=columns, calendar=calendar, time_zone=time_zone)
         how = how._replace(closes_at=closes_at, bars_mark=bars_mark, date_format=date_format)
-        how = how._replace(adjusted=adjusted, traded=traded)
+        how = how._replace(adjusted=adjusted, traded=traded, currency=currency)
         if isinstance(frame, pd.DataFrame):
             return cls.from_table(frame, how, start, end, accept)
         named = [how._replace(symbol=name, source=f"{source}[{name}]") for name in frame]
@@ -164,7 +187,8 @@ class History:
             raise DataError(f"{how.source}: no bars between start = {start!r} and end = {end!r}")
         findings = accepted(check(table), accept)
         table = mended(table)
-        columns = {name: getattr(table, name)[:, None] for name in FIELDS}
+        given = {name: getattr(table, name) for name in (*FIELDS, *ACTIONS)}
+        columns = {name: values[:, None] for name, values in given.items() if values is not None}
         return cls(
             symbols=(table.symbol,),
             ts=table.ts,
@@ -172,6 +196,7 @@ class History:
             calendar=table.calendar,
             source=table.source,
             findings=findings,
+            currency=table.currency,
             **columns,
         )
 
@@ -185,8 +210,19 @@ class History:
         open_days = 365.0 if self.calendar == ALWAYS else 252.0
         if step == 0 or step > 12 * HOUR:
             return open_days
-        a_day = DAY / step if self.calendar == ALWAYS else _bars_a_session(self.ts, self.calendar)
+        a_day = DAY / step if self.calendar == ALWAYS else bars_a_session(self.calendar, self.ts)
         return open_days * a_day
+
+    @cached_property
+    def actions(self) -> Floats:
+        """What happens before each bar's open, (T, 4, N) read-only: factor, dividend, split, final; see `Bars.factor`.
+
+        (1, 4, N) and neutral when nothing ever happens.
+
+        >>> History.from_arrays([0, 1], close=[8.0, 4.0], splits=[1.0, 2.0]).actions[:, :, 0].tolist()
+        [[1.0, 0.0, 1.0, nan], [2.0, 0.0, 2.0, nan]]
+        """
+        return actions_of(self)
 
     def head(self, n: int) -> History:
         """Return the first n bars."""
@@ -195,7 +231,9 @@ class History:
     def slice(self, start: int, stop: int) -> History:
         """Return the bars of rows start..stop-1, without copying them."""
         rows = slice(start, stop)
-        return replace(self, ts=self.ts[rows], **{name: getattr(self, name)[rows] for name in FIELDS})
+        given = {name: getattr(self, name) for name in (*FIELDS, *ACTIONS)}
+        columns = {name: values[rows] for name, values in given.items() if values is not None}
+        return replace(self, ts=self.ts[rows], **columns)
 
     def between(self, start: Any = None, end: Any = None) -> History:
         """Return the bars that closed from start to end, both included.
@@ -211,7 +249,8 @@ class History:
 
     def bars(self, t: int) -> Bars:
         """Return row t as the bars of one instant: views, read-only."""
-        row = (getattr(self, name)[t] for name in FIELDS)
+        factor = self.actions[t if len(self.actions) == len(self) else 0, 0]
+        row = (*(getattr(self, name)[t] for name in FIELDS), factor)
         return Bars(int(self.ts[t]), *row)
 
     def when(self, row: int) -> str:
@@ -250,44 +289,55 @@ class History:
 
         With "mine" a row shows the other's last bar that closed after my previous row and no later than this one.
 
-        Calendar and periods stay those of this history.
+        Calendar and periods stay those of this history. Raises `DataError` when traded assets have several currencies.
         """
         if rows not in ("all", "mine"):
             raise DataError(f"join: rows = {rows!r}; wanted 'all' or 'mine'")
         parts = (self, *others)
         ts = self.ts if rows == "mine" else np.unique(np.concatenate([part.ts for part in parts]))
         columns: dict[str, Any] = {name: np.hstack([_spread(part, name, ts) for part in parts]) for name in FIELDS}
-        return replace(
+        columns |= joined(parts, ts)
+        whole = replace(
             self,
             symbols=tuple(symbol for part in parts for symbol in part.symbols),
             ts=ts,
             traded=tuple(flag for part in parts for flag in part.traded),
             source=", ".join(dict.fromkeys(part.source for part in parts)),
-            findings=tuple(finding for part in parts for finding in part.findings),
+            currency=one_currency("join", [part.currency for part in parts if any(part.traded)]),
             **columns,
         )
+        found = [finding for part in parts for finding in part.findings if finding.code != "ends_early"]
+        return replace(whole, findings=(*found, *ended(whole)))
 
     def frame(self) -> pd.DataFrame:
-        """Return a pandas table: the closes in UTC as index, columns (symbol, field)."""
-        data = np.stack([getattr(self, name) for name in FIELDS], axis=2).reshape(len(self), -1)
-        names = pd.MultiIndex.from_product([self.symbols, FIELDS], names=["symbol", "field"])
+        """Return a pandas table: the closes in UTC as index, columns (symbol, field), actions where there are any."""
+        columns = {name: getattr(self, name) for name in FIELDS}
+        columns |= {
+            action.column: filled(self, name) for name, action in ACTIONS.items() if telling(self, name) is not None
+        }
+        data = np.stack(list(columns.values()), axis=2).reshape(len(self), -1)
+        names = pd.MultiIndex.from_product([self.symbols, columns], names=["symbol", "field"])
         return pd.DataFrame(data, index=pd.DatetimeIndex(self.ts, tz="UTC", name="ts"), columns=names)
 
     def digest(self) -> str:
-        """Return the SHA-256 of all that can change a result: symbols, traded, calendar, time, prices, volume."""
+        """Return the SHA-256 of all that can change a result: symbols, traded, calendar, time, bars, actions."""
         sha = hashlib.sha256(repr((self.symbols, self.traded, self.calendar, self.open.shape)).encode())
         sha.update(self.ts.astype("<i8").tobytes())
         for name in FIELDS:
             values = getattr(self, name)
             # One NaN has many bit patterns; which one is no difference.
             sha.update(np.where(np.isnan(values), np.nan, values).astype("<f8").tobytes())
+        for name in ACTIONS:
+            values = telling(self, name)
+            if values is not None:
+                sha.update(name.encode() + np.where(np.isnan(values), np.nan, values).astype("<f8").tobytes())
         return sha.hexdigest()
 
     def perturbed(self, after: int, seed: int) -> History:
         """Return the same past with another future: every price after row `after` gets random positive noise.
 
-        Bars stay possible (low <= open, close <= high) and missing ones missing. What was computed up to row `after`
-        must not change: that is the audit.
+        Bars stay possible (low <= open, close <= high) and missing ones missing; actions stay. What was computed up to
+        row `after` must not change: that is the audit.
         """
         rng = np.random.default_rng(seed)
         later = np.arange(len(self))[:, None] > after
@@ -337,24 +387,7 @@ def _validate(history: History) -> None:
     if len(set(history.symbols)) != assets:
         twice = next(symbol for symbol in history.symbols if history.symbols.count(symbol) > 1)
         raise DataError(f"{history.source}: the symbol {twice!r} comes twice; give each asset its own symbol=")
-    _validate_time(history)
-
-
-def _validate_time(history: History) -> None:
-    ts = history.ts
-    outside = (ts < FIRST) | (ts >= LAST)
-    if outside.any():
-        row = int(np.argmax(outside))
-        raise DataError(
-            f"{history.source}: row {row}: ts = {ts[row]} lies outside the years 1700..2250; wanted nanoseconds UTC"
-        )
-    back = np.diff(ts) <= 0
-    if back.any():
-        row = int(np.argmax(back)) + 1
-        raise DataError(
-            f"{history.source}: row {row}: ts = {pd.Timestamp(ts[row])} does not follow {pd.Timestamp(ts[row - 1])}; "
-            f"sort the bars and drop duplicates"
-        )
+    check_times(history.source, history.ts)
 
 
 def _spread(part: History, name: str, ts: Times) -> Floats:
@@ -363,8 +396,3 @@ def _spread(part: History, name: str, ts: Times) -> Floats:
     # The last bar since the previous row: one that closes a quarter of an hour later is seen at the next row.
     since = np.concatenate((ts[:1] - 1, ts[:-1]))
     return np.where(((part.ts[at] > since) & (part.ts[at] <= ts))[:, None], values[at], np.nan)
-
-
-def _bars_a_session(ts: Times, calendar: str) -> float:
-    at = calendars.placed(calendar, ts)[1]
-    return float(np.median(np.unique(at, return_counts=True)[1]))

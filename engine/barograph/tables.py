@@ -6,7 +6,7 @@ Nothing is judged here but what cannot be read at all; whether the numbers can b
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -14,11 +14,22 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from barograph import calendars
+from barograph.actions import counted_once, declared
 from barograph.calendars import ALWAYS, DAY, Days, Times
 from barograph.errors import DataError, nearest
 from barograph.types import Floats
 
-__all__ = ["COLUMNS", "Reading", "Table", "impossible", "mended", "read", "spacing", "volume_is_unknown"]
+__all__ = [
+    "COLUMNS",
+    "Reading",
+    "Table",
+    "impossible",
+    "mended",
+    "one_currency",
+    "read",
+    "spacing",
+    "volume_is_unknown",
+]
 
 COLUMNS: Final[dict[str, tuple[str, ...]]] = {
     "time": ("time", "date", "datetime", "timestamp"),
@@ -29,6 +40,10 @@ COLUMNS: Final[dict[str, tuple[str, ...]]] = {
     "adj_close": ("adj_close", "adjclose"),
     "volume": ("volume",),
     "quote_volume": ("quote_volume",),
+    "dividend": ("dividend", "dividends"),
+    "split": ("split", "splits", "stock_split", "stock_splits"),
+    "final": ("final",),
+    "currency": ("currency",),
 }
 """What each column may be called when no mapping is given; case, spaces and underscores do not count."""
 
@@ -53,6 +68,7 @@ class Reading(NamedTuple):
     thousands: str | None = None
     adjusted: bool = False
     traded: bool = True
+    currency: str = ""
     place: str = "row"
     first_row: int = 0
 
@@ -60,7 +76,8 @@ class Reading(NamedTuple):
 class Table(NamedTuple):
     """One asset's bars in the file's own order: columns (T,), and for each the row it has in the file.
 
-    `ts` is the bar's close in int64 ns UTC; `days` the session's date where the file gives dates and no times.
+    `ts` is the bar's close in int64 ns UTC; `days` the session's date where the file gives dates and no times. Of the
+    actions `dividends` is 0, `splits` 1 and `final` NaN where there is none, and None where the file has no column.
     """
 
     source: str
@@ -79,6 +96,10 @@ class Table(NamedTuple):
     close_only: bool
     calendar: str
     traded: bool
+    currency: str
+    dividends: Floats | None
+    splits: Floats | None
+    final: Floats | None
 
     def at(self, chosen: NDArray[np.bool_] | Times) -> Table:
         """Return the chosen rows (a mask, or row numbers), in that order."""
@@ -103,11 +124,13 @@ def read(frame: pd.DataFrame, how: Reading) -> Table:
         raise DataError(f"{how.source}: no rows; wanted at least one bar")
     names = _names(flat, how)
     ts, days = _closes(_stamps(flat, names, how), how)
-    column = {name: _numbers(flat[names[name]], how) for name in names if name != "time"}
+    column = {name: _numbers(flat[names[name]], how) for name in names if name not in ("time", "currency")}
     close = column["close"]
     price = {name: column.get(name, close) for name in ("open", "high", "low", "close")}
+    actions = declared(column, how)
     if how.adjusted:
         price = _rescaled(price, column["adj_close"])
+        counted_once(actions, names, how)
     return Table(
         source=how.source,
         symbol=how.symbol or ticker or how.fallback,
@@ -125,7 +148,30 @@ def read(frame: pd.DataFrame, how: Reading) -> Table:
         close_only="open" not in column,
         calendar=how.calendar,
         traded=how.traded,
+        currency=_currency(flat, names, how),
+        dividends=actions.get("dividends"),
+        splits=actions.get("splits"),
+        final=actions.get("final"),
     )
+
+
+def _currency(frame: pd.DataFrame, names: dict[str, str], how: Reading) -> str:
+    found = [how.currency]
+    if "currency" in names:
+        found += [str(name) for name in frame[names["currency"]].dropna().unique()]
+    return one_currency(how.source, found)
+
+
+def one_currency(source: str, named: str | Sequence[str]) -> str:
+    """Return the one currency that is named, "" when none is; raises `DataError` when there are several."""
+    stripped = [name.strip() for name in ([named] if isinstance(named, str) else named)]
+    several = list(dict.fromkeys(name for name in stripped if name))
+    if len(several) > 1:
+        raise DataError(
+            f"{source}: several currencies ({', '.join(several)}) in one account are out of scope; wanted one: convert "
+            f"the prices first, or only observe (traded = false) what has another"
+        )
+    return several[0] if several else ""
 
 
 def _one_ticker(frame: pd.DataFrame, how: Reading) -> tuple[pd.DataFrame, str | None]:
@@ -153,19 +199,21 @@ def _plain_all(names: pd.Index) -> list[str]:
 def _names(frame: pd.DataFrame, how: Reading) -> dict[str, str]:
     """Return which of the frame's columns plays which part."""
     given = dict(how.columns or {})
+    left_out = {part for part, name in given.items() if name == ""}
     for part, name in given.items():
         if part not in COLUMNS:
             raise DataError(
                 f"{how.source}: columns has no part {part!r}{nearest(part, COLUMNS)}; wanted {', '.join(COLUMNS)}"
             )
-        if name not in frame.columns:
+        if part not in left_out and name not in frame.columns:
             raise DataError(
                 f"{how.source}: no column {name!r} for {part!r}"
                 f"{nearest(name, map(str, frame.columns))}; the file has {', '.join(map(str, frame.columns))}"
             )
     found = {part: name for part, aliases in COLUMNS.items() for name in frame.columns if _plain(name) in aliases}
-    names = {**found, **given}
-    _also_by_name(frame, names)
+    names = {part: name for part, name in {**found, **given}.items() if part not in left_out}
+    if "quote_volume" not in left_out:
+        _also_by_name(frame, names)
     _require(frame, names, how)
     return names
 

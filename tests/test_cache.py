@@ -64,7 +64,10 @@ EDITS = {
     "lowered": ("cache_lab/extend.py", "types.float64, 23.0", "types.float64, 24.0"),
     "jitable": ("cache_lab/extend.py", "x - 13.0", "x - 14.0"),
     "beyond": ("cache_lab/extend.py", "x + 17.0", "x + 18.0"),
-    "engine_kernel": ("barograph/step.py", "math.trunc(position / lot)", "math.floor(position / lot)"),
+    "called": ("cache_lab/one.py", "x + 31.0", "x + 32.0"),
+    "below_called": ("cache_lab/one.py", "x * 37.0", "x * 38.0"),
+    "lent": ("cache_lab/one.py", "pair.first + 41.0", "pair.first + 43.0"),
+    "engine_kernel": ("barograph/money.py", "math.trunc(position / lot)", "math.floor(position / lot)"),
     "engine_constant": ("barograph/combine.py", "DAY_NS: Final = 86_400_000", "DAY_NS: Final = 3_600_000"),
     "engine_overload": ("barograph/compiling.py", "out[a] = weights / count", "out[a] = 2.0 * weights / count"),
 }
@@ -239,6 +242,27 @@ def test_a_damaged_file_is_compiled_again(before, tmp_path):
     assert compiled_doors(found) == set(damage)
     assert stale_doors(answers, found) == set()
     assert compiled_doors(run(lab, tmp_path / "cache", doors)) == set()
+
+
+@pytest.mark.parametrize("spoil", [lambda file: file.unlink(), lambda file: file.write_bytes(b"cut short")])
+def test_a_door_whose_called_kernel_is_gone_is_compiled_again(before, tmp_path, spoil):
+    """A door alone would call a symbol that nobody has."""
+    lab, cache, answers = before
+    shutil.copytree(cache, tmp_path / "cache")
+    (file,) = (tmp_path / "cache").glob("apart-*.kernel")
+    spoil(file)
+    found = run(lab, tmp_path / "cache", ["called", "below_called", "untouched"])
+    assert compiled_doors(found) == {"called"}
+    assert stale_doors(found, {"called": answers["called"]}) == set()
+    assert compiled_doors(run(lab, tmp_path / "cache", ["called"])) == set()
+
+
+def test_what_is_lent_is_part_of_the_mark(before, tmp_path):
+    """How a lent field is read hangs on types that no name leads to: an edit there compiles everything again."""
+    lab = copy_lab(tmp_path)
+    source = lab / "barograph" / "lending.py"
+    rewrite(source, source.read_text().replace("builder.load(where)", "builder.load(where, name='read')"))
+    assert compiled_doors(run(lab, before[1], ["lent", "untouched"])) == {"lent", "untouched"}
 
 
 def test_a_folder_that_cannot_be_written_costs_only_time(before, tmp_path):

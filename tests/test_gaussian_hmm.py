@@ -16,9 +16,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from barograph.compiling import frozen
 from barograph.errors import ConfigError, FitError
 from barograph.fitted import Fitted
+from barograph.lending import frozen
 from barograph_models.gaussian_hmm import GaussianParams, fit_from, gaussian_hmm, gaussian_params
 
 needs_compiler = pytest.mark.skipif(bool(numba.config.DISABLE_JIT), reason="minutes long in plain Python")

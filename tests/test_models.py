@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from barograph.compiling import frozen
 from barograph.errors import ConfigError, FitError
 from barograph.fitted import Fitted, Model
+from barograph.lending import frozen
 from barograph_models.gaussian_hmm import gaussian_hmm
 from barograph_models.gaussian_mixture import gaussian_mixture
 from barograph_models.kmeans import kmeans

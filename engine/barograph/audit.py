@@ -1,7 +1,8 @@
 """The audit: does any answer change when the future does?
 
 The machine is run on the whole history, then again and again with the history cut after a bar, and with every price
-after that bar changed. Features, beliefs, fits, decisions, fills and equity up to the cut must not differ in one bit.
+after that bar changed. Features, beliefs, fits, decisions, fills, all other events (orders that end, margin, guards,
+corporate actions) and equity up to the cut must not differ in one bit.
 """
 
 from __future__ import annotations
@@ -12,8 +13,10 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 
-from barograph.compiling import frozen, kernel
+from barograph.book import BORN, EVENTS, EXPIRED, FILLED, PARTIAL
+from barograph.compiling import kernel
 from barograph.errors import BarographError
+from barograph.lending import frozen
 from barograph.loops import Session, scan
 from barograph.machine import Machine, Wired
 from barograph.metrics import sharpe
@@ -26,7 +29,14 @@ if TYPE_CHECKING:
 
 __all__ = ["ANSWERS", "Audit", "Leak", "audit", "decoded", "largest_changes"]
 
-ANSWERS: Final = ("features", "probabilities", "fits", "decisions", "fills", "equity")
+ANSWERS: Final = ("features", "probabilities", "fits", "decisions", "fills", "events", "equity")
+# Which rows of the log are which kind of answer.
+_FILLS: Final = (FILLED, PARTIAL)
+KINDS_OF_EVENTS: Final = {
+    "decisions": (BORN,),
+    "fills": _FILLS,
+    "events": tuple(code for code in range(len(EVENTS)) if code not in (BORN, *_FILLS)),
+}
 DECODINGS: Final = ("filtered", "viterbi", "smoothed")
 
 
@@ -127,14 +137,21 @@ def largest_changes(one: Result, other: Result, cut: int) -> dict[str, float]:
         "features": _change(one.features[: cut + 1], other.features[: cut + 1]),
         "probabilities": _change(one.beliefs[:n], other.beliefs[:n]),
         "fits": _fits(one, other, cut),
-        "decisions": _change(mine[mine[:, 0] == 0], theirs[theirs[:, 0] == 0]),
-        "fills": _change(mine[mine[:, 0] != 0], theirs[theirs[:, 0] != 0]),
+        **{name: _change(_of(mine, chosen), _of(theirs, chosen)) for name, chosen in KINDS_OF_EVENTS.items()},
         "equity": max(_change(one.table[:n], other.table[:n]), _change(one.weights[:n], other.weights[:n])),
     }
 
 
 def _events(run: Result, cut: int) -> Floats:
-    return run.events[run.events[:, 2] <= cut]
+    """Return the log up to a bar. An order's life ends between two bars, and is told when the second one comes."""
+    log = run.events
+    up_to: Floats = log[log[:, 2] + (log[:, 0] == EXPIRED) <= cut]
+    return up_to
+
+
+def _of(log: Floats, chosen: tuple[int, ...]) -> Floats:
+    rows: Floats = log[np.isin(log[:, 0], chosen)]
+    return rows
 
 
 def _change(one: Floats, other: Floats) -> float:

@@ -9,6 +9,7 @@ pays with time, never with yesterday's answer.
 
 from __future__ import annotations
 
+import ast
 import builtins
 import dis
 import enum
@@ -19,6 +20,7 @@ import sysconfig
 import types as python_types
 from collections.abc import Callable
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any, ClassVar
 
 import llvmlite
@@ -28,11 +30,15 @@ from numba.core import config
 from numba.core.imputils import builtin_registry as lowered
 from numba.core.typing.templates import builtin_registry as typed
 
+from barograph import lending
+from barograph.lending import Lent
+
 __all__ = ["Marked", "Unfingerprintable", "digest", "fingerprint", "layout", "unchanged"]
 
 types: Any = numba.types
 # These change with their version, which is in the mark.
 _BY_VERSION = ("numpy", "numba", "llvmlite", "scipy")
+_DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef)
 _LIBRARY = sysconfig.get_path("stdlib")
 # Told by `repr`. No subclasses: a user's float may print what it likes.
 _PLAIN = (bool, int, float, complex, str, bytes, slice, type(None), type(...))
@@ -87,6 +93,8 @@ def layout(kind: Any) -> object:
             raise Unfingerprintable(str(kind))
         names = getattr(kind, "fields", ())
         return (bearer.__module__, bearer.__qualname__, tuple(names), [layout(inner) for inner in kind.types])
+    if isinstance(kind, Lent):
+        return ("lent", layout(kind.of))
     if isinstance(kind, types.Omitted):
         return ("omitted", _of(kind.value, {}))
     if isinstance(kind, types.Array):
@@ -104,7 +112,17 @@ def _environment() -> tuple[object, ...]:
 
 @functools.cache
 def _versions() -> tuple[str, ...]:
-    return (sys.version, numba.__version__, llvmlite.__version__, np.__version__, version("scipy"))
+    # How the compiler reads what is lent hangs on types, not on names that a walk would meet: the whole module counts.
+    return (sys.version, numba.__version__, llvmlite.__version__, np.__version__, version("scipy"), _told(lending))
+
+
+def _told(module: Any) -> str:
+    """Tell all that a module says, but for comments and docstrings."""
+    tree = ast.parse(Path(module.__file__).read_text(encoding="utf-8"))
+    for node in ast.walk(tree):
+        if isinstance(node, _DOCUMENTED) and ast.get_docstring(node) is not None:
+            del node.body[0]
+    return hashlib.sha256(ast.dump(tree).encode()).hexdigest()
 
 
 def _of_function(function: Any, seen: dict[Any, int]) -> object:
@@ -219,8 +237,8 @@ def _of_named(value: Any, seen: dict[Any, int]) -> object:
 
 
 def _of_class(value: Any, seen: dict[Any, int]) -> object:
-    if value is tuple:
-        return "tuple"
+    if value in (tuple, Lent):
+        return value.__qualname__
     bears = (value.__module__, value.__qualname__)
     if issubclass(value, tuple) and hasattr(value, "_fields"):
         return (bears, value._fields, _of(tuple(value._field_defaults.items()), seen))

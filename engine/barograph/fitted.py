@@ -23,8 +23,9 @@ from typing import Any, Final, NamedTuple, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from barograph.compiling import Kernel, compiled, frozen
+from barograph.compiling import Kernel, compiled
 from barograph.errors import FitError, PartError
+from barograph.lending import frozen
 from barograph.mixture import horizon_mixture
 from barograph.types import Filter, Filtered, Floats, Predicted, Smoothed
 

@@ -14,8 +14,9 @@ from typing import Any
 
 import numpy as np
 
-from barograph.compiling import borrow, kernel
+from barograph.compiling import kernel
 from barograph.errors import PartError
+from barograph.lending import borrow
 from barograph.types import Floats
 
 __all__ = [

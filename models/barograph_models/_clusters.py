@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from barograph.compiling import borrow, compiled, kernel
+from barograph.compiling import compiled, kernel
+from barograph.lending import borrow
 from barograph.types import Floats
 
 __all__ = ["lloyd", "nearest_centre", "plus_plus"]

@@ -10,9 +10,10 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from barograph.compiling import borrow, frozen, kernel
+from barograph.compiling import kernel
 from barograph.errors import FitError
 from barograph.fitted import Family, Fitted, Model
+from barograph.lending import borrow, frozen
 from barograph.regimes import order_by_volatility
 from barograph.types import Belief, Floats
 from barograph_models import _gaussian

@@ -11,8 +11,9 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from barograph.compiling import borrow, compiled, frozen, kernel
+from barograph.compiling import compiled, kernel
 from barograph.fitted import Family, Fitted, Model, filter_rows
+from barograph.lending import borrow, frozen
 from barograph.regimes import order_by_volatility
 from barograph.types import Belief, Filter, Floats
 from barograph_models import _gaussian

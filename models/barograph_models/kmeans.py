@@ -8,8 +8,9 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from barograph.compiling import borrow, frozen, kernel
+from barograph.compiling import kernel
 from barograph.fitted import Family, Fitted, Model, Moments, filter_rows
+from barograph.lending import borrow, frozen
 from barograph.regimes import order_by_volatility
 from barograph.types import Belief, Filter, Floats
 from barograph_models._chain import CONVERGED, DIED, UNFINISHED, Ascent

@@ -7,8 +7,9 @@ import statistics
 import numpy as np
 
 from barograph.combine import period_of
-from barograph.compiling import borrow, compiled, frozen, spread, whole
-from barograph.step import _lots
+from barograph.compiling import compiled, spread, whole
+from barograph.lending import borrow, frozen, lend
+from barograph.money import lots
 
 from . import one
 from .combine import ADDED, CHAINED, PARTS
@@ -164,7 +165,7 @@ def beyond(x):
 
 @compiled
 def engine_kernel(x):
-    return _lots(-x - 0.5, 1.0)
+    return lots(-x - 0.5, 1.0)
 
 
 @compiled
@@ -183,6 +184,21 @@ def engine_overload(x):
 def engine_views(x):
     table = np.full(4, x)
     return borrow(table)[0] + frozen(table[1:]).size + whole(3)
+
+
+@compiled
+def called(x):
+    return one.apart(x)
+
+
+@compiled
+def below_called(x):
+    return one.apart_above(x)
+
+
+@compiled
+def lent(x):
+    return one.read_lent(lend(Pair(x, -x)))
 
 
 DOORS = {name: value for name, value in vars().items() if getattr(value, "door", False)}

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numba
 import numpy as np
 
-from barograph.compiling import kernel
+from barograph.compiling import kernel, shared
 
 from .two import middle, through_middle
 
@@ -78,3 +78,23 @@ def countdown(n):
     if n <= 0:
         return 5.0
     return countdown(n - 1)
+
+
+@kernel
+def deeper(x):
+    return x * 37.0
+
+
+@shared
+def apart(x):
+    return x + 31.0
+
+
+@shared
+def apart_above(x):
+    return deeper(x)
+
+
+@shared
+def read_lent(pair):
+    return pair.first + 41.0

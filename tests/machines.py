@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 
 import barograph as bg
-from barograph import features
-from barograph.compiling import frozen, kernel
+from barograph import features, orders
+from barograph.compiling import kernel
 from barograph.history import History
+from barograph.lending import frozen
 from barograph.testing import coin
 from barograph_models.gaussian_hmm import gaussian_hmm
 
@@ -42,6 +44,65 @@ def follow(state, bars, belief, portfolio, params):
     return state, bg.Target(1.0 if belief.probs[0] > 0.5 else 0.0)
 
 
+@kernel
+def guarded(state, bars, belief, portfolio, params):
+    """Targets of both sides with a stop, a take-profit and a trailing stop; one asset has no take-profit."""
+    n = bars.close.size
+    weights, stop, take = np.empty(n), np.empty(n), np.empty(n)
+    for a in range(n):
+        weights[a] = (0.8 if belief.probs[0] > 0.5 else -0.3) / n
+        side = 1.0 if weights[a] > 0.0 else -1.0
+        stop[a] = bars.close[a] * (1.0 - 0.012 * side)
+        take[a] = bars.close[a] * (1.0 + 0.015 * side) if a != 1 else math.nan
+    return state, bg.Protected(weights, stop, take, 0.02)
+
+
+@kernel
+def explicit(state, bars, belief, portfolio, params):
+    """Orders of every kind and life, brackets, pairs, tags, cancellations."""
+    n = bars.close.size
+    slip = orders.slip(4 * n)
+    for a in range(n):
+        p = bars.close[a]
+        if not p > 0.0:
+            continue
+        k = (state + a) % 8
+        q = 1000.0 if k % 2 == 0 else -700.0
+        if k == 0:
+            r = orders.limit(slip, a, q, p * 0.99)
+            orders.day(slip, r)
+            orders.bracket(slip, r, p * 0.97, p * 1.01)
+        elif k == 1:
+            r = orders.stop(slip, a, q, p * 0.99)
+            orders.tag(slip, r, 3)
+        elif k == 2:
+            r = orders.stop_limit(slip, a, q, p * 1.005, p * 1.01)
+            orders.until(slip, r, bars.ts + 3 * 86_400_000_000_000)
+        elif k == 3:
+            r = orders.trailing_percent(slip, a, q, 0.02)
+            orders.reduce_only(slip, r)
+        elif k == 4:
+            r = orders.market(slip, a, q)
+            orders.trail(slip, r, 0.015)
+        elif k == 5:
+            one = orders.limit(slip, a, 500.0, p * 0.98)
+            other = orders.stop(slip, a, -500.0, p * 0.97)
+            orders.one_cancels_other(slip, one, other)
+            orders.cancel(slip, a, 3)
+        elif k == 6:
+            orders.market_on_close(slip, a, q)
+            if state % 21 == 6:
+                orders.cancel_all(slip, a)
+        else:
+            orders.trailing_stop(slip, a, q, 0.01 * p)
+    return state + 1, slip
+
+
+def explicit_in_python(state, bars, belief, portfolio, params):
+    """The same without the compiler."""
+    return explicit.py_func(state, bars, belief, portfolio, params)
+
+
 class Slow:
     """A filter that is an ordinary Python object's method: what PyTorch or scikit-learn would be."""
 
@@ -63,6 +124,22 @@ def machines() -> dict[str, bg.Machine]:
     """Name the machines."""
     several = [features.log_return(), features.sma(window=5), features.rsi(window=5)]
     slow = bg.Filter(lambda _: np.full(2, 0.5), Slow().step, (), 2, "slow")
+    dear = {
+        "maker_fee": 0.0002,
+        "minimum_fee": 0.5,
+        "participation": 0.1,
+        "tick": 0.01,
+        "impact": 0.5,
+        "spread": 0.0004,
+    }
+    dear |= {"volatility_slippage": 0.01, "resting": 40, "leverage": 1.5, **TERMS}
+    held = (bg.Guard("drawdown", 0.03, "reduce_only", 5), bg.Guard("stop_out", 1, "no_new_risk", 2))
+    more = (
+        bg.Guard("daily_loss", 0.01, "flatten", 3),
+        bg.Guard("gross", 0.9),
+        bg.Guard("position", 0.4, "reduce_only"),
+    )
+    rate = bg.Rate(np.array([0, 40 * 86_400_000_000_000]), np.array([0.03, 0.08]))
     learns = {"model": gaussian_hmm(states=2, starts=2, seed=3), "fit": bg.Fit(window=60, every=25)}
     return {
         **{
@@ -79,6 +156,31 @@ def machines() -> dict[str, bg.Machine]:
             model=gaussian_hmm(states=2, starts=2, seed=3),
             fit=bg.Fit(window=60, every="month", expanding=True, embargo=3),
             **TERMS,
+        ),
+        "protected": bg.Machine(strategy=bg.strategy(guarded), filter=coin(), guards=held, **dear),
+        "orders": bg.Machine(strategy=started(explicit), filter=coin(), guards=held, **dear),
+        "orders in python": bg.Machine(
+            strategy=started(explicit_in_python), filter=coin(), path="nearest", fill="same_close", lot=5.0, **dear
+        ),
+        "every term": bg.Machine(
+            strategy=started(lean),
+            filter=coin(),
+            guards=more,
+            tiers=[[0, 0.002, 0.001], [4e5, 0.001, 0.0]],
+            unit_fee=0.01,
+            min_notional=500.0,
+            path="optimistic",
+            fill="next_close",
+            **{**dear, "borrow_rate": rate},
+        ),
+        "called": bg.Machine(
+            strategy=started(lean, 12.0),
+            filter=coin(),
+            guards=more[:1],
+            leverage=3.3,
+            maintenance=0.3,
+            warning=0.35,
+            **{**TERMS, "cash_rate": rate},
         ),
         "late start": bg.Machine(strategy=started(lean), filter=coin(), start=40, **TERMS),
     }

@@ -16,6 +16,7 @@ from barograph.errors import DataError
 from barograph.report import read_run, tables, write_report
 from barograph.trades import COLUMNS as TRADES
 from tests.fake_runs import fake_run, fake_tables
+from tests.test_trades import eventful_run
 
 ROOT = Path(__file__).resolve().parent.parent
 Tables = dict[str, pd.DataFrame]
@@ -200,6 +201,17 @@ def test_a_bar_belongs_to_the_regime_that_sized_it(run_tables: Tables) -> None:
     late = run_tables["beliefs"].iloc[100:]
     assert (sizing_regimes(run_tables["equity"], late)[:100] == -1).all()
     assert np.array_equal(sizing_regimes(run_tables["equity"], late)[100:], regimes[100:])
+
+
+def test_attribution_of_a_run_with_actions_and_short_fees_sums_to_its_total() -> None:
+    run = eventful_run()
+    beliefs = run.tables["beliefs"].assign(regime=np.arange(len(run.equity)) // 7 % 3)
+    parts = attribute(run.tables["equity"], beliefs, run.tables["fills"], 252)
+    assert len(parts) == 3
+    total = run.equity[-1] - run.equity[0]
+    assert math.fsum(parts["profit"]) == pytest.approx(total, abs=1e-12 * parts["profit"].abs().max() * 4)
+    assert math.fsum(parts["costs"]) == pytest.approx(run.metrics["costs"], rel=1e-12)
+    assert run.metrics["dividends"] != 0.0
 
 
 def test_bars_without_a_model_are_their_own_part(run_tables: Tables) -> None:

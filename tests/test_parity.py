@@ -18,15 +18,21 @@ from hypothesis import strategies as st
 import barograph as bg
 from barograph.history import History
 from barograph.loops import replay, scan
+from barograph.result import Result
 from barograph.testing import check_machine, interpreted, same, some_bars
 from tests.machines import lean, lean_in_python, learnable, machines, started
 
 MACHINES = machines()
 QUICK = [name for name in MACHINES if not name.startswith("learns")]
+ACTING = {"protected", "orders", "orders in python", "every term", "called", "lots"}
 
 
 def history_for(name: str, seed: int = 0) -> History:
-    return learnable(seed=seed + 5) if name.startswith("learns") else some_bars(90, assets=3, seed=seed)
+    return (
+        learnable(seed=seed + 5)
+        if name.startswith("learns")
+        else some_bars(90, assets=3, seed=seed, actions=name in ACTING)
+    )
 
 
 @pytest.mark.parametrize("name", MACHINES)
@@ -73,7 +79,7 @@ def ruin(loop: Any, machine: bg.Machine, history: History) -> str:
 
 @given(history=made_up(), name=st.sampled_from(QUICK), where=st.floats(0.0, 1.0))
 @example(history=some_bars(5), name="next_open", where=0.0)
-@settings(max_examples=60)
+@settings(max_examples=max(60, settings.default.max_examples))
 def test_replay_scan_and_resumed_agree_on_any_bars(history: History, name: str, where: float) -> None:
     machine = MACHINES[name]
     if name == "late start":
@@ -87,6 +93,39 @@ def test_replay_scan_and_resumed_agree_on_any_bars(history: History, name: str, 
     cut = min(len(history) - 1, max(whole.first + 1, int(where * len(history))))
     begun = scan(machine, history.head(cut))
     assert same(whole, [begun, scan(machine, history, world=begun.world)])
+
+
+LIGHT = ("next_open", "next_close", "same_close", "lots", "called")
+
+
+def in_full(machine: bg.Machine, history: History) -> Result:
+    """Run a machine with the table of orders it does not need."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("barograph.machine.plain", lambda _: False)
+        run = interpreted(machine, history)
+    assert run.events.shape[1] > 10
+    return run
+
+
+def agree(light: Result, full: Result) -> bool:
+    tables = [(getattr(light, name), getattr(full, name)) for name in ("table", "weights", "beliefs")]
+    same_log = np.array_equal(light.events, full.events[:, : light.events.shape[1]], equal_nan=True)
+    return same_log and all(one.tobytes() == other.tobytes() for one, other in tables)
+
+
+@given(history=made_up(), name=st.sampled_from(LIGHT))
+@settings(max_examples=max(60, settings.default.max_examples))
+def test_the_light_book_and_the_full_one_write_the_same_bits(history: History, name: str) -> None:
+    end = ruin(interpreted, MACHINES[name], history)
+    assert end == ruin(in_full, MACHINES[name], history)
+    if not end:
+        assert agree(interpreted(MACHINES[name], history), in_full(MACHINES[name], history))
+
+
+@pytest.mark.parametrize("name", LIGHT)
+def test_the_two_books_agree_with_splits_dividends_and_delistings_too(name: str) -> None:
+    history = some_bars(150, assets=3, seed=4, actions=True)
+    assert agree(interpreted(MACHINES[name], history), in_full(MACHINES[name], history))
 
 
 @given(history=made_up())

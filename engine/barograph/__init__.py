@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from barograph.compiling import compiled as compiled
-    from barograph.compiling import frozen as frozen
     from barograph.compiling import kernel as kernel
     from barograph.errors import BarographError as BarographError
     from barograph.errors import ConfigError as ConfigError
@@ -19,6 +18,7 @@ if TYPE_CHECKING:
     from barograph.errors import PartError as PartError
     from barograph.errors import StrategyError as StrategyError
     from barograph.history import History as History
+    from barograph.lending import frozen as frozen
     from barograph.loops import Online as Online
     from barograph.loops import replay as replay
     from barograph.loops import run as run
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from barograph.machine import Machine as Machine
     from barograph.machine import strategy as strategy
     from barograph.result import Result as Result
+    from barograph.terms import Guard as Guard
+    from barograph.terms import Rate as Rate
     from barograph.types import HOLD as HOLD
     from barograph.types import Asset as Asset
     from barograph.types import Bars as Bars
@@ -34,8 +36,10 @@ if TYPE_CHECKING:
     from barograph.types import Feature as Feature
     from barograph.types import Filter as Filter
     from barograph.types import Filtered as Filtered
+    from barograph.types import Orders as Orders
     from barograph.types import Portfolio as Portfolio
     from barograph.types import Predicted as Predicted
+    from barograph.types import Protected as Protected
     from barograph.types import Smoothed as Smoothed
     from barograph.types import Strategy as Strategy
     from barograph.types import Target as Target
@@ -51,7 +55,7 @@ _WHERE = {
     "StrategyError": "errors",
     "History": "history",
     "compiled": "compiling",
-    "frozen": "compiling",
+    "frozen": "lending",
     "kernel": "compiling",
     "Online": "loops",
     "replay": "loops",
@@ -61,6 +65,8 @@ _WHERE = {
     "Machine": "machine",
     "strategy": "machine",
     "Result": "result",
+    "Guard": "terms",
+    "Rate": "terms",
     "HOLD": "types",
     "Asset": "types",
     "Bars": "types",
@@ -68,8 +74,10 @@ _WHERE = {
     "Feature": "types",
     "Filter": "types",
     "Filtered": "types",
+    "Orders": "types",
     "Portfolio": "types",
     "Predicted": "types",
+    "Protected": "types",
     "Smoothed": "types",
     "Strategy": "types",
     "Target": "types",

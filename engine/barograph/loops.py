@@ -15,13 +15,28 @@ import numpy as np
 from numba.core.errors import NumbaError
 
 from barograph.advance import bound
+from barograph.book import (
+    BAD_ORDER,
+    BAD_PAIR,
+    CULPRIT,
+    EQUITY,
+    LOG_FULL,
+    LOGGED,
+    NO_SLIP,
+    NO_SLOT,
+    NOT_A_NUMBER,
+    TOO_MANY,
+    TS,
+    events_a_bar,
+    log_columns,
+    requests_a_bar,
+)
 from barograph.compiling import Kernel
 from barograph.errors import ConfigError, FitError, PartError, StrategyError
 from barograph.machine import Machine, Wired
 from barograph.memory import Memory, section, store_of
 from barograph.regimes import Match, match
 from barograph.result import Learned, Result
-from barograph.step import EVENTS_A_BAR, LOG_COLUMNS, NOT_A_NUMBER
 from barograph.types import Belief, Filter, Floats
 from barograph.world import World
 
@@ -107,18 +122,13 @@ class _Tape(NamedTuple):
     log: Floats
 
 
-def _room(tape: _Tape) -> int:
-    """Return how full the log may be before a bar."""
-    return len(tape.log) - EVENTS_A_BAR * int(tape.W.shape[1])
-
-
 class Session:
     """One run: the columns, the world as it moves, and what has been written so far."""
 
     def __init__(self, machine: Machine, history: History, world: World | None, progress: Progress | None) -> None:
         self.machine, self.history, self.progress = machine, history, progress
         h = history
-        self.columns = (h.ts, h.open, h.high, h.low, h.close, h.volume)
+        self.columns = (h.ts, h.open, h.high, h.low, h.close, h.volume, h.actions)
         self.fits: list[Learned] = []
         self.logs: list[Floats] = []
         self.logged = 0
@@ -156,9 +166,13 @@ class Session:
 
     def _tape(self, first: int, total: int) -> _Tape:
         n, assets, K = max(0, total - first), len(self.history.symbols), self.wired.filter.regimes
-        a_bar = EVENTS_A_BAR * assets
-        log = np.empty((a_bar * min(n + 1, max(4, _EVENTS // a_bar)), LOG_COLUMNS))
+        a_bar = self._events_a_bar()
+        # Untouched rows of zeros cost nothing, and what no event writes is the same in every loop.
+        log = np.zeros((a_bar * min(n + 1, max(4, _EVENTS // a_bar)), log_columns(self.wired.resting)))
         return _Tape(self.X, np.empty((n, 6)), np.empty((n, assets)), np.empty((n, K + 1)), log)
+
+    def _events_a_bar(self) -> int:
+        return events_a_bar(len(self.history.symbols), self.wired.resting)
 
     def _due(self, bar: int) -> bool:
         return self.machine.fit is not None and self.machine.fit.due(bar, self.start, self.history.ts)
@@ -174,7 +188,7 @@ class Session:
 
     def _advance(self, tape: _Tape, until: int, stride: int, first: int) -> _Tape:
         """Go to bar `until`; return the tape with the log that has room now."""
-        go, room = self._bound(tape), _room(tape)
+        go, room = self._bound(tape), self._room(tape)
         t = self.bar
         while t < until:
             t, self.logged, fault = self._go(go, t, min(t + stride, until), first)
@@ -182,7 +196,7 @@ class Session:
                 self._fail(fault, t - 1)
             if self.logged > room:
                 self._drain(tape.log)
-                tape = tape._replace(log=np.empty_like(tape.log))
+                tape = tape._replace(log=np.zeros_like(tape.log))
                 go = self._bound(tape)
         self.bar = t
         return tape
@@ -198,7 +212,7 @@ class Session:
             if isinstance(self.machine.strategy.step, Kernel):
                 between = f"between {self.history.when(t)} and {self.history.when(until - 1)}"
                 raise PartError(f"a part raised {type(error).__name__} {between}: {error}") from error
-            at = int(np.searchsorted(self.history.ts, self.memory.read(3).account.ts))
+            at = int(np.searchsorted(self.history.ts, self.memory.read(3).desk[TS]))
             where = self.history.when(min(at, len(self.history) - 1))
             raise StrategyError(
                 f"strategy {self.machine.strategy.name} raised {type(error).__name__} at the close of {where}: "
@@ -207,26 +221,42 @@ class Session:
 
     def _bound(self, tape: _Tape) -> Callable[[int, int, int], tuple[int, int, int]]:
         m, p = self.memory, self.wired.params
-        return bound(self.wired.advance, *self.columns, m.f, m.i, m.at, p.f, p.i, p.at, *tape)
+        room = self._room(tape)
+        return bound(self.wired.advance, room, *self.columns, self.wired.rates, m.f, m.i, m.at, p.f, p.i, p.at, *tape)
+
+    def _room(self, tape: _Tape) -> int:
+        """Return how full the log may be before a bar."""
+        return len(tape.log) - self._events_a_bar()
 
     def _drain(self, log: Floats) -> None:
         """Put the log away, and begin the next one."""
         # A log that stayed mostly empty is not kept whole.
         self.logs.append(log[: self.logged] if 2 * self.logged > len(log) else log[: self.logged].copy())
-        book = self.memory.read(3)
-        self.memory.write(3, book._replace(desk=book.desk._replace(logged=0)))
+        self.memory.read(3).desk[LOGGED] = 0
         self.logged = 0
 
     def _fail(self, fault: int, bar: int) -> None:
         book, when = self.memory.read(3), self.history.when(bar)
-        name = self.machine.strategy.name
-        if fault == NOT_A_NUMBER:
-            symbol = self.history.symbols[int(book.desk.culprit)]
-            raise StrategyError(
-                f"strategy {name} returned NaN (or -inf, or a wrong number of weights) for {symbol} at the close of "
-                f"{when}; wanted a weight, or HOLD to leave the position alone"
-            )
-        raise StrategyError(f"strategy {name} ruined the account: equity is {book.account.equity:.2f} at {when}")
+        who = f"strategy {self.machine.strategy.name}"
+        culprit = int(book.desk[CULPRIT])
+        symbol = self.history.symbols[culprit] if culprit >= 0 else "a column that does not exist"
+        most = requests_a_bar(len(self.history.symbols), self.machine.resting)
+        told = {
+            NOT_A_NUMBER: f"returned NaN (or -inf, or a wrong number of weights) for {symbol} at the close of {when}; "
+            "wanted a weight, or HOLD to leave the position alone",
+            NO_SLOT: f"has more than {self.machine.resting} orders on {symbol} at {when}; cancel some, or raise "
+            "execution.resting",
+            NO_SLIP: f"wrote more requests than its slip has room for at the close of {when}; ask for a larger "
+            "orders.slip(...)",
+            BAD_ORDER: f"asked for an order nobody can mean on {symbol} at the close of {when}; wanted an asset's "
+            "column, a quantity that is not 0, prices and tags above 0 (trailing fractions below 1)",
+            BAD_PAIR: f"paired orders of two assets at the close of {when}; one_cancels_other wants two of one asset",
+            TOO_MANY: f"wrote more than {most} requests on its slip at the close of {when}; ask for fewer, or raise "
+            "execution.resting",
+            LOG_FULL: f"caused more events at {when} than a bar can hold; please report this",
+        }
+        ruined = f"ruined the account: equity is {float(book.money[EQUITY]):.2f} at {when}"
+        raise StrategyError(f"{who} {told.get(fault, ruined)}")
 
     def _start(self, wired: Wired) -> int:
         """Return the first decided bar: the wanted one, or the earliest at which the model has its training window."""

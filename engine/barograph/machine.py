@@ -9,13 +9,16 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
 import numpy as np
 
 from barograph import features as feature_library
-from barograph.advance import Scratch, advance_of, bring_of, observe_of
+from barograph.advance import Answer, Scratch, advance_of, bring_of, observe_of
+from barograph.book import FILLS, PATHS, Rules, open_book
 from barograph.combine import Stack, name_columns, stack
-from barograph.compiling import frozen, kernel
+from barograph.compiling import kernel
 from barograph.errors import ConfigError, PartError, nearest
+from barograph.lending import frozen
 from barograph.memory import Memory, structure
-from barograph.step import FILLS, Rules, open_book
-from barograph.types import Bars, Belief, Feature, Filter, Portfolio, Strategy, Target
+from barograph.orders import WIDTH
+from barograph.terms import ACCOUNTS, Guard, Rate, check_terms, plain, rates_on, rules_of
+from barograph.types import Bars, Belief, Feature, Filter, Floats, Orders, Portfolio, Protected, Strategy, Target
 
 if TYPE_CHECKING:
     from barograph.fitted import Fitted, Model
@@ -119,10 +122,10 @@ class Machine:
 
     `features` feed the model (the first should be the log return when a strategy sizes by risk); `model` learns as
     `fit` says, or is already fitted (then without `fit`); `filter` brings a hand-made filter; with neither there is one
-    regime. `fee`, `slippage` are
-    fractions of the traded value, rates are a year, `lot` 0 trades any quantity, `leverage` caps gross exposure,
-    `band` is how far a weight may drift from its target before it is traded back. `start` is the first bar that is
-    decided (its index, a date, or None: as early as the model allows).
+    regime. The terms of trade are those of docs/execution.md: `fee`, `slippage` are fractions of the traded value,
+    rates are a year, `lot` 0 trades any quantity, `leverage` caps gross exposure, `band` is how far a weight may drift
+    from its target before it is traded back. `start` is the first bar that is decided (its index, a date, or None: as
+    early as the model allows).
     """
 
     strategy: Strategy
@@ -134,27 +137,39 @@ class Machine:
     cash: float = 1_000_000.0
     fill: str = "next_open"
     fee: float = 0.0005
+    maker_fee: float | None = None
+    unit_fee: float = 0.0
     fixed_fee: float = 0.0
+    minimum_fee: float = 0.0
+    tiers: Sequence[Sequence[float]] = ()
     slippage: float = 0.0002
+    spread: float = 0.0
+    volatility_slippage: float = 0.0
+    impact: float = 0.0
     lot: float = 0.0
+    tick: float = 0.0
+    min_notional: float = 0.0
+    participation: float = 0.0
+    path: str = "pessimistic"
+    account: str = "margin"
     leverage: float = 1.0
-    borrow_rate: float = 0.05
-    cash_rate: float = 0.0
+    maintenance: float = 0.25
+    warning: float = 0.30
+    borrow_rate: float | Rate = 0.05
+    cash_rate: float | Rate = 0.0
+    short_rate: float = 0.005
     band: float = 0.0
+    guards: Sequence[Guard] = ()
+    resting: int = 8
     name: str = field(default="")
 
     def __post_init__(self) -> None:
         """Refuse terms that cannot be meant."""
-        if self.fill not in FILLS:
-            raise ConfigError(f"fill is {self.fill!r}; wanted one of {', '.join(FILLS)}{nearest(self.fill, FILLS)}")
-        for key in ("fee", "fixed_fee", "slippage", "lot", "borrow_rate", "band"):
-            if not 0.0 <= getattr(self, key) < np.inf:
-                raise ConfigError(f"{key} is {getattr(self, key)}; wanted a number of at least 0")
-        if not np.isfinite(self.cash_rate):
-            raise ConfigError(f"cash_rate is {self.cash_rate}; wanted a number")
-        for key in ("cash", "leverage"):
-            if not 0.0 < getattr(self, key) < np.inf:
-                raise ConfigError(f"{key} is {getattr(self, key)}; wanted a number above 0")
+        for key, known in (("fill", FILLS), ("path", PATHS), ("account", ACCOUNTS)):
+            found = getattr(self, key)
+            if found not in known:
+                raise ConfigError(f"{key} is {found!r}; wanted one of {', '.join(known)}{nearest(found, known)}")
+        check_terms(self)
         if self.learns != (self.fit is not None):
             found = "there is no fit (when to learn)" if self.fit is None else "there is no model that can still learn"
             raise ConfigError(f"a model and its fit schedule belong together; {found}")
@@ -186,18 +201,11 @@ class Machine:
 
     def rules(self, traded: Sequence[bool]) -> Rules:
         """Return the terms as the compiled step wants them."""
-        return Rules(
-            fee=float(self.fee),
-            fixed_fee=float(self.fixed_fee),
-            slippage=float(self.slippage),
-            lot=float(self.lot),
-            leverage=float(self.leverage),
-            borrow_rate=float(self.borrow_rate),
-            cash_rate=float(self.cash_rate),
-            band=float(self.band),
-            fill=FILLS.index(self.fill),
-            traded=np.array(traded, dtype=np.int64),
-        )
+        return rules_of(self, traded)
+
+    def needs_table(self, answer: type) -> bool:
+        """Tell whether these answers, on these terms, need the full book."""
+        return answer is not Target or not plain(self)
 
 
 class Wired(NamedTuple):
@@ -210,6 +218,8 @@ class Wired(NamedTuple):
     params: Memory
     filter: Filter
     names: tuple[str, ...]
+    rates: Floats
+    resting: int
 
 
 def _resolve(tree: Any, history: History) -> Any:
@@ -217,25 +227,38 @@ def _resolve(tree: Any, history: History) -> Any:
 
 
 def _wire(machine: Machine, parts: Stack, chosen: Filter, plan: Strategy, history: History) -> Wired:
-    assets, K = len(history.symbols), chosen.regimes
-    states = (
-        _begin("features", parts.init, parts.params),
-        _begin(f"filter {chosen.name}", chosen.init, chosen.params),
-        _begin(f"strategy {plan.name}", plan.init, plan.params),
-        open_book(float(machine.cash), assets),
-        Scratch(np.zeros(assets), np.full(K, np.nan)),
-    )
-    memory = Memory.of(states, PARTS)
-    params = Memory.of((parts.params, chosen.params, plan.params, machine.rules(history.traded)), PARTS[:4])
-    _try(memory, params, parts, chosen, plan, assets)
+    assets = len(history.symbols)
+    features = _begin("features", parts.init, parts.params)
+    believed = _begin(f"filter {chosen.name}", chosen.init, chosen.params)
+    decided = _begin(f"strategy {plan.name}", plan.init, plan.params)
+    rules = machine.rules(history.traded)
+    params = Memory.of((parts.params, chosen.params, plan.params, rules), PARTS[:4])
+    trial = Memory.of((features, believed, decided), PARTS[:3])
+    kind = _try(trial, params, parts, chosen, plan, assets)
+    resting = machine.resting if machine.needs_table(kind) else 0
+    book = open_book(float(machine.cash), assets, len(rules.guards), resting)
+    memory = Memory.of((features, believed, decided, book, _scratch(assets, chosen.regimes)), PARTS)
+    answer = Answer(kind, resting > 0)
     return Wired(
-        advance=advance_of(parts.step, chosen.step, plan.step, memory.shapes, params.shapes),
+        advance=advance_of(parts.step, chosen.step, plan.step, memory.shapes, params.shapes, answer),
         observe=observe_of(parts.step, memory.shapes, params.shapes),
         bring=bring_of(chosen.step, memory.shapes[1], params.shapes[1]),
         memory=memory,
         params=params,
         filter=chosen,
         names=parts.names,
+        rates=rates_on(history.ts, machine.borrow_rate, machine.cash_rate),
+        resting=resting,
+    )
+
+
+def _scratch(assets: int, regimes: int) -> Scratch:
+    return Scratch(
+        weights=np.zeros(assets),
+        levels=np.full((3, assets), np.nan),
+        lifted=np.zeros((4, assets)),
+        ones=np.ones(assets),
+        blank=np.full(regimes, np.nan),
     )
 
 
@@ -246,11 +269,11 @@ def _begin(name: str, init: Callable[..., Any], params: Any) -> Any:
         raise PartError(f"{name}: init failed with {type(error).__name__}: {error}") from error
 
 
-def _try(memory: Memory, params: Memory, parts: Stack, chosen: Filter, plan: Strategy, assets: int) -> None:
+def _try(memory: Memory, params: Memory, parts: Stack, chosen: Filter, plan: Strategy, assets: int) -> type:
     """Run one made-up bar through every part in plain Python: wrong shapes and kinds are named here, not by numba."""
     m, p = memory.copy(), params.copy()
     ones = frozen(np.ones(assets))
-    bars = Bars(0, ones, ones, ones, ones, ones)
+    bars = Bars(0, ones, ones, ones, ones, ones, ones)
     with np.errstate(all="ignore"):
         state, x = _call("features", parts.step, m.read(0), bars, p.read(0))
         _same("features", memory.shapes[0], state)
@@ -264,7 +287,8 @@ def _try(memory: Memory, params: Memory, parts: Stack, chosen: Filter, plan: Str
         account = Portfolio(1.0, 1.0, frozen(np.zeros(assets)), ones)
         state, target = _call(f"strategy {plan.name}", plan.step, m.read(2), bars, belief, account, p.read(2))
         _same(f"strategy {plan.name}", memory.shapes[2], state)
-        _answer(plan.name, target, assets)
+    _check_answer(plan.name, target, assets)
+    return type(target)
 
 
 def _call(name: str, step: Callable[..., Any], *arguments: Any) -> tuple[Any, Any]:
@@ -291,11 +315,19 @@ def _show(shape: Any) -> str:
     return words.get(shape, f"{'float' if shape[0] == 'F' else 'int'} array of {shape[1:]} dimensions")
 
 
-def _answer(name: str, target: Any, assets: int) -> None:
-    if not isinstance(target, Target):
-        raise PartError(f"strategy {name}: wanted a Target, found {type(target).__name__}")
-    number = isinstance(target.weights, int | float | np.number)
-    array = isinstance(target.weights, np.ndarray) and target.weights.shape == (assets,)
-    if not number and not array:
-        found = f"{type(target.weights).__name__} of shape {np.shape(target.weights)}"
-        raise PartError(f"strategy {name}: Target holds a {found}; wanted a number or a numpy array of ({assets},)")
+def _check_answer(name: str, answer: Any, assets: int) -> None:
+    if not isinstance(answer, Target | Protected | Orders):
+        raise PartError(f"strategy {name}: wanted a Target, Protected or Orders, found {type(answer).__name__}")
+    if isinstance(answer, Orders):
+        if not isinstance(answer.rows, np.ndarray) or answer.rows.ndim != 2 or answer.rows.shape[1] != WIDTH:
+            raise PartError(f"strategy {name}: these Orders were not made with orders.slip(...)")
+        return
+    for field_name, value in zip(answer._fields, answer, strict=True):
+        number = isinstance(value, int | float | np.number)
+        array = isinstance(value, np.ndarray) and value.shape == (assets,)
+        if not number and not array:
+            found = f"{type(value).__name__} of shape {np.shape(value)}"
+            where = type(answer).__name__ + ("" if field_name == "weights" else f".{field_name}")
+            raise PartError(
+                f"strategy {name}: {where} holds a {found}; wanted a number or a numpy array of ({assets},)"
+            )

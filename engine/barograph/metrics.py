@@ -251,7 +251,7 @@ def alpha(returns: Floats, benchmark: Floats, periods: float, rf: float = 0.0) -
 def measure(
     tables: Mapping[str, pd.DataFrame], periods: float, rf: float = 0.0, samples: int = 2000, seed: int = 0
 ) -> dict[str, float | None]:
-    """Measure a run from its tables equity, fills, beliefs and benchmark: what metrics.json holds, NaN as None.
+    """Measure a run from its tables equity, fills, events, beliefs and benchmark: what metrics.json holds, NaN as None.
 
     The tables are those of the run folder (docs/results.md); the keys always come in the same order. `samples`
     resamplings make the 95 % intervals of the Sharpe ratio and of its difference from the benchmark's; with 0 they
@@ -263,7 +263,7 @@ def measure(
     years = (money.size - 1) / periods
     found: dict[str, float] = {"bars": money.size - 1, "years": years}
     found |= _performance(money, returns, periods, rf)
-    found |= _trading(tables["equity"], tables["fills"], money, years)
+    found |= _trading(tables["equity"], tables["fills"], money, years) | _received(tables["events"])
     found |= _regimes(tables["beliefs"], years)
     found |= _against(returns, theirs, periods, rf)
     found |= _benchmark(money, market, theirs, periods, rf)
@@ -328,6 +328,11 @@ def _trading(table: pd.DataFrame, fills: pd.DataFrame, money: Floats, years: flo
         **rates,
         "cost_rate": math.fsum(rates.values()) if years > 0 else math.nan,
     }
+
+
+def _received(events: pd.DataFrame) -> dict[str, float]:
+    paid = events[events["event"] == "dividend"]
+    return {"dividends": _sum((paid["quantity"] * paid["price"]).to_numpy(np.float64))}
 
 
 def _sum(values: Floats) -> float:

@@ -8,7 +8,26 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from barograph.step import BORN, CANCELLED, FILLED, REASONS, REJECTED
+from barograph.book import (
+    BORN,
+    CALLED_IN,
+    CANCELLED,
+    DIVIDEND,
+    EVENTS,
+    EXPIRED,
+    FILLED,
+    KINDS,
+    LIVES,
+    LOG_COLUMNS,
+    PARTIAL,
+    PRICE,
+    REASONS,
+    REJECTED,
+    ROLES,
+    SPELLED,
+    SPLIT,
+    TRIGGERED,
+)
 from barograph.types import Filtered, Floats
 
 if TYPE_CHECKING:
@@ -22,7 +41,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Learned", "Result"]
 
-_STATUS = {FILLED: "filled", CANCELLED: "cancelled", REJECTED: "rejected"}
+_STATUS = {FILLED: "filled", CANCELLED: "cancelled", REJECTED: "rejected", EXPIRED: "expired"}
 
 
 class Learned(NamedTuple):
@@ -56,7 +75,7 @@ class Result:
 
     @cached_property
     def events(self) -> Floats:
-        """The order log, one row an event, (events, 10): columns as `barograph.step` writes them."""
+        """The order log, one row an event, (events, 10 or 21): columns as `barograph.book` names them."""
         return np.concatenate(self.logs)
 
     @property
@@ -81,16 +100,17 @@ class Result:
 
     @cached_property
     def tables(self) -> dict[str, pd.DataFrame]:
-        """The tables of the run folder: equity, beliefs, orders, fills, trades, benchmark."""
+        """The tables of the run folder: equity, beliefs, orders, fills, events, trades, benchmark."""
         from barograph.trades import round_trips
 
-        fills = self._fills()
+        fills, events = self._fills(), self._account_events()
         return {
             "equity": self._equity(),
             "beliefs": self._beliefs(),
             "orders": self._orders(),
             "fills": fills,
-            "trades": round_trips(fills, self._marks()),
+            "events": events,
+            "trades": round_trips(fills, self._marks(), events),
             "benchmark": self._benchmark(),
         }
 
@@ -109,8 +129,8 @@ class Result:
         return "\n".join([period, *rows])
 
     def _marks(self) -> dict[str, float]:
-        rows = self.world.book.rows
-        return {symbol: float(p) for symbol, p in zip(self.history.symbols, rows.price, strict=True)}
+        prices = self.world.book.rows[PRICE]
+        return {symbol: float(p) for symbol, p in zip(self.history.symbols, prices, strict=True)}
 
     def _stamps(self, bars: Any) -> Any:
         """Return the closes of these bars as the Parquet files hold them: microseconds, UTC, NaT for bar -1."""
@@ -150,29 +170,50 @@ class Result:
     def _orders(self) -> pd.DataFrame:
         import pandas as pd
 
-        born = self.events[self.events[:, 0] == BORN]
-        ended = self.events[self.events[:, 0] != BORN]
-        last = {int(row[1]): row for row in ended}
-        rows = [(b, last.get(int(b[1]))) for b in born]
-        ends = [int(e[2]) if e is not None else -1 for _, e in rows]
+        events = self.events
+        born = events[events[:, 0] == BORN]
+        ends = events[np.isin(events[:, 0], list(_STATUS))]
+        last = {int(row[1]): row for row in ends}
+        filled: dict[int, float] = {}
+        for row in events[np.isin(events[:, 0], (FILLED, PARTIAL))]:
+            filled[int(row[1])] = filled.get(int(row[1]), 0.0) + row[5]
+        numbers = born[:, 1].astype(np.int64)
+        rows = [last.get(int(n)) for n in numbers]
+        terms = _Terms.of(born)
         return pd.DataFrame(
             {
-                "id": born[:, 1].astype(np.int64),
+                "id": numbers,
                 "ts": self._stamps(born[:, 2]),
                 "asset": self._symbols(born[:, 3]),
-                "kind": np.array(["market"] * len(rows), dtype=object),
+                "kind": _words(KINDS, terms.kind),
                 "weight": born[:, 4],
-                "status": np.array([_STATUS[int(e[0])] if e is not None else "open" for _, e in rows], dtype=object),
-                "quantity": np.array([e[5] if e is not None else 0.0 for _, e in rows], dtype=np.float64),
-                "reason": np.array([_reason(e) for _, e in rows], dtype=object),
-                "end_ts": self._stamps(ends),
+                "status": np.array([_STATUS[int(e[0])] if e is not None else "open" for e in rows], dtype=object),
+                "quantity": np.array([filled.get(int(n), 0.0) for n in numbers], dtype=np.float64),
+                "reason": np.array([_reason(e) for e in rows], dtype=object),
+                "end_ts": self._stamps([int(e[2]) if e is not None else -1 for e in rows]),
+                "asked": terms.asked,
+                "limit": terms.limit,
+                "stop": terms.stop,
+                "trail": terms.trail,
+                "life": _words(LIVES, terms.life),
+                "until": self._until(terms.until),
+                "role": _words(ROLES, terms.role),
+                "parent": terms.parent.astype(np.int64),
+                "group": terms.group.astype(np.int64),
+                "tag": terms.tag.astype(np.int64),
             }
         )
+
+    def _until(self, moments: Any) -> Any:
+        import pandas as pd
+
+        ends = np.array([int(m) // 1000 if np.isfinite(m) else np.iinfo(np.int64).min for m in moments], dtype=np.int64)
+        return pd.DatetimeIndex(ends.astype("datetime64[us]")).tz_localize("UTC")
 
     def _fills(self) -> pd.DataFrame:
         import pandas as pd
 
-        rows = self.events[self.events[:, 0] == FILLED]
+        rows = self.events[np.isin(self.events[:, 0], (FILLED, PARTIAL))]
         return pd.DataFrame(
             {
                 "order_id": rows[:, 1].astype(np.int64),
@@ -182,19 +223,78 @@ class Result:
                 "price": rows[:, 6],
                 "fee": rows[:, 7],
                 "slippage": rows[:, 8],
-                "reason": np.array([REASONS[int(r)] for r in rows[:, 9]], dtype=object),
+                "reason": _words(REASONS, rows[:, 9]),
+            }
+        )
+
+    def _account_events(self) -> pd.DataFrame:
+        """What happened to the account that is no fill: actions, margin, guards, and orders that were triggered."""
+        import pandas as pd
+
+        rows = self.events[self.events[:, 0] >= TRIGGERED]
+        names = np.array([*self.history.symbols, ""], dtype=object)
+        reasons = _words(REASONS, rows[:, 9])
+        reasons[np.isin(rows[:, 0], (TRIGGERED, DIVIDEND, SPLIT))] = ""
+        return pd.DataFrame(
+            {
+                "ts": self._stamps(rows[:, 2]),
+                "event": _words(EVENTS, rows[:, 0]),
+                "asset": names[rows[:, 3].astype(np.int64)],
+                "order_id": rows[:, 1].astype(np.int64),
+                "quantity": rows[:, 5],
+                "price": rows[:, 6],
+                "reason": reasons,
             }
         )
 
     def _benchmark(self) -> pd.DataFrame:
         import pandas as pd
 
-        traded = np.flatnonzero(self.history.traded)
-        close = pd.DataFrame(self.history.close[self.first :, traded]).ffill().to_numpy()
+        traded, rows = np.flatnonzero(self.history.traded), slice(self.first, None)
+        actions = self.history.actions if len(self.history.actions) == 1 else self.history.actions[rows]
+        factor, _, _, final = (actions[:, row, traded] for row in range(4))
+        # Dividends buy more of what paid them; what is delisted is the cash it paid from then on.
+        price = np.where(np.isnan(final), self.history.close[rows, traded], final) * factor
+        close = pd.DataFrame(price).ffill().to_numpy()
         first = np.array([c[np.isfinite(c)][0] if np.isfinite(c).any() else np.nan for c in close.T])
         growth = np.where(np.isfinite(close), close / first, 1.0)
         equity = growth.mean(axis=1) * self.equity[0] if len(traded) else np.full(len(self.equity), self.equity[0])
         return pd.DataFrame({"ts": self._stamps(np.arange(self.first, len(self.history))), "equity": equity})
+
+
+class _Terms(NamedTuple):
+    """What orders were born as, one value an order; targets have a weight and no terms."""
+
+    kind: Any
+    asked: Any
+    limit: Any
+    stop: Any
+    trail: Any
+    life: Any
+    until: Any
+    role: Any
+    parent: Any
+    group: Any
+    tag: Any
+
+    @classmethod
+    def of(cls, born: Any) -> _Terms:
+        """Read them from the log; a row of the light book, or of a target, says nothing."""
+        none, zero = np.full(len(born), np.nan), np.zeros(len(born))
+        role = np.where(born[:, 9] == CALLED_IN, float(ROLES.index("liquidation")), 0.0)
+        blank = cls(zero, none, none, none, none, zero, np.full(len(born), np.inf), role, zero, zero, zero)
+        if born.shape[1] == LOG_COLUMNS:
+            return blank
+        told = born[:, 9] >= SPELLED
+        spelled = np.where(told, born[:, 9], SPELLED).astype(np.int64) - SPELLED
+        (asked, limit, stop, trail), (until, parent, group, tag) = born[:, 5:9].T, born[:, LOG_COLUMNS:].T
+        life, role = spelled // 8 % 4, spelled // 32
+        rows = cls(spelled % 8, asked, limit, stop, trail, life, until, role, parent, group, tag)
+        return cls(*(np.where(told, row, empty) for row, empty in zip(rows, blank, strict=True)))
+
+
+def _words(names: tuple[str, ...], codes: Any) -> Any:
+    return np.array(names, dtype=object)[np.asarray(codes, dtype=np.int64)]
 
 
 def _reason(event: Any) -> str:

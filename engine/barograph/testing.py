@@ -13,20 +13,32 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from barograph.audit import largest_changes
-from barograph.compiling import Kernel, frozen, kernel
+from barograph.compiling import Kernel, kernel
 from barograph.history import History
+from barograph.lending import frozen
 from barograph.loops import replay, scan
 from barograph.machine import Machine, Wired, strategy
 from barograph.result import Result
 from barograph.types import Belief, Feature, Filter, Strategy, Target
 
-__all__ = ["check_feature", "check_filter", "check_machine", "check_strategy", "coin", "same", "some_bars"]
+__all__ = [
+    "check_feature",
+    "check_filter",
+    "check_machine",
+    "check_strategy",
+    "coin",
+    "interpreted",
+    "same",
+    "some_bars",
+]
 
 _DAY = 86_400_000_000_000
 
 
-def some_bars(bars: int = 120, assets: int = 1, seed: int = 0, missing: float = 0.1) -> History:
+def some_bars(bars: int = 120, assets: int = 1, seed: int = 0, missing: float = 0.1, actions: bool = False) -> History:
     """Return made-up bars with gaps in time, missing bars, zero volumes and a jump or two.
+
+    With `actions` there are splits and dividends among them, and the last asset is delisted two thirds of the way.
 
     >>> history = some_bars(50, assets=3)
     >>> len(history), len(history.symbols)
@@ -42,6 +54,7 @@ def some_bars(bars: int = 120, assets: int = 1, seed: int = 0, missing: float = 
     volume = np.where(rng.random(close.shape) < missing / 2, 0.0, rng.integers(1, 10**6, size=close.shape) * 1.0)
     gone = rng.random(close.shape) < missing
     columns = [np.where(gone, np.nan, column) for column in (opened, high, low, close, volume)]
+    dividends, splits, final = _some_actions(rng, columns, actions)
     return History(
         symbols=tuple(f"A{a}" for a in range(assets)),
         ts=ts,
@@ -53,7 +66,28 @@ def some_bars(bars: int = 120, assets: int = 1, seed: int = 0, missing: float = 
         traded=(True,) * assets,
         calendar="24/7",
         source="some_bars",
+        dividends=dividends,
+        splits=splits,
+        final=final,
     )
+
+
+def _some_actions(rng: Any, columns: list[Any], actions: bool) -> tuple[Any, Any, Any]:
+    """Make actions on bars that are there, and move the prices with them."""
+    if not actions:
+        return None, None, None
+    close = columns[3]
+    there = np.isfinite(close)
+    splits = np.where(there & (rng.random(close.shape) < 0.02), rng.choice([0.5, 2.0, 3.0], size=close.shape), 1.0)
+    columns[:4] = [column / np.cumprod(splits, axis=0) for column in columns[:4]]
+    close = columns[3]
+    dividends = np.where(there & (rng.random(close.shape) < 0.03), 0.01 * close, 0.0)
+    final, last = np.full(close.shape, np.nan), 2 * len(close) // 3
+    final[last, -1] = 0.9 * close[: last + 1, -1][there[: last + 1, -1]][-1]
+    for column in columns:
+        column[last + 1 :, -1] = np.nan
+    splits[last + 1 :, -1], dividends[last + 1 :, -1] = 1.0, 0.0
+    return dividends, splits, final
 
 
 class _Coin(NamedTuple):
@@ -145,5 +179,5 @@ def check_filter(filter: Filter, features: Sequence[Feature] = (), history: Hist
 
 def check_strategy(tested: Strategy, history: History | None = None, leverage: float = 10.0) -> None:
     """Check a strategy against a filter of two regimes: the laws, and that it always answers with a weight."""
-    machine = Machine(filter=coin(), strategy=tested, leverage=leverage)
+    machine = Machine(filter=coin(), strategy=tested, leverage=leverage, maintenance=0.0)
     check_machine(machine, history if history is not None else some_bars())

@@ -21,8 +21,10 @@ __all__ = [
     "Filter",
     "Filtered",
     "Floats",
+    "Orders",
     "Portfolio",
     "Predicted",
+    "Protected",
     "Smoothed",
     "Strategy",
     "Target",
@@ -35,7 +37,11 @@ HOLD: Final = float("inf")
 
 
 class Bars(NamedTuple):
-    """One instant of N assets: `ts` and five arrays of shape (N,), lent for reading only."""
+    """One instant of N assets: `ts` and six arrays of shape (N,), lent for reading only.
+
+    A price times `factor` compares with earlier ones across splits and dividends; it is 1 where there were none, and in
+    the bars that features see, whose prices are multiplied already.
+    """
 
     ts: int
     open: Floats
@@ -43,6 +49,7 @@ class Bars(NamedTuple):
     low: Floats
     close: Floats
     volume: Floats
+    factor: Floats
 
 
 class Belief(NamedTuple):
@@ -65,6 +72,24 @@ class Target(NamedTuple):
     """A strategy's answer: wanted weight of equity, signed, per asset (N,); a number is shared by the traded assets."""
 
     weights: Any
+
+
+class Protected(NamedTuple):
+    """A strategy's answer: target weights, and for each position stop and take-profit prices and a trailing fraction.
+
+    Each is a number or an array (N,); NaN is none. The legs carry minus the position, and one cancels the other.
+    """
+
+    weights: Any
+    stop: Any
+    take: Any
+    trail: Any
+
+
+class Orders(NamedTuple):
+    """A strategy's answer: explicit orders, written on a slip with the kernels of `barograph.orders`."""
+
+    rows: Any
 
 
 class Filtered(NamedTuple):

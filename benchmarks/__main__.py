@@ -10,10 +10,12 @@ from collections.abc import Callable
 from rich.console import Console
 from rich.table import Table as Printed
 
-from benchmarks import Table, ceilings, em, engine, peers
+from benchmarks import Table, ceilings, em, engine, orders, peers
 
 SUBJECTS: dict[str, Callable[[float], Table]] = {
     "engine": engine.speed,
+    "orders": orders.resting,
+    "monthly": orders.monthly,
     "memory": engine.memory,
     "start": engine.start,
     "em": em.measure,

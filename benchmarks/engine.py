@@ -15,7 +15,7 @@ import numba
 import numpy as np
 
 import barograph as bg
-from barograph.step import DAY, DUST, YEAR
+from barograph.book import DAY, DUST, YEAR
 from barograph.worlds import SCENARIOS, Scenario, draw, simulate
 from barograph_models.gaussian_hmm import DIAGONAL, gaussian_params
 from barograph_strategies.regime_filter import regime_filter

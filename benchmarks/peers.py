@@ -18,7 +18,7 @@ import pandas as pd
 
 import barograph as bg
 from barograph import features
-from barograph.compiling import frozen
+from barograph.lending import frozen
 from barograph.worlds import draw
 from benchmarks import Row, Table, bars, best
 from benchmarks.engine import WORLD, one_asset, true_filter

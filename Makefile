@@ -2,9 +2,10 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-PACKAGES := engine models strategies adapters
+# The broker code in which `make mutation` plants bugs; FILES=engine/barograph/money.py takes one file.
+FILES := $(addprefix engine/barograph/,money.py targets.py touching.py crossing.py walking.py resting.py placing.py guards.py)
 
-.PHONY: demo test lint types imports wheel-test bench bench-peers lock clean
+.PHONY: demo test lint types imports wheel-test soak mutation bench bench-peers lock clean
 
 $(VENV)/ready: requirements.lock pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -31,6 +32,13 @@ imports: $(VENV)/ready
 
 wheel-test: $(VENV)/ready
 	sh tests/wheel.sh $(BIN)/python
+
+# Other random runs every time, and many.
+soak: $(VENV)/ready
+	$(BIN)/pytest -n auto --hypothesis-profile=soak tests/test_laws.py tests/test_oracle.py tests/test_parity.py
+
+mutation: $(VENV)/ready
+	sh tests/mutation.sh $(BIN)/python $(FILES)
 
 bench: $(VENV)/ready
 	$(BIN)/python -m benchmarks

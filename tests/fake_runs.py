@@ -51,7 +51,7 @@ def fake_tables(bars: int, states: int, assets: int, trading: bool, seed: int) -
             "price": index[at] / 1000,
             "fee": fees[at],
             "slippage": 0.0002 * money[at],
-            "reason": "target",
+            "reason": "as wanted",
         }
     ).astype({"asset": "str"})
     doubt = np.clip(0.9 + 0.1 * rng.standard_normal(bars), 0.55, 1)
@@ -68,12 +68,28 @@ def fake_tables(bars: int, states: int, assets: int, trading: bool, seed: int) -
             "weight": 1.0,
             "status": "filled",
             "quantity": fills["quantity"],
-            "reason": "target",
+            "reason": "as wanted",
             "end_ts": fills["ts"],
+            "asked": np.nan,
+            "limit": np.nan,
+            "stop": np.nan,
+            "trail": np.nan,
+            "life": "GTC",
+            "until": pd.Series(pd.NaT, index=fills.index, dtype="datetime64[us, UTC]"),
+            "role": "entry",
+            "parent": 0,
+            "group": 0,
+            "tag": 0,
         }
     )
     if len(orders) > 2:
         orders.loc[1, ["status", "reason", "quantity"]] = ["cancelled", "no volume in this bar", 0.0]
+    if len(orders) > 6:
+        leg = ["limit", np.nan, "expired", 0.0, "its day is over", -100.0, 95.0, "take_profit"]
+        orders.loc[2, ["kind", "weight", "status", "quantity", "reason", "asked", "limit", "role"]] = leg
+        spared = ["stop", np.nan, "cancelled", 0.0, "nothing left to protect", -100.0, 90.0, "stop_loss"]
+        orders.loc[4, ["kind", "weight", "status", "quantity", "reason", "asked", "stop", "role"]] = spared
+        orders.loc[3, ["weight", "asked", "reason", "quantity"]] = [np.nan, 80.0, "less than one lot", 50.0]
     benchmark = pd.DataFrame({"ts": ts, "equity": index})
     marks = {"SPY": float(index[-1] / 1000)}
     trades = round_trips(fills, marks)
@@ -82,9 +98,30 @@ def fake_tables(bars: int, states: int, assets: int, trading: bool, seed: int) -
         "beliefs": beliefs,
         "orders": orders,
         "fills": fills,
+        "events": fake_events(ts) if trading else fake_events(ts)[:0],
         "trades": trades,
         "benchmark": benchmark,
     }
+
+
+def fake_events(ts: pd.Series) -> pd.DataFrame:
+    """One of each kind of event, where there are bars for them."""
+    told = [
+        ("dividend", "SPY", 0, 100.0, 1.5, ""),
+        ("split", "SPY", 0, 200.0, 2.0, ""),
+        ("guard", "", 0, 0.21, 0.2, "drawdown limit"),
+        ("released", "", 0, 0.1, 0.2, "drawdown limit"),
+        ("margin_warning", "", 0, 3.4, 9e4, "margin call"),
+        ("margin_call", "", 0, 4.2, 8e4, "margin call"),
+        ("triggered", "SPY", 3, 0.0, 95.0, ""),
+        ("delisted", "A9", 0, 10.0, 12.0, "the asset is delisted"),
+    ]
+    if len(ts) < 100:
+        told = []
+    rows = [(ts.iloc[10 * n + 5], *row) for n, row in enumerate(told)]
+    columns = ["ts", "event", "asset", "order_id", "quantity", "price", "reason"]
+    kinds = {"ts": "datetime64[us, UTC]", "event": "str", "asset": "str", "order_id": "int64", "reason": "str"}
+    return pd.DataFrame(rows, columns=columns).astype(kinds | {"quantity": "float64", "price": "float64"})
 
 
 def fake_fits(ts: pd.Series, states: int) -> list[dict[str, Any]]:
@@ -118,14 +155,20 @@ def fake_fits(ts: pd.Series, states: int) -> list[dict[str, Any]]:
 
 
 def fake_run(
-    folder: Path, bars: int = 2000, states: int = 2, assets: int = 1, trading: bool = True, seed: int = 0
+    folder: Path,
+    bars: int = 2000,
+    states: int = 2,
+    assets: int = 1,
+    trading: bool = True,
+    seed: int = 0,
+    bounds: dict[str, Any] | None = None,
 ) -> Path:
     """Write a whole run folder as `barograph run` would."""
     folder.mkdir(parents=True)
     tables = fake_tables(bars, states, assets, trading, seed)
     for name, table in tables.items():
         table.to_parquet(folder / f"{name}.parquet", index=False)
-    metrics = measure(tables, 252, samples=50)
+    metrics: dict[str, Any] = dict(measure(tables, 252, samples=50)) | ({} if bounds is None else {"bounds": bounds})
     finding = {"code": "gap", "severity": "warning", "file": "data/spy.csv", "row": 77, "ts": None}
     finding |= {"column": "close", "value": 12.5, "message": "3 sessions without a bar"}
     manifest = {

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 
 import barograph as bg
-from barograph import loops, machine
-from barograph.audit import ANSWERS, audit
+from barograph import loops, machine, orders
+from barograph.audit import ANSWERS, audit, largest_changes
+from barograph.book import CANCELLED, EXPIRED, FILLED
 from barograph.compiling import kernel
 from barograph.testing import coin, some_bars
 from tests.machines import follow, lean, learnable, machines, started
+from tests.test_trades import eventful
 
 
 def test_an_honest_machine_is_clean() -> None:
@@ -119,3 +122,46 @@ def test_hindsight_pays_on_a_world_of_regimes() -> None:
     )
     assert all(np.isfinite(value) for value in found.sharpe.values())
     assert len(set(found.sharpe.values())) == 3
+
+
+@kernel
+def _around(state, bars, belief, portfolio, params):
+    """Put a day order below and a bracket above the market, asset by asset, and never mind what became of the last."""
+    slip = orders.slip(6)
+    for a in range(bars.close.size):
+        p = bars.close[a]
+        if p == p:
+            low = orders.limit(slip, a, 5.0, 0.99 * p)
+            orders.day(slip, low)
+            entry = orders.stop(slip, a, 3.0, 1.01 * p)
+            orders.tag(slip, entry, 1)
+            orders.bracket(slip, entry, 0.97 * p, 1.05 * p)
+    return state, slip
+
+
+def _acting() -> bg.Machine:
+    guards = [bg.Guard("drawdown", 0.02, "reduce_only", cool_down=3), bg.Guard("gross", 1.5)]
+    return bg.Machine(strategy=bg.strategy(_around), leverage=2.0, resting=16, cash=10_000.0, guards=guards)
+
+
+def test_orders_guards_and_actions_are_audited_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Orders that expire, splits, dividends, a delisting and guards; in plain Python, which has the same bits."""
+    monkeypatch.setattr("numba.core.config.DISABLE_JIT", 1)
+    history = eventful()
+    happened = loops.scan(_acting(), history)
+    assert set(happened.tables["events"]["event"]) >= {"split", "dividend", "delisted", "guard", "released"}
+    assert "expired" in set(happened.tables["orders"]["status"])
+    found = audit(_acting(), history, cuts=4)
+    assert found.clean, found.leaks
+    assert found.changes["events"] == 0.0
+
+
+@pytest.mark.parametrize(("code", "answer"), [(CANCELLED, "events"), (EXPIRED, "events"), (FILLED, "fills")])
+def test_a_change_of_any_event_is_seen(monkeypatch: pytest.MonkeyPatch, code: int, answer: str) -> None:
+    monkeypatch.setattr("numba.core.config.DISABLE_JIT", 1)
+    run = loops.scan(_acting(), eventful())
+    log = run.events.copy()
+    row = np.flatnonzero(log[:, 0] == code)[0]
+    log[row, 1] += 1.0
+    changes = largest_changes(run, replace(run, logs=(log,)), len(run.history) - 1)
+    assert {name for name, change in changes.items() if change > 0.0} == {answer}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import time
 
 import numpy as np
 import pytest
@@ -135,13 +134,3 @@ def test_what_cannot_be_told_is_nan() -> None:
         assert math.isnan(found.low)
         assert math.isnan(found.high)
     assert math.isnan(interval(np.random.default_rng(0).standard_normal(50), samples=0).low)
-
-
-def test_speed() -> None:
-    returns = np.random.default_rng(1).normal(4e-4, 0.01, 5000)
-    times = []
-    for _ in range(3):
-        begin = time.perf_counter()
-        interval(returns)
-        times.append(time.perf_counter() - begin)
-    assert min(times) < 0.5

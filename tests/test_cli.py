@@ -9,6 +9,7 @@ import os
 import subprocess
 import sys
 import traceback
+from dataclasses import fields
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,7 +17,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from barograph.cli import main
+import barograph as bg
+from barograph.cli import ENGINES, main
+from barograph.config import Config, Execution, build, load
+from barograph.crosscheck import Agreement, Difference
+from barograph.peers import PEERS
 
 ROOT = Path(__file__).resolve().parent.parent
 CONFIGS = sorted((ROOT / "configs").glob("*.toml"))
@@ -69,9 +74,8 @@ def barograph(*words: str | Path, **environment: str) -> Done:
     return Done(code, out.getvalue(), err.getvalue())
 
 
-@pytest.fixture
-def project(tmp_path: Path) -> Path:
-    """A user's folder: a config, and bars with two clear regimes."""
+def users_folder(tmp_path: Path) -> Path:
+    """A config, and bars with two clear regimes."""
     rng = np.random.default_rng(5)
     calm = np.arange(160) // 20 % 2 == 0
     close = 100.0 * np.exp(np.cumsum(rng.standard_normal(160) * np.where(calm, 0.004, 0.02)))
@@ -82,6 +86,11 @@ def project(tmp_path: Path) -> Path:
     return tmp_path
 
 
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    return users_folder(tmp_path)
+
+
 def test_run_leaves_a_whole_folder_and_the_same_bytes_under_another_hash_seed(project: Path) -> None:
     folders = []
     for seed in ("1", "2"):
@@ -89,7 +98,7 @@ def test_run_leaves_a_whole_folder_and_the_same_bytes_under_another_hash_seed(pr
         assert done.returncode == 0, done.stderr
         folders.append(Path(json.loads(done.stdout)["folder"]))
     names = {path.name for path in folders[0].iterdir()}
-    tables = {f"{t}.parquet" for t in ("equity", "beliefs", "orders", "fills", "trades", "benchmark")}
+    tables = {f"{t}.parquet" for t in ("equity", "beliefs", "orders", "fills", "events", "trades", "benchmark")}
     assert names == tables | {"config.toml", "manifest.json", "metrics.json", "fits.json", "report.html"}
     for table in tables:
         assert (folders[0] / table).read_bytes() == (folders[1] / table).read_bytes(), table
@@ -143,6 +152,7 @@ def test_compare_audit_report_and_schema(project: Path) -> None:
 USER_PART = """
 import numpy as np
 import barograph as bg
+from barograph import orders
 
 def hold(state, bars, belief, portfolio, params):
     return state, bg.Target(1.0)
@@ -152,6 +162,9 @@ def nan(state, bars, belief, portfolio, params):
 
 def wrong(state, bars, belief, portfolio, params):
     return bg.Target(1.0)
+
+def none():
+    return None
 
 def bug():
     raise ZeroDivisionError("mine")
@@ -165,6 +178,47 @@ def short(state, bars, belief, portfolio, params):
 @bg.kernel
 def untyped(state, bars, belief, portfolio, params):
     return state, bg.Target(1.0 if bars.ts > 0 else "all")
+
+def no_weight(state, bars, belief, portfolio, params):
+    return state, bg.Protected(np.nan if bars.ts > 10**18 else 0.0, 90.0, np.nan, np.nan)
+
+def no_price(state, bars, belief, portfolio, params):
+    return state, bg.Protected(1.0, -5.0 if bars.ts > 10**18 else np.nan, np.nan, np.nan)
+
+def no_trail(state, bars, belief, portfolio, params):
+    return state, bg.Protected(1.0, np.nan, np.nan, 8.0 if bars.ts > 10**18 else 0.1)
+
+def no_level(state, bars, belief, portfolio, params):
+    return state, bg.Protected(1.0, [90.0], np.nan, np.nan)
+
+def both(state, bars, belief, portfolio, params):
+    if portfolio.quantity[0] == 0.0:
+        return state, bg.Target(1.0)
+    return state, bg.Protected(1.0, 90.0, np.nan, np.nan)
+
+def no_answer(state, bars, belief, portfolio, params):
+    return state, {"weight": 1.0}
+
+def no_column(state, bars, belief, portfolio, params):
+    slip = orders.slip(1)
+    orders.market(slip, 1, 1.0)
+    return state, slip
+
+def no_size(state, bars, belief, portfolio, params):
+    slip = orders.slip(1)
+    orders.limit(slip, 0, 0.0, 50.0)
+    return state, slip
+
+def overfull(state, bars, belief, portfolio, params):
+    slip = orders.slip(1)
+    for price in (50.0, 51.0):
+        orders.limit(slip, 0, 1.0, price)
+    return state, slip
+
+def hoarder(state, bars, belief, portfolio, params):
+    slip = orders.slip(1)
+    orders.limit(slip, 0, 1.0, 50.0)
+    return state, slip
 """
 
 
@@ -175,51 +229,6 @@ def test_a_bare_function_beside_the_config_is_a_strategy(project: Path) -> None:
     )
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["metrics"]["invested"] > 0.9
-
-
-MISTAKES = [
-    (["--set", "strtegy.x=1"], 2, "unknown key 'strtegy'"),
-    (["--set", "stratgey.x=1"], 2, "unknown key 'stratgey'; did you mean 'strategy'?"),
-    (["--set", "execution.fees=0.1"], 2, "unknown key 'execution.fees'; did you mean 'fee'?"),
-    (["--set", "strategy.treshold=0.5"], 2, "did you mean 'threshold'?"),
-    (["--set", "execution.fee='much'"], 2, "execution.fee is 'much'; input should be a valid number"),
-    (["--set", "model.states=two"], 2, "model.states is 'two'"),
-    (["--set", "fit.every=fortnight"], 2, "fit.every"),
-    (["--set", "data.path=none.csv"], 3, "none.csv: no such file"),
-    (["--set", "strategy.use=nowhere:x"], 4, "strategy: no module 'nowhere'"),
-    (["--set", "strategy.use=barograph_strategies.regime_filtr:x"], 4, "did you mean 'regime_filter'?"),
-    (["--set", "strategy.use=barograph_strategies.regime_filter:regime_filtre"], 4, "did you mean 'regime_filter'?"),
-    (["--set", "strategy.use=mine:nan"], 6, "strategy nan returned NaN (or -inf, or a wrong number of weights) for"),
-    (["--set", "strategy.use=mine:wrong"], 4, "strategy wrong: step returned Target; wanted a pair"),
-    (["--set", "fit.window=5000"], 2, "fit.window wants 5000 bars"),
-    (["--set", "run.start=1990-01-01"], 2, "start is"),
-    (["--set", "strategy"], 2, "wanted key=value"),
-    (["--set", "strategy.use=mine:bug"], 4, "strategy: mine:bug failed with ZeroDivisionError: mine"),
-    (["--set", "strategy.use=mine:late"], 6, "strategy late raised ZeroDivisionError at the close of"),
-    (["--set", "strategy.use=mine:short"], 4, "wanted a number or a numpy array of (1,)"),
-    (["--set", "strategy.use=mine:untyped"], 4, "strategy untyped"),
-    (["--set", "strategy.use=mine:hold", "--set", "strategy.x=1"], 2, "unknown key 'strategy.x'"),
-    (["--set", "strategy.use=builtins:dict"], 4, "strategy: the signature of builtins:dict cannot be read"),
-    (["--set", "model.use=barograph_strategies.buy_and_hold:buy_and_hold", "--set", "model.states=2"], 2, "no such"),
-    (["--set", "data.path=5"], 2, "data.path is 5; wanted the path of a file"),
-    (["--set", "model.seed=-1"], 5, "fit at the close of"),
-    (["--set", "fit.every=monthly"], 2, "fit.every is 'monthly'; input should be a valid integer or input should be"),
-    (["--set", "execution.cash_rate=nan"], 2, "execution.cash_rate is nan"),
-    (["--set", "model.states=12"], 5, "fit at the close of"),
-]
-
-
-@pytest.mark.parametrize(("words", "code", "told"), MISTAKES, ids=lambda v: str(v)[:40])
-def test_a_mistake_is_one_line_an_exit_code_and_nothing_half_written(
-    project: Path, words: list[str], code: int, told: str
-) -> None:
-    (project / "mine.py").write_text(USER_PART)
-    done = barograph("run", project / "small.toml", "--runs", project / "runs", "--json", *words)
-    assert told in done.stderr, done.stderr
-    assert done.returncode == code
-    assert done.stderr.strip().count("\n") == 0
-    assert "Traceback" not in done.stderr
-    assert not (project / "runs").exists() or not list((project / "runs").iterdir())
 
 
 def test_missing_config_and_broken_toml(project: Path) -> None:
@@ -262,6 +271,130 @@ def test_data_check_names_findings_and_fails_on_errors(project: Path) -> None:
     assert "impossible_ohlc" in bad.stdout
     stopped = barograph("run", project / "small.toml", "--set", "data.path=bad.csv", "--runs", project / "runs")
     assert (stopped.returncode, stopped.stderr.strip().count("\n")) == (3, 0)
+
+
+BRACKET = """
+import math
+import barograph as bg
+
+def bracket(state, bars, belief, portfolio, params):
+    p = bars.close[0]
+    return state, bg.Protected(1.0 if portfolio.quantity[0] == 0.0 else bg.HOLD, 0.996 * p, 1.004 * p, math.nan)
+"""
+
+
+@pytest.fixture
+def plainly(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Plain Python has the same bits, and starts at once."""
+    monkeypatch.setattr("numba.core.config.DISABLE_JIT", 1)
+
+
+def bracketed(project: Path, *words: str | Path) -> Done:
+    (project / "mine.py").write_text(BRACKET)
+    (project / "bracket.toml").write_text(SMALL.partition("[model]")[0] + '[strategy]\nuse = "mine:bracket"\n')
+    return barograph("run", project / "bracket.toml", "--runs", project / "runs", *words)
+
+
+@pytest.mark.usefixtures("plainly")
+def test_bounds_are_printed_saved_and_shown_and_change_no_table(project: Path) -> None:
+    plain = Path(json.loads(bracketed(project, "--json").stdout)["folder"])
+    told = json.loads(bracketed(project, "--bounds", "--json").stdout)
+    folder, paths = Path(told["folder"]), told["bounds"]["paths"]
+    assert paths["pessimistic"]["total_return"] < 0.0 < paths["optimistic"]["total_return"]
+    assert json.loads((folder / "metrics.json").read_text())["bounds"] == told["bounds"]
+    assert "bounds" not in json.loads((plain / "metrics.json").read_text())
+    for path in plain.glob("*.parquet"):
+        assert path.read_bytes() == (folder / path.name).read_bytes(), path.name
+    assert "[pessimistic, optimistic]" in (folder / "report.html").read_text()
+    shown = bracketed(project, "--bounds")
+    assert "Sharpe ratio  [" in shown.stdout
+    assert "The verdict flips: whether it earned anything" in shown.stdout
+
+
+def test_bounds_of_targets_are_one_sentence(project: Path) -> None:
+    (project / "mine.py").write_text(USER_PART)
+    words = ["--set", "strategy.use=mine:hold", "--bounds", "--runs", project / "r"]
+    done = barograph("run", project / "small.toml", *words)
+    assert "No order rested inside a bar" in done.stdout, done.stderr
+    assert "nearest 0" not in done.stdout
+
+
+RATES = """
+[execution]
+leverage = 1.5
+borrow_rate = { use = "barograph_adapters.files:rate", path = "rates.csv", percent = true }
+cash_rate = 0.01
+tiers = [[0.0, 0.001, 0.0005]]
+[[guards]]
+on = "drawdown"
+limit = 0.1
+mode = "flatten"
+[[guards]]
+on = "kill"
+limit = 2020-05-01
+"""
+
+
+def test_terms_rates_and_guards_reach_the_machine(project: Path) -> None:
+    (project / "rates.csv").write_text("date,rate\n2019-01-01,5\n2020-03-01,2\n")
+    (project / "terms.toml").write_text(SMALL + RATES)
+    config = load(project / "terms.toml")
+    machine = build(config, project)
+    assert isinstance(machine.borrow_rate, bg.Rate)
+    assert machine.borrow_rate.values.tolist() == [0.05, 0.02]
+    assert (machine.cash_rate, machine.leverage, list(machine.tiers)) == (0.01, 1.5, [[0.0, 0.001, 0.0005]])
+    assert [guard.on for guard in machine.guards] == ["drawdown", "kill"]
+    assert machine.guards[1].limit == "2020-05-01"
+    again = Config.model_validate(config.resolved())
+    assert again == config
+
+
+def test_every_term_of_the_machine_is_a_key_with_the_same_default() -> None:
+    terms = {field.name: field for field in fields(bg.Machine)}
+    parts = {"strategy", "features", "model", "filter", "fit", "start", "name", "guards"}
+    assert set(Execution.model_fields) == set(terms) - parts
+    for name, key in Execution.model_fields.items():
+        default = terms[name].default
+        assert key.default == (list(default) if isinstance(default, tuple) else default), name
+
+
+def found(first: Difference | None, problem: str = "") -> Agreement:
+    return Agreement("bt", "1.0", "units", 3, 9, 0.0 if first is None else float("inf"), 0.0, first, problem)
+
+
+DIFFERS = Difference(4, "2020-03-04", 2, "bars", "price", 100.0, 101.0)
+
+
+@pytest.mark.parametrize(
+    ("agreement", "code", "told"),
+    [
+        (found(None), 0, "agrees on 3 fills and 9 closes"),
+        (found(DIFFERS), 8, "bar 4 (2020-03-04), order 2 (bars) price: ours 100.0, theirs 101.0"),
+        (found(None, "bt is not installed"), 2, "not compared: bt is not installed"),
+    ],
+)
+def test_crosscheck_says_what_it_found(
+    project: Path, monkeypatch: pytest.MonkeyPatch, agreement: Agreement, code: int, told: str
+) -> None:
+    asked = []
+    monkeypatch.setattr("barograph.crosscheck.crosscheck", lambda *words: asked.append(words) or [agreement])
+    (project / "mine.py").write_text(USER_PART)
+    words = [project / "small.toml", "--set", "strategy.use=mine:hold", "--against", "bt, backtrader"]
+    done = barograph("crosscheck", *words, "--python", "python9")
+    assert (done.returncode, told in done.stdout) == (code, True), done
+    assert asked[0][1:] == (["bt", "backtrader"], "python9")
+    answer = json.loads(barograph("crosscheck", *words, "--json").stdout)[0]
+    assert answer["agrees"] is (code == 0)
+    assert (answer["first"] or {}).get("order") == (2 if code == 8 else None)
+    assert answer["fill_gap"] == (None if code == 8 else 0.0)
+
+
+def test_crosscheck_against_nobody_known(project: Path) -> None:
+    (project / "mine.py").write_text(USER_PART)
+    words = [project / "small.toml", "--set", "strategy.use=mine:hold"]
+    done = barograph("crosscheck", *words, "--against", "backtrade")
+    assert (done.returncode, "did you mean 'backtrader'?" in done.stderr) == (2, True)
+    assert set(ENGINES) == set(PEERS)
 
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import ast
+import contextlib
 import inspect
+import io
 import pkgutil
+import re
+import sys
 import tomllib
+import types
 from pathlib import Path
 
 import pytest
@@ -13,9 +18,10 @@ import typer
 
 import barograph_models
 import barograph_strategies
-from barograph import step
+from barograph import book, guards, orders, step
 from barograph.cli import app
-from barograph.config import Config, Execution, FitPlan, Period
+from barograph.config import Config, Execution, FitPlan, GuardPlan, Period
+from barograph.terms import ACCOUNTS
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCS = "\n".join(
@@ -41,10 +47,17 @@ def imported(path: Path) -> set[str]:
     return found
 
 
+ENGINE = Path(inspect.getfile(step)).parent
+# What a fill is decided by: no clock, no files, no chance; each is in the layout of docs/design.md.
+BROKER = [
+    "book", "money", "targets", "orders", "resting", "touching", "crossing", "walking", "placing", "guards", "step",
+    "advance",
+]  # fmt: skip
+
+
 def pure() -> list[Path]:
-    engine = Path(inspect.getfile(step)).parent
-    names = ["types", "step", "advance", "memory", "combine", "mixture"]
-    own = [engine / f"{name}.py" for name in names] + sorted((engine / "features").glob("*.py"))
+    names = ["types", *BROKER, "memory", "combine", "mixture"]
+    own = [ENGINE / f"{name}.py" for name in names] + sorted((ENGINE / "features").glob("*.py"))
     return own + sorted(Path(barograph_strategies.__path__[0]).glob("*.py"))
 
 
@@ -71,13 +84,117 @@ def commands() -> list[str]:
     return found
 
 
-KEYS = [name for model in (Config, Period, FitPlan, Execution) for name in model.model_fields]
+KEYS = [name for model in (Config, Period, FitPlan, Execution, GuardPlan) for name in model.model_fields]
+WORDS = [
+    *book.FILLS,
+    *book.PATHS,
+    *book.KINDS,
+    *book.LIVES,
+    *book.ROLES,
+    *book.EVENTS,
+    *guards.GUARDS,
+    *guards.MODES[1:],
+    *ACCOUNTS,
+    *orders.__all__,
+]
 NAMES = [*factories(barograph_models), *factories(barograph_strategies), *(path.stem for path in CONFIGS)]
 
 
-@pytest.mark.parametrize("name", [*commands(), *KEYS, *NAMES, *step.REASONS[1:], *step.FILLS])
+@pytest.mark.parametrize("name", [*commands(), *KEYS, *NAMES])
 def test_everything_a_user_can_name_is_in_the_docs(name: str) -> None:
     assert name in DOCS
+
+
+def words_of(command: str) -> list[str]:
+    """Name a command's own options; --help is everywhere."""
+    group = typer.main.get_command(app)
+    for word in command.split()[1:]:
+        group = group.commands[word]  # type: ignore[attr-defined]
+    found = [word for option in group.params for word in option.opts if word.startswith("--")]
+    return [word for word in found if word != "--help"]
+
+
+@pytest.mark.parametrize("option", sorted({word for command in commands() for word in words_of(command)}))
+def test_every_option_is_in_the_docs(option: str) -> None:
+    assert re.search(rf"{option}\b", DOCS), option
+
+
+PAGES = [*sorted((ROOT / "docs").glob("*.md")), *(ROOT / f"{n}.md" for n in ("README", "CONTRIBUTING", "CHANGELOG"))]
+
+
+def anchors(path: Path) -> set[str]:
+    """Return what can be linked to in a page."""
+    heads = re.findall(r"^#+ (.*)$", path.read_text(encoding="utf-8"), re.M)
+    return {re.sub(r"[^\w\- ]", "", head.lower()).replace(" ", "-") for head in heads}
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.stem)
+def test_every_link_leads_somewhere(path: Path) -> None:
+    for link in re.findall(r"\]\(([^)]+)\)", path.read_text(encoding="utf-8")):
+        name, _, anchor = link.partition("#")
+        target = path.parent / name if name else path
+        assert target.is_file(), link
+        assert not anchor or anchor in anchors(target), link
+
+
+@pytest.mark.parametrize("path", [*PAGES, *CONFIGS], ids=lambda path: path.name)
+def test_the_text_knows_no_machine(path: Path) -> None:
+    """A path from the root of somebody's disk, or a host, is true in one place only."""
+    text = path.read_text(encoding="utf-8")
+    assert not re.search(r"(?<![\w.<])/(home|root|tmp|work|usr|opt|Users)\b|\w+://", text)
+
+
+@pytest.mark.parametrize("name", BROKER)
+def test_the_layout_shows_what_decides_a_fill(name: str) -> None:
+    assert re.search(rf"^ +[\w. ·]*\b{name}\b", (ROOT / "docs" / "design.md").read_text(encoding="utf-8"), re.M)
+
+
+def test_every_key_is_in_the_table_of_the_configs_with_its_default() -> None:
+    table = (ROOT / "docs" / "configs.md").read_text(encoding="utf-8")
+    for name, field in Execution.model_fields.items():
+        row = re.search(rf"^\|[^|]*\| `{name}` \|.*\| (.*) \|$", table, re.M)
+        assert row, name
+        told = row[1].strip("`").replace(",", "")
+        if isinstance(field.default, float | int):
+            assert float(told) == field.default, name
+        elif isinstance(field.default, str):
+            assert told == field.default, name
+
+
+CONTRACT = (ROOT / "docs" / "execution.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("name", WORDS)
+def test_every_word_of_the_contract_is_explained_in_it(name: str) -> None:
+    """As a word of its own, set as code or as a call: "stop" is not explained by "stop_limit"."""
+    assert re.search(rf"[`\"\s|]{name}[`\"(,:\s]", CONTRACT), name
+
+
+@pytest.mark.parametrize("reason", book.REASONS)
+def test_every_reason_is_explained_in_the_contract(reason: str) -> None:
+    assert re.search(rf"[|,] {re.escape(reason)}( \||,)", CONTRACT), reason
+
+
+@pytest.mark.parametrize("key", [*Execution.model_fields, "guards"])
+def test_every_term_is_explained_in_the_contract(key: str) -> None:
+    assert re.search(rf"\b{key}\b", CONTRACT), key
+
+
+@pytest.mark.parametrize("clause", range(8))
+def test_the_clauses_are_numbered(clause: int) -> None:
+    assert f"\n**{clause}. " in CONTRACT
+
+
+def test_the_example_of_the_contract_prints_what_it_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Compiling a whole machine takes half a minute; the bits are the same in plain Python.
+    monkeypatch.setattr("numba.core.config.DISABLE_JIT", 1)
+    (_, code), (_, shown) = re.findall(r"```(\w*)\n(.*?)```", CONTRACT, re.S)[:2]
+    module = types.ModuleType("contract")
+    monkeypatch.setitem(sys.modules, "contract", module)
+    out = io.StringIO()
+    with contextlib.redirect_stdout(out):
+        exec(compile(code, "execution.md", "exec"), module.__dict__)
+    assert out.getvalue() == shown
 
 
 def test_the_lock_names_no_host() -> None:

@@ -19,13 +19,17 @@ import pytest
 from scipy import integrate, optimize, stats
 
 from barograph.combine import name_columns
-from barograph.compiling import Kernel, compiled, frozen
+from barograph.compiling import Kernel, compiled
 from barograph.errors import BarographError, ConfigError, DataError
 from barograph.features import close, rolling_volatility
+from barograph.lending import frozen
 from barograph.mixture import horizon_mixture
+from barograph.testing import check_strategy, some_bars
 from barograph.types import HOLD, Bars, Belief, Portfolio, Strategy
 from barograph_strategies.buy_and_hold import buy_and_hold
 from barograph_strategies.fixed_positions import fixed_positions
+from barograph_strategies.fixed_weights import fixed_weights
+from barograph_strategies.protected import protected
 from barograph_strategies.regime_filter import regime_filter
 from barograph_strategies.regime_leverage import regime_leverage
 from barograph_strategies.sma_filter import sma_filter
@@ -69,6 +73,8 @@ EVERY = {
     "volatility_target by window": (volatility_target(0.12, rolling_volatility(20), band=0.1), 0.0, 1.5),
     "sma_filter": (sma_filter(50, weight=0.8, otherwise=-0.2), -0.2, 0.8),
     "fixed_positions": (replayed(), 0.0, 1.0),
+    "protected": (protected(regime_filter(0, 0.6, 0.4), stop=0.05, take=0.1, pause=3), 0.0, 1.0),
+    "protected by distance": (protected(sma_filter(50, otherwise=-0.5), trail=0.08), -0.5, 1.0),
 }
 each = pytest.mark.parametrize("name", EVERY)
 
@@ -79,6 +85,7 @@ class Story:
     def __init__(self, prices: Any, probs: Any = None, held: Any = None) -> None:
         self.close = np.asarray(prices, dtype=np.float64).reshape(len(prices), -1)
         self.ts = (np.arange(len(prices), dtype=np.int64) + 1) * DAY + 21 * 3_600_000_000_000
+        self.factor = np.ones_like(self.close)
         self.probs = np.full((len(prices), 2), 0.5) if probs is None else np.asarray(probs, dtype=np.float64)
         self.held = np.zeros_like(self.close) if held is None else np.asarray(held, dtype=np.float64).reshape(-1, 1)
 
@@ -102,7 +109,7 @@ def told(strategy: Strategy, story: Story, symbols: tuple[str, ...] = ("A",), st
         if t == stop_at:
             state = copy.deepcopy(state)
         prices = frozen(story.close[t])
-        bars = Bars(int(story.ts[t]), prices, prices, prices, prices, prices)
+        bars = Bars(int(story.ts[t]), prices, prices, prices, prices, prices, frozen(story.factor[t]))
         account = Portfolio(1.0, 1.0, frozen(story.held[t]), prices)
         state, target = strategy.step(state, bars, Belief(frozen(story.probs[t]), 0.0), account, params)
         answers.append(np.copy(target.weights))
@@ -112,11 +119,11 @@ def told(strategy: Strategy, story: Story, symbols: tuple[str, ...] = ("A",), st
 @functools.cache
 def _door(init: Any, step: Any) -> Any:
     @compiled
-    def path(ts, last, probs, held, params, out):  # type: ignore[no-untyped-def]
+    def path(ts, last, factor, probs, held, params, out):  # type: ignore[no-untyped-def]
         state = init(params)
         for t in range(ts.size):
             prices = frozen(last[t])
-            bars = Bars(ts[t], prices, prices, prices, prices, prices)
+            bars = Bars(ts[t], prices, prices, prices, prices, prices, frozen(factor[t]))
             account = Portfolio(1.0, 1.0, frozen(held[t]), prices)
             state, target = step(state, bars, Belief(frozen(probs[t]), 0.0), account, params)
             out[t] = target.weights
@@ -130,7 +137,7 @@ def test_compiled_equals_interpreted_to_the_bit(name: str) -> None:
     assert isinstance(strategy.step, Kernel)
     out = np.empty(T)
     params = name_columns(strategy.params, lambda _: 0)
-    _door(strategy.init, strategy.step)(story.ts, story.close, story.probs, story.held, params, out)
+    _door(strategy.init, strategy.step)(story.ts, story.close, story.factor, story.probs, story.held, params, out)
     assert np.array_equal(out, told(strategy, story))
 
 
@@ -284,6 +291,109 @@ def test_sma_filter_of_another_asset() -> None:
     assert told(sma_filter(2, of=close("B")), Story(prices), ("A", "B")).tolist() == [0, 1, 1, 0]
 
 
+@pytest.mark.parametrize("name", ["sma_filter", "volatility_target", "volatility_target by window"])
+def test_a_split_and_a_dividend_are_no_move(name: str) -> None:
+    strategy, whole, raw = EVERY[name][0], some_story(), some_story()
+    for story in (whole, raw):
+        story.factor[100:] = 4.0
+        story.factor[200:] *= 1.125
+    raw.close = whole.close / raw.factor
+    whole.factor[:] = 1.0
+    answers = told(strategy, raw)
+    np.testing.assert_allclose(answers, told(strategy, whole), rtol=1e-11)
+    out, params = np.empty(T), name_columns(strategy.params, lambda _: 0)
+    _door(strategy.init, strategy.step)(raw.ts, raw.close, raw.factor, raw.probs, raw.held, params, out)
+    assert np.array_equal(out, answers)
+
+
+def guarded(strategy: Strategy, story: Story) -> list[list[float]]:
+    """Run a strategy that answers with protection; return weight, stop, take and trail at each bar."""
+    params = name_columns(strategy.params, lambda _: 0)
+    state, rows = strategy.init(params), []
+    for t in range(len(story.ts)):
+        prices = frozen(story.close[t])
+        bars = Bars(int(story.ts[t]), prices, prices, prices, prices, prices, frozen(story.factor[t]))
+        account = Portfolio(1.0, 1.0, frozen(story.held[t]), prices)
+        state, answer = strategy.step(state, bars, Belief(frozen(story.probs[t]), 0.0), account, params)
+        rows.append([float(value) for value in answer])
+    return rows
+
+
+def told_so(prices: list[float], p: list[float], held: list[float]) -> Story:
+    return Story(prices, np.column_stack([p, 1.0 - np.array(p)]), held)
+
+
+def test_protection_stands_where_the_entry_was_decided() -> None:
+    rule = protected(regime_filter(), stop=0.1, take=0.2, trail=0.3)
+    rows = guarded(rule, told_so([100.0, 110.0, 120.0, 130.0], [0.9] * 4, [0.0, 0.0, 5.0, 5.0]))
+    assert [row[0] for row in rows] == [1.0] * 4
+    # Not filled at the second close: the levels follow until it is; then they stay.
+    assert [row[1] for row in rows] == pytest.approx([90.0, 99.0, 99.0, 99.0])
+    assert [row[2] for row in rows] == pytest.approx([120.0, 132.0, 132.0, 132.0])
+    assert {row[3] for row in rows} == {0.3}
+
+
+def test_a_short_is_protected_from_above() -> None:
+    rows = guarded(protected(regime_leverage([1.0, -1.0]), stop=0.1, take=0.2), told_so([100.0], [0.1], [0.0]))
+    assert rows[0][:3] == [-1.0, pytest.approx(110.0), pytest.approx(80.0)]
+    assert math.isnan(rows[0][3])
+
+
+@pytest.mark.parametrize(
+    ("pause", "p", "wanted"),
+    [
+        (0, [0.9, 0.9, 0.9, 0.9, 0.9, 0.9], [1, 1, 0, 0, 0, 0]),
+        (0, [0.9, 0.9, 0.9, 0.1, 0.9, 0.9], [1, 1, 0, 0, 1, 1]),
+        (2, [0.9, 0.9, 0.9, 0.9, 0.9, 0.9], [1, 1, 0, 0, 1, 1]),
+    ],
+)
+def test_what_a_leg_has_closed_stays_closed(pause: int, p: list[float], wanted: list[float]) -> None:
+    rule = protected(regime_filter(), stop=0.1, pause=pause)
+    rows = guarded(rule, told_so([100.0] * 6, p, [0.0, 5.0, 0.0, 0.0, 0.0, 0.0]))
+    assert [row[0] for row in rows] == wanted
+
+
+def test_a_rule_that_left_by_itself_may_come_back() -> None:
+    rule = protected(regime_filter(), stop=0.1)
+    rows = guarded(rule, told_so([100.0] * 4, [0.9, 0.1, 0.9, 0.9], [0.0, 5.0, 0.0, 5.0]))
+    assert [row[0] for row in rows] == [1.0, 0.0, 1.0, 1.0]
+
+
+def test_a_rule_that_holds_stays_protected() -> None:
+    rows = guarded(protected(buy_and_hold(), stop=0.1), told_so([100.0, 90.0, 80.0], [0.9] * 3, [0.0, 5.0, 0.0]))
+    assert [row[0] for row in rows] == [1.0, HOLD, 0.0]
+    assert [row[1] for row in rows] == pytest.approx([90.0] * 3)
+
+
+def test_levels_go_through_a_split_with_the_price() -> None:
+    story = told_so([100.0, 50.0, 50.0], [0.9] * 3, [0.0, 10.0, 10.0])
+    story.factor[1:] = 2.0
+    assert [row[1] for row in guarded(protected(regime_filter(), stop=0.1), story)] == pytest.approx([90.0, 45.0, 45.0])
+
+
+def test_a_protected_rule_is_bound_to_each_fit() -> None:
+    rule = protected(var_target(budget=0.015), stop=0.1)
+    assert rule.bind is not None
+    bound_to, alone = rule.bind(rule.params, fitted()).rule, bound(var_target(budget=0.015)).params
+    assert str(bound_to) == str(alone) != str(rule.params.rule)
+    assert protected(buy_and_hold(), stop=0.1).bind is None
+
+
+def test_fixed_weights_are_restored_when_a_month_begins(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("numba.core.config.DISABLE_JIT", 1)
+    check_strategy(fixed_weights([0.6, 0.4]), history=some_bars(assets=2))
+    answers = told(fixed_weights([0.7]), Story([1.0] * 62, held=[1.0] * 62))
+    # The first day, and then the first of February and of March.
+    assert np.flatnonzero(answers[:, 0] == 0.7).tolist() == [0, 30, 58]
+    assert set(answers[:, 0].tolist()) == {0.7, HOLD}
+
+
+@pytest.mark.parametrize("name", ["protected", "protected by distance"])
+def test_protection_keeps_the_laws_in_a_whole_machine(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("numba.core.config.DISABLE_JIT", 1)
+    check_strategy(EVERY[name][0]._replace(bind=None))
+
+
 def test_fixed_positions_by_date(tmp_path: Path) -> None:
     (tmp_path / "p.csv").write_text("day,class\n1970-01-04,1\n1970-01-02,0\n")
     strategy = fixed_positions(str(tmp_path / "p.csv"), "class", time="day", map={"0": 1.5, "1": 0.3})
@@ -340,6 +450,10 @@ def test_a_file_that_cannot_be_replayed(tmp_path: Path, text: str, keys: Any, er
         (regime_filter, {"weighting": "treshold"}, "did you mean 'threshold'"),
         (regime_leverage, {"weights": []}, "weights=[]"),
         (regime_leverage, {"weighting": "most_likly"}, "did you mean 'most_likely'"),
+        (protected, {"of": buy_and_hold()}, "none of stop, take, trail"),
+        (protected, {"of": buy_and_hold(), "stop": 1.0}, "stop=1.0; wanted a fraction between 0 and 1"),
+        (protected, {"of": buy_and_hold(), "take": -0.1}, "take=-0.1; wanted a fraction above 0"),
+        (protected, {"of": buy_and_hold(), "trail": 0.1, "pause": -1}, "pause=-1"),
         (var_target, {"level": 1.5}, "level=1.5"),
         (var_target, {"measure": "cvar"}, "measure='cvar'"),
         (var_target, {"floor": 2.0}, "floor=2.0"),
@@ -369,7 +483,7 @@ def test_the_guide_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
     (tmp_path / "predictions.csv").write_text("date,pred\n2020-01-02,0\n2020-01-03,1\n")
     text = GUIDE.read_text()
     names = {made(tomllib.loads(block)["strategy"]).name for block in re.findall(r"```toml\n(.*?)```", text, re.S)}
-    assert names == {name.split(" ")[0] for name in EVERY}
+    assert names == {name.split(" ")[0] for name in EVERY} | {"fixed_weights"}
     scope: dict[str, Any] = {}
     for block in re.findall(r"```python\n(.*?)```", text, re.S):
         exec(compile(block, str(GUIDE), "exec"), scope)

@@ -20,7 +20,7 @@ done
 "$work/venv/bin/python" -m zipfile -e "$work"/dist/barograph-*.whl "$site"
 mkdir "$work/project"
 cd "$root"
-cp -r tests configs benchmarks docs README.md pyproject.toml requirements.lock "$work/project"
+cp -r tests configs benchmarks docs README.md CHANGELOG.md CONTRIBUTING.md pyproject.toml requirements.lock "$work/project"
 [ ! -d ../shared ] || ln -s "$(cd ../shared && pwd)" "$work/shared"
 cd "$work/project"
 "$work/venv/bin/python" -c 'import barograph; assert "site-packages" in barograph.__file__, barograph.__file__'

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -15,6 +16,7 @@ import typer
 from barograph.errors import BarographError, ConfigError
 
 if TYPE_CHECKING:
+    from barograph.bounds import Bounds
     from barograph.config import Config
     from barograph.history import History
     from barograph.machine import Machine
@@ -37,6 +39,8 @@ app.add_typer(config_app, name="config")
 Set = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a value of the config.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document, for programs.")]
 Runs = Annotated[Path, typer.Option("--runs", help="Where run folders go.")]
+
+ENGINES = ("backtesting", "backtrader", "vectorbt", "bt")
 
 COLUMNS = {
     "cagr": "CAGR",
@@ -75,14 +79,26 @@ def options(
 
 
 @app.command()
-def run(config: Path, set: Set = None, runs: Runs = Path("runs"), as_json: Json = False) -> None:
+def run(
+    config: Path,
+    set: Set = None,
+    runs: Runs = Path("runs"),
+    bounds: Annotated[
+        bool, typer.Option("--bounds", help="Also run the pessimistic, nearest and optimistic path through the bars.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
     """Run one config and leave a run folder with its report."""
-    result, folder = _run(config, set or [], runs, quiet=as_json)
+    done = _finished(_prepared(config, set or [], runs), runs, as_json, bounds)
+    metrics = done.result.metrics
     if as_json:
-        _print_json({"folder": str(folder), "metrics": result.metrics})
+        told = {} if done.bounds is None else {"bounds": done.bounds._asdict()}
+        _print_json({"folder": str(done.folder), "metrics": metrics, **told})
         return
-    _print_table({result.machine.name: result.metrics})
-    _say(result.metrics, folder)
+    _print_table({done.result.machine.name: metrics})
+    if done.bounds is not None:
+        _print_bounds(done.bounds)
+    _say(metrics, done.folder)
 
 
 @app.command()
@@ -91,7 +107,7 @@ def compare(configs: list[Path], set: Set = None, runs: Runs = Path("runs"), as_
     from barograph.report import compare_report
 
     prepared = [_prepared(config, set or [], runs) for config in configs]
-    results = [_finished(one, runs, quiet=as_json) for one in prepared]
+    results = [_finished(one, runs, quiet=as_json)[:2] for one in prepared]
     periods = {(int(r.ts[0]), int(r.ts[-1])) for r, _ in results}
     if len(periods) > 1:
         spans = [(r.history.when(r.first), r.history.when(len(r.history) - 1), r.machine.name) for r, _ in results]
@@ -118,18 +134,51 @@ def audit(
 ) -> None:
     """Rerun a config on cut and on changed futures, and report anything before the cut that moved."""
     from barograph.audit import audit as run_audit
-    from barograph.config import build, load, load_history
 
-    loaded = load(config, set or [])
-    machine, history = build(loaded, config.parent), load_history(loaded, config.parent)
-    with _progress(f"audit {loaded.name}", quiet=as_json) as tell:
-        found = run_audit(machine, history, cuts, seed, tell)
+    one = _read(config, set or [])
+    with _of(config), _progress(f"audit {one.config.name}", quiet=as_json) as tell:
+        found = run_audit(one.machine, one.history, cuts, seed, tell)
     if as_json:
         _print_json({**found.__dict__, "clean": found.clean, "leaks": [leak._asdict() for leak in found.leaks]})
     else:
         _print_audit(found)
     if not found.clean:
         raise typer.Exit(7)
+
+
+@app.command()
+def crosscheck(
+    config: Path,
+    against: Annotated[str, typer.Option(help="Other engines, separated by commas.")] = ",".join(ENGINES),
+    python: Annotated[
+        Path | None,
+        typer.Option(
+            help="The Python of the environment they are installed in; the one Barograph runs on if left out."
+        ),
+    ] = None,
+    set: Set = None,
+    as_json: Json = False,
+) -> None:
+    """Carry out a config's decisions in other engines, and name the first bar, order and number that differ.
+
+    The exit status is 0 when all agree, 8 when one differs, 2 when one could not be compared: it is not installed, or
+    the run did something it has no word for; each is said by name, with the cure.
+    """
+    from barograph.crosscheck import crosscheck as run_crosscheck
+    from barograph.crosscheck import exit_status, named
+    from barograph.loops import scan
+
+    names = named([name.strip() for name in against.split(",") if name.strip()])
+    one = _read(config, set or [])
+    with _progress(one.config.name, quiet=as_json) as tell:
+        result = scan(one.machine, one.history, progress=tell)
+    found = run_crosscheck(result, names, None if python is None else str(python))
+    if as_json:
+        _print_json([_agreement(a) for a in found])
+    else:
+        print("\n".join(map(str, found)))
+    if exit_status(found) != 0:
+        raise typer.Exit(exit_status(found))
 
 
 @app.command()
@@ -181,40 +230,65 @@ def config_schema() -> None:
     _print_json(schema())
 
 
-def _run(path: Path, overrides: list[str], runs: Path, quiet: bool) -> tuple[Result, Path]:
-    return _finished(_prepared(path, overrides, runs), runs, quiet)
-
-
 class _Prepared(NamedTuple):
     config: Config
     machine: Machine
     history: History
     seconds: float
-    source: Path
+    path: Path
+
+
+class _Done(NamedTuple):
+    result: Result
+    folder: Path
+    bounds: Bounds | None
 
 
 def _prepared(path: Path, overrides: list[str], runs: Path) -> _Prepared:
-    """Read, load and build: all that a user's mistake can stop, before anything is run or written."""
-    started = time.perf_counter()
-    from barograph.config import build, load, load_history
     from barograph.runs import check_root
 
     check_root(runs)
+    return _read(path, overrides)
+
+
+def _read(path: Path, overrides: list[str]) -> _Prepared:
+    """Read, load and build: all that a user's mistake can stop, before anything is run or written."""
+    started = time.perf_counter()
+    from barograph.config import build, load, load_history
+
     config = load(path, overrides)
-    history = load_history(config, path.parent)
-    machine = build(config, path.parent)
-    return _Prepared(config, machine, history, time.perf_counter() - started, path.resolve().parent)
+    with _of(path):
+        history = load_history(config, path.parent)
+        machine = build(config, path.parent)
+    return _Prepared(config, machine, history, time.perf_counter() - started, path)
 
 
-def _finished(one: _Prepared, runs: Path, quiet: bool) -> tuple[Result, Path]:
+@contextmanager
+def _of(path: Path) -> Iterator[None]:
+    """Let every error name the config it belongs to: `compare` has several."""
+    try:
+        yield
+    except BarographError as error:
+        raise type(error)(f"{path}: {error}") from error
+
+
+def _finished(one: _Prepared, runs: Path, quiet: bool, bounded: bool = False) -> _Done:
     from barograph.loops import scan
     from barograph.runs import write_run
 
     started = time.perf_counter()
-    with _progress(one.config.name, quiet) as tell:
+    with _of(one.path), _progress(one.config.name, quiet) as tell:
         result = scan(one.machine, one.history, progress=tell)
     times = {"load": round(one.seconds, 3), "run": round(time.perf_counter() - started, 3)}
-    return result, write_run(result, one.config, runs, times, one.source)
+    found = _bounds(result, quiet) if bounded else None
+    return _Done(result, write_run(result, one.config, runs, times, one.path.resolve().parent, found), found)
+
+
+def _bounds(result: Result, quiet: bool) -> Bounds:
+    from barograph.bounds import bounds
+
+    with _progress("other paths", quiet) as tell:
+        return bounds(result, tell)
 
 
 @contextmanager
@@ -233,6 +307,16 @@ def _progress(name: str, quiet: bool) -> Iterator[Callable[[int, int], None] | N
             bar.update(task, completed=done, total=total)
 
         yield tell
+
+
+def _agreement(found: Any) -> dict[str, Any]:
+    """Return what one engine made of a run; what only one side has is infinitely far, which JSON has no word for."""
+    first = found.first and _finite(found.first._asdict())
+    return {**_finite(found._asdict()), "agrees": found.agrees, "first": first}
+
+
+def _finite(content: dict[str, Any]) -> dict[str, Any]:
+    return {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in content.items()}
 
 
 def _print_json(content: Any) -> None:
@@ -277,6 +361,16 @@ def _verdict(metrics: dict[str, dict[str, float | None]], page: Path) -> None:
     from barograph.report.words import comparison
 
     print(f"\n{comparison(metrics)}\n{page}")
+
+
+def _print_bounds(found: Bounds) -> None:
+    from barograph.report.words import bound_rows, bound_words
+
+    content = found._asdict()
+    print()
+    for name, between, nearest in bound_rows(content) if found.resting else []:
+        print(f"{name:<14}{between:<24}nearest {nearest}")
+    print(bound_words(content))
 
 
 def _print_audit(found: Any) -> None:

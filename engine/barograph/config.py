@@ -13,88 +13,22 @@ import sys
 import tomllib
 import typing
 from collections.abc import Callable, Sequence
-from dataclasses import fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import BaseModel, TypeAdapter, ValidationError
 from pydantic.errors import PydanticSchemaGenerationError
 
 from barograph.errors import BarographError, ConfigError, PartError, nearest
+from barograph.settings import Config, Execution, FitPlan, GuardPlan, Part, Period
 
 if TYPE_CHECKING:
     from barograph.history import History
     from barograph.machine import Machine
 
-__all__ = ["Config", "Execution", "FitPlan", "Part", "Period", "build", "load", "load_history", "schema"]
-
-
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
-
-
-class Part(BaseModel):
-    """A part: where its factory is, and the factory's arguments."""
-
-    model_config = ConfigDict(extra="allow", frozen=True)
-
-    use: str = Field(
-        description='"module:factory"; the other keys are the factory\'s arguments', pattern=r"^[\w.]+:\w+$"
-    )
-
-    @property
-    def arguments(self) -> dict[str, Any]:
-        """The factory's arguments as they stand in the file."""
-        return dict(self.model_extra or {})
-
-
-class FitPlan(_Strict):
-    """When the model learns: see `barograph.Fit`."""
-
-    window: int = Field(ge=2, description="training window, in bars")
-    every: int | Literal["week", "month", "quarter", "year", "never"] = "year"
-    expanding: bool = False
-    embargo: int = Field(default=0, ge=0, description="bars left out between training window and decision bar")
-
-
-class Period(_Strict):
-    """What part of the data is decided on; earlier bars warm up features and train the model."""
-
-    start: str | int | None = Field(default=None, description="first decided bar: a date or an index")
-    end: str | None = Field(default=None, description="last date used")
-
-
-class Execution(_Strict):
-    """The terms of trade; the defaults are honest: costs on, financing on when borrowed."""
-
-    cash: float = Field(default=1_000_000.0, gt=0, description="starting cash")
-    fill: Literal["next_open", "next_close", "same_close"] = "next_open"
-    fee: float = Field(default=0.0005, ge=0, lt=0.5, description="fraction of the traded value")
-    fixed_fee: float = Field(default=0.0, ge=0, description="money an order")
-    slippage: float = Field(default=0.0002, ge=0, lt=0.5, description="fraction of the price, never beyond the bar")
-    lot: float = Field(default=0.0, ge=0, description="smallest unit traded; 0 is any quantity")
-    leverage: float = Field(default=1.0, gt=0, description="highest gross exposure, as a multiple of equity")
-    borrow_rate: float = Field(default=0.05, ge=0, description="yearly rate on negative cash, actual/365")
-    cash_rate: float = Field(default=0.0, description="yearly rate on positive cash, actual/365")
-    band: float = Field(default=0.0, ge=0, description="no trade while the weight is nearer to its target than this")
-
-
-class Config(_Strict):
-    """One run: data, features, model, fit schedule, strategy, terms of trade."""
-
-    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", description="names the run folder")
-    data: Part
-    observed: list[Part] = Field(default=[], description="histories joined to the data, seen but not traded (VIX)")
-    run: Period = Period()
-    features: list[Part] = Field(default=[], description="what the model sees; default: the log return")
-    model: Part | None = None
-    fit: FitPlan | None = None
-    strategy: Part
-    execution: Execution = Execution()
-
-    def resolved(self) -> dict[str, Any]:
-        """Return every value, defaults included, ready to be written as TOML."""
-        return self.model_dump(exclude_none=True)
+__all__ = [
+    "Config", "Execution", "FitPlan", "GuardPlan", "Part", "Period", "build", "load", "load_history", "make", "schema",
+]  # fmt: skip
 
 
 def schema() -> dict[str, Any]:
@@ -118,9 +52,43 @@ def load(path: Path | str, overrides: Sequence[str] = ()) -> Config:
         _override(tree, text)
     tree = _dates_as_text(tree)
     try:
-        return Config.model_validate(tree)
+        config = Config.model_validate(tree)
+        _check_terms(config)
     except ValidationError as error:
         raise ConfigError(f"{path}: {_told(error, Config)}") from error
+    except ConfigError as error:
+        raise ConfigError(f"{path}: {error}") from error
+    return config
+
+
+def _check_terms(config: Config) -> None:
+    """Let the machine judge the terms together, before any data are loaded; rates that are parts come later."""
+    from barograph.machine import Machine
+    from barograph.types import Strategy
+
+    terms = {key: value for key, value in dict(config.execution).items() if not isinstance(value, Part)}
+    guards = _guards(config)
+    try:
+        Machine(strategy=Strategy(_nothing, _nothing, (), "none"), guards=guards, **terms)
+    except ConfigError as error:
+        named = str(error).partition(" ")[0] in Execution.model_fields
+        raise ConfigError(f"execution{'.' if named else ': '}{error}") from error
+
+
+def _nothing(*_: Any) -> None:
+    """Stand in for a strategy where only the terms are looked at."""
+
+
+def _guards(config: Config) -> list[Any]:
+    from barograph.terms import Guard
+
+    made = []
+    for n, plan in enumerate(config.guards):
+        try:
+            made.append(Guard(**plan.model_dump()))
+        except BarographError as error:
+            raise ConfigError(f"guards.{n}: {error}") from error
+    return made
 
 
 def _override(tree: dict[str, Any], text: str) -> None:
@@ -166,9 +134,11 @@ def _value(text: str) -> Any:
 
 def _told(error: ValidationError, model: type[BaseModel]) -> str:
     # An unknown key is the likelier mistake than the missing one it was meant to be.
-    errors = sorted(error.errors(), key=lambda e: e["type"] != "extra_forbidden")
+    # A table is meant as a part, and a number is not what is missing there.
+    found = [e for e in error.errors() if not (e["type"] == "float_type" and isinstance(e["input"], dict))]
+    errors = sorted(found or error.errors(), key=lambda e: e["type"] != "extra_forbidden")
     first = errors[0]
-    where = ".".join(str(p) for p in first["loc"])
+    where = ".".join(str(p) for p in first["loc"] if p != "Part")
     if first["type"] == "extra_forbidden":
         known = _keys(model, first["loc"][:-1])
         wanted = nearest(str(first["loc"][-1]), known) or f"; known keys: {', '.join(sorted(known))}"
@@ -179,23 +149,41 @@ def _told(error: ValidationError, model: type[BaseModel]) -> str:
     several = first["loc"][-1] not in _keys(model, first["loc"][:-1]) and not isinstance(first["loc"][-1], int)
     same = [e for e in errors if e["loc"][:-1] == first["loc"][:-1]] if several else [first]
     where = ".".join(str(p) for p in first["loc"][:-1]) if several else where
-    told = " or ".join(e["msg"][0].lower() + e["msg"][1:] for e in same)
+    told = " or ".join(_wish(e) for e in same)
     return f"{where} is {_short(first['input'])}; {told}"
 
 
+def _wish(error: Any) -> str:
+    if error["type"] == "model_type":
+        return 'input should be a table with use = "module:factory"'
+    if error["type"] == "list_type" and isinstance(error["input"], dict):
+        return f"input should be a list of tables, each headed [[{error['loc'][-1]}]]"
+    if error["type"] == "is_instance_of":
+        return f"input should be a {'list' if error['ctx']['class'] == 'Sequence' else 'table'}"
+    # What has a small upper bound is a fraction, and what breaks it is usually a percentage.
+    percent = error["type"] in ("less_than", "less_than_equal") and next(iter(error["ctx"].values())) <= 5
+    return str(error["msg"][0].lower() + error["msg"][1:]) + (" (a fraction: 5 % is 0.05)" if percent else "")
+
+
 def _keys(model: type[BaseModel], path: tuple[int | str, ...]) -> list[str]:
+    return list(_table(model, path).model_fields)
+
+
+def _table(model: type[BaseModel], path: tuple[int | str, ...]) -> type[BaseModel]:
     for step in path:
         kind = model.model_fields[str(step)].annotation if str(step) in model.model_fields else None
         options = [kind, *typing.get_args(kind)]
         model = next((o for o in options if isinstance(o, type) and issubclass(o, BaseModel)), model)
-    return list(model.model_fields)
+    return model
 
 
 def _about(model: type[BaseModel], path: tuple[int | str, ...]) -> str:
     name = str(path[-1])
     if name == "use":
         return 'use = "module:factory"'
-    return f"a [{name}] table" if len(path) == 1 and name in ("data", "strategy") else f"a value for {name}"
+    if len(path) == 1 and name in ("data", "strategy"):
+        return f"a [{name}] table"
+    return _table(model, path[:-1]).model_fields[name].description or f"a value for {name}"
 
 
 def _short(value: Any) -> str:
@@ -226,9 +214,7 @@ def build(config: Config, folder: Path) -> Machine:
     from barograph.machine import Fit, Machine
 
     fit = None if config.fit is None else Fit(**config.fit.model_dump())
-    terms = config.execution.model_dump()
-    unknown = set(terms) - {f.name for f in fields(Machine)}
-    assert not unknown, unknown
+    terms = {key: _term(value, f"execution.{key}", folder) for key, value in dict(config.execution).items()}
     return Machine(
         name=config.name,
         strategy=_strategy(config.strategy, folder),
@@ -236,8 +222,21 @@ def build(config: Config, folder: Path) -> Machine:
         model=None if config.model is None else _model(config.model, folder),
         fit=fit,
         start=config.run.start,
+        guards=_guards(config),
         **terms,
     )
+
+
+def _term(value: Any, where: str, folder: Path) -> Any:
+    """Return a term of trade as the machine wants it; a part becomes the rate it stands for."""
+    from barograph.terms import Rate
+
+    if not isinstance(value, Part):
+        return value
+    made = make(value, where, folder)
+    if not isinstance(made, Rate):
+        raise PartError(f"{where}: {value.use} returned {type(made).__name__}; wanted a Rate")
+    return made
 
 
 def _strategy(part: Part, folder: Path) -> Any:
@@ -348,6 +347,8 @@ def _arguments(factory: Callable[..., Any], part: Part, where: str, folder: Path
 
 
 def _argument(value: Any, hint: Any, where: str, folder: Path) -> Any:
+    from barograph.types import Feature, Filter, Strategy
+
     if isinstance(value, dict) and "use" in value:
         try:
             return make(Part.model_validate(value), where, folder)
@@ -362,8 +363,9 @@ def _argument(value: Any, hint: Any, where: str, folder: Path) -> Any:
     except PydanticSchemaGenerationError:
         return value
     except ValidationError as error:
-        problem = error.errors()[0]["msg"]
-        raise ConfigError(f"{where} is {_short(value)}; {problem[0].lower()}{problem[1:]}") from error
+        part = any(_mentions(hint, noun) for noun in (Feature, Filter, Strategy))
+        wish = 'wanted a part: a table with use = "module:factory"' if part else _wish(error.errors()[0])
+        raise ConfigError(f"{where} is {_short(value)}; {wish}") from error
 
 
 def _mentions(hint: Any, kind: type) -> bool:

@@ -18,10 +18,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from barograph.errors import ConfigError, DataError
+from barograph.settings import Part
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from barograph.bounds import Bounds
     from barograph.config import Config
     from barograph.result import Learned, Result
 
@@ -31,8 +33,18 @@ _PACKAGES = ("barograph", "numpy", "pandas", "numba", "scipy", "pyarrow", "excha
 _SOURCES = ("barograph", "barograph_models", "barograph_strategies", "barograph_adapters")
 
 
-def write_run(result: Result, config: Config, root: Path, wall_times: dict[str, float], source: Path) -> Path:
-    """Write ``root/<utc>-<name>-<hash8>/`` and return it; on any error nothing is left behind."""
+def write_run(
+    result: Result,
+    config: Config,
+    root: Path,
+    wall_times: dict[str, float],
+    source: Path,
+    bounds: Bounds | None = None,
+) -> Path:
+    """Write ``root/<utc>-<name>-<hash8>/`` and return it; on any error nothing is left behind.
+
+    `bounds`, when they were asked for, go into metrics.json; every Parquet file is the same with and without them.
+    """
     from barograph.report import write_report
 
     check_root(root)
@@ -40,6 +52,7 @@ def write_run(result: Result, config: Config, root: Path, wall_times: dict[str, 
     fresh = Path(tempfile.mkdtemp(prefix=".new-", dir=root))
     try:
         _write(result, config, fresh, wall_times, source)
+        _json(_measures(result, bounds), fresh / "metrics.json")
         write_report(fresh)
         fresh.chmod(0o755)
         return fresh.rename(_free(root, config, result))
@@ -71,9 +84,12 @@ def _write(result: Result, config: Config, folder: Path, wall_times: dict[str, f
     for name, table in result.tables.items():
         _parquet(table, folder / f"{name}.parquet")
     (folder / "config.toml").write_text(tomli_w.dumps(config.resolved()), encoding="utf-8")
-    _json(result.metrics, folder / "metrics.json")
     _json([_learned(fit, result) for fit in result.fits], folder / "fits.json")
     _json(_manifest(result, config, wall_times, source), folder / "manifest.json")
+
+
+def _measures(result: Result, bounds: Bounds | None) -> dict[str, Any]:
+    return dict(result.metrics) if bounds is None else {**result.metrics, "bounds": bounds._asdict()}
 
 
 def _parquet(table: pd.DataFrame, path: Path) -> None:
@@ -186,8 +202,10 @@ def _code_hash(config: Config) -> str:
     """Hash the sources of Barograph and of every module a part of this config comes from."""
     import importlib
 
-    parts = [config.data, config.strategy, *config.features, *config.observed]
-    own = {part.use.partition(":")[0] for part in [*parts, *([config.model] if config.model else [])]}
+    rates = [config.execution.borrow_rate, config.execution.cash_rate]
+    single = [part for part in (config.model, *rates) if isinstance(part, Part)]
+    parts = [config.data, config.strategy, *config.features, *config.observed, *single]
+    own = {part.use.partition(":")[0] for part in parts}
     files = {Path(str(importlib.import_module(name).__file__)) for name in own}
     for name in _SOURCES:
         package = Path(str(importlib.import_module(name).__path__[0]))

@@ -7,7 +7,7 @@ import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from barograph.combine import stack
+from barograph.combine import adjusted, stack
 from barograph.compiling import Kernel, kernel
 from barograph.features import CLOSE, sma
 from barograph.types import Feature, Strategy, Target
@@ -50,12 +50,13 @@ def _kernels(begin: Callable[..., Any], observe: Callable[..., Any]) -> tuple[Ca
 def sma_filter(window: int = 200, weight: float = 1.0, otherwise: float = 0.0, of: Feature = CLOSE) -> Strategy:
     """Hold `weight` while the number `of` (the first asset's close) is above its mean of `window` bars.
 
-    Equal is not above. Until the mean is warm the weight is `otherwise`; on a bar that is missing the last one stands.
+    Equal is not above; prices are compared across splits and dividends. Until the mean is warm the weight is
+    `otherwise`; on a bar that is missing the last one stands.
     Source: Faber, *A Quantitative Approach to Tactical Asset Allocation*, Journal of Wealth Management, 2007.
 
     >>> sma_filter(100).name
     'sma_filter'
     """
-    pair = stack([of, sma(window, of)])
+    pair = adjusted(stack([of, sma(window, of)]))
     init, step = _kernels(pair.init, pair.step)
     return Strategy(init, step, Params(pair.params, float(weight), float(otherwise)), "sma_filter")

@@ -7,6 +7,7 @@ import math
 from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 
+from barograph.combine import adjusted
 from barograph.compiling import Kernel, kernel
 from barograph.errors import ConfigError
 from barograph.features import ewm_volatility
@@ -65,7 +66,8 @@ def volatility_target(
 ) -> Strategy:
     """Hold ``target / (volatility sqrt(periods))``, kept within [floor, cap]; needs no model.
 
-    `target` is annual, `volatility` any feature that measures one bar's, `periods` the bars a year. A volatility of 0
+    `target` is annual, `volatility` any feature that measures one bar's (over prices that compare across splits and
+    dividends), `periods` the bars a year. A volatility of 0
     means `cap`. A new weight less than `band` from the last one is not taken. Until the measure is warm the weight
     is 0; on a bar that is missing the last weight stands.
 
@@ -79,6 +81,7 @@ def volatility_target(
     if not 0.0 < target < math.inf or not 0.0 < periods < math.inf:
         raise ConfigError(f"volatility_target: target={target}, periods={periods}; wanted both above 0")
     floor, cap, band = check_bounds("volatility_target", floor, cap, band)
-    init, step = _kernels(volatility.init, volatility.step)
-    params = Params(volatility.params, target / math.sqrt(periods), cap, floor, band)
+    measure = adjusted(volatility)
+    init, step = _kernels(measure.init, measure.step)
+    params = Params(measure.params, target / math.sqrt(periods), cap, floor, band)
     return Strategy(init, step, params, "volatility_target")

@@ -13,10 +13,11 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from barograph.report import tables
+from barograph.report import orders, tables
 from barograph.report.compare import compared
 from barograph.report.figures import run_figures, timeline
 from barograph.report.folder import Run, read_run
+from barograph.report.marks import marked, marks
 from barograph.report.words import number, verdict
 
 __all__ = ["Run", "compare_report", "read_run", "write_report"]
@@ -30,7 +31,9 @@ def write_report(folder: Path) -> Path:
     run = read_run(Path(folder))
     line = timeline(run)
     figures = run_figures(run, line)
+    figures["equity"]["data"] += marks(run, run.equity / run.equity[0])
     words = _run_words(run) | _run_tables(run)
+    words["marked"] = marked(run)
     words["thinned"] = "" if line.whole else _thinned(len(line.rows), len(run.ts))
     return _write(run.folder / "report.html", "run.html.j2", {"ts": line.labels, "figures": figures}, words)
 
@@ -70,8 +73,10 @@ def _run_words(run: Run) -> dict[str, Any]:
 
 
 def _run_tables(run: Run) -> dict[str, Any]:
-    makers = ("cards", "notes", "months", "regimes", "costs", "trades", "orders", "fits", "findings", "metrics")
-    return {name: getattr(tables, name)(run) for name in makers}
+    makers = ("cards", "notes", "months", "regimes", "costs", "trades", "fits", "findings", "metrics")
+    intent = ("kinds", "unfilled", "intent_words", "events", "bound_table", "bound_verdict")
+    found = {name: getattr(tables, name)(run) for name in makers}
+    return found | {name: getattr(orders, name)(run) for name in intent}
 
 
 def _write(out: Path, template: str, data: dict[str, Any], words: dict[str, Any]) -> Path:

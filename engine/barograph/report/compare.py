@@ -14,7 +14,7 @@ from barograph.metrics import drawdowns
 from barograph.report.figures import LINES, THEIRS, Figure, dates, growth_axis, layout, packed, thin
 from barograph.report.folder import Run
 from barograph.report.tables import Row, Table
-from barograph.report.words import comparison, number, percent
+from barograph.report.words import comparison, number, one_market, percent
 from barograph.types import Floats
 
 __all__ = ["compared"]
@@ -55,6 +55,11 @@ def _distinct(runs: Sequence[Run]) -> list[str]:
     return [name if names.count(name) == 1 else run.folder.name for name, run in zip(names, runs, strict=True)]
 
 
+def _hold(runs: Sequence[Run], names: Sequence[str]) -> str:
+    """Name the grey line: where the runs trade different markets it is the first one's."""
+    return "buy and hold" if one_market(run.metrics for run in runs) else f"buy and hold, as for {names[0]}"
+
+
 def _table(runs: Sequence[Run], names: Sequence[str], beside: Path) -> Table:
     columns = ("run", *(title for title, _, _ in COLUMNS), "95 %", "less hold’s, 95 %")
     rows = [
@@ -63,7 +68,7 @@ def _table(runs: Sequence[Run], names: Sequence[str], beside: Path) -> Table:
     keys = ("cagr", "volatility", "sharpe", "max_drawdown")
     market = {key: runs[0].metrics.get(f"benchmark_{key}") for key in keys}
     cells = tuple(form(market[key]) if key in market else "" for _, key, form in COLUMNS)
-    rows.append(Row(("buy and hold", *cells, "", ""), colour=THEIRS))
+    rows.append(Row((_hold(runs, names), *cells, "", ""), colour=THEIRS))
     return Table(columns, rows, texts=("run",))
 
 
@@ -81,14 +86,14 @@ def _between(m: dict[str, float | None], key: str) -> str:
 def _equity(runs: Sequence[Run], names: Sequence[str]) -> Figure:
     curves = [(run, name, run.equity / run.equity[0]) for run, name in zip(runs, names, strict=True)]
     market = runs[0].benchmark / runs[0].benchmark[0]
-    lines = [_line(runs[0], "buy and hold", market, THEIRS, ".2f")]
+    lines = [_line(runs[0], _hold(runs, names), market, THEIRS, ".2f")]
     lines += [_line(run, name, path, LINES[i % len(LINES)], ".2f") for i, (run, name, path) in enumerate(curves)]
     axis = growth_axis(np.concatenate([market, *(path for _, _, path in curves)]))
     return {"data": lines, "layout": layout(420, yaxis=axis, showlegend=True), "linked": True}
 
 
 def _drawdown(runs: Sequence[Run], names: Sequence[str]) -> Figure:
-    lines = [_line(runs[0], "buy and hold", drawdowns(runs[0].benchmark), THEIRS, ".1%")]
+    lines = [_line(runs[0], _hold(runs, names), drawdowns(runs[0].benchmark), THEIRS, ".1%")]
     for i, (run, name) in enumerate(zip(runs, names, strict=True)):
         lines.append(_line(run, name, drawdowns(run.equity), LINES[i % len(LINES)], ".1%"))
     return {"data": lines, "layout": layout(260, yaxis={"tickformat": ".0%"}), "linked": True}

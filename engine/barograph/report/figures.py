@@ -18,7 +18,10 @@ from barograph.report.folder import Run
 from barograph.report.words import regime_names
 from barograph.types import Floats
 
-__all__ = ["CALM", "Figure", "Timeline", "colours", "run_figures", "spans", "thin", "timeline"]
+__all__ = [
+    "CALM", "SAND", "WARM", "Figure", "Timeline", "colours", "dates", "packed", "run_figures", "spans", "thin",
+    "timeline",
+]  # fmt: skip
 
 Figure = dict[str, Any]
 
@@ -64,11 +67,14 @@ def thin(values: Floats, most: int) -> NDArray[np.intp]:
     return np.array(sorted(kept), dtype=np.intp)
 
 
-def dates(ts: Any) -> list[str]:
-    """Return closes as plotly wants them: days for daily bars, where midnight is the end of the day before."""
+def dates(ts: Any, like: Any = None) -> list[str]:
+    """Return closes as plotly wants them: days for daily bars, where midnight is the end of the day before.
+
+    A few closes of a run are written `like` all of them.
+    """
     import pandas as pd
 
-    spacing = ts.diff().median()
+    spacing = (ts if like is None else like).diff().median()
     if pd.isna(spacing) or spacing.total_seconds() > 0.8 * 86400:
         return [str(day) for day in (ts - pd.Timedelta(1, "us")).dt.strftime("%Y-%m-%d")]
     return [str(moment) for moment in ts.dt.strftime("%Y-%m-%d %H:%M:%S")]
@@ -126,6 +132,9 @@ def run_figures(run: Run, line: Timeline) -> dict[str, Figure]:
     window = round(run.periods)
     if simple_returns(run.equity).size > window:
         found["rolling"] = _rolling(run, line, window)
+    for figure in found.values() if len(line.labels) > 1 else ():
+        # Left to itself an axis makes room for marks at its ends, and the charts no longer stand below each other.
+        figure["layout"]["xaxis"]["range"] = [line.labels[0], line.labels[-1]]
     linked = {place: figure | {"linked": True} for place, figure in found.items()}
     return linked | _refits(run)
 

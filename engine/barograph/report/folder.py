@@ -19,12 +19,15 @@ if TYPE_CHECKING:
 
 __all__ = ["TABLES", "Run", "read_run"]
 
-TABLES = ("equity", "beliefs", "orders", "fills", "trades", "benchmark")
+TABLES = ("equity", "beliefs", "orders", "fills", "events", "trades", "benchmark")
 
 
 @dataclass(frozen=True, eq=False)
 class Run:
-    """A run folder in memory: its tables by name, metrics, manifest, fits and the resolved config's text."""
+    """A run folder in memory: its tables by name, metrics, manifest, fits and the resolved config's text.
+
+    `bounds` are those of `barograph.bounds`, as JSON, or None where they were not asked for.
+    """
 
     folder: Path
     tables: dict[str, pd.DataFrame]
@@ -32,6 +35,7 @@ class Run:
     manifest: dict[str, Any]
     fits: list[dict[str, Any]]
     config: str
+    bounds: dict[str, Any] | None = None
 
     @property
     def name(self) -> str:
@@ -76,13 +80,16 @@ def read_run(folder: Path) -> Run:
     """
     tables = {name: _table(folder / f"{name}.parquet") for name in TABLES}
     fits = folder / "fits.json"
+    metrics = _json(folder / "metrics.json")
+    bounds = metrics.pop("bounds", None)
     return Run(
         folder,
         tables,
-        metrics=_json(folder / "metrics.json"),
+        metrics=metrics,
         manifest=_json(folder / "manifest.json"),
         fits=_json(fits) if fits.exists() else [],
         config=_present(folder / "config.toml").read_text(encoding="utf-8"),
+        bounds=bounds,
     )
 
 

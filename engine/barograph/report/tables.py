@@ -11,7 +11,7 @@ from barograph.attribution import attribute
 from barograph.metrics import deepest_drawdown, total_return
 from barograph.report.figures import colours, persistences, volatilities
 from barograph.report.folder import Run
-from barograph.report.words import money, number, percent, regime_names
+from barograph.report.words import bound_words, money, number, percent, regime_names
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -22,13 +22,13 @@ __all__ = [
     "Table",
     "cards",
     "costs",
+    "day",
     "fall",
     "findings",
     "fits",
     "metrics",
     "months",
     "notes",
-    "orders",
     "regimes",
     "trade_words",
     "trades",
@@ -86,13 +86,14 @@ def fall(run: Run) -> str:
     deepest = deepest_drawdown(run.equity)
     if deepest.depth == 0:
         return "The equity never closed below its peak. Grey is buy and hold."
-    peak, trough, end = (_day(run.ts.iloc[row]) for row in (deepest.peak, deepest.trough, deepest.end))
+    peak, trough, end = (day(run.ts.iloc[row]) for row in (deepest.peak, deepest.trough, deepest.end))
     over = f"recovered on {end}" if deepest.recovered else f"not recovered by {end}"
     when = f"from {peak} to {trough}, {over} ({deepest.bars:,} bars)"
     return f"Deepest: {percent(deepest.depth)}, {when}. Grey is buy and hold."
 
 
-def _day(moment: Any) -> str:
+def day(moment: Any) -> str:
+    """Return a moment as its date."""
     import pandas as pd
 
     return "–" if pd.isna(moment) else f"{moment:%Y-%m-%d}"
@@ -111,8 +112,23 @@ def notes(run: Run) -> list[str]:
             f"The quality checks found {len(warned)} thing{'s' * (len(warned) != 1)} in the data; see below.",
         ),
         (int(np.any(run.equity <= 0)), "The account was ruined: equity fell to zero or below."),
+        (_count(run, "margin_call"), f"The margin was called {_times(_count(run, 'margin_call'))}."),
+        (_count(run, "guard"), f"Guards began to hold {_times(_count(run, 'guard'))}; see what befell the account."),
     ]
-    return [text for found, text in said if found]
+    return [text for found, text in said if found] + _flipped(run)
+
+
+def _flipped(run: Run) -> list[str]:
+    found = run.bounds
+    return [bound_words(found)] if found is not None and (found["flips"] or found["stopped"]) else []
+
+
+def _count(run: Run, event: str) -> int:
+    return int((run.tables["events"]["event"] == event).sum())
+
+
+def _times(count: int) -> str:
+    return "once" if count == 1 else f"{count:,} times"
 
 
 def _doubtful(fit: dict[str, Any]) -> bool:
@@ -224,9 +240,14 @@ def costs(run: Run) -> Table:
 def trade_words(run: Run) -> str:
     """Say how many round trips there were and how they ended."""
     table = run.tables["trades"]
-    closed = table[~table["open"].astype(bool)]
-    held = len(table) - len(closed)
-    still = f" {held} still open at the end." if held else ""
+    # What was taken off a position that is still there is no round trip.
+    trip = table["asset"] + " " + table["entry_ts"].astype("str")
+    unfinished = trip.isin(trip[table["open"].astype(bool)])
+    closed, held = table[~unfinished], int(table["open"].sum())
+    partly = int(unfinished.sum()) - held
+    still = (
+        f" {held:,} still open at the end{f', {partly:,} of them closed in part' if partly else ''}." if held else ""
+    )
     if closed.empty:
         return f"No round trip was finished.{still}"
     won = closed["profit"] > 0
@@ -248,20 +269,10 @@ def trades(run: Run) -> Table:
 
 
 def _trade(row: dict[Any, Any]) -> Row:
-    until = "open" if row["open"] else _day(row["exit_ts"])
+    until = "open" if row["open"] else day(row["exit_ts"])
     units = number(row["quantity"], 0 if abs(row["quantity"]) >= 1000 else 3)
     prices = (number(row["entry_price"]), number(row["exit_price"]))
-    return Row((row["asset"], _day(row["entry_ts"]), until, units, *prices, money(row["profit"]), money(row["fees"])))
-
-
-def orders(run: Run) -> Table:
-    """Return how orders ended, by state and reason, with the first and last of each."""
-    table = run.tables["orders"].assign(reason=lambda t: t["reason"].fillna(""))
-    rows = []
-    for (status, reason), part in table.groupby(["status", "reason"], sort=True):
-        cells = (str(status), str(reason), number(len(part), 0), _day(part["ts"].iloc[0]), _day(part["ts"].iloc[-1]))
-        rows.append(Row(cells, mark="" if status == "filled" else "flag"))
-    return Table(("ended", "because", "orders", "first", "last"), rows, texts=("ended", "because"), longs=("because",))
+    return Row((row["asset"], day(row["entry_ts"]), until, units, *prices, money(row["profit"]), money(row["fees"])))
 
 
 def fits(run: Run) -> Table:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from typing import Any
 
-__all__ = ["comparison", "money", "number", "percent", "regime_names", "verdict"]
+__all__ = [
+    "bound_rows", "bound_words", "comparison", "money", "number", "one_market", "percent", "regime_names", "verdict",
+]  # fmt: skip
 
 Metrics = Mapping[str, float | None]
 
@@ -129,6 +132,59 @@ def _length(metrics: Metrics) -> str:
     return f"{number(years, 1)} years are too few to tell skill from luck."
 
 
+_MEASURES = (
+    ("Total return", "total_return", percent),
+    ("Growth a year", "cagr", percent),
+    ("Sharpe ratio", "sharpe", number),
+    ("Drawdown", "max_drawdown", percent),
+)
+_VERDICTS = {"sign": "whether it earned anything", "hold": "whether it beat buy and hold"}
+
+
+def bound_rows(bounds: Mapping[str, Any]) -> list[tuple[str, str, str]]:
+    """Return each measure's name, its [pessimistic, optimistic] interval, and its value on the nearest path.
+
+    >>> paths = {"pessimistic": {"sharpe": 0.2}, "nearest": {"sharpe": 0.35}, "optimistic": {"sharpe": 0.41}}
+    >>> bound_rows({"paths": paths})[2]
+    ('Sharpe ratio', '[0.20, 0.41]', '0.35')
+    """
+    paths = bounds["paths"]
+    low, middle, high = (paths[name] for name in ("pessimistic", "nearest", "optimistic"))
+    return [
+        (title, f"[{form(low.get(key))}, {form(high.get(key))}]", form(middle.get(key)))
+        for title, key, form in _MEASURES
+    ]
+
+
+def bound_words(bounds: Mapping[str, Any]) -> str:
+    """Say what the way through the bars decides.
+
+    >>> bound_words({"resting": True, "flips": ["sign"], "stopped": {}, "paths": {}})
+    'The verdict flips: whether it earned anything depends on the way prices took inside the bars.'
+    """
+    if not bounds["resting"]:
+        return "No order rested inside a bar: the pessimistic, nearest and optimistic path are one and the same run."
+    said = [f"On the {path} path the run ended early: {why}." for path, why in bounds["stopped"].items()]
+    if bounds["flips"]:
+        which = " and ".join(_VERDICTS[name] for name in bounds["flips"])
+        verb = "depend" if len(bounds["flips"]) > 1 else "depends"
+        said.append(f"The verdict flips: {which} {verb} on the way prices took inside the bars.")
+    elif _one(bounds["paths"]):
+        said.append("Orders rested inside bars, and every path through them gives the same figures.")
+    else:
+        said.append("The verdict is the same on every path through the bars.")
+    worst, best = (bounds["paths"].get(name, {}).get("total_return") for name in ("pessimistic", "optimistic"))
+    if worst is not None and best is not None and worst > best:
+        said.append("The optimistic path earned less here: a path acts on later bars too, and moves trailing stops.")
+    return " ".join(said)
+
+
+def _one(paths: Mapping[str, Any]) -> bool:
+    """Tell whether all paths came to the same, as far as the page shows it."""
+    shown = [{form(values.get(key)) for values in paths.values()} for _, key, form in _MEASURES]
+    return all(len(texts) == 1 for texts in shown)
+
+
 def comparison(runs: Mapping[str, Metrics]) -> str:
     """Say what a table of runs shows and does not show, in a sentence or two.
 
@@ -149,7 +205,13 @@ def comparison(runs: Mapping[str, Metrics]) -> str:
         f"Of {len(runs)} runs, {calmer} fell less than buy and hold and {faster} grew faster; "
         f"the highest Sharpe ratio is {best}'s, {number(known[best]['sharpe'])}. {_decided(runs)} "
         f"Choosing the best of {len(runs)} favours luck, which these intervals do not deduct."
+        f"{'' if one_market(runs.values()) else ' They trade different markets: each has its own buy and hold.'}"
     )
+
+
+def one_market(runs: Iterable[Metrics]) -> bool:
+    """Tell whether all runs are held against the same buy and hold."""
+    return len({m.get("benchmark_total_return") for m in runs}) < 2
 
 
 def _decided(runs: Mapping[str, Metrics]) -> str:

@@ -116,10 +116,10 @@ def finance(book: Book, bars: Bars, rates: Any, rules: Rules) -> None:
     """
     money, desk = book.money, book.desk
     cash, last = money[CASH], desk[TS]
-    rate = rates[0] if cash < 0.0 else rates[1]
-    if (rate != 0.0 or rules.short_rate > 0.0) and last != NEVER:
-        days = bars.ts // DAY - last // DAY
-        interest = cash * rate * days / YEAR
+    days = bars.ts // DAY - last // DAY if last != NEVER else 0
+    # Most bars of a minute begin no day, and many assets are many to look through for shorts.
+    if days > 0:
+        interest = cash * (rates[0] if cash < 0.0 else rates[1]) * days / YEAR
         if rules.short_rate > 0.0:
             interest -= _shorts(book.rows) * rules.short_rate * days / YEAR
         money[CASH] = cash + interest

@@ -93,9 +93,10 @@ def record(book: Book, equity: Any, weights: Any) -> None:
     money, rows = book.money, book.rows
     equity[0], equity[1], equity[2] = money[EQUITY], money[CASH], money[GROSS]
     equity[3], equity[4], equity[5] = money[NET], money[FEES], money[FINANCING]
+    worth = money[EQUITY]
     for a in range(weights.size):
         held = rows[QUANTITY, a]
-        weights[a] = held * rows[PRICE, a] / money[EQUITY] if held != 0.0 and money[EQUITY] > 0.0 else 0.0
+        weights[a] = held * rows[PRICE, a] / worth if held != 0.0 and worth > 0.0 else 0.0
     money[FEES], money[FINANCING] = 0.0, 0.0
 
 

@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 # The broker code in which `make mutation` plants bugs; FILES=engine/barograph/money.py takes one file.
-FILES := $(addprefix engine/barograph/,money.py targets.py touching.py crossing.py walking.py resting.py placing.py guards.py)
+FILES := $(addprefix engine/barograph/,money.py targets.py touching.py crossing.py walking.py resting.py placing.py guards.py step.py)
 
 .PHONY: demo test lint types imports wheel-test soak mutation bench bench-peers lock clean
 

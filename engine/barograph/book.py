@@ -215,7 +215,7 @@ def events_a_bar(assets: int, resting: int) -> int:
 
     An asset: a split, a dividend, a delisting, a liquidation (born, ended), a target that ends, and another one born
     that ends at the same close: 9. A slot of its table: what it held is triggered, fills in part on each of the three
-    legs and at the close, ends; and another order is born and ends: 8, and as much for the two legs it may bring.
+    legs and at the close, ends; and another order is born and ends: 8; and 16 for the three legs it may bring.
     A request: what it replaces ends, it is born, it ends: 3. The account: margin and guards, 40.
     """
     return 40 + assets * (9 + 24 * resting) + 3 * requests_a_bar(assets, resting)

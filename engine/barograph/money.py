@@ -1,6 +1,6 @@
 """The account: splits and dividends, financing, fees, slippage, marking, margin and liquidation (clauses 0, 1, 4, 5).
 
-Pure functions of numbers. Both books use them, so every clause about money is written once.
+Both books use these kernels, so every clause about money is written once.
 """
 
 from __future__ import annotations

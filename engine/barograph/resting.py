@@ -11,8 +11,6 @@
 | resting | rejected                       | ended   | touched, and there was no room at all                 |
 | resting | cancelled                      | ended   | withdrawn, replaced, its pair filled, nothing to do   |
 | resting | expired                        | ended   | its day is over, its date has passed                  |
-
-Every kernel here writes into the book's arrays; `till` and `tally` carry the moving numbers between them.
 """
 
 from __future__ import annotations
@@ -267,12 +265,7 @@ def fill(account: Account, a: int, s: int, p: float, deal: float, share: float, 
             return
     capped = abs(q) > rows[ROOM, a]
     if capped:
-        q, reason = math.copysign(lots(rows[ROOM, a], rules.lot), q), NO_VOLUME
-        facts[HELD] = t
-        if facts[KIND] in (STOP, TRAILING):
-            # Its price has traded: what the volume leaves of it is at the market.
-            facts[KIND] = MARKET
-            tell(book, log, TRIGGERED, facts[ID], t, a, math.nan, 0.0, p, 0.0, 0.0, NO_VOLUME)
+        q, reason = _cap(book, log, a, s, p, q, rules.lot, t), NO_VOLUME
         if abs(q) <= DUST * abs(terms[LEFT]):
             return
     fee = pay(book, a, q, deal, book.money[MAKER] if maker else book.money[TAKER], rules)
@@ -290,6 +283,17 @@ def fill(account: Account, a: int, s: int, p: float, deal: float, share: float, 
     if group != 0:
         _pair(book, log, a, s, group, abs(q), capped, t)
     guarded(account, a, deal, t)
+
+
+@kernel
+def _cap(book: Book, log: Any, a: int, s: int, p: float, q: float, lot: float, t: int) -> float:
+    """Return what the volume leaves of q; the rest of a stop is at the market, as its price has traded."""
+    facts = book.facts[a, s]
+    facts[HELD] = t
+    if facts[KIND] in (STOP, TRAILING):
+        facts[KIND] = MARKET
+        tell(book, log, TRIGGERED, facts[ID], t, a, math.nan, 0.0, p, 0.0, 0.0, NO_VOLUME)
+    return math.copysign(lots(book.rows[ROOM, a], lot), q)
 
 
 @kernel

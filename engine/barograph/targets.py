@@ -1,6 +1,6 @@
 """Orders to a target weight, in the light book: one waiting order an asset, proportional and fixed fees (clauses 2, 6).
 
-The closed forms live here. `resting` fills the same orders under every other rule, to the same bits where both apply.
+The closed forms live here. `crossing` fills the same orders under every other rule, to the same bits where both apply.
 """
 
 from __future__ import annotations

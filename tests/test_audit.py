@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import barograph as bg
-from barograph import loops, machine, orders
+from barograph import loops, machine, orders, session
 from barograph.audit import ANSWERS, audit, largest_changes
 from barograph.book import CANCELLED, EXPIRED, FILLED
 from barograph.compiling import kernel
@@ -74,13 +74,13 @@ def _quiet(step: Any) -> Any:
 
 def _see_everything(monkeypatch: pytest.MonkeyPatch) -> None:
     """Compute every feature before the first fit: the loop otherwise has nothing beyond the decision bar to leak."""
-    begin = loops.Session._begin
+    begin = session.Session._begin
 
-    def eager(self: loops.Session, wired: machine.Wired) -> Any:
+    def eager(self: session.Session, wired: machine.Wired) -> Any:
         self._observe(wired, len(self.history))
         return begin(self, wired)
 
-    monkeypatch.setattr(loops.Session, "_begin", eager)
+    monkeypatch.setattr(session.Session, "_begin", eager)
 
 
 def test_a_leak_in_a_refit_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -93,16 +93,16 @@ def test_a_leak_in_a_refit_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_leak_in_a_scaler_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     """Scale the training window with the spread of one bar too many."""
     _see_everything(monkeypatch)
-    fitted = loops.Session._fitted
+    fitted = session.Session._fitted
 
-    def scaled(self: loops.Session, lo: int, hi: int, bar: int) -> Any:
+    def scaled(self: session.Session, lo: int, hi: int, bar: int) -> Any:
         kept = self.X.copy()
         self.X[lo:hi] = (self.X[lo:hi] - np.nanmean(self.X[lo : hi + 1])) / np.nanstd(self.X[lo : hi + 1])
         answer = fitted(self, lo, hi, bar)
         self.X[:] = kept
         return answer
 
-    monkeypatch.setattr(loops.Session, "_fitted", scaled)
+    monkeypatch.setattr(session.Session, "_fitted", scaled)
     assert "fits" in leaks_in(machines()["learns"], learnable())
 
 

@@ -17,10 +17,11 @@ from barograph.book import BORN, EVENTS, EXPIRED, FILLED, PARTIAL
 from barograph.compiling import kernel
 from barograph.errors import BarographError
 from barograph.lending import frozen
-from barograph.loops import Session, scan
+from barograph.loops import scan
 from barograph.machine import Machine, Wired
 from barograph.metrics import sharpe
 from barograph.result import Result
+from barograph.session import Session
 from barograph.types import Belief, Filter, Floats
 
 if TYPE_CHECKING:

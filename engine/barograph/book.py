@@ -76,10 +76,13 @@ REASONS: Final = (
     "turnover limit",
     "cool-down after a stop-out",
     "kill switch",
+    "halted by the operator",
+    "flattened by the operator",
+    "the model is unhealthy or the data are stale",
 )
 (AS_WANTED, SHRUNK, NO_ROOM, REPLACED, NO_LOT, THERE, NO_VOLUME, TOO_SMALL, NO_SHORTS, NO_REDUCTION, OTHER_FILLED,
  UNPROTECTED, NEWER, WITHDRAWN, DAY_OVER, DATE_PASSED, DELISTING, UNTRADED, CALLED_IN, DRAWDOWN, DAILY_LOSS, OVER_GROSS,
- OVER_NET, OVER_POSITION, TURNOVER, STOP_OUT, KILL) = range(27)  # fmt: skip
+ OVER_NET, OVER_POSITION, TURNOVER, STOP_OUT, KILL, HALTED, FLATTENED, UNHEALTHY) = range(30)  # fmt: skip
 
 KINDS: Final = ("market", "limit", "stop", "stop_limit", "trailing_stop", "market_on_close")
 MARKET, LIMIT, STOP, STOP_LIMIT, TRAILING, ON_CLOSE = range(6)

@@ -10,24 +10,26 @@ import datetime
 import importlib
 import inspect
 import sys
+import time
 import tomllib
 import typing
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
 from pydantic.errors import PydanticSchemaGenerationError
 
-from barograph.errors import BarographError, ConfigError, PartError, nearest
+from barograph.errors import BarographError, ConfigError, DataError, PartError, nearest
 from barograph.settings import Config, Execution, FitPlan, GuardPlan, Part, Period
 
 if TYPE_CHECKING:
     from barograph.history import History
     from barograph.machine import Machine
+    from barograph.types import Feed
 
 __all__ = [
-    "Config", "Execution", "FitPlan", "GuardPlan", "Part", "Period", "build", "load", "load_history", "make", "schema",
+    "Config", "Execution", "FitPlan", "GuardPlan", "Part", "Period", "build", "feed_or_history", "load", "load_history", "make", "schema",
 ]  # fmt: skip
 
 
@@ -201,11 +203,27 @@ def load_history(config: Config, folder: Path) -> History:
 
 
 def _history(part: Part, where: str, folder: Path) -> History:
+    from barograph.types import Feed
+
+    found = feed_or_history(part, where, folder)
+    if not isinstance(found, Feed):
+        return found
+    from barograph.calendars import FIRST
+
+    history = found.fetch(FIRST, time.time_ns())
+    if history is None:
+        raise DataError(f"{where}: {found.name} has no bars")
+    return cast("History", history)
+
+
+def feed_or_history(part: Part, where: str, folder: Path) -> History | Feed:
+    """Make a part that brings bars: all there are (a `History`), or those of a span when asked (a `Feed`)."""
     from barograph.history import History
+    from barograph.types import Feed
 
     found = make(part, where, folder)
-    if not isinstance(found, History):
-        raise PartError(f"{where}: {part.use} returned {type(found).__name__}; wanted a History")
+    if not isinstance(found, History | Feed):
+        raise PartError(f"{where}: {part.use} returned {type(found).__name__}; wanted a History or a Feed")
     return found
 
 

@@ -10,7 +10,10 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
-__all__ = ["BarographError", "ConfigError", "DataError", "FitError", "PartError", "StrategyError", "nearest"]
+__all__ = [
+    "BarographError", "BrokerError", "ConfigError", "DataError", "FeedError", "FitError", "LeaseError", "NotifyError",
+    "PartError", "RefusalError", "StoreError", "StrategyError", "nearest",
+]  # fmt: skip
 
 
 class BarographError(Exception):
@@ -47,6 +50,40 @@ class StrategyError(BarographError):
     """A strategy that answered with something that is not a weight, or ruined the account."""
 
     exit_code = 6
+
+
+class FeedError(DataError):
+    """A source of bars that does not answer, or not with bars: worth another try."""
+
+
+class StoreError(BarographError):
+    """A database that cannot be reached, read or written, or holds what it should not."""
+
+    exit_code = 9
+
+
+class RefusalError(BarographError):
+    """A deployment that must not trade: its state is missing, or is not that of this config."""
+
+    exit_code = 10
+
+
+class LeaseError(BarographError):
+    """A deployment that another process runs."""
+
+    exit_code = 11
+
+
+class NotifyError(BarographError):
+    """A message that could not be delivered: worth another try."""
+
+    exit_code = 12
+
+
+class BrokerError(BarographError):
+    """A broker that refuses, or must be refused: no order goes where money is real."""
+
+    exit_code = 13
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

@@ -266,13 +266,19 @@ class Fitted:
         """
         path = Path(path)
         fresh = path.with_name(f".{path.name}.new")
-        with zipfile.ZipFile(fresh, "w") as file:
+        fresh.write_bytes(self.to_bytes())
+        fresh.replace(path)
+
+    def to_bytes(self) -> bytes:
+        """Return what `save` writes."""
+        whole = io.BytesIO()
+        with zipfile.ZipFile(whole, "w") as file:
             _put(file, "header.json", json.dumps(self._header(), indent=1).encode())
             for name, array in self._arrays().items():
                 buffer = io.BytesIO()
                 np.lib.format.write_array(buffer, array, allow_pickle=False)
                 _put(file, f"{name}.npy", buffer.getvalue())
-        fresh.replace(path)
+        return whole.getvalue()
 
     def _arrays(self) -> dict[str, Floats]:
         fields = zip(self.params._fields, self.params, strict=True)
@@ -290,13 +296,19 @@ class Fitted:
         cannot be imported.
         """
         try:
-            with zipfile.ZipFile(path) as file:
+            return cls.from_bytes(Path(path).read_bytes(), path)
+        except OSError as error:
+            raise FitError(f"{path}: cannot be read: {error.strerror or error}") from error
+
+    @classmethod
+    def from_bytes(cls, data: bytes, path: str | Path) -> Fitted:
+        """Read what `to_bytes` gave; `path` is named in errors."""
+        try:
+            with zipfile.ZipFile(io.BytesIO(data)) as file:
                 header = json.loads(file.read("header.json"))
                 _check_header(path, header)
                 names = ["log_likelihood", *(f"params.{n}" for n in header["fields"])]
                 path_of_fit, *arrays = (_get(file, f"{n}.npy") for n in names)
-        except OSError as error:
-            raise FitError(f"{path}: cannot be read: {error.strerror or error}") from error
         except (zipfile.BadZipFile, KeyError, ValueError, EOFError) as error:
             raise FitError(f"{path}: not a whole fitted model ({error}); fit and save it again") from error
         family = _family(path, header["family"], header["fields"])

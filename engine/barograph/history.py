@@ -235,6 +235,24 @@ class History:
         columns = {name: values[rows] for name, values in given.items() if values is not None}
         return replace(self, ts=self.ts[rows], **columns)
 
+    def then(self, later: History) -> History:
+        """Return these bars followed by later ones of the same assets.
+
+        >>> day = 86_400_000_000_000
+        >>> first = History.from_arrays([day], [100.0], symbols=["ABC"])
+        >>> len(first.then(History.from_arrays([2 * day], [50.0], symbols=["ABC"], splits=[2.0])))
+        2
+
+        Raises `DataError` when the assets differ or time does not go on.
+        """
+        if later.symbols != self.symbols:
+            raise DataError(f"{later.source}: has {', '.join(later.symbols)}; wanted {', '.join(self.symbols)}")
+        columns: dict[str, Any] = {name: np.vstack([getattr(self, name), getattr(later, name)]) for name in FIELDS}
+        for name in ACTIONS:
+            if getattr(self, name) is not None or getattr(later, name) is not None:
+                columns[name] = np.vstack([filled(self, name), filled(later, name)])
+        return replace(self, ts=np.concatenate([self.ts, later.ts]), **columns)
+
     def between(self, start: Any = None, end: Any = None) -> History:
         """Return the bars that closed from start to end, both included.
 
@@ -246,6 +264,16 @@ class History:
         if rows[0] >= rows[1]:
             raise DataError(f"{self.source}: no bars between start = {start!r} and end = {end!r}")
         return self.slice(int(rows[0]), int(rows[1]))
+
+    def declared(self, t: int) -> tuple[Floats, Floats, Floats]:
+        """Return row t's dividends, splits and final prices as they were declared, each (N,)."""
+        dividends, splits, final = (None if (v := getattr(self, n)) is None else v[t] for n in ACTIONS)
+        none = np.zeros(len(self.symbols))
+        return (
+            none if dividends is None else dividends,
+            none + 1.0 if splits is None else splits,
+            none + np.nan if final is None else final,
+        )
 
     def bars(self, t: int) -> Bars:
         """Return row t as the bars of one instant: views, read-only."""

@@ -17,7 +17,7 @@ from barograph.errors import ConfigError, PartError, nearest
 from barograph.lending import frozen
 from barograph.memory import Memory, structure
 from barograph.orders import WIDTH
-from barograph.terms import ACCOUNTS, Guard, Rate, check_terms, plain, rates_on, rules_of
+from barograph.terms import ACCOUNTS, Guard, Rate, Switch, check_terms, plain, rates_on, rules_of
 from barograph.types import Bars, Belief, Feature, Filter, Floats, Orders, Portfolio, Protected, Strategy, Target
 
 if TYPE_CHECKING:
@@ -159,7 +159,7 @@ class Machine:
     cash_rate: float | Rate = 0.0
     short_rate: float = 0.005
     band: float = 0.0
-    guards: Sequence[Guard] = ()
+    guards: Sequence[Guard | Switch] = ()
     resting: int = 8
     name: str = field(default="")
 

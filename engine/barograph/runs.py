@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from barograph.config import Config
     from barograph.result import Learned, Result
 
-__all__ = ["check_root", "write_run"]
+__all__ = ["check_root", "code_hash", "write_run"]
 
 _PACKAGES = ("barograph", "numpy", "pandas", "numba", "scipy", "pyarrow", "exchange-calendars")
 _SOURCES = ("barograph", "barograph_models", "barograph_strategies", "barograph_adapters")
@@ -158,7 +158,7 @@ def _manifest(result: Result, config: Config, wall_times: dict[str, float], sour
             "digest": history.digest(),
         },
         "config_hash": _config_hash(config),
-        "code_hash": _code_hash(config),
+        "code_hash": code_hash(config),
         "seed": None if config.model is None else config.model.arguments.get("seed", 0),
         "features": list(result.fits[-1].fitted.features) if result.fits else [],
         "wall_times": wall_times,
@@ -198,7 +198,7 @@ def _config_hash(config: Config) -> str:
     return _hash([json.dumps(config.resolved(), sort_keys=True, default=str)])
 
 
-def _code_hash(config: Config) -> str:
+def code_hash(config: Config) -> str:
     """Hash the sources of Barograph and of every module a part of this config comes from."""
     import importlib
 

@@ -6,32 +6,15 @@ import math
 from itertools import pairwise
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import Field, field_validator
 from pydantic_core import PydanticCustomError
+
+from barograph.plans import PaperPlan, Part, Strict
 
 __all__ = ["Config", "Execution", "FitPlan", "GuardPlan", "Part", "Period"]
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
-
-
-class Part(BaseModel):
-    """A part: where its factory is, and the factory's arguments."""
-
-    model_config = ConfigDict(extra="allow", frozen=True)
-
-    use: str = Field(
-        description='"module:factory"; the other keys are the factory\'s arguments', pattern=r"^[\w.]+:\w+$"
-    )
-
-    @property
-    def arguments(self) -> dict[str, Any]:
-        """The factory's arguments as they stand in the file."""
-        return dict(self.model_extra or {})
-
-
-class FitPlan(_Strict):
+class FitPlan(Strict):
     """When the model learns: see `barograph.Fit`."""
 
     window: int = Field(ge=2, description="training window, in bars")
@@ -40,14 +23,14 @@ class FitPlan(_Strict):
     embargo: int = Field(default=0, ge=0, description="bars left out between training window and decision bar")
 
 
-class Period(_Strict):
+class Period(Strict):
     """What part of the data is decided on; earlier bars warm up features and train the model."""
 
     start: str | int | None = Field(default=None, description="first decided bar: a date or an index")
     end: str | None = Field(default=None, description="last date used")
 
 
-class Execution(_Strict):
+class Execution(Strict):
     """The terms of trade; the defaults are honest: costs on, financing on when borrowed."""
 
     cash: float = Field(default=1_000_000.0, gt=0, description="starting cash")
@@ -119,7 +102,7 @@ def _is_tier(row: Any) -> bool:
     return bool(row[0] >= 0 and 0 <= row[1] < 0.5 and -0.01 <= row[2] < 0.5)
 
 
-class GuardPlan(_Strict):
+class GuardPlan(Strict):
     """One limit that the step itself keeps: see `barograph.Guard`."""
 
     on: Literal["drawdown", "daily_loss", "gross", "net", "position", "turnover", "stop_out", "kill"] = Field(
@@ -130,7 +113,7 @@ class GuardPlan(_Strict):
     cool_down: int = Field(default=0, ge=0, description="bars that it holds on afterwards")
 
 
-class Config(_Strict):
+class Config(Strict):
     """One run: data, features, model, fit schedule, strategy, terms of trade, guards."""
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", description="names the run folder")
@@ -143,7 +126,11 @@ class Config(_Strict):
     strategy: Part
     execution: Execution = Execution()
     guards: list[GuardPlan] = Field(default=[], description="limits on the account, kept by the step", max_length=16)
+    paper: PaperPlan = Field(default=PaperPlan(), description="how the config is traded on paper")
 
     def resolved(self) -> dict[str, Any]:
-        """Return every value, defaults included, ready to be written as TOML."""
-        return self.model_dump(exclude_none=True)
+        """Return every value that can change a result, defaults included, ready to be written as TOML.
+
+        [paper] is left out: it changes none, and may hold what nobody else shall read.
+        """
+        return self.model_dump(exclude_none=True, exclude={"paper"})

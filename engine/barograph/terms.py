@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from barograph.machine import Machine
 
-__all__ = ["ACCOUNTS", "Guard", "Rate", "check_terms", "plain", "rates_on", "rules_of"]
+__all__ = ["ACCOUNTS", "Guard", "Rate", "Switch", "check_terms", "plain", "rates_on", "rules_of"]
 
 ACCOUNTS: Final = ("margin", "cash")
 _AT_LEAST_NOTHING: Final = (
@@ -74,6 +74,21 @@ class Guard:
         """Return the guard as the compiled step wants it."""
         limit = float(moments(self.limit, None)[0]) if isinstance(self.limit, str) else float(self.limit)
         return float(GUARDS[self.on]), limit, float(MODES.index(self.mode)), float(self.cool_down)
+
+
+@dataclass(frozen=True)
+class Switch:
+    """A guard that somebody outside turns on and off: nothing that is measured ever does.
+
+    `reason` is the number, in `barograph.book.REASONS`, that orders it stops are given.
+    """
+
+    reason: int
+    mode: str
+
+    def row(self) -> tuple[float, float, float, float]:
+        """Return the switch as the compiled step wants a guard: one whose limit is never reached."""
+        return float(self.reason), math.inf, float(MODES.index(self.mode)), 0.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -164,7 +179,7 @@ def check_terms(machine: Machine) -> None:
         raise ConfigError(f"leverage is {machine.leverage}, but {needed}; lower one of them")
     if not 1 <= machine.resting <= 64:
         raise ConfigError(f"resting is {machine.resting}; wanted 1 to 64 orders an asset")
-    if len(machine.guards) > 16:
+    if sum(isinstance(guard, Guard) for guard in machine.guards) > 16:
         raise ConfigError(f"there are {len(machine.guards)} guards; wanted at most 16")
     _tiers(machine.tiers)
 

@@ -18,6 +18,7 @@ __all__ = [
     "Bars",
     "Belief",
     "Feature",
+    "Feed",
     "Filter",
     "Filtered",
     "Floats",
@@ -128,6 +129,17 @@ class Feature(NamedTuple):
     step: Callable[..., Any]
     params: Any
     name: str
+
+
+class Feed(NamedTuple):
+    """Where bars come from: ``fetch(after, until)`` returns the final bars that closed in (after, until], ns UTC.
+
+    It returns a `History`, or None when there are none; a bar that is not final is not returned. `History.source` says
+    where the bars are from. What fails for now (no network, a web page instead of data) raises `FeedError`, one line.
+    """
+
+    name: str
+    fetch: Callable[[int, int], Any]
 
 
 class Filter(NamedTuple):

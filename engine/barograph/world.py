@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import io
 import json
-import tempfile
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["World"]
 
-_VERSION = 1
+_VERSION = 2
 
 
 @dataclass(frozen=True)
@@ -79,47 +79,51 @@ class World:
 
     def save(self, path: Path | str) -> None:
         """Write the world to one file, whole or not at all; no pickle inside."""
-        header = json.dumps({"version": _VERSION, "bar": self.bar, "start": self.start, "seen": self.digest})
-        fitted = b"" if self.fitted is None else _to_bytes(self.fitted)
         target = Path(path)
         fresh = target.with_name(target.name + ".new")
-        with fresh.open("wb") as file:
-            np.savez(
-                file,
-                header=np.array(header),
-                f=self.memory.f,
-                i=self.memory.i,
-                at=self.memory.at,
-                fitted=np.frombuffer(fitted, dtype=np.uint8),
-            )
+        fresh.write_bytes(self.to_bytes())
         fresh.replace(target)
 
     @classmethod
     def load(cls, path: Path | str) -> World:
         """Read a world; raises `DataError` naming the file when it is not one, or of another version."""
         try:
-            with np.load(path, allow_pickle=False) as file:
-                header = json.loads(str(file["header"]))
-                memory = Memory(file["f"], file["i"], file["at"], ())
-                fitted = file["fitted"].tobytes()
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+            return cls.from_bytes(Path(path).read_bytes(), str(path))
+        except OSError as error:
             raise DataError(f"{path} is not a saved world: {error}") from error
-        if header.get("version") != _VERSION:
-            raise DataError(f"{path} is a world of version {header.get('version')}; this program reads {_VERSION}")
-        return cls(memory, header["bar"], header["start"], _from_bytes(fitted) if fitted else None, header["seen"])
+
+    def to_bytes(self) -> bytes:
+        """Return what `save` writes: the same world gives the same bytes."""
+        header = {"version": _VERSION, "bar": self.bar, "start": self.start, "seen": self.digest}
+        parts = {"f": self.memory.f, "i": self.memory.i, "at": self.memory.at}
+        buffer = io.BytesIO()
+        with zipfile.ZipFile(buffer, "w") as file:
+            _put(file, "header.json", json.dumps(header).encode())
+            for name, array in parts.items():
+                _put(file, f"{name}.{array.dtype.str}", array.tobytes())
+            _put(file, "fitted", b"" if self.fitted is None else self.fitted.to_bytes())
+        return buffer.getvalue()
+
+    @classmethod
+    def from_bytes(cls, data: bytes, source: str) -> World:
+        """Read what `to_bytes` gave; `source` is named in errors."""
+        from barograph.fitted import Fitted
+
+        try:
+            with zipfile.ZipFile(io.BytesIO(data)) as file:
+                header = json.loads(file.read("header.json"))
+                if header.get("version") != _VERSION:
+                    found = header.get("version")
+                    raise DataError(f"{source} is a world of version {found}; this program reads {_VERSION}")
+                parts = dict(name.split(".", 1) for name in file.namelist() if name[0] in "fia" and "." in name)
+                f, i, at = (np.frombuffer(file.read(f"{n}.{parts[n]}"), parts[n]).copy() for n in ("f", "i", "at"))
+                fitted = file.read("fitted")
+        except (ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+            raise DataError(f"{source} is not a saved world: {error}") from error
+        model = Fitted.from_bytes(fitted, source) if fitted else None
+        return cls(Memory(f, i, at, ()), header["bar"], header["start"], model, header["seen"])
 
 
-def _to_bytes(fitted: Fitted) -> bytes:
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "fitted"
-        fitted.save(path)
-        return path.read_bytes()
-
-
-def _from_bytes(data: bytes) -> Fitted:
-    from barograph.fitted import Fitted
-
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "fitted"
-        path.write_bytes(data)
-        return Fitted.load(path)
+def _put(file: zipfile.ZipFile, name: str, body: bytes) -> None:
+    # A fixed date: otherwise the same world saved twice would differ.
+    file.writestr(zipfile.ZipInfo(name, date_time=(1980, 1, 1, 0, 0, 0)), body)

@@ -1,0 +1,134 @@
+"""The edge to ccxt: open an exchange so that it says nothing in logs and takes nothing but JSON; tell its errors.
+
+ccxt returns a text that is not JSON as if it were an answer, and then reads candles out of its letters: a truncated
+answer and a web page become "no bars". Here both are errors. It also logs the headers of every request, keys included,
+at level DEBUG: its logger is put out.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final, TypeVar
+from urllib.parse import quote
+
+from barograph.errors import ConfigError, DataError, FeedError, nearest
+from barograph_adapters.feeds._retry import BusyError
+
+__all__ = ["MISREAD", "answered", "busy", "host", "library", "market", "opened", "plain", "told"]
+
+MISREAD: Final = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError)
+"""What ccxt raises, beside its own errors, when it meets JSON of another shape than it expects."""
+
+_SILENT: Final = logging.Logger("barograph.ccxt")
+_SILENT.disabled = True
+_CREDENTIALS: Final = ("apiKey", "secret", "password", "uid", "login", "privateKey", "walletAddress", "token", "twofa")
+Answer = TypeVar("Answer")
+
+
+def library(pro: bool = False) -> Any:
+    """Return ccxt, or its websocket side; raises `DataError` with the command that installs it."""
+    try:
+        import ccxt
+        import ccxt.pro
+    except ImportError:
+        raise DataError('exchanges are reached through ccxt; install it with pip install "barograph[live]"') from None
+    return ccxt.pro if pro else ccxt
+
+
+def opened(name: str, options: Mapping[str, Any], timeout: float, pro: bool = False) -> Any:
+    """Return one of ccxt's exchanges, keyless; `options` are merged into its own, as ccxt's constructor does.
+
+    Raises `ConfigError` when ccxt knows no such exchange, and when a key or secret stands among the options.
+    """
+    known = library().exchanges
+    if name not in known:
+        raise ConfigError(f"name = {name!r}: ccxt knows no such exchange{nearest(name, known)}")
+    found = [key for key in _CREDENTIALS if key in options]
+    if found:
+        raise ConfigError(f"{name}: options.{found[0]}: no key is needed here; take it out of the file")
+    if not hasattr(library(pro), name):
+        raise ConfigError(f"{name}: ccxt has no websockets of this exchange; use barograph_adapters.feeds.exchange")
+    waits = {"enableRateLimit": True, "timeout": int(1000 * timeout)}
+    made = getattr(library(pro), name)({**waits, **options})
+    made.verbose, made.logger = False, _SILENT
+    made.fetch = _only_json_later(made.fetch) if pro else _only_json(made.fetch)
+    return made
+
+
+def _only_json(fetch: Callable[..., Any]) -> Callable[..., Any]:
+    def fetched(*request: Any, **named: Any) -> Any:
+        return _json(fetch(*request, **named))
+
+    return fetched
+
+
+def _only_json_later(fetch: Callable[..., Any]) -> Callable[..., Any]:
+    async def fetched(*request: Any, **named: Any) -> Any:
+        return _json(await fetch(*request, **named))
+
+    return fetched
+
+
+def _json(answer: Any) -> Any:
+    if not isinstance(answer, dict | list):
+        start = " ".join(str(answer).split())[:40]
+        raise library().BadResponse(f"the answer is no whole JSON; it begins {start!r}")
+    return answer
+
+
+def plain(text: object, secrets: Sequence[str] = ()) -> str:
+    """Return a message as one line without secrets, queries of URLs and passwords in URLs.
+
+    >>> plain("binance GET https://me:pw@api/x?timestamp=1&signature=ab 500 <html>\\n oops key=K1", ["K1"])
+    'binance GET https://api/x 500 <html> oops key=***'
+    """
+    line = " ".join(str(text).split())
+    for secret in secrets:
+        for form in {secret, quote(secret, safe="")} - {""}:
+            line = line.replace(form, "***")
+    return re.sub(r"\?\S*", "", re.sub(r"//[^/@\s]*@", "//", line))[:240]
+
+
+def told(source: str, error: BaseException, secrets: Sequence[str] = ()) -> str:
+    """Return one line that says what an exchange did wrong."""
+    text = plain(error, secrets).removeprefix(f"{source} ")
+    return f"{source}: {type(error).__name__}: {text}" if text else f"{source}: {type(error).__name__}"
+
+
+def busy(exchange: Any, longest: float = 3600.0) -> float:
+    """Return the seconds that an exchange asked to be left alone in its last answer; 1 when it did not say."""
+    found = (getattr(exchange, "last_response_headers", None) or {}).get("Retry-After", "")
+    return min(longest, float(found)) if re.fullmatch(r"\d{1,9}(\.\d+)?", str(found)) else 1.0
+
+
+def answered(source: str, exchange: Any, call: Callable[[], Answer]) -> Answer:
+    """Return what a call to an exchange answers; raises `FeedError`, or `ConfigError` for what it will never do."""
+    ccxt = library()
+    try:
+        return call()
+    except (ccxt.RateLimitExceeded, ccxt.DDoSProtection) as error:
+        raise BusyError(told(source, error)).after(busy(exchange)) from None
+    except (ccxt.NotSupported, ccxt.BadSymbol) as error:
+        raise ConfigError(told(source, error)) from None
+    except (ccxt.BaseError, *MISREAD, OSError) as error:
+        raise FeedError(told(source, error)) from None
+
+
+def market(source: str, exchange: Any, symbol: str) -> dict[str, Any]:
+    """Return what a loaded exchange says of a market; raises `ConfigError` naming the nearest ones."""
+    if symbol not in exchange.markets:
+        near = nearest(symbol, exchange.markets) or f"; it has {', '.join(list(exchange.markets)[:5])} and others"
+        raise ConfigError(f"{source}: no market {symbol!r}{near}")
+    found: dict[str, Any] = exchange.markets[symbol]
+    return found
+
+
+def host(url: str) -> str:
+    """Return the host and port of a URL.
+
+    >>> host("https://me:pw@api.example.com:8443/v3"), host("wss://x.example.com/ws")
+    ('api.example.com:8443', 'x.example.com')
+    """
+    return re.sub(r"^\w+://", "", url).split("/")[0].split("?")[0].rpartition("@")[2].lower()

@@ -1,0 +1,210 @@
+"""What the feeds share: names of assets, secrets from the environment, assets side by side, and the cut to a span."""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Final, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from barograph import calendars
+from barograph.actions import ACTIONS, effective
+from barograph.calendars import Times
+from barograph.errors import ConfigError, FeedError, nearest
+from barograph.history import FIELDS, History
+from barograph.paper.ports import Clock
+from barograph.types import Floats
+
+__all__ = [
+    "SECOND",
+    "WALL",
+    "Asset",
+    "beside",
+    "checked",
+    "cut",
+    "expected",
+    "hidden",
+    "nothing",
+    "one_line",
+    "revealed",
+    "tickers",
+]
+
+SECOND: Final = 1_000_000_000
+_ROUNDING: Final = 1e-6
+_PRICES: Final = ("open", "high", "low", "close")
+
+
+class _Wall:
+    """The clock on the wall."""
+
+    def now(self) -> int:
+        return time.time_ns()
+
+    def sleep(self, seconds: float) -> None:
+        time.sleep(seconds)
+
+
+WALL: Final[Clock] = _Wall()
+"""The machine's own clock."""
+
+
+class Asset(NamedTuple):
+    """One asset as a feed knows it: its symbol here, its name at the source, and what goes on its history."""
+
+    symbol: str
+    ticker: str
+    traded: bool
+    calendar: str
+    source: str
+
+    @property
+    def where(self) -> str:
+        """What an error about it begins with."""
+        return f"{self.source}: {self.ticker}"
+
+
+def tickers(
+    symbols: Sequence[str] | Mapping[str, str], observed: Sequence[str], calendar: str, source: str
+) -> list[Asset]:
+    """Return the assets of a feed: a list of the source's own names, or a table from symbol to such a name.
+
+    >>> [asset.ticker for asset in tickers({"SP500": "^GSPC"}, [], "XNYS", "yahoo")]
+    ['^GSPC']
+
+    Raises `ConfigError` when there are none, when one comes twice, or when one that is observed is not among them.
+    """
+    names = dict(symbols) if isinstance(symbols, Mapping) else {name: name for name in symbols}
+    if not names or len(names) < len(symbols) or not all(k.strip() and v.strip() for k, v in names.items()):
+        raise ConfigError(f'{source}: symbols = {list(symbols)}; wanted different names, as in ["SPY", "TLT"]')
+    for symbol in observed:
+        if symbol not in names:
+            raise ConfigError(
+                f"{source}: observed: no asset {symbol!r}{nearest(symbol, names)}; it has {', '.join(names)}"
+            )
+    # An unknown calendar is told at once, not at the first close.
+    calendars.sessions(calendar, np.datetime64("2024-01-02"), np.datetime64("2024-01-03"))
+    return [Asset(symbol, ticker, symbol not in observed, calendar, source) for symbol, ticker in names.items()]
+
+
+def revealed(text: str, key: str) -> str:
+    """Return a text with each ${NAME} replaced by the environment variable of that name.
+
+    >>> revealed("no secret", "url")
+    'no secret'
+
+    Raises `ConfigError` naming the variable that is not set.
+    """
+
+    def value(match: re.Match[str]) -> str:
+        if not os.environ.get(match[1]):
+            raise ConfigError(f"{key}: the environment variable {match[1]} is not set; wanted it for {match[0]}")
+        return os.environ[match[1]]
+
+    return re.sub(r"\$\{(\w+)\}", value, text)
+
+
+def hidden(text: str, *secrets: str) -> str:
+    """Return a text with each secret replaced by stars.
+
+    >>> hidden("no user 'me' with password hunter2", "hunter2")
+    "no user 'me' with password ***"
+    """
+    for secret in sorted(filter(None, secrets), key=len, reverse=True):
+        text = text.replace(secret, "***")
+    return text
+
+
+def one_line(error: object, width: int = 200) -> str:
+    """Return what an error says, on one line that is not too long."""
+    text = " ".join(str(error).split()) or type(error).__name__
+    return text if len(text) <= width else f"{text[: width - 3]}..."
+
+
+def nothing(asset: Asset, ts: int) -> History:
+    """Return one moment at which an asset has no bar."""
+    return History.from_arrays(
+        [ts],
+        close=[np.nan],
+        symbols=[asset.symbol],
+        traded=[asset.traded],
+        calendar=asset.calendar,
+        source=asset.source,
+    )
+
+
+def beside(parts: Sequence[History]) -> History:
+    """Put histories of one asset side by side, NaN where one has no bar.
+
+    A dividend or a split on a moment without a bar waits for the asset's next one; then that moment is dropped, unless
+    another asset has a bar there.
+    """
+    whole = parts[0].join(*parts[1:])
+    if whole.dividends is not None or whole.splits is not None:
+        given = (whole.close, *(_or_neutral(whole, name) for name in ACTIONS))
+        dividends, splits = effective(*given)
+        whole = replace(whole, dividends=dividends, splits=splits)
+    return whole
+
+
+def _or_neutral(history: History, name: str) -> Floats:
+    values: Floats | None = getattr(history, name)
+    return np.full(history.close.shape, ACTIONS[name].neutral) if values is None else values
+
+
+def cut(history: History, after: int, until: int) -> History | None:
+    """Return the rows that closed in (after, until] and hold anything, or None.
+
+    >>> history = History.from_arrays([1, 2, 3, 4], close=[5.0, 6.0, np.nan, 7.0])
+    >>> cut(history, 1, 3).close[:, 0], cut(history, 4, 9)
+    (array([6.]), None)
+    """
+    inside = (history.ts > after) & (history.ts <= until)
+    final = history.final
+    held = ~np.isnan(history.close).all(axis=1)
+    if final is not None:
+        held |= ~np.isnan(final).all(axis=1)
+    rows = inside & held
+    if not rows.any():
+        return None
+    given = {name: getattr(history, name) for name in (*FIELDS, *ACTIONS)}
+    columns = {name: values[rows] for name, values in given.items() if values is not None}
+    return replace(history, ts=history.ts[rows], **columns)
+
+
+def expected(calendar: str, after: int, until: int, daily: bool) -> bool:
+    """Return whether a session closes in (after, until], or, for bars within a day, is open at some moment of it.
+
+    >>> friday, monday = (pd.Timestamp(day).value for day in ("2024-07-05T20:00Z", "2024-07-08T15:00Z"))
+    >>> expected("XNYS", friday, monday, daily=True), expected("XNYS", friday, monday, daily=False)
+    (False, True)
+    """
+    if after >= until:
+        return False
+    first, last = (np.datetime64(max(t, calendars.FIRST), "ns").astype("M8[D]") for t in (after, until))
+    known = calendars.sessions(calendar, first - np.timedelta64(1, "D"), last + np.timedelta64(1, "D"))
+    ends = known.closes if daily else known.opens + 1
+    return bool(((known.closes > after) & (ends <= until)).any())
+
+
+def checked(asset: Asset, frame: pd.DataFrame, ts: Times) -> pd.DataFrame:
+    """Return a table of prices that can be true: open and close lie in [low, high], widened for rounding errors.
+
+    Raises `FeedError` naming the asset, the day and the number.
+    """
+    top, bottom = frame[["open", "close"]].max(axis=1), frame[["open", "close"]].min(axis=1)
+    slack = _ROUNDING * frame["close"].abs()
+    wrong = (top > frame["high"] + slack) | (bottom < frame["low"] - slack) | (frame["volume"] < 0.0)
+    if asset.traded:
+        wrong |= (frame[list(_PRICES)] <= 0.0).any(axis=1)
+    if wrong.any():
+        row = int(np.argmax(wrong))
+        told = ", ".join(f"{name} {frame[name].iloc[row]:.10g}" for name in (*_PRICES, "volume"))
+        day = pd.Timestamp(int(ts[row])).strftime("%Y-%m-%d %H:%MZ")
+        raise FeedError(f"{asset.where}: the bar of {day} cannot be true: {told}")
+    return frame.assign(high=np.fmax(frame["high"], top), low=np.fmin(frame["low"], bottom))

@@ -1,0 +1,152 @@
+"""Opening a database: the URL, the settings of each kind, the version of the schema, and errors without secrets."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+from alembic import command
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+
+from barograph.errors import StoreError
+
+__all__ = ["connected", "migrate", "told", "versions"]
+
+# Longer than any transaction of ours; a reader never waits in WAL mode.
+_PATIENCE = 30
+
+
+def connected(url: str) -> tuple[sa.Engine, sa.MetaData]:
+    """Return an engine and the tables as the database has them; an empty database is given the newest schema."""
+    engine = engine_of(url)
+    try:
+        with engine.begin() as connection:
+            found, newest = versions(connection)
+            if found is None and not sa.inspect(connection).get_table_names():
+                upgrade(connection, "head")
+            elif found != newest:
+                raise StoreError(
+                    f"{_named(engine.url)}: its schema is {found or 'none of ours'}, this program's is {newest}; "
+                    "run `barograph store upgrade`"
+                )
+        metadata = sa.MetaData()
+        metadata.reflect(engine)
+    except sa.exc.SQLAlchemyError as error:
+        raise StoreError(told(engine.url, error)) from error
+    return engine, metadata
+
+
+def engine_of(url: str) -> sa.Engine:
+    """Return an engine with the settings that durability wants."""
+    try:
+        parsed = sa.make_url(expanded(url))
+        if parsed.get_backend_name() == "sqlite":
+            return _sqlite(parsed)
+        if parsed.get_backend_name() != "postgresql":
+            raise StoreError(f"store {_named(parsed)}: wanted sqlite:///FILE or postgresql+psycopg://...")
+        return sa.create_engine(parsed, pool_pre_ping=True, connect_args={"connect_timeout": 10}, hide_parameters=True)
+    except (sa.exc.ArgumentError, ValueError):
+        raise StoreError("the store's URL cannot be read; write it like sqlite:///paper.db") from None
+    except ModuleNotFoundError as error:
+        raise StoreError(f"the store needs the module {error.name!r}; pip install 'barograph[postgres]'") from error
+
+
+def expanded(text: str) -> str:
+    """Put environment variables in; raises `StoreError` naming one that is not set.
+
+    >>> os.environ["WHERE"] = "paper.db"
+    >>> expanded("sqlite:///${WHERE}")
+    'sqlite:///paper.db'
+    """
+
+    def value(match: re.Match[str]) -> str:
+        if match[1] not in os.environ:
+            raise StoreError(f"the store's URL names ${{{match[1]}}}, which is not set in the environment")
+        return os.environ[match[1]]
+
+    return re.sub(r"\$\{(\w+)\}", value, text)
+
+
+def _sqlite(url: sa.URL) -> sa.Engine:
+    engine = sa.create_engine(url, connect_args={"timeout": _PATIENCE}, hide_parameters=True)
+
+    @sa.event.listens_for(engine, "connect")
+    def _settings(connection: Any, _: Any) -> None:
+        # Python's own transactions begin at the first change, not at the first read: ours begin when we say so.
+        connection.isolation_level = None
+        connection.execute("PRAGMA journal_mode=WAL")
+        # What was committed has been told to others: it must outlive a power cut.
+        connection.execute("PRAGMA synchronous=FULL")
+        connection.execute("PRAGMA foreign_keys=ON")
+
+    @sa.event.listens_for(engine, "begin")
+    def _begin(connection: sa.Connection) -> None:
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+    return engine
+
+
+def _alembic(connection: sa.Connection) -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    config.attributes["connection"] = connection
+    return config
+
+
+def versions(connection: sa.Connection) -> tuple[str | None, str | None]:
+    """Return the version that the database has and the newest one."""
+    found = MigrationContext.configure(connection).get_current_revision()
+    return found, ScriptDirectory.from_config(_alembic(connection)).get_current_head()
+
+
+def upgrade(connection: sa.Connection, version: str) -> None:
+    """Bring the schema up to a version, in the connection's transaction."""
+    if connection.dialect.name == "postgresql":
+        # Two processes that find the same empty database: the second waits, and finds it done.
+        connection.execute(sa.text("SELECT pg_advisory_xact_lock(20040115)"))
+        if versions(connection)[0] == versions(connection)[1]:
+            return
+    command.upgrade(_alembic(connection), version)
+
+
+def migrate(url: str, version: str) -> tuple[str | None, str | None]:
+    """Bring a database's schema to a version, up ("head") or down ("base" or a number), all or nothing.
+
+    Returns the versions before and after.
+    """
+    engine = engine_of(url)
+    try:
+        with engine.begin() as connection:
+            before, _ = versions(connection)
+            known = [script.revision for script in ScriptDirectory.from_config(_alembic(connection)).walk_revisions()]
+            if version not in ("head", "base", *known):
+                raise StoreError(f"no version {version!r}; known: base, {', '.join(reversed(known))}, head")
+            down = version == "base" or (before is not None and version != "head" and version < before)
+            if down:
+                command.downgrade(_alembic(connection), version)
+            else:
+                command.upgrade(_alembic(connection), version)
+            return before, versions(connection)[0]
+    except sa.exc.SQLAlchemyError as error:
+        raise StoreError(told(engine.url, error)) from error
+    finally:
+        engine.dispose()
+
+
+def _named(url: sa.URL) -> str:
+    """Name a database without its user, password or options."""
+    at = f"{url.host or ''}{f':{url.port}' if url.port else ''}"
+    return f"{url.get_backend_name()}://{at}/{Path(url.database or '').name}"
+
+
+def told(url: sa.URL, error: Exception) -> str:
+    """Return what a database said, in one line, without what is secret in its URL."""
+    said = " ".join(str(getattr(error, "orig", None) or error).split())
+    for secret in (url.password, url.render_as_string(hide_password=False)):
+        said = said.replace(str(secret), "***") if secret else said
+    return f"{_named(url)}: {said}"

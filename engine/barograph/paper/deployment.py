@@ -1,0 +1,187 @@
+"""A machine at work: every bar becomes one batch, to be written whole or not at all. No clock, no database, no network.
+
+Beginning and going on are the same: a world in memory, the bars it has seen, and the hash of the last entry.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from barograph.book import FLATTENED, HALTED, UNHEALTHY
+from barograph.live import Live
+from barograph.paper.health import healthy
+from barograph.paper.journal import GENESIS, Entry, canonical, link
+from barograph.paper.ports import About
+from barograph.paper.project import Rows, project
+from barograph.paper.store import Batch, Command, Deployed, Snapshot
+from barograph.paper.watch import begin, watch
+from barograph.terms import Switch
+from barograph.world import World
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from barograph.history import History
+    from barograph.machine import Machine
+    from barograph.plans import PaperPlan
+    from barograph.result import Learned
+
+__all__ = ["SWITCHES", "Deployment", "commanded", "sealed", "switchable"]
+
+SWITCHES: Final = (Switch(HALTED, "reduce_only"), Switch(FLATTENED, "flatten"), Switch(UNHEALTHY, "reduce_only"))
+"""What is turned on from outside: halt and flatten by the operator, reduce-only by the watch over model and data."""
+
+_HALT, _FLATTEN, _UNHEALTHY = range(3)
+
+
+def switchable(machine: Machine) -> Machine:
+    """Return the machine with the switches that a deployment has; as long as none is on, it decides the same."""
+    return replace(machine, guards=[*machine.guards, *SWITCHES])
+
+
+def commanded(command: str) -> dict[int, bool]:
+    """Return which switches a command turns on or off.
+
+    >>> commanded("resume")
+    {0: False, 1: False, 2: False}
+    """
+    return {"halt": {_HALT: True}, "flatten": {_FLATTEN: True}, "resume": dict.fromkeys(range(3), False)}[command]
+
+
+class Deployment:
+    """One deployment in memory: `cycle` steps over the next bar, `fit` makes a fit that is due."""
+
+    def __init__(
+        self, deployed: Deployed, plan: PaperPlan, live: Live, entry: Entry, remembered: dict[str, Any]
+    ) -> None:
+        self.deployed, self.plan, self.live = deployed, plan, live
+        self.entry, self.remembered = entry, remembered
+
+    @classmethod
+    def begin(
+        cls, deployed: Deployed, plan: PaperPlan, machine: Machine, history: History, arrived: int = 0
+    ) -> tuple[Deployment, list[Batch]]:
+        """Make a deployment from the bars before its first decision and that first bar, and step over it."""
+        live = Live(switchable(machine), history.head(deployed.start + 1), deployed.start)
+        made = cls(deployed, plan, live, Entry(-1, "", 0, "", GENESIS), begin(plan.watch))
+        before = history.head(deployed.start).digest() if deployed.start else ""
+        told = {key: value for key, value in deployed._asdict().items() if key not in ("folder", "code_hash", "kind")}
+        first = made._entry("deployed", int(history.ts[0]), {**told, "bars": before})
+        batches = [Batch(first, Rows({}, []), None)]
+        if live.fits:
+            batches.append(made._fitted(live.fits.pop()))
+        return made, [*batches, made.cycle(history.source, arrived=arrived)]
+
+    @classmethod
+    def resume(
+        cls, deployed: Deployed, plan: PaperPlan, machine: Machine, history: History, entry: Entry, snapshot: Snapshot
+    ) -> Deployment:
+        """Go on from a snapshot; raises `DataError` when the bars are not those that its world has seen."""
+        world = World.from_bytes(snapshot.world, f"the snapshot of {deployed.name}")
+        live = Live(switchable(machine), history, deployed.start, world)
+        live.learned = snapshot.learned
+        return cls(deployed, plan, live, entry, snapshot.watch)
+
+    def cycle(
+        self, source: str, commands: Sequence[Command] = (), trouble: Sequence[str] = (), arrived: int = 0
+    ) -> Batch:
+        """Step over the next appended bar; `trouble` are reasons why its decision may only reduce."""
+        trouble = [*trouble, *self._unhealthy()]
+        switches = self._switched(commands, trouble)
+        step = self.live.step()
+        watched = watch(self.plan.watch, self.remembered, step, self._about())
+        self.remembered = watched.state
+        content = {
+            "bar": step.bar,
+            "ts": step.ts,
+            "source": source,
+            "bars": self._bars(step.bar),
+            "equity": step.equity,
+            "weights": step.weights,
+            "belief": step.belief,
+            "events": step.events,
+            "positions": step.positions,
+            "alerts": [alert._asdict() for alert in watched.alerts],
+            "commands": [command.command for command in commands],
+            "trouble": trouble,
+            "switches": switches,
+        }
+        batch = self._batch("cycle", step.ts, content)
+        return batch._replace(commands=tuple(c.number for c in commands), arrived=arrived)
+
+    def fit(self) -> Batch:
+        """Make the fit that is due at the close of the last bar."""
+        return self._fitted(self.live.learn())
+
+    def _fitted(self, learned: Learned) -> Batch:
+        ts, model = self.live.history.ts, learned.fitted.to_bytes()
+        content = {
+            "bar": learned.bar,
+            "ts": int(ts[learned.bar]),
+            "first": int(ts[learned.first]),
+            "last": int(ts[learned.last - 1]),
+            "observations": learned.fitted.observations,
+            "log_likelihood": float(learned.fitted.log_likelihood[-1]),
+            "converged": learned.fitted.converged,
+            "digest": hashlib.sha256(model).hexdigest(),
+            "match": _matched(learned),
+            "summary": learned.fitted.summary(),
+        }
+        if self.live.bar == self.deployed.start:
+            return Batch(entry := self._entry("fit", content["ts"], content), self._rows(entry), None, model=model)
+        return self._batch("fit", content["ts"], content)._replace(model=model)
+
+    def _batch(self, kind: str, ts: int, content: dict[str, Any]) -> Batch:
+        """Seal what happened with the state it leaves, so that no state can be swapped for another."""
+        snapshot = Snapshot(self.live.world().to_bytes(), self.remembered, self.live.learned)
+        entry = self._entry(kind, ts, {**content, "state": sealed(snapshot)})
+        return Batch(entry, self._rows(entry), snapshot)
+
+    def _entry(self, kind: str, ts: int, content: dict[str, Any]) -> Entry:
+        text = canonical(content)
+        self.entry = Entry(self.entry.number + 1, kind, ts, text, link(self.entry.hash, text))
+        return self.entry
+
+    def _rows(self, entry: Entry) -> Rows:
+        return project(entry.kind, entry.content, self.deployed.symbols)
+
+    def _switched(self, commands: Sequence[Command], trouble: Sequence[str]) -> list[int]:
+        """Turn the switches as commands and trouble ask; return those that are on."""
+        first = len(self.live.machine.guards) - len(SWITCHES)
+        wanted: dict[int, bool] = {}
+        for command in commands:
+            wanted |= commanded(command.command)
+        wanted[_UNHEALTHY] = bool(trouble)
+        for n, on in wanted.items():
+            self.live.switch(first + n, on)
+        return [n for n in range(len(SWITCHES)) if self.live.switched(first + n)]
+
+    def _unhealthy(self) -> list[str]:
+        sick = self.plan.unhealthy == "reduce_only" and not healthy(self.remembered["health"])
+        return ["the model is unhealthy"] if sick else []
+
+    def _about(self) -> About:
+        of = self.deployed
+        return About(of.name, of.symbols, self.live.fitted, of.periods, of.calendar)
+
+    def _bars(self, t: int) -> Any:
+        h = self.live.history
+        rows = [h.open[t], h.high[t], h.low[t], h.close[t], h.volume[t], *h.declared(t)]
+        return np.column_stack(rows)
+
+
+def sealed(snapshot: Snapshot) -> str:
+    """Return the hash of a state, which the entry it belongs to holds."""
+    state = {"watch": snapshot.watch, "learned": snapshot.learned}
+    return hashlib.sha256(snapshot.world + canonical(state).encode()).hexdigest()
+
+
+def _matched(learned: Learned) -> Any:
+    if learned.match is None:
+        return None
+    match = learned.match
+    return {"permutation": list(match.permutation), "convincing": match.convincing, "message": match.message}

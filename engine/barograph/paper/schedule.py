@@ -1,0 +1,71 @@
+"""When bars are due: at the closes of sessions, or by a clock inside them and on markets that never close.
+
+Daylight saving, half-days and holidays stand in the closes themselves, which come from the exchange's calendar; all
+arithmetic is on moments in UTC, where no hour is missing and none comes twice.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from barograph.calendars import ALWAYS, DAY, Times, sessions
+from barograph.plans import seconds
+
+if TYPE_CHECKING:
+    from barograph.plans import PaperPlan
+
+__all__ = ["SECOND", "closes_between", "next_close", "next_look"]
+
+SECOND: Final = 1_000_000_000
+# The longest time without a session that any calendar knows is some two weeks; a month is searched at a time.
+_REACH: Final = 32 * DAY
+
+
+def closes_between(calendar: str, every: str, after: int, until: int) -> Times:
+    """Return the closes of the bars due in (after, until], ns UTC.
+
+    >>> from barograph.calendars import moments
+    >>> thanksgiving = moments("2023-11-23", "2023-11-24")  # Thursday has no session, Friday ends early
+    >>> closes_between("XNYS", "session", *thanksgiving).astype("M8[ns]").astype("M8[h]")
+    array(['2023-11-24T18'], dtype='datetime64[h]')
+    >>> len(closes_between("XNYS", "1h", *thanksgiving)), len(closes_between("24/7", "1h", *thanksgiving))
+    (4, 48)
+    """
+    if until <= after:
+        return np.zeros(0, dtype=np.int64)
+    if calendar == ALWAYS:
+        step = DAY if every == "session" else seconds(every) * SECOND
+        return np.arange((after // step + 1) * step, until + 1, step, dtype=np.int64)
+    days = np.array([after - DAY, until + DAY]).astype("M8[ns]").astype("M8[D]")
+    known = sessions(calendar, days[0], days[1])
+    found = known.closes if every == "session" else _inside(known.opens, known.closes, seconds(every) * SECOND)
+    return found[(found > after) & (found <= until)]
+
+
+def _inside(opens: Times, closes: Times, step: int) -> Times:
+    """Return the closes of the bars inside sessions; the last one of a session ends with it."""
+    bars = [np.append(np.arange(o + step, c, step), c) for o, c in zip(opens, closes, strict=True)]
+    return np.concatenate(bars) if bars else np.zeros(0, dtype=np.int64)
+
+
+def next_close(calendar: str, every: str, after: int) -> int:
+    """Return the first close after a moment."""
+    for reach in (_REACH, 12 * _REACH):
+        found = closes_between(calendar, every, after, after + reach)
+        if len(found):
+            return int(found[0])
+    return after + reach
+
+
+def next_look(plan: PaperPlan, calendar: str, last: int, now: int) -> int:
+    """Return when to look for bars next, after a look at `now` that left the bar closed at `last` as the newest.
+
+    A delay after the next close; while a bar that is due has not come, again and again, until it is so late that only
+    the next close is worth a look.
+    """
+    delay, retry, patience = (seconds(text) * SECOND for text in (plan.delay, plan.retry, plan.patience))
+    missing = closes_between(calendar, plan.every, max(last, now - delay - patience), now - delay)
+    upcoming = next_close(calendar, plan.every, max(last, now - delay)) + delay
+    return min(now + retry, upcoming) if len(missing) else upcoming

@@ -1,0 +1,271 @@
+"""The service: a look at the feeds, and one transaction for every bar they bring. Starting is recovering.
+
+Whatever happens (a kill, a full disk, a database that is gone, a look that comes twice), what is in the store is whole
+up to some bar, and the next look goes on from there. Nothing in memory is trusted after an error: it is read again.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from barograph.config import build
+from barograph.errors import BarographError, DataError, LeaseError, RefusalError, StoreError
+from barograph.history import History
+from barograph.paper.deployment import Deployment, sealed
+from barograph.paper.ports import Alert, Clock
+from barograph.paper.schedule import SECOND, closes_between, next_look
+from barograph.paper.secrets import redacted
+from barograph.paper.sources import Chain, Revision, compared
+from barograph.paper.store import Deployed, Lease, Note, Store
+from barograph.plans import KINDS, seconds
+from barograph.runs import code_hash
+
+if TYPE_CHECKING:
+    from barograph.config import Config
+
+__all__ = ["Plan", "Service", "SystemClock"]
+
+
+class SystemClock:
+    """The clock on the wall."""
+
+    def now(self) -> int:
+        """Return the moment, ns UTC."""
+        return time.time_ns()
+
+    def sleep(self, seconds: float) -> None:
+        """Wait."""
+        time.sleep(seconds)
+
+
+class Plan(NamedTuple):
+    """What is to be deployed: a config, the folder its paths begin at, a name, and how the first bars are had.
+
+    `seed(until)` returns all bars so far and the row of the first one that is decided; `kind` is paper or replay.
+    """
+
+    config: Config
+    folder: Path
+    name: str
+    kind: str
+    seed: Callable[[int], tuple[History, int]]
+
+
+class Service:
+    """One deployment at work; `look` does all that is due, however often and whenever it is called."""
+
+    def __init__(self, store: Store, plan: Plan, chain: Chain, clock: Clock) -> None:
+        self.store, self.plan, self.chain, self.clock = store, plan, chain, clock
+        self.paper = plan.config.paper
+        self.machine = build(plan.config, plan.folder)
+        self.lease: Lease | None = None
+        self.deployment: Deployment | None = None
+        self.doubts: list[str] = []
+
+    # Starting, which is recovering.
+
+    def start(self, patience: float = 30.0) -> None:
+        """Take the lease and read the state back; raises `LeaseError` or `RefusalError` when it must not trade."""
+        self.lease = self.store.acquire(self.plan.name, patience)
+        try:
+            self._recover()
+        except BarographError:
+            self.store.release(self.lease)
+            raise
+
+    def stop(self) -> None:
+        """Give the lease back."""
+        if self.lease is not None:
+            self.store.release(self.lease)
+            self.lease = None
+
+    def _recover(self) -> None:
+        """Read the last state and go on from it; there is none before the first look of a deployment."""
+        name = self.plan.name
+        deployed = self.store.find(name)
+        if deployed is None:
+            return
+        self._refuse_another(deployed)
+        entry, snapshot = self.store.snapshot(name)
+        if entry.content["state"] != sealed(snapshot):
+            raise RefusalError(f"deployment {name}: its state is not the one its journal names; restore a backup")
+        try:
+            history = self.store.bars(name)
+            self.deployment = Deployment.resume(deployed, self.paper, self.machine, history, entry, snapshot)
+        except DataError as error:
+            raise RefusalError(f"deployment {name}: {error}; restore a backup, or deploy under another name") from error
+        self.chain.symbols = deployed.symbols
+        self._fit()
+
+    def _refuse_another(self, deployed: Deployed) -> None:
+        mine = redacted(self.plan.config.resolved())
+        other = sorted(key for key in {*mine, *deployed.config} if mine.get(key) != deployed.config.get(key))
+        if deployed.kind != self.plan.kind:
+            raise RefusalError(f"deployment {deployed.name} is a {deployed.kind} one; give this one another --name")
+        if other:
+            raise RefusalError(
+                f"deployment {deployed.name} was begun with another config: [{'], ['.join(other)}] differ; "
+                "put them back, or deploy under another --name"
+            )
+
+    # Looking.
+
+    def look(self) -> int:
+        """Do all that is due now; return how many bars were decided.
+
+        What a feed cannot tell is an alert and another look later. Raises `StoreError` when nothing can be written,
+        `LeaseError` when another process has taken over; both leave the store whole.
+        """
+        now = self.clock.now()
+        try:
+            if self.deployment is None:
+                self._recover()
+            return self._begin(now) if self.deployment is None else self._catch_up(now)
+        except StoreError:
+            # Whether the last transaction was written is not known: memory is no witness.
+            self.deployment = None
+            raise
+
+    @property
+    def last(self) -> int:
+        """The close that was decided last, ns UTC; 0 before the first."""
+        return 0 if self.deployment is None else int(self.deployment.live.history.ts[-1])
+
+    def next(self) -> int:
+        """Return when the next look is due, ns UTC."""
+        calendar = "24/7" if self.deployment is None else self.deployment.deployed.calendar
+        return next_look(self.paper, calendar, self.last, self.clock.now())
+
+    def _begin(self, now: int) -> int:
+        """Deploy: the bars so far warm it up, the newest one is decided."""
+        history, start = self.plan.seed(now)
+        config = self.plan.config
+        deployed = Deployed(
+            name=self.plan.name,
+            kind=self.plan.kind,
+            config=redacted(config.resolved()),
+            folder=str(self.plan.folder.resolve()),
+            code_hash=code_hash(config),
+            symbols=history.symbols,
+            traded=history.traded,
+            calendar=history.calendar,
+            currency=history.currency,
+            periods=history.periods,
+            start=start,
+        )
+        made, batches = Deployment.begin(deployed, self.paper, self.machine, history, time.time_ns())
+        self.store.create(self._mine(), deployed, history.head(start) if start else None, batches)
+        self.deployment, self.chain.symbols = made, history.symbols
+        self._fit()
+        return 1
+
+    def _mine(self) -> Lease:
+        if self.lease is None:
+            raise LeaseError(f"deployment {self.plan.name} is not started")
+        return self.lease
+
+    def _catch_up(self, now: int) -> int:
+        fresh = self._fresh(now)
+        done = 0
+        for t in range(0 if fresh is None else len(fresh)):
+            assert fresh is not None
+            if not self._complete(fresh, t, now):
+                break
+            self._cycle(fresh.slice(t, t + 1), now)
+            done += 1
+        self._judge_lateness(now)
+        return done
+
+    def _fresh(self, now: int) -> History | None:
+        """Return the bars after the last one; earlier ones are compared with those that were decided on."""
+        assert self.deployment is not None
+        seen = self.deployment.live.history
+        after = int(seen.ts[max(0, len(seen) - self.paper.overlap)]) - 1
+        try:
+            found, failures = self.chain.fetch(after, now)
+        except DataError as error:
+            self._tell(Alert(f"bad_data:{self.last}", "bad_data", "critical", self.last, {"text": str(error)}))
+            return None
+        for name, said in failures:
+            self.store.note(self.plan.name, Note(now, "feed", f"{name} failed: {said}"))
+        if found is None:
+            return None
+        past = int(np.searchsorted(found.ts, self.last, side="right"))
+        if past:
+            revised = compared(seen, found.slice(0, past), self.paper.tolerance)
+            self.doubts = ["past bars were revised"] if revised and self.paper.revised == "reduce_only" else []
+            self._revised(revised, found.source)
+        return found.slice(past, len(found)) if past < len(found) else None
+
+    def _complete(self, fresh: History, t: int, now: int) -> bool:
+        """Tell whether every asset has its bar, or was waited for long enough; a later bar ends the waiting."""
+        if t + 1 < len(fresh) or not np.isnan(fresh.close[t]).any():
+            return True
+        late = (seconds(self.paper.delay) + seconds(self.paper.patience)) * SECOND
+        return self.plan.kind == "replay" or now >= int(fresh.ts[t]) + late
+
+    def _cycle(self, row: History, now: int) -> None:
+        """Decide one bar: one transaction, then the fit that is due, which is another."""
+        assert self.deployment is not None
+        arrived, ts = time.time_ns(), int(row.ts[0])
+        commands = self.store.asked(self.plan.name)
+        trouble = [] if self.plan.kind == "replay" else [*self._gaps(ts, now), *self.doubts]
+        self.deployment.live.append(row)
+        self.store.commit(self._mine(), self.deployment.cycle(row.source, commands, trouble, arrived))
+        if commands:
+            told = ", ".join(command.command for command in commands)
+            self._tell(Alert(f"command:{ts}", "command", "info", ts, {"text": f"{told}: in force from this close on"}))
+        self._fit()
+
+    def _fit(self) -> None:
+        if self.deployment is not None and self.deployment.live.due:
+            self.store.commit(self._mine(), self.deployment.fit())
+
+    # What is wrong with data and clock.
+
+    def _gaps(self, ts: int, now: int) -> list[str]:
+        """Tell of closes without a bar, and of a bar that is late; return why this decision may only reduce."""
+        assert self.deployment is not None
+        missed = closes_between(self.deployment.deployed.calendar, self.paper.every, self.last, ts - 1)
+        for close in missed:
+            text = f"no bar came for this close; the next one is that of {_said(ts)}"
+            self._tell(Alert(f"missed_cycle:{close}", "missed_cycle", "critical", int(close), {"text": text}))
+        late = (seconds(self.paper.delay) + seconds(self.paper.patience)) * SECOND
+        if now > ts + late:
+            hours = (now - ts) / (3600 * SECOND)
+            text = f"its bar was decided {hours:.1f} hours after the close"
+            self._tell(Alert(f"late_cycle:{ts}", "late_cycle", "warning", ts, {"text": text}))
+        if len(missed) and self.paper.stale == "reduce_only":
+            return [f"{len(missed)} bars are missing before this one"]
+        return []
+
+    def _judge_lateness(self, now: int) -> None:
+        """Tell that data are stale: a close is past, with all patience, and its bar is not there."""
+        if self.plan.kind == "replay" or self.deployment is None:
+            return
+        late = (seconds(self.paper.delay) + seconds(self.paper.patience)) * SECOND
+        overdue = closes_between(self.deployment.deployed.calendar, self.paper.every, self.last, now - late)
+        if len(overdue):
+            close = int(overdue[0])
+            text = f"no bar since {_said(self.last)}; {len(overdue)} closes have passed without one"
+            self._tell(Alert(f"stale_data:{close}", "stale_data", "critical", close, {"text": text}))
+
+    def _revised(self, revisions: Sequence[Revision], source: str) -> None:
+        for one in revisions:
+            before = "nothing" if np.isnan(one.before) else f"{one.before:.10g}"
+            facts = {**one._asdict(), "before": before, "source": source}
+            text = f"{one.symbol} of {_said(one.ts)}: {one.column} was {before}, {source} now says {one.now:.10g}"
+            key = f"bad_data:revised:{one.ts}:{one.symbol}:{one.column}:{one.now!r}"
+            self._tell(Alert(key, "bad_data", KINDS["bad_data"], one.ts, {**facts, "text": text}))
+
+    def _tell(self, alert: Alert) -> None:
+        self.store.tell(self.plan.name, [alert])
+
+
+def _said(ts: int) -> str:
+    return f"{np.datetime64(ts, 'ns').astype('M8[m]')}Z".replace("T", " ")

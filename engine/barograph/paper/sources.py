@@ -1,0 +1,146 @@
+"""Where a deployment's bars come from: a chain of feeds, the best one first, and what is wrong with what they bring."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from barograph.calendars import FIRST
+from barograph.config import feed_or_history, load_history
+from barograph.errors import BarographError, DataError
+from barograph.history import FIELDS, History
+from barograph.types import Feed
+
+if TYPE_CHECKING:
+    from barograph.config import Config
+
+__all__ = ["Chain", "Fetched", "Revision", "compared", "feeds_of", "replaying", "seed"]
+
+
+class Fetched(NamedTuple):
+    """What a look brought: bars or None, and which feeds failed before, with what they said."""
+
+    history: History | None
+    failures: tuple[tuple[str, str], ...]
+
+
+class Revision(NamedTuple):
+    """A past bar that is not what was recorded: one value, before and now; `before` is NaN where there was no bar."""
+
+    ts: int
+    symbol: str
+    column: str
+    before: float
+    now: float
+
+
+class Chain:
+    """Feeds in order of preference: each look begins with the best, so a feed that recovers is used again at once."""
+
+    def __init__(self, feeds: Sequence[Feed], symbols: Sequence[str] = ()) -> None:
+        self.feeds, self.symbols = list(feeds), tuple(symbols)
+
+    def fetch(self, after: int, until: int) -> Fetched:
+        """Ask one feed after the other until one answers; raises `DataError` when none does."""
+        failures: list[tuple[str, str]] = []
+        for feed in self.feeds:
+            try:
+                found = feed.fetch(after, until)
+                return Fetched(None if found is None else self._ours(feed, found, until), tuple(failures))
+            except BarographError as error:
+                failures.append((feed.name, str(error)))
+        raise DataError("no feed answers: " + "; ".join(f"{name}: {said}" for name, said in failures))
+
+    def _ours(self, feed: Feed, found: History, until: int) -> History:
+        """Put the columns in our order; refuse what is missing, and bars of the future."""
+        if len(found) and int(found.ts[-1]) > until:
+            raise DataError(
+                f"{feed.name}: has a bar that closes {found.when(-1)}, which is not over yet; check the clock"
+            )
+        missing = [symbol for symbol in self.symbols if symbol not in found.symbols]
+        if missing:
+            raise DataError(f"{feed.name}: has no {', '.join(missing)}; it has {', '.join(found.symbols)}")
+        return found if not self.symbols or found.symbols == self.symbols else _columns(found, self.symbols)
+
+
+def _columns(history: History, symbols: Sequence[str]) -> History:
+    place = [history.column(symbol) for symbol in symbols]
+    names = (*FIELDS, "dividends", "splits", "final")
+    given = {name: getattr(history, name) for name in names}
+    picked: dict[str, Any] = {name: None if v is None else v[:, place] for name, v in given.items()}
+    return replace(history, symbols=tuple(symbols), traded=tuple(history.traded[c] for c in place), **picked)
+
+
+def feeds_of(config: Config, folder: Path) -> list[Feed]:
+    """Return the feeds of a config; without [paper] feeds, its [data] are read again at every look."""
+    if not config.paper.feeds:
+        return [_reloading("data", lambda: load_history(config, folder))]
+    made = []
+    for n, part in enumerate(config.paper.feeds):
+        where = f"paper.feeds.{n}"
+        found = feed_or_history(part, where, folder)
+        made.append(found if isinstance(found, Feed) else _reloading(where, _again(part, where, folder)))
+    return made
+
+
+def _again(part: Any, where: str, folder: Path) -> Callable[[], History]:
+    def load() -> History:
+        found = feed_or_history(part, where, folder)
+        assert isinstance(found, History)
+        return found
+
+    return load
+
+
+def _reloading(name: str, load: Callable[[], History]) -> Feed:
+    return Feed(name, lambda after, until: between(load(), after, until))
+
+
+def replaying(history: History) -> Feed:
+    """Return a feed that shows a history up to the moment it is asked at, and not a bar more."""
+    return Feed("replay", lambda after, until: between(history, after, until))
+
+
+def between(history: History, after: int, until: int) -> History | None:
+    """Return the bars that closed in (after, until], or None."""
+    first, last = (int(np.searchsorted(history.ts, t, side="right")) for t in (after, until))
+    return history.slice(first, last) if last > first else None
+
+
+def seed(config: Config, folder: Path, chain: Chain, until: int) -> History:
+    """Return all bars up to now, for a deployment that begins: those of [data], then what the feeds have since."""
+    found = load_history(config, folder)
+    history = between(found, FIRST, until)
+    if history is None:
+        raise DataError(f"{found.source}: has no bar before now; the first closes {found.when(0)}")
+    if config.paper.feeds:
+        chain.symbols = history.symbols
+        later = chain.fetch(int(history.ts[-1]), until).history
+        history = history if later is None else history.then(replace(later, traded=history.traded))
+    return history
+
+
+def compared(recorded: History, past: History, tolerance: float) -> list[Revision]:
+    """Return what differs between recorded bars and the same span as a feed has it now."""
+    found: list[Revision] = []
+    rows = np.searchsorted(recorded.ts, past.ts)
+    for now, before in enumerate(rows):
+        ts = int(past.ts[now])
+        if before >= len(recorded) or recorded.ts[before] != ts:
+            found += [
+                Revision(ts, s, "bar", np.nan, float(x)) for s, x in zip(past.symbols, past.close[now], strict=True)
+            ]
+            continue
+        for column in FIELDS[:4]:
+            was, is_now = getattr(recorded, column)[before], getattr(past, column)[now]
+            for a in np.flatnonzero(~_near(was, is_now, tolerance)):
+                found.append(Revision(ts, past.symbols[a], column, float(was[a]), float(is_now[a])))
+    return found
+
+
+def _near(was: Any, now: Any, tolerance: float) -> Any:
+    return (np.isnan(was) & np.isnan(now)) | (np.abs(now - was) <= tolerance * np.abs(was))

@@ -7,7 +7,7 @@ import re
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -29,6 +29,7 @@ __all__ = [
     "cut",
     "expected",
     "hidden",
+    "history_of",
     "nothing",
     "one_line",
     "revealed",
@@ -135,6 +136,21 @@ def nothing(asset: Asset, ts: int) -> History:
         traded=[asset.traded],
         calendar=asset.calendar,
         source=asset.source,
+    )
+
+
+def history_of(asset: Asset, frame: pd.DataFrame, ts: Times, currency: str = "") -> History:
+    """Return the history of one asset: prices and volume of a table, and dividends and splits where it has them."""
+    named = [name for name in (*FIELDS, "dividends", "splits") if name in frame]
+    column: dict[str, Any] = {name: frame[name].to_numpy(dtype=np.float64) for name in named}
+    return History.from_arrays(
+        ts,
+        **column,
+        symbols=[asset.symbol],
+        traded=[asset.traded],
+        calendar=asset.calendar,
+        source=asset.source,
+        currency=currency,
     )
 
 

@@ -48,20 +48,20 @@ def grid(step: int) -> int:
     return min(step, DAY)
 
 
-def closes(after: int, until: int, step: int) -> list[int]:
+def closes(after: int, until: int, step: int) -> range:
     """Return the opens, ms, of the candles that close in (after, until], ns, on the plain grid.
 
-    >>> closes(0, 2 * 3_600_000 * MS, 3_600_000)
+    >>> list(closes(0, 2 * 3_600_000 * MS, 3_600_000))
     [0, 3600000]
     """
     first = (after // MS - step) // step + 1
-    return [opened * step for opened in range(first, until // MS // step)]
+    return range(max(0, first) * step, until // MS // step * step, step)
 
 
 def checked(source: str, symbol: str, rows: Sequence[Any], step: int, now: int, final: int) -> Rows:
     """Return the candles that open until `final`, ms; one that lacks a price is none, what cannot be true is an error.
 
-    `now`, ms, is the exchange's clock: a candle that opens a whole interval after it is from the future. Raises
+    A candle that opens a whole interval after `now`, ms, is from the future. Raises
     `FeedError` naming the candle: not on the grid, from the future, impossible prices, twice with different numbers.
     """
     found: Rows = {}
@@ -71,7 +71,8 @@ def checked(source: str, symbol: str, rows: Sequence[Any], step: int, now: int, 
             raise FeedError(f"{source}: {symbol}: a candle opens at {_when(opened)}; wanted whole {_spelled(step)}")
         if opened > now + step:
             raise FeedError(
-                f"{source}: {symbol}: a candle opens at {_when(opened)}, and the exchange's clock says {_when(now)}"
+                f"{source}: {symbol}: a candle of the future: it opens at {_when(opened)}, and it is {_when(now)}; one "
+                f"of the two clocks is wrong"
             )
         if opened > final or any(math.isnan(price) for price in prices[:4]):
             continue

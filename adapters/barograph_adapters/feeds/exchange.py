@@ -75,7 +75,7 @@ class Exchange:
 
     def candles(self, after: int, until: int) -> dict[str, Rows]:
         """Return the final candles that closed in (after, until], by symbol and open."""
-        self._prepare()
+        self.prepare()
         now, sure = self._clock()
         started = time.monotonic()
         last = min(until // MS, now - self.margin if sure else until // MS) - self.step
@@ -90,7 +90,8 @@ class Exchange:
             found[symbol] = {opened: whole[opened] for opened in sorted(whole) if opened >= first}
         return found
 
-    def _prepare(self) -> None:
+    def prepare(self) -> None:
+        """Load the markets and look for the symbols among them; raises `ConfigError` naming the nearest ones."""
         if self._ready:
             return
         self._ask(self.client.load_markets)

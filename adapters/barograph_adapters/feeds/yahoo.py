@@ -23,10 +23,10 @@ from barograph import calendars
 from barograph.actions import effective
 from barograph.calendars import ALWAYS, DAY, HOUR, Times
 from barograph.errors import ConfigError, DataError, FeedError
-from barograph.history import FIELDS, History
+from barograph.history import History
 from barograph.paper.ports import Clock, Feed
 
-from ._bars import SECOND, WALL, Asset, beside, checked, cut, expected, nothing, one_line, tickers
+from ._bars import SECOND, WALL, Asset, beside, checked, cut, expected, history_of, nothing, one_line, tickers
 from ._retry import BusyError, retried
 
 if TYPE_CHECKING:
@@ -142,7 +142,7 @@ def _bars(asset: Asset, look: _Look, lent: _Lent) -> History:
     keep = whole & (ts > look.after) & (ts <= look.until) & _final(ends, now, _last_trade(meta), look.settle)
     if not keep.any():
         return nothing(asset, look.after + 1)
-    return _history(asset, checked(asset, frame[keep], ts[keep]), ts[keep], str(meta.get("currency") or ""))
+    return history_of(asset, checked(asset, frame[keep], ts[keep]), ts[keep], str(meta.get("currency") or ""))
 
 
 def _asked(asset: Asset, look: _Look, session: BoundedSession) -> tuple[pd.DataFrame, Mapping[str, Any]]:
@@ -306,16 +306,3 @@ def _not_from_the_future(asset: Asset, opens: Times, now: int) -> None:
 def _final(ends: Times, now: int, last_trade: int, settle: int) -> Mask:
     """Return which bars will not change: all trading is over, and Yahoo has seen the end of it or had the time to."""
     return np.asarray((ends + _MARGIN <= now) & ((ends <= last_trade) | (ends + settle <= now)))
-
-
-def _history(asset: Asset, frame: pd.DataFrame, ts: Times, currency: str) -> History:
-    column = {name: frame[name].to_numpy(dtype=np.float64) for name in (*FIELDS, "dividends", "splits")}
-    return History.from_arrays(
-        ts,
-        **column,
-        symbols=[asset.symbol],
-        traded=[asset.traded],
-        calendar=asset.calendar,
-        source=asset.source,
-        currency=currency,
-    )

@@ -183,5 +183,4 @@ def sealed(snapshot: Snapshot) -> str:
 def _matched(learned: Learned) -> Any:
     if learned.match is None:
         return None
-    match = learned.match
-    return {"permutation": list(match.permutation), "convincing": match.convincing, "message": match.message}
+    return learned.match._asdict()

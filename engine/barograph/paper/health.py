@@ -18,6 +18,8 @@ from barograph.types import Floats
 
 __all__ = ["Health", "assess", "healthy", "unassessed"]
 
+# What may be wrong, as summaries say it.
+LIKELIHOOD, DOUBT, STAY, CHANGES = "likelihood too low", "doubt too large", "stay too long", "too many changes"
 # No single bar, however absurd, may count for more: a CUSUM looks for what lasts.
 _MOST: Final = 6.0
 # A cause that holds is given up only when it is clearly gone, so that no message follows every bar at the limit.
@@ -80,14 +82,14 @@ def _entropy(belief: Floats) -> float:
 def _causes(plan: WatchPlan, state: dict[str, Any], memory: dict[str, Any], seen: Outlook | None) -> Any:
     """Yield what is wrong, by name, in words."""
     ill: list[str] = memory["causes"]
-    limit = plan.cusum / 2.0 if "likelihood" in ill else plan.cusum
+    limit = plan.cusum / 2.0 if LIKELIHOOD in ill else plan.cusum
     if memory["shortfall"] > limit:
         told = f"{memory['shortfall']:.0f} standard deviations of log-likelihood short (limit {plan.cusum:g})"
-        yield "likelihood", f"the model does not expect what it sees: {told}"
+        yield LIKELIHOOD, f"the model does not expect what it sees: {told}"
     mean = sum(memory["entropy"]) / len(memory["entropy"])
-    if len(memory["entropy"]) == plan.window and mean > plan.entropy * (_EASED if "entropy" in ill else 1.0):
+    if len(memory["entropy"]) == plan.window and mean > plan.entropy * (_EASED if DOUBT in ill else 1.0):
         told = f"the doubt of the last {plan.window} bars is {mean:.0%} of the largest (limit {plan.entropy:.0%})"
-        yield "entropy", f"the model cannot tell the regimes apart: {told}"
+        yield DOUBT, f"the model cannot tell the regimes apart: {told}"
     if seen is not None and state["regime"] is not None:
         yield from _stays(plan, state, memory, seen)
 
@@ -96,8 +98,8 @@ def _stays(plan: WatchPlan, state: dict[str, Any], memory: dict[str, Any], seen:
     stay = seen.stays[state["regime"]]
     if stay is not None and state["stay"] > max(plan.stay * stay, plan.window):
         told = f"{state['stay']} bars, {stay:.0f} are usual (limit {plan.stay:g} times that)"
-        yield "stay", f"the {seen.names[state['regime']]} regime does not end: {told}"
+        yield STAY, f"the {seen.names[state['regime']]} regime does not end: {told}"
     changes, usual = len(memory["changes"]), seen.changes * plan.window
     if changes >= _FEWEST and changes > plan.stay * usual:
         told = f"{changes} changes in {plan.window} bars, {usual:.1f} are usual (limit {plan.stay:g} times that)"
-        yield "changes", f"the regime changes too often: {told}"
+        yield CHANGES, f"the regime changes too often: {told}"

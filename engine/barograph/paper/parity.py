@@ -1,0 +1,191 @@
+"""Would the backtest have done the same? The recorded bars go through `scan` again, and every table is compared."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+import numpy as np
+
+from barograph.book import ACTIVE, UNTIL_BAR
+from barograph.config import Config
+from barograph.errors import BarographError
+from barograph.history import FIELDS
+from barograph.paper.deployment import SWITCHES
+from barograph.paper.journal import floats
+from barograph.paper.project import BARS
+from barograph.paper.record import rebuilt, recorded
+from barograph.paper.sources import Chain, compared, feeds_of, seed
+from barograph.runs import code_hash
+from barograph.session import Session
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from barograph.history import History
+    from barograph.machine import Machine
+    from barograph.paper.store import Deployed, Store
+    from barograph.result import Result
+
+__all__ = ["CAUSES", "Difference", "Parity", "first_difference", "parity"]
+
+CAUSES: Final = {
+    "data revised": "a bar is not what it was when it was decided on",
+    "clock": "a bar is there that was not, or is missing, or closed at another moment",
+    "parameters": "the model was fitted to other numbers",
+    "fill model": "the same decisions were filled or charged differently",
+    "code": "the program, or a part of the config, is not the one that began the deployment",
+}
+"""Why a deployment may differ from its backtest."""
+
+TABLES: Final = ("beliefs", "orders", "fills", "events", "equity", "trades")
+
+
+class Difference(NamedTuple):
+    """The first thing that is not the same: where it stands, what was recorded, and what is found now."""
+
+    cause: str
+    table: str
+    ts: str
+    column: str
+    recorded: str
+    found: str
+
+    def __str__(self) -> str:
+        where = f"{self.table} of {self.ts}, {self.column}"
+        return f"{self.cause}: {where}: recorded {self.recorded}, found {self.found} ({CAUSES[self.cause]})"
+
+
+class Parity(NamedTuple):
+    """What was compared, and the first difference, or None; `unchecked` says what could not be compared, and why."""
+
+    deployment: str
+    bars: int
+    rows: int
+    difference: Difference | None
+    unchecked: str = ""
+
+    def __str__(self) -> str:
+        if self.difference is not None:
+            return f"{self.deployment}: {self.difference}"
+        told = f"{self.deployment}: no difference in {self.rows} rows of {len(TABLES)} tables over {self.bars} bars"
+        return f"{told}; {self.unchecked}" if self.unchecked else told
+
+
+class _Rerun(Session):
+    """A scan in which switches are turned at the bars where the operator, or the watch, turned them."""
+
+    def __init__(self, machine: Machine, history: History, turned: Mapping[int, list[int]]) -> None:
+        super().__init__(machine, history, None, None)
+        self.turned = turned
+
+    def _until(self, total: int) -> int:
+        return min([super()._until(total), *(bar for bar in self.turned if bar > self.bar)])
+
+    def _advance(self, tape: Any, until: int, stride: int, first: int) -> Any:
+        if self.bar in self.turned:
+            holds, before = self.memory.read(3).holds, len(self.machine.guards) - len(SWITCHES)
+            for n in range(len(SWITCHES)):
+                on = n in self.turned[self.bar]
+                holds[ACTIVE, before + n], holds[UNTIL_BAR, before + n] = (1.0, np.inf) if on else (0.0, 0.0)
+        return super()._advance(tape, until, stride, first)
+
+
+def parity(store: Store, deployed: Deployed, folder: Path | None = None) -> Parity:
+    """Rerun what a deployment has recorded, and compare everything to the bit."""
+    from dataclasses import replace
+
+    machine = replace(rebuilt(deployed, folder), start=deployed.start)
+    was = recorded(store, deployed, machine)
+    cycles = [entry.content for entry in store.entries(deployed.name) if entry.kind == "cycle"]
+    turned: dict[int, list[int]] = {}
+    before: list[int] = []
+    for one in cycles:
+        if one["switches"] != before:
+            turned[one["bar"]] = before = one["switches"]
+    now = _Rerun(machine, was.history, turned).run(stride=len(was.history))
+    rows = sum(len(was.tables[name]) for name in TABLES)
+    tampered = _tampered(was.history, cycles)
+    difference = tampered or _judged(store, deployed, was, now, first_difference(was, now))
+    if difference is not None:
+        return Parity(deployed.name, len(was.history), rows, difference)
+    revised, unchecked = _against_today(deployed, was.history, folder)
+    return Parity(deployed.name, len(was.history), rows, revised, unchecked)
+
+
+def first_difference(was: Result, now: Result) -> tuple[str, str, str, str, str] | None:
+    """Return (ts, table, column, recorded, found) of the earliest row that is not the same to the bit, or None."""
+    found = [(d, order) for order, name in enumerate(TABLES) if (d := _table(name, was.tables[name], now.tables[name]))]
+    return min(found, key=lambda one: (one[0][0], one[1]))[0] if found else None
+
+
+def _table(name: str, was: pd.DataFrame, now: pd.DataFrame) -> tuple[str, str, str, str, str] | None:
+    moment = "ts" if "ts" in was else next(column for column in was if "ts" in str(column))
+    most = min(len(was), len(now))
+    rows = {str(column): _differs(was[column][:most], now[column][:most]) for column in was}
+    first = {column: int(where[0]) for column, where in rows.items() if len(where)}
+    if first:
+        column = min(first, key=lambda key: first[key])
+        row = first[column]
+        return str(was[moment].iloc[row]), name, column, repr(was[column].iloc[row]), repr(now[column].iloc[row])
+    if len(was) != len(now):
+        longer = was if len(was) > len(now) else now
+        return str(longer[moment].iloc[most]), name, "rows", str(len(was)), str(len(now))
+    return None
+
+
+def _differs(was: pd.Series, now: pd.Series) -> Any:
+    a, b = was.to_numpy(), now.to_numpy()
+    if a.dtype == np.float64 and b.dtype == np.float64:
+        # NaN is the same as NaN; 0 and -0 are not the same bits.
+        return np.flatnonzero((a.view(np.int64) != b.view(np.int64)) & ~(np.isnan(a) & np.isnan(b)))
+    same = (was == now) | (was.isna() & now.isna())
+    return np.flatnonzero(~same.to_numpy())
+
+
+def _tampered(history: History, cycles: list[Any]) -> Difference | None:
+    """Compare the bars as they lie in the table with those in the journal."""
+    for one in cycles:
+        t = one["bar"]
+        now = np.column_stack([*(getattr(history, name)[t] for name in FIELDS), *history.declared(t)])
+        wrong = np.argwhere(~((floats(one["bars"]) == now) | (np.isnan(floats(one["bars"])) & np.isnan(now))))
+        if len(wrong):
+            a, j = wrong[0]
+            where = f"{history.symbols[a]} {BARS[j]}"
+            values = repr(float(floats(one["bars"])[a, j])), repr(float(now[a, j]))
+            return Difference("data revised", "bars", history.when(t), where, *values)
+    return None
+
+
+def _judged(store: Store, deployed: Deployed, was: Result, now: Result, first: Any) -> Difference | None:
+    if first is None:
+        return None
+    ts, table, column, recorded, found = first
+    changed = code_hash(Config.model_validate(deployed.config)) != deployed.code_hash
+    refitted = any(a.fitted.to_bytes() != b.fitted.to_bytes() for a, b in zip(was.fits, now.fits, strict=False))
+    cause = "code" if changed else "parameters" if refitted or table == "beliefs" else "fill model"
+    return Difference(cause, table, ts, column, recorded, found)
+
+
+def _against_today(deployed: Deployed, history: History, folder: Path | None) -> tuple[Difference | None, str]:
+    """Compare the recorded bars with those that the config's data and feeds have today."""
+    config = Config.model_validate(deployed.config)
+    place = Path(deployed.folder) if folder is None else folder
+    try:
+        today = seed(config, place, Chain(feeds_of(config, place)), int(history.ts[-1]))
+    except BarographError as error:
+        return None, f"the bars could not be compared with today's: {error}"
+    span = today.between(int(history.ts[0]), int(history.ts[-1]))
+    missing = np.setdiff1d(history.ts, span.ts)
+    for one in compared(history, span, 0.0):
+        cause = "clock" if one.column == "bar" else "data revised"
+        values = "no bar" if cause == "clock" else repr(one.before), repr(one.now)
+        return Difference(cause, "bars", _when(history, one.ts), f"{one.symbol} {one.column}", *values), ""
+    if len(missing):
+        return Difference("clock", "bars", _when(history, int(missing[0])), "ts", "a bar", "no bar"), ""
+    return None, ""
+
+
+def _when(history: History, ts: int) -> str:
+    return history.between(None, ts).when(-1) if ts >= history.ts[0] else str(np.datetime64(ts, "ns"))

@@ -1,0 +1,68 @@
+"""What a deployment did, as a `Result`: the same tables, figures and report as a backtest's, made from the journal."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from barograph.book import log_columns
+from barograph.fitted import Fitted
+from barograph.paper.deployment import switchable
+from barograph.paper.journal import Entry, floats
+from barograph.regimes import Match
+from barograph.result import Learned, Result
+from barograph.world import World
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from barograph.history import History
+    from barograph.machine import Machine
+    from barograph.paper.store import Deployed, Store
+
+__all__ = ["rebuilt", "recorded"]
+
+
+def rebuilt(deployed: Deployed, folder: Path | None = None) -> Machine:
+    """Return the machine of a deployment, from the config that was recorded; its switches are off."""
+    from barograph.config import Config, build
+
+    config = Config.model_validate(deployed.config)
+    return switchable(build(config, Path(deployed.folder) if folder is None else folder))
+
+
+def recorded(store: Store, deployed: Deployed, machine: Machine) -> Result:
+    """Return what the journal says that the machine did, bar for bar."""
+    history = store.bars(deployed.name)
+    entries = list(store.entries(deployed.name))
+    cycles = [entry.content for entry in entries if entry.kind == "cycle"]
+    _, snapshot = store.snapshot(deployed.name)
+    world = World.from_bytes(snapshot.world, f"the snapshot of {deployed.name}")
+    fits = _fits([entry for entry in entries if entry.kind == "fit"], store.models(deployed.name), history)
+    wired = machine.wire(history, world.fitted)
+    # The layout of the memory stands in the machine, not in the file.
+    world = World(world.into(wired.memory), world.bar, world.start, world.fitted, history)
+    E, W, B = (np.array([floats(one[key]) for one in cycles]) for key in ("equity", "weights", "belief"))
+    width = log_columns(wired.resting)
+    logs = tuple(floats(one["events"]).reshape(-1, width) for one in cycles)
+    X = np.full((len(history), len(wired.names)), np.nan)
+    return Result(machine, history, deployed.start, X, E, W, B, logs, fits, world)
+
+
+def _fits(entries: Sequence[Entry], models: dict[int, bytes], history: History) -> tuple[Learned, ...]:
+    made = []
+    for entry in entries:
+        told = entry.content
+        first, last = (int(np.searchsorted(history.ts, told[key])) for key in ("first", "last"))
+        fitted = Fitted.from_bytes(models[told["ts"]], f"the fit of {history.when(told['bar'])}")
+        made.append(Learned(told["bar"], first, last + 1, fitted, _match(told["match"])))
+    return tuple(made)
+
+
+def _match(told: Any) -> Match | None:
+    if told is None:
+        return None
+    numbers = {key: float(told[key]) for key in ("cost", "margin")}
+    return Match(**{**told, **numbers, "permutation": tuple(told["permutation"])})

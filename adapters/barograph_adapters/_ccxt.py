@@ -11,9 +11,10 @@ import logging
 import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, TypeVar
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 from barograph.errors import ConfigError, DataError, FeedError, nearest
+from barograph_adapters.feeds._bars import revealed
 from barograph_adapters.feeds._retry import BusyError
 
 __all__ = ["MISREAD", "answered", "busy", "host", "library", "market", "opened", "plain", "told"]
@@ -40,21 +41,30 @@ def library(pro: bool = False) -> Any:
 def opened(name: str, options: Mapping[str, Any], timeout: float, pro: bool = False) -> Any:
     """Return one of ccxt's exchanges, keyless; `options` are merged into its own, as ccxt's constructor does.
 
-    Raises `ConfigError` when ccxt knows no such exchange, and when a key or secret stands among the options.
+    ${NAME} in the options' texts is an environment variable. Raises `ConfigError` when ccxt knows no such exchange,
+    and when a key or secret stands among the options.
     """
     known = library().exchanges
     if name not in known:
         raise ConfigError(f"name = {name!r}: ccxt knows no such exchange{nearest(name, known)}")
     found = [key for key in _CREDENTIALS if key in options]
     if found:
-        raise ConfigError(f"{name}: options.{found[0]}: no key is needed here; take it out of the file")
+        raise ConfigError(f"{name}: options.{found[0]}: no keys among the options; take it out of the file")
     if not hasattr(library(pro), name):
         raise ConfigError(f"{name}: ccxt has no websockets of this exchange; use barograph_adapters.feeds.exchange")
     waits = {"enableRateLimit": True, "timeout": int(1000 * timeout)}
-    made = getattr(library(pro), name)({**waits, **options})
+    made = getattr(library(pro), name)({**waits, **_revealed(options, f"{name}: options")})
     made.verbose, made.logger = False, _SILENT
     made.fetch = _only_json_later(made.fetch) if pro else _only_json(made.fetch)
     return made
+
+
+def _revealed(tree: Any, key: str) -> Any:
+    if isinstance(tree, Mapping):
+        return {name: _revealed(value, f"{key}.{name}") for name, value in tree.items()}
+    if isinstance(tree, list | tuple):
+        return [_revealed(value, key) for value in tree]
+    return revealed(tree, key) if isinstance(tree, str) else tree
 
 
 def _only_json(fetch: Callable[..., Any]) -> Callable[..., Any]:
@@ -104,7 +114,11 @@ def busy(exchange: Any, longest: float = 3600.0) -> float:
 
 
 def answered(source: str, exchange: Any, call: Callable[[], Answer]) -> Answer:
-    """Return what a call to an exchange answers; raises `FeedError`, or `ConfigError` for what it will never do."""
+    """Return what a call to an exchange answers.
+
+    Raises `FeedError` for what fails for now (`BusyError` when it is asked too often), and `ConfigError` for what the
+    exchange will never do.
+    """
     ccxt = library()
     try:
         return call()
@@ -131,4 +145,4 @@ def host(url: str) -> str:
     >>> host("https://me:pw@api.example.com:8443/v3"), host("wss://x.example.com/ws")
     ('api.example.com:8443', 'x.example.com')
     """
-    return re.sub(r"^\w+://", "", url).split("/")[0].split("?")[0].rpartition("@")[2].lower()
+    return urlsplit(url).netloc.rpartition("@")[2].lower()

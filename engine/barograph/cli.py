@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import json
 import math
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
+from barograph.console import print_json, progress
 from barograph.errors import BarographError, ConfigError
+from barograph.paper.commands import register
 
 if TYPE_CHECKING:
     from barograph.bounds import Bounds
@@ -93,7 +94,7 @@ def run(
     metrics = done.result.metrics
     if as_json:
         told = {} if done.bounds is None else {"bounds": done.bounds._asdict()}
-        _print_json({"folder": str(done.folder), "metrics": metrics, **told})
+        print_json({"folder": str(done.folder), "metrics": metrics, **told})
         return
     _print_table({done.result.machine.name: metrics})
     if done.bounds is not None:
@@ -118,7 +119,7 @@ def compare(configs: list[Path], set: Set = None, runs: Runs = Path("runs"), as_
     page = compare_report([f for _, f in results], runs / "compare.html")
     metrics = {r.machine.name: r.metrics for r, _ in named.values()}
     if as_json:
-        _print_json({"folders": list(named), "metrics": metrics, "report": str(page)})
+        print_json({"folders": list(named), "metrics": metrics, "report": str(page)})
         return
     _print_table(metrics)
     _verdict(metrics, page)
@@ -136,10 +137,10 @@ def audit(
     from barograph.audit import audit as run_audit
 
     one = _read(config, set or [])
-    with _of(config), _progress(f"audit {one.config.name}", quiet=as_json) as tell:
+    with _of(config), progress(f"audit {one.config.name}", quiet=as_json) as tell:
         found = run_audit(one.machine, one.history, cuts, seed, tell)
     if as_json:
-        _print_json({**found.__dict__, "clean": found.clean, "leaks": [leak._asdict() for leak in found.leaks]})
+        print_json({**found.__dict__, "clean": found.clean, "leaks": [leak._asdict() for leak in found.leaks]})
     else:
         _print_audit(found)
     if not found.clean:
@@ -170,11 +171,11 @@ def crosscheck(
 
     names = named([name.strip() for name in against.split(",") if name.strip()])
     one = _read(config, set or [])
-    with _progress(one.config.name, quiet=as_json) as tell:
+    with progress(one.config.name, quiet=as_json) as tell:
         result = scan(one.machine, one.history, progress=tell)
     found = run_crosscheck(result, names, None if python is None else str(python))
     if as_json:
-        _print_json([_agreement(a) for a in found])
+        print_json([_agreement(a) for a in found])
     else:
         print("\n".join(map(str, found)))
     if exit_status(found) != 0:
@@ -213,7 +214,7 @@ def data_check(
     history = make(part, "data", Path())
     findings = history.findings
     if as_json:
-        _print_json({"bars": len(history), "findings": [f._asdict() for f in findings]})
+        print_json({"bars": len(history), "findings": [f._asdict() for f in findings]})
     else:
         for finding in findings:
             print(f"{finding.severity:<8}{finding.code:<20}{finding.message}")
@@ -227,7 +228,10 @@ def config_schema() -> None:
     """Print the JSON Schema of a config."""
     from barograph.config import schema
 
-    _print_json(schema())
+    print_json(schema())
+
+
+register(app)
 
 
 class _Prepared(NamedTuple):
@@ -277,7 +281,7 @@ def _finished(one: _Prepared, runs: Path, quiet: bool, bounded: bool = False) ->
     from barograph.runs import write_run
 
     started = time.perf_counter()
-    with _of(one.path), _progress(one.config.name, quiet) as tell:
+    with _of(one.path), progress(one.config.name, quiet) as tell:
         result = scan(one.machine, one.history, progress=tell)
     times = {"load": round(one.seconds, 3), "run": round(time.perf_counter() - started, 3)}
     found = _bounds(result, quiet) if bounded else None
@@ -287,26 +291,8 @@ def _finished(one: _Prepared, runs: Path, quiet: bool, bounded: bool = False) ->
 def _bounds(result: Result, quiet: bool) -> Bounds:
     from barograph.bounds import bounds
 
-    with _progress("other paths", quiet) as tell:
+    with progress("other paths", quiet) as tell:
         return bounds(result, tell)
-
-
-@contextmanager
-def _progress(name: str, quiet: bool) -> Iterator[Callable[[int, int], None] | None]:
-    if quiet:
-        yield None
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
-
-    columns = (TextColumn("{task.description:<18}"), BarColumn(), TextColumn("{task.percentage:>3.0f} %"))
-    with Progress(*columns, TimeElapsedColumn(), console=Console(stderr=True)) as bar:
-        task = bar.add_task(name, total=None)
-
-        def tell(done: int, total: int) -> None:
-            bar.update(task, completed=done, total=total)
-
-        yield tell
 
 
 def _agreement(found: Any) -> dict[str, Any]:
@@ -317,14 +303,6 @@ def _agreement(found: Any) -> dict[str, Any]:
 
 def _finite(content: dict[str, Any]) -> dict[str, Any]:
     return {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in content.items()}
-
-
-def _print_json(content: Any) -> None:
-    print(json.dumps(content, indent=2, default=_plain))
-
-
-def _plain(value: Any) -> Any:
-    return value.item() if hasattr(value, "item") else str(value)
 
 
 def _print_table(runs: dict[str, dict[str, float | None]]) -> None:

@@ -29,7 +29,8 @@ if TYPE_CHECKING:
     from barograph.types import Feed
 
 __all__ = [
-    "Config", "Execution", "FitPlan", "GuardPlan", "Part", "Period", "build", "feed_or_history", "load", "load_history", "make", "schema",
+    "Config", "Execution", "FitPlan", "GuardPlan", "Part", "Period", "build", "feed_or_history", "load",
+    "load_history", "make", "schema",
 ]  # fmt: skip
 
 

@@ -14,10 +14,12 @@ import pandas as pd
 
 from barograph import calendars
 from barograph.actions import ACTIONS, effective
-from barograph.calendars import Times
-from barograph.errors import ConfigError, FeedError, nearest
+from barograph.calendars import DAY, Times
+from barograph.checks import accepted, check
+from barograph.errors import ConfigError, DataError, FeedError, nearest
 from barograph.history import FIELDS, History
 from barograph.paper.ports import Clock
+from barograph.tables import Reading, mended, read
 from barograph.types import Floats
 
 __all__ = [
@@ -25,6 +27,7 @@ __all__ = [
     "WALL",
     "Asset",
     "beside",
+    "bounded",
     "checked",
     "cut",
     "expected",
@@ -33,11 +36,14 @@ __all__ = [
     "nothing",
     "one_line",
     "revealed",
+    "tabled",
     "tickers",
 ]
 
 SECOND: Final = 1_000_000_000
 _ROUNDING: Final = 1e-6
+_WAITING: Final = ("wrong_order", "nan_price", "lost_action")
+"""What is no error in a table that grows: rows as they came in, bars that are not whole yet, actions before them."""
 _PRICES: Final = ("open", "high", "low", "close")
 
 
@@ -93,6 +99,13 @@ def tickers(
     return [Asset(symbol, ticker, symbol not in observed, calendar, source) for symbol, ticker in names.items()]
 
 
+def bounded(source: str, timeout: float, tries: int, settle: float = 0.0) -> None:
+    """Refuse limits that are none."""
+    if not timeout > 0.0 or tries < 1 or not settle >= 0.0:
+        found = f"timeout = {timeout:g}, tries = {tries}, settle = {settle:g}"
+        raise ConfigError(f"{source}: {found}; wanted seconds above 0, 1 or more, minutes from 0 on")
+
+
 def revealed(text: str, key: str) -> str:
     """Return a text with each ${NAME} replaced by the environment variable of that name.
 
@@ -141,7 +154,7 @@ def nothing(asset: Asset, ts: int) -> History:
 
 def history_of(asset: Asset, frame: pd.DataFrame, ts: Times, currency: str = "") -> History:
     """Return the history of one asset: prices and volume of a table, and dividends and splits where it has them."""
-    named = [name for name in (*FIELDS, "dividends", "splits") if name in frame]
+    named = [name for name in (*FIELDS, *ACTIONS) if name in frame]
     column: dict[str, Any] = {name: frame[name].to_numpy(dtype=np.float64) for name in named}
     return History.from_arrays(
         ts,
@@ -206,6 +219,33 @@ def expected(calendar: str, after: int, until: int, daily: bool) -> bool:
     known = calendars.sessions(calendar, first - np.timedelta64(1, "D"), last + np.timedelta64(1, "D"))
     ends = known.closes if daily else known.opens + 1
     return bool(((known.closes > after) & (ends <= until)).any())
+
+
+def tabled(
+    asset: Asset, frame: pd.DataFrame, how: Reading, after: int, until: int, accept: Sequence[str] = ()
+) -> History:
+    """Return one asset's bars of (after, until] from a table as somebody keeps it, or a moment without one.
+
+    Two weeks before the span are read and checked too. A row without a price is no bar, rows may stand in any order,
+    and one that stands there twice counts once.
+
+    Raises `FeedError` naming row and value of what cannot be read or cannot be true: whoever keeps the table may mend
+    it while the service waits.
+    """
+    frame = frame.drop_duplicates(ignore_index=True)
+    try:
+        table = read(frame, how._replace(symbol=asset.symbol, traded=asset.traded, calendar=asset.calendar))
+        table = table.at((table.ts > after - 14 * DAY) & (table.ts <= until))
+        # Of a single bar that is known by its open nobody can tell when it closes.
+        if len(table.ts) < (2 if how.bars_mark == "open" else 1):
+            return nothing(asset, after + 1)
+        accepted(check(table), (*_WAITING, *accept))
+    except DataError as error:
+        raise FeedError(f"{asset.source}: {error}") from error
+    table = mended(table)
+    columns = {name: getattr(table, name) for name in (*FIELDS, *ACTIONS)}
+    given = {name: values for name, values in columns.items() if values is not None}
+    return history_of(asset, pd.DataFrame(given), table.ts, table.currency)
 
 
 def checked(asset: Asset, frame: pd.DataFrame, ts: Times) -> pd.DataFrame:

@@ -22,7 +22,7 @@ import pandas as pd
 
 from barograph import calendars
 from barograph.calendars import DAY
-from barograph.errors import ConfigError, FeedError
+from barograph.errors import FeedError
 from barograph.history import History
 from barograph.paper.ports import Clock, Feed
 
@@ -31,6 +31,7 @@ from ._bars import (
     WALL,
     Asset,
     beside,
+    bounded,
     checked,
     cut,
     expected,
@@ -90,10 +91,7 @@ def stooq(
     Raises `ConfigError` for what cannot be asked, `FeedError` for everything that is no bar; the key is in neither.
     """
     assets = tickers(symbols, observed, calendar, name)
-    if timeout <= 0.0 or tries < 1 or settle < 0.0:
-        raise ConfigError(
-            f"{name}: timeout = {timeout:g}, tries = {tries}, settle = {settle:g}; wanted > 0, >= 1, >= 0"
-        )
+    bounded(name, timeout, tries, settle)
     secret = revealed(key, f"{name}: key")
     wall = clock or WALL
 
@@ -215,10 +213,10 @@ def _numbers(where: str, text: str) -> pd.DataFrame:
     twice = table["date"].duplicated().to_numpy()
     if twice.any():
         raise FeedError(f"{where}: two different bars of {table['date'][twice].iloc[0].date()}")
-    table = table.loc[np.isfinite(table[_COLUMNS[1:5]].to_numpy()).all(axis=1)]
-    if len(table) == 0:
+    whole = np.isfinite(table[_COLUMNS[1:5]].to_numpy()).all(axis=1)
+    if not whole.any():
         raise FeedError(f"{where}: a header without bars")
-    return table
+    return table.iloc[np.flatnonzero(whole)]
 
 
 def _no_split(where: str, frame: pd.DataFrame, days: Any, keep: Any) -> None:

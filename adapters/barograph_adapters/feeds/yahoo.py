@@ -26,7 +26,7 @@ from barograph.errors import ConfigError, DataError, FeedError
 from barograph.history import History
 from barograph.paper.ports import Clock, Feed
 
-from ._bars import SECOND, WALL, Asset, beside, checked, cut, expected, history_of, nothing, one_line, tickers
+from ._bars import SECOND, WALL, Asset, beside, bounded, checked, cut, expected, history_of, nothing, one_line, tickers
 from ._retry import BusyError, retried
 
 if TYPE_CHECKING:
@@ -90,10 +90,7 @@ def yahoo(
     assets = tickers(symbols, observed, calendar, name)
     if interval not in INTERVALS:
         raise ConfigError(f"{name}: interval = {interval!r}; wanted one of {', '.join(INTERVALS)}")
-    if timeout <= 0.0 or tries < 1 or settle < 0.0:
-        raise ConfigError(
-            f"{name}: timeout = {timeout:g}, tries = {tries}, settle = {settle:g}; wanted > 0, >= 1, >= 0"
-        )
+    bounded(name, timeout, tries, settle)
     if find_spec("yfinance") is None:
         raise ConfigError(f'{name}: needs the package yfinance; install it with pip install "barograph[live]"')
     earliest = calendars.moments(start, None)[0] - 1

@@ -25,6 +25,7 @@ from barograph.paper.ports import Alert
 from barograph.paper.store import Batch, Command, Deployed, Lease, Note, Snapshot
 from barograph_adapters.store.holder import dead, holder
 from barograph_adapters.store.opening import connected, told
+from barograph_adapters.store.outbox import SqlOutbox
 
 __all__ = ["SqlStore", "open_store"]
 
@@ -42,7 +43,7 @@ def open_store(url: str) -> SqlStore:
     return SqlStore(engine, metadata)
 
 
-class SqlStore:
+class SqlStore(SqlOutbox):
     """A store over one database; see `barograph.paper.store.Store` for what each method promises."""
 
     def __init__(self, engine: sa.Engine, metadata: sa.MetaData) -> None:
@@ -163,8 +164,9 @@ class SqlStore:
         entry = batch.entry
         row = {"number": entry.number, "kind": entry.kind, "ts": entry.ts, "content": entry.text, "hash": entry.hash}
         self._insert(connection, "journal", name, [row])
+        extra: dict[str, dict[str, Any]] = {"parameters": {"model": batch.model}, "alerts": {"entry": entry.number}}
         for table, rows in batch.rows.new.items():
-            more = {"parameters": {"model": batch.model}, "alerts": {"entry": entry.number}}.get(table, {})
+            more = extra.get(table, {})
             counted = table in _COUNTED
             numbers = [{"entry": entry.number, "row": n} if counted else more for n in range(len(rows))]
             self._insert(connection, table, name, [{**one, **two} for one, two in zip(rows, numbers, strict=True)])

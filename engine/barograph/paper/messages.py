@@ -84,7 +84,9 @@ def sparkline(path: Sequence[float]) -> str:
 
 
 def _filled(alert: Alert, deployment: str, folder: Path) -> str:
-    if folder != _OURS and not (folder / f"{alert.kind}.txt").is_file():
+    if not folder.is_dir():
+        raise FileNotFoundError("there is no such folder")
+    if not (folder / f"{alert.kind}.txt").is_file():
         folder = _OURS
     about = {"deployment": deployment, "kind": alert.kind, "severity": alert.severity, "key": alert.key}
     more = {k: v for k, v in alert.facts.items() if k != "text" and not isinstance(v, dict | list) and v is not None}

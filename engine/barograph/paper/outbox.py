@@ -152,7 +152,7 @@ def delay(key: str, attempts: int) -> int:
     computation gives the same.
 
     >>> [round(delay("drawdown:1", n) / 1e9) for n in (1, 2, 3, 9)]
-    [30, 51, 106, 3396]
+    [31, 67, 124, 3786]
     """
     share = int.from_bytes(hashlib.sha256(f"{key}|{attempts}".encode()).digest()[:4], "big") / 2**32
     wait = min(_FIRST_DELAY * 2.0 ** min(attempts - 1, 20), _LAST_DELAY)

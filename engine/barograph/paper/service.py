@@ -20,7 +20,7 @@ from barograph.paper.deployment import Deployment, sealed
 from barograph.paper.ports import Alert, Clock
 from barograph.paper.schedule import SECOND, closes_between, next_look
 from barograph.paper.secrets import redacted
-from barograph.paper.sources import Chain, Revision, compared
+from barograph.paper.sources import Chain, Revision, compared, feeds_of, seed
 from barograph.paper.store import Deployed, Lease, Note, Store
 from barograph.plans import KINDS, seconds
 from barograph.runs import code_hash
@@ -28,7 +28,7 @@ from barograph.runs import code_hash
 if TYPE_CHECKING:
     from barograph.config import Config
 
-__all__ = ["Plan", "Service", "SystemClock"]
+__all__ = ["Plan", "Service", "SystemClock", "deployable"]
 
 
 class SystemClock:
@@ -265,6 +265,24 @@ class Service:
 
     def _tell(self, alert: Alert) -> None:
         self.store.tell(self.plan.name, [alert])
+
+
+def deployable(config: Config, folder: Path, store: Store, name: str, clock: Clock) -> Service:
+    """Return the service of a config on its own feeds; when it is deployed, the newest bar is the first decided."""
+    chain = Chain(feeds_of(config, folder))
+
+    def begin(until: int) -> tuple[History, int]:
+        history = seed(config, folder, chain, until)
+        late = (seconds(config.paper.delay) + seconds(config.paper.patience)) * SECOND
+        overdue = closes_between(history.calendar, config.paper.every, int(history.ts[-1]), until - late)
+        if len(overdue):
+            raise DataError(
+                f"{history.source}: the newest bar is that of {history.when(-1)}, and {len(overdue)} closes have passed "
+                "since; give [paper] feeds that go on to today, or try the config with --replay"
+            )
+        return history, len(history) - 1
+
+    return Service(store, Plan(config, folder, name, "paper", begin), chain, clock)
 
 
 def _said(ts: int) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
 from barograph.paper.journal import Entry
+from barograph.paper.outbox import Outbox
 from barograph.paper.ports import Alert, Intent
 from barograph.paper.project import Rows
 
@@ -82,7 +83,7 @@ class Note(NamedTuple):
     text: str
 
 
-class Store(Protocol):
+class Store(Outbox, Protocol):
     """Where deployments are kept. Every method that writes does so in one transaction, all or nothing.
 
     All raise `StoreError` when the database cannot be used.
@@ -120,6 +121,9 @@ class Store(Protocol):
 
     def models(self, name: str) -> dict[int, bytes]:
         """Return the fitted models by the close they were fitted at."""
+
+    def rows(self, table: str, name: str) -> list[dict[str, Any]]:
+        """Return a projection as it stands, in the order of its key."""
 
     def ask(self, name: str, command: str, at: int) -> None:
         """Put an operator's command where the next cycle finds it."""

@@ -1,0 +1,187 @@
+"""Bars that somebody else puts on this machine: any loader read again, a folder that grows, and history as if live.
+
+>>> import tempfile, pathlib
+>>> place = pathlib.Path(tempfile.mkdtemp())
+>>> _ = (place / "ABC.csv").write_text("date,close\\n2024-07-01,5\\n2024-07-02,6\\n2024-07-03,6.2")
+>>> feed = folder(place, ["ABC"])
+>>> feed.fetch(0, pd.Timestamp("2024-07-05").value)  # the third line has no end yet
+History(ABC: 2 bars, 2024-07-01 20:00:00 .. 2024-07-02 20:00:00 UTC, folder)
+"""
+
+from __future__ import annotations
+
+import io
+import re
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Final
+
+import pandas as pd
+
+from barograph.calendars import DAY
+from barograph.errors import DataError, FeedError, nearest
+from barograph.history import History
+from barograph.paper.ports import Feed
+from barograph.tables import Reading
+
+from ._bars import Asset, beside, cut, nothing, one_line, tabled, tickers
+
+__all__ = ["folder", "loaded", "replay"]
+
+_ENDINGS: Final = (".csv", ".parquet", ".pq")
+_DATED: Final = re.compile(r"(?P<name>.+)[-_.](?P<day>\d{4}-?\d{2}(-?\d{2})?)")
+
+
+def replay(history: History, name: str = "replay") -> Feed:
+    """Return a feed that shows a history as if it were live: at any moment the bars that have closed.
+
+    >>> feed = replay(History.from_arrays([1, 2, 3], close=[5.0, 6.0, 7.0]))
+    >>> feed.fetch(1, 2).close[:, 0], feed.fetch(3, 9)
+    (array([6.]), None)
+    """
+    return Feed(name, lambda after, until: cut(replace(history, source=name), after, until))
+
+
+def loaded(load: Callable[[], History], name: str = "data") -> Feed:
+    """Return a feed that calls a loader again at every look and shows the rows that are new.
+
+    What the loader raises becomes a `FeedError`: a file that cannot be read may just be being written.
+    """
+
+    def fetch(after: int, until: int) -> History | None:
+        """Load it all again."""
+        try:
+            history = load()
+        except FeedError:
+            raise
+        except (DataError, OSError) as error:
+            raise FeedError(f"{name}: {one_line(error)}") from error
+        return cut(replace(history, source=name), after, until)
+
+    return Feed(name, fetch)
+
+
+def folder(
+    path: str | Path,
+    symbols: Sequence[str] | Mapping[str, str],
+    calendar: str = "XNYS",
+    observed: Sequence[str] = (),
+    columns: Mapping[str, str] | None = None,
+    time_zone: str | None = None,
+    closes_at: str = "16:00",
+    bars_mark: str = "close",
+    date_format: str | None = None,
+    separator: str = ",",
+    decimal: str = ".",
+    thousands: str | None = None,
+    encoding: str = "utf-8",
+    accept: Sequence[str] = (),
+    name: str = "folder",
+) -> Feed:
+    """Return a feed of CSV and Parquet files to which somebody adds lines, or files.
+
+    The bars of SPY stand in ``SPY.csv`` or ``SPY.parquet``, in files with a date, ``SPY-2024-07-01.csv`` or
+    ``SPY_202407.parquet``, or in any files of the subfolder ``SPY``; files are read in the order of their names.
+    `symbols` are those names, or a table ``{ SP500 = "^GSPC" }`` from ours to them. The other words mean what they mean
+    for `barograph_adapters.files.csv`.
+
+    The last file of an asset may be half written: a CSV line counts once it has its end of line, a Parquet file once it
+    can be read. A row without a price is no bar.
+
+    The fetch raises `DataError` for an asset without any file, and `FeedError` naming file and row for what cannot be
+    read, or cannot be true.
+    """
+    base = Path(path)
+    assets = tickers(symbols, observed, calendar, name)
+    how = Reading(columns=columns, time_zone=time_zone, closes_at=closes_at, bars_mark=bars_mark)
+    how = how._replace(date_format=date_format, decimal=decimal, thousands=thousands)
+    foreign = decimal != "." or thousands is not None
+
+    def opened(file: Path, last: bool) -> pd.DataFrame | None:
+        if file.suffix == ".csv":
+            return _csv(file, last, separator, encoding, foreign)
+        return _parquet(file, last)
+
+    def fetch(after: int, until: int) -> History | None:
+        """Read what may hold bars of the span."""
+        parts = [_bars(base, asset, how, opened, after, until, accept) for asset in assets]
+        return cut(beside(parts), after, until)
+
+    return Feed(name, fetch)
+
+
+def _bars(
+    base: Path,
+    asset: Asset,
+    how: Reading,
+    opened: Callable[[Path, bool], pd.DataFrame | None],
+    after: int,
+    until: int,
+    accept: Sequence[str],
+) -> History:
+    files = _recent(_files(base, asset), after)
+    frames = {file: opened(file, file == files[-1]) for file in files}
+    found = {file: frame for file, frame in frames.items() if frame is not None and len(frame)}
+    if not found:
+        return nothing(asset, after + 1)
+    source = next(iter(found)).name if len(found) == 1 else f"{next(iter(found)).name} .. {list(found)[-1].name}"
+    how = how._replace(source=source)
+    if len(found) == 1 and next(iter(found)).suffix == ".csv":
+        how = how._replace(place="line", first_row=2)
+    return tabled(asset, pd.concat(found.values(), ignore_index=True), how, after, until, accept)
+
+
+def _files(base: Path, asset: Asset) -> list[Path]:
+    """Return the files that hold an asset, in the order of their names."""
+    if not base.is_dir():
+        raise FeedError(f"{asset.source}: no such folder: {base}")
+    beside_it = {file: _plain(file.stem) for file in base.iterdir() if file.suffix in _ENDINGS}
+    inside = [file for file in (base / asset.ticker).glob("*") if file.suffix in _ENDINGS]
+    own = [file for file, plain in beside_it.items() if asset.ticker in (plain, file.stem)] + inside
+    if not own:
+        others = sorted({*beside_it.values(), *(sub.name for sub in base.iterdir() if sub.is_dir())})
+        hint = nearest(asset.ticker, others) or f"; it has {', '.join(others) or 'none'}"
+        raise DataError(f"{asset.source}: no file of {asset.ticker!r} in the folder {base.name}{hint}")
+    return sorted(own)
+
+
+def _plain(stem: str) -> str:
+    dated = _DATED.fullmatch(stem)
+    return dated["name"] if dated else stem
+
+
+def _recent(files: list[Path], after: int) -> list[Path]:
+    """Leave out what is known by its date to be older than a month before the span; the last one always stays."""
+    limit = pd.Timestamp(after - 45 * DAY).strftime("%Y%m%d") if after > 45 * DAY else ""
+    days = [_DATED.fullmatch(file.stem) for file in files]
+    return [
+        file
+        for file, dated in zip(files, days, strict=True)
+        if dated is None or file == files[-1] or dated["day"].replace("-", "").ljust(8, "9") >= limit
+    ]
+
+
+def _csv(file: Path, last: bool, separator: str, encoding: str, foreign: bool) -> pd.DataFrame | None:
+    try:
+        content = file.read_bytes()
+        whole = content[: content.rfind(b"\n") + 1] if last else content
+        if not whole.strip():
+            return None
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", pd.errors.ParserWarning)
+            kind = "str" if foreign else None
+            return pd.read_csv(io.BytesIO(whole), sep=separator, encoding=encoding, index_col=False, dtype=kind)
+    except (ValueError, OSError, pd.errors.ParserWarning) as error:
+        raise FeedError(f"{file.name}: cannot be read: {one_line(error)}") from error
+
+
+def _parquet(file: Path, last: bool) -> pd.DataFrame | None:
+    try:
+        frame = pd.read_parquet(file)
+    except (ValueError, OSError) as error:
+        if last and file.exists():
+            return None
+        raise FeedError(f"{file.name}: cannot be read: {one_line(error)}") from error
+    return frame.reset_index(names="time") if isinstance(frame.index, pd.DatetimeIndex) else frame

@@ -1,0 +1,189 @@
+"""Running for a year: when to look, when to tell, and what to do when something fails. APScheduler wakes it up.
+
+Three jobs in three threads: looking (by the calendar's closes), beating (the lease), telling (the outbox). A late or
+doubled firing changes nothing: a look does what is due, and every bar is decided once, by its key in the store.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final
+
+from apscheduler.executors.pool import ThreadPoolExecutor
+from apscheduler.schedulers.background import BackgroundScheduler
+from apscheduler.triggers.base import BaseTrigger
+from apscheduler.triggers.interval import IntervalTrigger
+
+from barograph.errors import BarographError, LeaseError, StoreError
+from barograph.paper.outbox import dispatch
+from barograph.paper.ports import Alert, Clock, Notifier
+from barograph.paper.schedule import SECOND
+from barograph.paper.store import Note
+from barograph.plans import seconds
+
+if TYPE_CHECKING:
+    from barograph.paper.service import Service
+
+__all__ = ["LookTrigger", "Runner", "heartbeat", "replay"]
+
+log: Final = logging.getLogger("barograph.paper")
+_BEAT: Final = 10
+_TELL: Final = 10
+# What a database that is gone is asked, in seconds: soon, then less often.
+_BACKOFF: Final = (1, 2, 5, 10, 30, 60)
+
+
+class LookTrigger(BaseTrigger):  # type: ignore[misc]
+    """Fires when the service says that a look is due; after an error, when the time to wait is over."""
+
+    def __init__(self, due: Callable[[], int]) -> None:
+        self.due = due
+
+    def get_next_fire_time(self, previous_fire_time: datetime | None, now: datetime) -> datetime:
+        """Return the next moment: never one that is past, so that what was missed is one look, at once."""
+        return max(datetime.fromtimestamp(self.due() / SECOND, UTC), now)
+
+
+class Runner:
+    """A service on its schedule until it is stopped."""
+
+    def __init__(self, service: Service, notifier: Notifier, clock: Clock) -> None:
+        self.service, self.notifier, self.clock = service, notifier, clock
+        self.over = threading.Event()
+        self.failure: BarographError | None = None
+        self.failed = 0
+
+    def once(self) -> int:
+        """Do one look and tell what is to be told: for cron or a container. Returns how many bars were decided."""
+        self.service.start()
+        try:
+            done = self._looked()
+            self._tell()
+        finally:
+            self.service.stop()
+        return done
+
+    def run(self) -> None:
+        """Go on until `stop`; raises what made it impossible to go on."""
+        self.service.start()
+        scheduler = self._scheduler()
+        scheduler.start()
+        try:
+            while not self.over.wait(1.0):
+                pass
+        finally:
+            scheduler.shutdown(wait=True)
+            self._leave()
+        if self.failure is not None:
+            raise self.failure
+
+    def stop(self) -> None:
+        """End the run after what is being done."""
+        self.over.set()
+
+    def _scheduler(self) -> BackgroundScheduler:
+        # A job that comes late is one look, however many were missed: nothing is dropped, nothing done twice.
+        defaults = {"coalesce": True, "max_instances": 1, "misfire_grace_time": None}
+        pools = {name: ThreadPoolExecutor(1) for name in ("looking", "beating", "telling")}
+        scheduler = BackgroundScheduler(timezone=UTC, job_defaults=defaults, executors=pools)
+        now = datetime.now(UTC)
+        every: dict[str, tuple[Callable[[], Any], Any]] = {
+            "looking": (self.look, LookTrigger(self._due)),
+            "beating": (self._beat, IntervalTrigger(seconds=_BEAT, timezone=UTC)),
+            "telling": (self._tell, IntervalTrigger(seconds=_TELL, timezone=UTC)),
+        }
+        for name, (job, trigger) in every.items():
+            scheduler.add_job(job, trigger, executor=name, id=name, next_run_time=now)
+        return scheduler
+
+    def _due(self) -> int:
+        if self.failed:
+            wait = _BACKOFF[min(self.failed, len(_BACKOFF)) - 1]
+            return self.clock.now() + wait * SECOND
+        return self.service.next()
+
+    def look(self) -> None:
+        """Look once; a database that is gone is asked again, what cannot be mended ends the run."""
+        try:
+            self._looked()
+            self.failed = 0
+        except LeaseError as error:
+            self._end(error)
+        except StoreError as error:
+            self.failed += 1
+            log.error("%s: %s; asked again soon", self.service.plan.name, error)
+        except BarographError as error:
+            self._report(error)
+            self._end(error)
+
+    def _looked(self) -> int:
+        done = self.service.look()
+        if done:
+            log.info("%s: %d bars decided, the last of %s", self.service.plan.name, done, _moment(self.service.last))
+        return done
+
+    def _report(self, error: BarographError) -> None:
+        """Tell that the deployment stands still, and why."""
+        ts, name = self.service.last, self.service.plan.name
+        text = f"{name} stands still: {error}"
+        self.service.store.tell(
+            name, [Alert(f"missed_cycle:stopped:{ts}", "missed_cycle", "critical", ts, {"text": text})]
+        )
+        self.service.store.note(name, Note(self.clock.now(), "stopped", str(error)))
+
+    def _beat(self) -> None:
+        try:
+            if self.service.lease is not None:
+                self.service.store.beat(self.service.lease)
+        except LeaseError as error:
+            self._end(error)
+        except StoreError as error:
+            log.error("%s: %s", self.service.plan.name, error)
+
+    def _tell(self) -> None:
+        service = self.service
+        try:
+            if service.store.find(service.plan.name) is None:
+                return
+            alerts = service.paper.alerts
+            if alerts.heartbeat is not None:
+                service.store.tell(service.plan.name, [heartbeat(service, seconds(alerts.heartbeat), self.clock.now())])
+            dispatch(service.store, self.notifier, alerts, service.plan.name, self.clock)
+        except StoreError as error:
+            log.error("%s: %s", service.plan.name, error)
+
+    def _end(self, error: BarographError) -> None:
+        self.failure = error
+        self.over.set()
+
+    def _leave(self) -> None:
+        try:
+            self.service.stop()
+        except StoreError as error:
+            log.error("%s: the lease could not be given back: %s", self.service.plan.name, error)
+
+
+def heartbeat(service: Service, every: int, now: int) -> Alert:
+    """Return the sign of life of this period; its key is the period's, so that it is told once."""
+    period = now // (every * SECOND)
+    text = f"{service.plan.name} lives; its last bar is that of {_moment(service.last)}"
+    return Alert(f"heartbeat:{period}", "heartbeat", "info", now, {"text": text})
+
+
+def replay(service: Service, closes: Any, clock: Any, tell: Callable[[int, int], None] | None) -> int:
+    """Feed history through the service at full speed: the clock is set from close to close, and each is one look."""
+    done = 0
+    for n, ts in enumerate(closes):
+        if int(ts) > service.last:
+            clock.set(int(ts))
+            done += service.look()
+        if tell is not None and (n % 50 == 0 or n == len(closes) - 1):
+            tell(n + 1, len(closes))
+    return done
+
+
+def _moment(ts: int) -> str:
+    return datetime.fromtimestamp(ts / SECOND, UTC).strftime("%Y-%m-%d %H:%MZ")

@@ -1,0 +1,61 @@
+"""A clock that is set, and a service whose history is fed to it: everything else is what runs live."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from barograph.calendars import FIRST
+from barograph.config import load_history
+from barograph.paper.service import Plan, Service
+from barograph.paper.sources import Chain, between, replaying
+
+if TYPE_CHECKING:
+    from barograph.config import Config
+    from barograph.history import History
+    from barograph.paper.store import Store
+
+__all__ = ["SetClock", "replayed"]
+
+
+class SetClock:
+    """A clock that stands where it was set; waiting moves it on.
+
+    >>> clock = SetClock(0)
+    >>> clock.sleep(2.0)
+    >>> clock.now()
+    2000000000
+    """
+
+    def __init__(self, moment: int) -> None:
+        self.moment = moment
+
+    def now(self) -> int:
+        """Return the moment, ns UTC."""
+        return self.moment
+
+    def set(self, moment: int) -> None:
+        """Set it."""
+        self.moment = moment
+
+    def sleep(self, seconds: float) -> None:
+        """Move on."""
+        self.moment += int(seconds * 1_000_000_000)
+
+
+def replayed(config: Config, folder: Path, store: Store, name: str, first: Any) -> tuple[Service, Any, SetClock]:
+    """Return a service over the config's [data], the closes it is to look at, and its clock.
+
+    The first decided bar is that of `first`; what comes before warms up features and model.
+    """
+    history = load_history(config, folder)
+    start = history.index(first)
+
+    def seed(until: int) -> tuple[History, int]:
+        seen = between(history, FIRST, until)
+        assert seen is not None
+        return seen, start
+
+    clock = SetClock(int(history.ts[start]))
+    service = Service(store, Plan(config, folder, name, "replay", seed), Chain([replaying(history)]), clock)
+    return service, history.ts[start:], clock

@@ -1,0 +1,75 @@
+"""How a deployment stands, read from the store: nothing is computed that was not recorded."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from barograph.paper.health import healthy
+from barograph.paper.schedule import SECOND, next_look
+from barograph.plans import PaperPlan
+
+if TYPE_CHECKING:
+    from barograph.paper.store import Deployed, Store
+
+__all__ = ["latency", "listed", "status"]
+
+_ON: Final = ("halted", "flattened", "reduce-only: the model is unhealthy or the data are stale")
+
+
+def status(store: Store, deployed: Deployed, now: int, paper: PaperPlan | None = None) -> dict[str, Any]:
+    """Return positions, equity, regime, last and next cycle, and what is not well, ready to be printed as JSON."""
+    name = deployed.name
+    entry, snapshot = store.snapshot(name)
+    last = [one for one in store.entries(name) if one.kind == "cycle"][-1].content
+    equity, belief = store.rows("equity", name)[-1], store.rows("beliefs", name)[-1]
+    held = [row for row in store.rows("positions", name) if row["ts"] == last["ts"]]
+    orders = [row for row in store.rows("orders", name) if row["status"] == "open"]
+    due = next_look(paper or PaperPlan(), deployed.calendar, last["ts"], now) if deployed.kind == "paper" else None
+    return {
+        "deployment": name,
+        "kind": deployed.kind,
+        "last_cycle": _moment(last["ts"]),
+        "next_cycle": None if due is None else _moment(due),
+        "bars": last["bar"] + 1 - deployed.start,
+        **{key: equity[key] for key in ("equity", "cash", "gross", "net")},
+        "positions": [{key: row[key] for key in ("symbol", "quantity", "price", "weight")} for row in held],
+        "orders_waiting": [{key: row[key] for key in ("order_id", "symbol", "kind", "weight")} for row in orders],
+        "regime": belief["regime"],
+        "probability": belief["probability"],
+        "probabilities": json.loads(belief["probabilities"]),
+        "switches": [_ON[n] for n in last["switches"]],
+        "trouble": last["trouble"],
+        "commands_waiting": [command.command for command in store.asked(name)],
+        "healthy": healthy(snapshot.watch["health"]),
+        "latency_ms": latency(store, name),
+        "alerts": len(store.rows("alerts", name)),
+        "notes": [f"{_moment(note.at)} {note.kind}: {note.text}" for note in store.notes(name, 5)],
+        "journal": {"entries": entry.number + 1, "hash": entry.hash},
+    }
+
+
+def latency(store: Store, name: str) -> dict[str, float] | None:
+    """Return the median and the 99th percentile of the time from a bar's arrival to its orders in the store, ms."""
+    times = [(committed - arrived) / 1e6 for _, arrived, committed in store.latencies(name)]
+    if not times:
+        return None
+    return {"median": float(np.median(times)), "p99": float(np.quantile(times, 0.99))}
+
+
+def listed(store: Store) -> list[dict[str, Any]]:
+    """Return a line for every deployment: its name, kind, last cycle, equity and regime."""
+    rows = []
+    for one in store.deployments():
+        equity, belief = store.rows("equity", one.name)[-1], store.rows("beliefs", one.name)[-1]
+        told = {"deployment": one.name, "kind": one.kind, "last_cycle": _moment(equity["ts"])}
+        rows.append(
+            {**told, "equity": equity["equity"], "regime": belief["regime"], "probability": belief["probability"]}
+        )
+    return rows
+
+
+def _moment(ts: int) -> str:
+    return f"{np.datetime64(ts // SECOND, 's')}Z"

@@ -1,0 +1,109 @@
+"""Is the store what its journal says? The chain of hashes is computed again, and every projection made again."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from barograph.errors import StoreError
+from barograph.paper.deployment import sealed
+from barograph.paper.journal import GENESIS, link
+from barograph.paper.project import TABLES, project
+
+if TYPE_CHECKING:
+    from barograph.paper.store import Deployed, Store
+
+__all__ = ["Verified", "verify"]
+
+
+class Verified(NamedTuple):
+    """What was checked, and what is wrong, one line each."""
+
+    deployment: str
+    entries: int
+    rows: int
+    head: str
+    wrong: tuple[str, ...]
+
+    def __str__(self) -> str:
+        if self.wrong:
+            return "\n".join(f"{self.deployment}: {line}" for line in self.wrong)
+        return (
+            f"{self.deployment}: {self.entries} entries and {self.rows} rows are as they were written; {self.head[:16]}"
+        )
+
+
+def verify(store: Store, deployed: Deployed) -> Verified:
+    """Check the hash chain, the state, and every row of every projection against the journal."""
+    wrong, made, head, count = [], _Tables(deployed), GENESIS, 0
+    for entry in store.entries(deployed.name):
+        if entry.number != count:
+            wrong.append(f"entry {count} of the journal is missing")
+            break
+        if entry.hash != link(head, entry.text):
+            wrong.append(f"entry {entry.number} ({entry.kind}) is not the one that was written: its hash does not fit")
+            break
+        head, count = entry.hash, count + 1
+        made.add(entry.number, entry.kind, entry.content)
+    wrong += _state(store, deployed) + _bars_before(store, deployed)
+    for table in TABLES:
+        wrong += made.compare(table, store.rows(table, deployed.name))
+    return Verified(deployed.name, count, made.count, head, tuple(wrong))
+
+
+def _state(store: Store, deployed: Deployed) -> list[str]:
+    try:
+        entry, snapshot = store.snapshot(deployed.name)
+    except StoreError as error:
+        return [str(error)]
+    return [] if entry.content["state"] == sealed(snapshot) else ["the state is not the one that the last entry names"]
+
+
+def _bars_before(store: Store, deployed: Deployed) -> list[str]:
+    """Check the bars before the first decision, of which the first entry holds the digest."""
+    first = next(iter(store.entries(deployed.name)), None)
+    if first is None or not deployed.start:
+        return []
+    same = store.bars(deployed.name).head(deployed.start).digest() == first.content["bars"]
+    return [] if same else ["the bars before the first decision are not those it began with"]
+
+
+class _Tables:
+    """The projections as the journal makes them."""
+
+    def __init__(self, deployed: Deployed) -> None:
+        self.deployed, self.count = deployed, 0
+        self.rows: dict[str, list[dict[str, Any]]] = {table: [] for table in TABLES}
+        self.orders: dict[int, dict[str, Any]] = {}
+
+    def add(self, number: int, kind: str, content: Any) -> None:
+        made = project(kind, content, self.deployed.symbols)
+        for table, rows in made.new.items():
+            self.rows[table] += rows
+        self.orders |= {row["order_id"]: row for row in made.new.get("orders", [])}
+        for order, filled, ended in made.orders:
+            row = self.orders[order]
+            row.update(ended, quantity=row["quantity"] + filled)
+
+    def compare(self, table: str, found: list[dict[str, Any]]) -> list[str]:
+        """Return what is not the same, in one line; rows of the running itself have no entry and are left out."""
+        if table == "bars":
+            found = [row for row in found if row["number"] >= self.deployed.start]
+        if table == "alerts":
+            found = [row for row in found if row["entry"] is not None]
+        wanted = self.rows[table]
+        self.count += len(found)
+        keys = [key for key in wanted[0] if key not in ("model",)] if wanted else []
+        here, there = (sorted(repr([_plain(row[key]) for key in keys]) for row in rows) for rows in (wanted, found))
+        if here == there:
+            return []
+        odd = sorted({*here} ^ {*there})
+        return [f"{table}: {len(odd)} rows differ from the journal, the first is {', '.join(keys)} = {odd[0]}"]
+
+
+def _plain(value: Any) -> Any:
+    """Return a value as every database gives it back: NaN as nothing, 0 without a sign."""
+    if isinstance(value, float):
+        return None if np.isnan(value) else value + 0.0
+    return value

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -22,7 +23,7 @@ from urllib.parse import parse_qs, urlsplit
 import numpy as np
 import pandas as pd
 
-from barograph.calendars import DAY, sessions
+from barograph.calendars import sessions
 
 SECOND = 1_000_000_000
 LENGTHS = {"1m": 60, "2m": 120, "5m": 300, "15m": 900, "60m": 3600, "90m": 5400, "1h": 3600, "1d": 86400}
@@ -71,18 +72,31 @@ class FakeYahoo:
 
     @contextmanager
     def running(self) -> Iterator[FakeYahoo]:
-        """Serve on a free port of the loopback until the block ends."""
-        server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
-        server.daemon_threads = True
-        self.url = f"http://127.0.0.1:{server.server_address[1]}"
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
-        thread.start()
-        try:
+        """Serve until the block ends."""
+        with serving(_handler(self)) as self.url:
             yield self
-        finally:
-            server.shutdown()
-            server.server_close()
-            thread.join()
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        if not isinstance(sys.exc_info()[1], ConnectionError):  # a client that lost its patience is no error
+            super().handle_error(request, client_address)
+
+
+@contextmanager
+def serving(handler: type[BaseHTTPRequestHandler]) -> Iterator[str]:
+    """Serve on a free port of the loopback until the block ends; the value is the URL."""
+    server = _Server(("127.0.0.1", 0), handler)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_address[1]}"
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
 
 
 def rerouted(monkeypatch: Any, server: FakeYahoo) -> None:
@@ -141,7 +155,9 @@ def _send(to: BaseHTTPRequestHandler, status: int, body: bytes, kind: str, **hea
     to.wfile.flush()
 
 
-def _answered(to: BaseHTTPRequestHandler, fake: FakeYahoo, ticker: str, query: dict[str, str], fault: str | None) -> None:
+def _answered(
+    to: BaseHTTPRequestHandler, fake: FakeYahoo, ticker: str, query: dict[str, str], fault: str | None
+) -> None:
     if ticker not in fake.shares:
         error = {"code": "Not Found", "description": "No data found, symbol may be delisted"}
         return _send(to, 404, json.dumps({"chart": {"result": None, "error": error}}).encode(), "application/json")
@@ -189,7 +205,9 @@ PAGE = b"<!doctype html><html><body>Will be back soon</body></html>"
 BROKEN: dict[str, Callable[..., None]] = {
     "429": _closing(429, b"Too Many Requests", "text/plain"),
     "429 for long": _closing(429, b"Too Many Requests", "text/plain", Retry_After="3600"),
-    "401": _closing(401, b'{"chart":{"result":null,"error":{"code":"Unauthorized","description":"Invalid Crumb"}}}', "text"),
+    "401": _closing(
+        401, b'{"chart":{"result":null,"error":{"code":"Unauthorized","description":"Invalid Crumb"}}}', "text"
+    ),
     "500": _closing(500, b'{"chart":{"result":null,"error":{"code":"x","description":"oops"}}}', "application/json"),
     "502": _closing(502, PAGE, "text/html"),
     "503": _closing(503, b"", "text/plain"),
@@ -386,7 +404,12 @@ def _meta(fake: FakeYahoo, share: Share, ticker: str, interval: str) -> dict[str
     known = sessions(share.calendar, day - 10, day + 10)
     at = min(int(np.searchsorted(known.closes, fake.now)), len(known.closes) - 1)
     at -= int(known.opens[at] > fake.now and known.days[at] > day)
-    period = {"timezone": "X", "gmtoffset": 0, "start": int(known.opens[at]) // SECOND, "end": int(known.closes[at]) // SECOND}
+    period = {
+        "timezone": "X",
+        "gmtoffset": 0,
+        "start": int(known.opens[at]) // SECOND,
+        "end": int(known.closes[at]) // SECOND,
+    }
     traded = min(fake.now, int(known.closes[at])) if share.last_trade is None else share.last_trade
     tables = [
         [{"timezone": "X", "gmtoffset": 0, "start": int(o) // SECOND, "end": int(c) // SECOND}]
@@ -430,7 +453,3 @@ def at(text: str) -> int:
     """Return a moment in ns UTC."""
     stamp = pd.Timestamp(text)
     return int((stamp.tz_localize("UTC") if stamp.tz is None else stamp.tz_convert("UTC")).as_unit("ns").value)
-
-
-def day_before(ts: int) -> int:
-    return ts - DAY

@@ -143,7 +143,7 @@ def one_line(error: object, width: int = 200) -> str:
 def nothing(asset: Asset, ts: int) -> History:
     """Return one moment at which an asset has no bar."""
     return History.from_arrays(
-        [ts],
+        [max(ts, calendars.FIRST)],
         close=[np.nan],
         symbols=[asset.symbol],
         traded=[asset.traded],

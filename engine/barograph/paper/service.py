@@ -277,7 +277,7 @@ def deployable(config: Config, folder: Path, store: Store, name: str, clock: Clo
         overdue = closes_between(history.calendar, config.paper.every, int(history.ts[-1]), until - late)
         if len(overdue):
             raise DataError(
-                f"{history.source}: the newest bar is that of {history.when(-1)}, and {len(overdue)} closes have passed "
+                f"{history.source}: the newest bar is that of {history.when(-1)}, {len(overdue)} closes have passed "
                 "since; give [paper] feeds that go on to today, or try the config with --replay"
             )
         return history, len(history) - 1

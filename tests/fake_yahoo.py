@@ -60,7 +60,7 @@ def walk(first: str, last: str, seed: int = 0, calendar: str = "XNYS", price: fl
 
 @dataclass
 class FakeYahoo:
-    """The server: `now` is its clock (ns UTC), `fault` says what goes wrong with the next page of prices, if anything."""
+    """The server: `now` is its clock (ns UTC), `fault` says what goes wrong with the next page of prices."""
 
     shares: dict[str, Share]
     now: int
@@ -139,7 +139,7 @@ def _handler(fake: FakeYahoo) -> type[BaseHTTPRequestHandler]:
             else:
                 _send(self, 404, b"<html>nothing here</html>", "text/html")
 
-        do_POST = do_GET
+        do_POST = do_GET  # noqa: N815
 
     return Handler
 
@@ -330,15 +330,22 @@ def _chart(fake: FakeYahoo, ticker: str, query: dict[str, str]) -> dict[str, Any
     last = int(query.get("period2", fake.now // SECOND))
     rows = _rows(fake, share, interval, first, last)
     rows = rows[(rows.index >= first) & (rows.index < last)]
-    quote = {name: [float(value) for value in rows[name]] for name in ("open", "high", "low", "close")}
+    quote = {name: [_plain(value) for value in rows[name]] for name in ("open", "high", "low", "close")}
     quote["volume"] = [int(value) for value in rows["volume"]]
     result = {
         "meta": _meta(fake, share, ticker, interval),
         "timestamp": [int(stamp) for stamp in rows.index],
-        "indicators": {"quote": [quote], "adjclose": [{"adjclose": [0.9 * value for value in quote["close"]]}]},
+        "indicators": {
+            "quote": [quote],
+            "adjclose": [{"adjclose": [value and 0.9 * value for value in quote["close"]]}],
+        },
         "events": _events(fake, share, first, last),
     }
     return {"chart": {"result": [result], "error": None}}
+
+
+def _plain(value: float) -> float | None:
+    return None if np.isnan(value) else float(value)
 
 
 def _rows(fake: FakeYahoo, share: Share, interval: str, first: int, last: int) -> pd.DataFrame:

@@ -14,7 +14,7 @@ import typer
 
 from barograph.console import print_json, progress
 from barograph.errors import BarographError, ConfigError
-from barograph.paper.commands import register
+from barograph.paper.commands import Url, recorded, register
 
 if TYPE_CHECKING:
     from barograph.bounds import Bounds
@@ -87,10 +87,18 @@ def run(
     bounds: Annotated[
         bool, typer.Option("--bounds", help="Also run the pessimistic, nearest and optimistic path through the bars.")
     ] = False,
+    record: Annotated[
+        str | None, typer.Option("--record", metavar="NAME", help="Also write it into the store of paper trading.")
+    ] = None,
+    store: Url = None,
     as_json: Json = False,
 ) -> None:
     """Run one config and leave a run folder with its report."""
-    done = _finished(_prepared(config, set or [], runs), runs, as_json, bounds)
+    one = _prepared(config, set or [], runs)
+    done = _finished(one, runs, as_json, bounds)
+    if record is not None:
+        with progress(record, quiet=as_json) as tell:
+            recorded(store, record, one.config, config.parent, one.machine, done.result, tell)
     metrics = done.result.metrics
     if as_json:
         told = {} if done.bounds is None else {"bounds": done.bounds._asdict()}

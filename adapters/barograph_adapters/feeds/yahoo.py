@@ -208,11 +208,15 @@ def _cause(session: BoundedSession, error: Exception) -> str:
 def _right_answer(asset: Asset, frame: pd.DataFrame, meta: Mapping[str, Any], look: _Look) -> None:
     if len(frame) == 0:
         raise FeedError(f"{asset.where}: an empty table, though the market was open after {_date(look.after)}")
-    told, grain = str(meta.get("symbol", "")), {"60m": "1h", "30m": "15m"}.get(look.interval, look.interval)
+    told, grain, found = str(meta.get("symbol", "")), _grain(look.interval), meta.get("dataGranularity")
     if told.upper() != asset.ticker.upper():
         raise FeedError(f"{asset.where}: the answer is about {told!r}")
-    if meta.get("dataGranularity", grain) != grain:
-        raise FeedError(f"{asset.where}: asked for bars of {grain}, answered with bars of {meta['dataGranularity']}")
+    if found is not None and _grain(found) not in (grain, "15m" if grain == "30m" else grain):
+        raise FeedError(f"{asset.where}: asked for bars of {grain}, answered with bars of {found}")
+
+
+def _grain(interval: str) -> str:
+    return "1h" if interval == "60m" else interval
 
 
 def _unscaled(asset: Asset, frame: pd.DataFrame) -> pd.DataFrame:

@@ -15,10 +15,13 @@ from barograph.errors import ConfigError, StoreError
 
 if TYPE_CHECKING:
     from barograph.config import Config
+    from barograph.machine import Machine
     from barograph.paper.service import Service
     from barograph.paper.store import Deployed, Store
+    from barograph.result import Result
+    from barograph.session import Progress
 
-__all__ = ["register"]
+__all__ = ["Url", "recorded", "register"]
 
 STORE = "sqlite:///paper.db"
 
@@ -209,6 +212,15 @@ def _service(config: Config, folder: Path, store: Store, name: str) -> Service:
     from barograph.paper.service import SystemClock, deployable
 
     return deployable(config, folder, store, name, SystemClock())
+
+
+def recorded(
+    url: str | None, name: str, config: Config, folder: Path, machine: Machine, result: Result, tell: Progress | None
+) -> None:
+    """Write a backtest into the store."""
+    from barograph.paper.backtest import record
+
+    record(_store(url, config), name, config, folder, machine, result, tell)
 
 
 def _run(service: Service, once: bool, as_json: bool) -> None:

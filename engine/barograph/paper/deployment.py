@@ -17,20 +17,24 @@ from barograph.paper.health import healthy
 from barograph.paper.journal import GENESIS, Entry, canonical, link
 from barograph.paper.ports import About
 from barograph.paper.project import Rows, project
+from barograph.paper.secrets import redacted
 from barograph.paper.store import Batch, Command, Deployed, Snapshot
 from barograph.paper.watch import begin, watch
+from barograph.runs import code_hash
 from barograph.terms import Switch
 from barograph.world import World
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
+    from barograph.config import Config
     from barograph.history import History
     from barograph.machine import Machine
     from barograph.plans import PaperPlan
     from barograph.result import Learned
 
-__all__ = ["SWITCHES", "Deployment", "commanded", "sealed", "switchable"]
+__all__ = ["SWITCHES", "Deployment", "commanded", "described", "sealed", "switchable"]
 
 SWITCHES: Final = (Switch(HALTED, "reduce_only"), Switch(FLATTENED, "flatten"), Switch(UNHEALTHY, "reduce_only"))
 """What is turned on from outside: halt and flatten by the operator, reduce-only by the watch over model and data."""
@@ -50,6 +54,23 @@ def commanded(command: str) -> dict[int, bool]:
     {0: False, 1: False, 2: False}
     """
     return {"halt": {_HALT: True}, "flatten": {_FLATTEN: True}, "resume": dict.fromkeys(range(3), False)}[command]
+
+
+def described(name: str, kind: str, config: Config, folder: Path, history: History, start: int) -> Deployed:
+    """Return what is written down of a deployment when it begins; no secret is among it."""
+    return Deployed(
+        name=name,
+        kind=kind,
+        config=redacted(config.resolved()),
+        folder=str(folder.resolve()),
+        code_hash=code_hash(config),
+        symbols=history.symbols,
+        traded=history.traded,
+        calendar=history.calendar,
+        currency=history.currency,
+        periods=history.periods,
+        start=start,
+    )
 
 
 class Deployment:

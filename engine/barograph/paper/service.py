@@ -16,14 +16,13 @@ import numpy as np
 from barograph.config import build
 from barograph.errors import BarographError, DataError, LeaseError, RefusalError, StoreError
 from barograph.history import History
-from barograph.paper.deployment import Deployment, sealed
+from barograph.paper.deployment import Deployment, described, sealed
 from barograph.paper.ports import Alert, Clock
 from barograph.paper.schedule import SECOND, closes_between, next_look
 from barograph.paper.secrets import redacted
 from barograph.paper.sources import Chain, Revision, compared, feeds_of, seed
 from barograph.paper.store import Deployed, Lease, Note, Store
 from barograph.plans import KINDS, seconds
-from barograph.runs import code_hash
 
 if TYPE_CHECKING:
     from barograph.config import Config
@@ -144,20 +143,7 @@ class Service:
     def _begin(self, now: int) -> int:
         """Deploy: the bars so far warm it up, the newest one is decided."""
         history, start = self.plan.seed(now)
-        config = self.plan.config
-        deployed = Deployed(
-            name=self.plan.name,
-            kind=self.plan.kind,
-            config=redacted(config.resolved()),
-            folder=str(self.plan.folder.resolve()),
-            code_hash=code_hash(config),
-            symbols=history.symbols,
-            traded=history.traded,
-            calendar=history.calendar,
-            currency=history.currency,
-            periods=history.periods,
-            start=start,
-        )
+        deployed = described(self.plan.name, self.plan.kind, self.plan.config, self.plan.folder, history, start)
         made, batches = Deployment.begin(deployed, self.paper, self.machine, history, time.time_ns())
         self.store.create(self._mine(), deployed, history.head(start) if start else None, batches)
         self.deployment, self.chain.symbols = made, history.symbols

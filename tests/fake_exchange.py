@@ -35,7 +35,7 @@ KEY, SECRET = "key-of-the-fake-7f3a", "secret-of-the-fake-91bd"
 BEFORE = ("429", "418", "500", "503", "silent", "reset", "web_page", "empty")
 """Faults that lose the request."""
 AFTER = ("truncated", "late", "cut", "502")
-"""Faults that lose the answer: what was asked has been done."""
+"""Faults that lose the answer: what was asked has been done. "slow" does it when nobody waits for it any more."""
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
@@ -67,6 +67,7 @@ class FakeExchange:
         self.balances = {"BTC": 1.0, "ETH": 10.0, "USDT": 100_000.0}
         self.answer_symbol: str | None = None
         self.hidden = 0
+        self.redirect = ""
         self.refusing_sockets = False
         self.subscribed: list[str] = []
         self._sockets: set[web.WebSocketResponse] = set()
@@ -212,11 +213,15 @@ class FakeExchange:
         if request.path.startswith("/stream"):
             return await handler(request)
         self.requests.append((request.method, request.path, await _given(request)))
+        if self.redirect:
+            raise web.HTTPTemporaryRedirect(self.redirect + request.path_qs)
         fault = self._fault()
         if fault in BEFORE:
             return await self._lost(request, fault)
+        if fault == "slow":
+            await asyncio.sleep(self.patience)
         answer = await handler(request)
-        return answer if fault == "" else await self._spoilt(request, answer, fault)
+        return answer if fault in ("", "slow") else await self._spoilt(request, answer, fault)
 
     def _fault(self) -> str:
         fault = self.faults.popleft() if self.faults else ""

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from barograph.errors import BarographError, ConfigError, DataError, FeedError
+from barograph.errors import ConfigError, DataError, FeedError
 from barograph.history import History
 from barograph.types import Feed
 from barograph_adapters import _ccxt
@@ -32,7 +32,7 @@ def fake() -> Iterator[FakeExchange]:
 
 
 def feed_of(fake: FakeExchange, *symbols: str, **more: Any) -> Exchange:
-    given = {"interval": "1h", "options": fake.options(), "sleep": lambda seconds: None, **more}
+    given = {"interval": "1h", "options": fake.options(), "sleep": lambda _: None, **more}
     return Exchange("binance", symbols or ("BTC/USDT",), **given)
 
 
@@ -216,7 +216,7 @@ def test_what_cannot_be_true_is_refused(fake: FakeExchange, kind: str) -> None:
 
 @pytest.mark.parametrize("answer", [[{"symbol": "x"}], [[1_700_000_000, "1", "1", "1", "1", "1"]], {"candles": []}])
 def test_an_answer_of_another_shape_gives_no_bars(fake: FakeExchange, answer: Any) -> None:
-    fake.mangle = lambda _, rows: answer
+    fake.mangle = lambda *_: answer
     assert feed_of(fake)(NOON * MS - 4 * NS, NOON * MS) is None
 
 
@@ -308,15 +308,15 @@ def test_ccxt_is_needed_and_said_so(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_importing_the_feed_does_not_import_ccxt() -> None:
-    code = "import sys, barograph_adapters.feeds.exchange, barograph_adapters.feeds.stream; assert 'ccxt' not in sys.modules"
+    modules = "barograph_adapters.feeds.exchange, barograph_adapters.feeds.stream, barograph_adapters.brokers.testnet"
+    code = f"import sys, {modules}; assert 'ccxt' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
 
 
 def test_a_campaign_loses_doubles_and_bends_nothing(fake: FakeExchange) -> None:
     """Four hundred looks, one in twenty requests spoilt: what is put together is the truth."""
-    fake.rate, fake.patience = 0.05, 0.15
+    fake.rate, fake.patience = 0.05, 0.3
     fetch = feed_of(fake, "BTC/USDT", "ETH/USDT", interval="1m", tries=3, options=fake.options())
-    fetch.client.timeout = 60
     rng = random.Random(1)
     start = NOON - 30 * MINUTE
     fake.moment, seen, last, failed = start + 2500, [], start * MS, 0
@@ -324,8 +324,7 @@ def test_a_campaign_loses_doubles_and_bends_nothing(fake: FakeExchange) -> None:
         fake.moment += rng.randrange(3 * MINUTE)
         try:
             found = fetch(last, fake.moment * MS)
-        except BarographError as error:
-            assert isinstance(error, FeedError)
+        except FeedError:
             failed += 1
             continue
         if found is not None:
@@ -338,7 +337,7 @@ def test_a_campaign_loses_doubles_and_bends_nothing(fake: FakeExchange) -> None:
         closes = np.concatenate([part.close[:, column] for part in seen])
         np.testing.assert_array_equal(closes, truth(symbol, opens, MINUTE)[:, 3])
     assert sum(fake.met.values()) > 30
-    assert failed < 20
+    assert failed < 100
 
 
 def test_the_rules_of_candles_stand_alone() -> None:

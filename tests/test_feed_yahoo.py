@@ -118,7 +118,7 @@ def test_a_bar_is_final_after_its_close_once_its_end_was_seen(
     fake.now = at(now)
     fake.shares["SPY"].last_trade = None if last_trade is None else at(last_trade)
     history = feed(fake).fetch(MONDAY, fake.now)
-    assert (history.ts[-1] == FRIDAY) is final
+    assert bool(history.ts[-1] == FRIDAY) is final
     equal(history, 0, truth(fake.shares["SPY"], "2024-07-02", "2024-07-05" if final else "2024-07-03"))
 
 

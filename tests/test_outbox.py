@@ -372,7 +372,7 @@ def test_a_picture_shows_the_path_and_the_threshold(path: list[float]) -> None:
     first = line[line[:, 1] == 12][:, 0]
     assert abs(first.mean() - (147 - 135 * path[0])) <= 1.0
     (threshold,) = set(np.argwhere(canvas == 4)[:, 0])
-    assert threshold == round(147 - 135 * 0.7)
+    assert threshold == 147 - round(135 * 0.7)
 
 
 def test_only_a_change_of_regime_has_a_picture() -> None:

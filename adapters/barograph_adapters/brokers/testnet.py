@@ -91,7 +91,7 @@ def _sandbox(name: str, options: Mapping[str, Any], timeout: float, loopback: Se
         if url not in allowed:
             raise BrokerError(f"{name}: an endpoint leads to {url}, where money is real; wanted {_listed(allowed)}")
     client.fetch = _guarded(name, client.fetch, allowed)
-    if "recvWindow" in client.options:
+    if client.options.get("recvWindow"):
         # An order that is under way longer is refused: it cannot arrive after it was looked for in vain.
         client.options["recvWindow"] = min(int(client.options["recvWindow"]), WINDOW)
     # A redirect would carry the key along.

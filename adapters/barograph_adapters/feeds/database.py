@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
@@ -102,7 +101,7 @@ def _engine(url: str, timeout: float, name: str) -> tuple[Engine, tuple[str, ...
         whole = sa.make_url(revealed(url, f"{name}: url"))
         told_apart = [str(value) for key, value in whole.query.items() if _SECRET.search(key)]
         plain = [str(whole.password or ""), *told_apart]
-        secrets = (*plain, *map(quote, plain), *map(quote_plus, plain))
+        secrets = (*plain, *(form(text, safe="") for text in plain for form in (quote, quote_plus)), *map(quote, plain))
         # A connection for each look: a year is longer than any connection lasts.
         return sa.create_engine(whole, poolclass=sa.NullPool, connect_args=_limits(whole, timeout)), secrets
     except sa.exc.NoSuchModuleError:
@@ -127,36 +126,20 @@ def _limits(url: URL, timeout: float) -> dict[str, Any]:
 
 def _rows(place: _Place, assets: Sequence[Asset], after: int) -> pd.DataFrame:
     """Return the rows of some weeks before the span and all later ones, the column of symbols called symbol."""
-    with _connected(place) as connection:
-        if place.query:
-            frame = _queried(place, connection, after)
-            return frame.rename(columns={_column(place, [str(column) for column in frame], "symbol", False): "symbol"})
-        return _selected(place, connection, assets, after)
-
-
-@contextmanager
-def _connected(place: _Place) -> Iterator[Connection]:
-    """Open a connection, and turn what the driver says into one line that holds no secret."""
     import sqlalchemy as sa
 
-    file = place.engine.url.database
-    if (
-        place.engine.dialect.name == "sqlite"
-        and file
-        and not file.startswith((":", "file:"))
-        and not Path(file).is_file()
-    ):
+    file = place.engine.url.database or ":memory:"
+    if place.engine.dialect.name == "sqlite" and not file.startswith((":", "file:")) and not Path(file).is_file():
         # SQLite would make an empty one.
         raise FeedError(f"{place.name}: no such file: {file}")
-    wrong: DataError | None = None
     try:
         with place.engine.connect() as connection:
-            yield connection
+            ask = _queried if place.query else _selected
+            return ask(place, connection, assets, after)
     except sa.exc.SQLAlchemyError as error:
         wrong = _failure(place, error)
-    if wrong is not None:
-        # Raised out here, so that no statement and no connection is part of the error.
-        raise wrong
+    # Raised out here, so that no statement and no connection is part of the error.
+    raise wrong
 
 
 def _failure(place: _Place, error: Any) -> DataError:
@@ -169,13 +152,15 @@ def _failure(place: _Place, error: Any) -> DataError:
     return DataError(f"{place.name}: {said}; look at query") if own else FeedError(f"{place.name}: {said}")
 
 
-def _queried(place: _Place, connection: Connection, after: int) -> pd.DataFrame:
+def _queried(place: _Place, connection: Connection, assets: Sequence[Asset], after: int) -> pd.DataFrame:
     import sqlalchemy as sa
 
     statement = sa.text(place.query)
     wanted = {"after": _moment(place, after - _LEAD)} if "after" in statement.compile().params else {}
     result = connection.execute(statement, wanted)
-    return pd.DataFrame([tuple(row) for row in result], columns=list(result.keys()))
+    names = list(result.keys())
+    frame = pd.DataFrame([tuple(row) for row in result], columns=names)
+    return frame.rename(columns={_column(place, names, "symbol", False): "symbol"})
 
 
 def _moment(place: _Place, ts: int, aware: bool = False) -> datetime | str:

@@ -24,6 +24,7 @@ from barograph.paper.journal import Entry
 from barograph.paper.ports import Alert
 from barograph.paper.store import Batch, Command, Deployed, Lease, Note, Snapshot
 from barograph_adapters.store.holder import dead, holder
+from barograph_adapters.store.ledger import SqlLedger, intent_rows
 from barograph_adapters.store.opening import connected, told
 from barograph_adapters.store.outbox import SqlOutbox
 
@@ -43,7 +44,7 @@ def open_store(url: str) -> SqlStore:
     return SqlStore(engine, metadata)
 
 
-class SqlStore(SqlOutbox):
+class SqlStore(SqlOutbox, SqlLedger):
     """A store over one database; see `barograph.paper.store.Store` for what each method promises."""
 
     def __init__(self, engine: sa.Engine, metadata: sa.MetaData) -> None:
@@ -170,6 +171,7 @@ class SqlStore(SqlOutbox):
             counted = table in _COUNTED
             numbers = [{"entry": entry.number, "row": n} if counted else more for n in range(len(rows))]
             self._insert(connection, table, name, [{**one, **two} for one, two in zip(rows, numbers, strict=True)])
+        self._insert(connection, "intents", name, intent_rows(batch.intents, entry.number))
         self._change_orders(connection, name, batch)
         self._keep(connection, name, batch)
 

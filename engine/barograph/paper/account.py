@@ -10,6 +10,7 @@ import numpy as np
 from barograph.book import (
     BORN,
     CALLED_IN,
+    DUST,
     EVENTS,
     FILLED,
     GUARD,
@@ -109,7 +110,8 @@ def drawdown(look: Look, state: State) -> Found:
     if state["high"] is None or equity >= state["high"]:
         return {"high": equity, "high_at": look.ts, "told": 0}, []
     loss, levels = 1.0 - equity / state["high"], sorted(look.plan.drawdown)
-    reached = sum(loss >= level for level in levels)
+    # 100 to 90 is a tenth, whatever the last bit says.
+    reached = sum(loss >= level * (1.0 - DUST) for level in levels)
     if reached <= state["told"]:
         return {}, []
     facts = {"drawdown": loss, "level": levels[reached - 1], "high": state["high"], "high_at": state["high_at"]}

@@ -16,6 +16,7 @@ from barograph.errors import ConfigError, StoreError
 if TYPE_CHECKING:
     from barograph.config import Config
     from barograph.machine import Machine
+    from barograph.paper.mirror import Mirror
     from barograph.paper.service import Service
     from barograph.paper.store import Deployed, Store
     from barograph.result import Result
@@ -228,7 +229,7 @@ def _run(service: Service, once: bool, as_json: bool) -> None:
 
     from barograph.paper.runner import Runner
 
-    runner = Runner(service, _notifier(service.plan.config), service.clock)
+    runner = Runner(service, _notifier(service.plan.config), service.clock, _mirror(service))
     if once:
         done = runner.once()
         if as_json:
@@ -237,6 +238,16 @@ def _run(service: Service, once: bool, as_json: bool) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: runner.stop())
     runner.run()
+
+
+def _mirror(service: Service) -> Mirror | None:
+    part = service.paper.broker
+    if part is None:
+        return None
+    from barograph.config import make
+    from barograph.paper.mirror import Mirror
+
+    return Mirror(service.store, make(part, "paper.broker", service.plan.folder), service.plan.name)
 
 
 def _notifier(config: Config) -> Any:

@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from barograph.book import FLATTENED, HALTED, UNHEALTHY
-from barograph.live import Live
+from barograph.live import Live, Step
 from barograph.paper.health import healthy
 from barograph.paper.journal import GENESIS, Entry, canonical, link
-from barograph.paper.ports import About
+from barograph.paper.mirror import intents_of
+from barograph.paper.ports import About, Intent
 from barograph.paper.project import Rows, project
 from barograph.paper.secrets import redacted
 from barograph.paper.store import Batch, Command, Deployed, Snapshot
@@ -116,6 +117,7 @@ class Deployment:
         step = self.live.step()
         watched = watch(self.plan.watch, self.remembered, step, self._about())
         self.remembered = watched.state
+        intents = self._mirrored(step)
         content = {
             "bar": step.bar,
             "ts": step.ts,
@@ -132,7 +134,16 @@ class Deployment:
             "switches": switches,
         }
         batch = self._batch("cycle", step.ts, content)
-        return batch._replace(commands=tuple(c.number for c in commands), arrived=arrived)
+        return batch._replace(commands=tuple(c.number for c in commands), arrived=arrived, intents=intents)
+
+    def _mirrored(self, step: Step) -> tuple[Intent, ...]:
+        """Return what is to be placed at the broker; a replay and a backtest have none."""
+        if self.plan.broker is None or self.deployed.kind != "paper":
+            return ()
+        held = self.remembered.get("mirrored", {})
+        held, intents = intents_of(self.deployed.name, self.deployed.symbols, step, held)
+        self.remembered = {**self.remembered, "mirrored": held}
+        return intents
 
     def fit(self) -> Batch:
         """Make the fit that is due at the close of the last bar."""

@@ -1,7 +1,8 @@
 """Running for a year: when to look, when to tell, and what to do when something fails. APScheduler wakes it up.
 
-Three jobs in three threads: looking (by the calendar's closes), beating (the lease), telling (the outbox). A late or
-doubled firing changes nothing: a look does what is due, and every bar is decided once, by its key in the store.
+Four jobs in four threads: looking (by the calendar's closes), beating (the lease), telling (the outbox), mirroring (a
+testnet). A late or doubled firing changes nothing: a look does what is due, and every bar is decided once, by its key
+in the store.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from apscheduler.triggers.base import BaseTrigger
 from apscheduler.triggers.interval import IntervalTrigger
 
 from barograph.errors import BarographError, LeaseError, StoreError
+from barograph.paper.mirror import Mirror
 from barograph.paper.outbox import dispatch
 from barograph.paper.ports import Alert, Clock, Notifier
 from barograph.paper.schedule import SECOND
@@ -32,6 +34,8 @@ __all__ = ["LookTrigger", "Runner", "heartbeat", "replay"]
 log: Final = logging.getLogger("barograph.paper")
 _BEAT: Final = 10
 _TELL: Final = 10
+_MIRROR: Final = 30
+_COMPARE: Final = 600
 # What a database that is gone is asked, in seconds: soon, then less often.
 _BACKOFF: Final = (1, 2, 5, 10, 30, 60)
 
@@ -50,8 +54,9 @@ class LookTrigger(BaseTrigger):  # type: ignore[misc]
 class Runner:
     """A service on its schedule until it is stopped."""
 
-    def __init__(self, service: Service, notifier: Notifier, clock: Clock) -> None:
-        self.service, self.notifier, self.clock = service, notifier, clock
+    def __init__(self, service: Service, notifier: Notifier, clock: Clock, mirror: Mirror | None = None) -> None:
+        self.service, self.notifier, self.clock, self.mirror = service, notifier, clock, mirror
+        self.compared = 0
         self.over = threading.Event()
         self.failure: BarographError | None = None
         self.failed = 0
@@ -61,6 +66,7 @@ class Runner:
         self.service.start()
         try:
             done = self._looked()
+            self._mirror()
             self._tell()
         finally:
             self.service.stop()
@@ -87,13 +93,14 @@ class Runner:
     def _scheduler(self) -> BackgroundScheduler:
         # A job that comes late is one look, however many were missed: nothing is dropped, nothing done twice.
         defaults = {"coalesce": True, "max_instances": 1, "misfire_grace_time": None}
-        pools = {name: ThreadPoolExecutor(1) for name in ("looking", "beating", "telling")}
+        pools = {name: ThreadPoolExecutor(1) for name in ("looking", "beating", "telling", "mirroring")}
         scheduler = BackgroundScheduler(timezone=UTC, job_defaults=defaults, executors=pools)
         now = datetime.now(UTC)
         every: dict[str, tuple[Callable[[], Any], Any]] = {
             "looking": (self.look, LookTrigger(self._due)),
             "beating": (self._beat, IntervalTrigger(seconds=_BEAT, timezone=UTC)),
             "telling": (self._tell, IntervalTrigger(seconds=_TELL, timezone=UTC)),
+            "mirroring": (self._mirror, IntervalTrigger(seconds=_MIRROR, timezone=UTC)),
         }
         for name, (job, trigger) in every.items():
             scheduler.add_job(job, trigger, executor=name, id=name, next_run_time=now)
@@ -154,6 +161,18 @@ class Runner:
             dispatch(service.store, self.notifier, alerts, service.plan.name, self.clock)
         except StoreError as error:
             log.error("%s: %s", service.plan.name, error)
+
+    def _mirror(self) -> None:
+        """Place what is stored at the broker, and compare with it at the start and every ten minutes."""
+        try:
+            if self.mirror is None or self.service.store.find(self.service.plan.name) is None:
+                return
+            self.mirror.place()
+            if self.clock.now() >= self.compared + _COMPARE * SECOND:
+                self.compared = self.clock.now()
+                self.mirror.compare()
+        except StoreError as error:
+            log.error("%s: %s", self.service.plan.name, error)
 
     def _end(self, error: BarographError) -> None:
         self.failure = error

@@ -9,6 +9,7 @@ from barograph.paper.journal import Entry
 from barograph.paper.outbox import Outbox
 from barograph.paper.ports import Alert, Intent
 from barograph.paper.project import Rows
+from barograph.paper.reconcile import Ledger
 
 if TYPE_CHECKING:
     from barograph.history import History
@@ -83,7 +84,7 @@ class Note(NamedTuple):
     text: str
 
 
-class Store(Outbox, Protocol):
+class Store(Outbox, Ledger, Protocol):
     """Where deployments are kept. Every method that writes does so in one transaction, all or nothing.
 
     All raise `StoreError` when the database cannot be used.

@@ -26,6 +26,22 @@ def upgrade() -> None:
         sa.Column("message", sa.Text, nullable=False),
         sa.Column("ended_at", sa.BigInteger),
     )
+    op.create_table(
+        "intents",
+        sa.Column("client_id", sa.Text, primary_key=True),
+        sa.Column("deployment", sa.Text, nullable=False, index=True),
+        sa.Column("seq", sa.BigInteger, nullable=False),
+        sa.Column("ts", sa.BigInteger, nullable=False),
+        sa.Column("symbol", sa.Text, nullable=False),
+        sa.Column("kind", sa.Text, nullable=False),
+        sa.Column("quantity", sa.Double, nullable=False),
+        sa.Column("limit_price", sa.Double),
+        sa.Column("stop_price", sa.Double),
+        sa.Column("state", sa.Text),
+        sa.Column("filled", sa.Double),
+        sa.Column("price", sa.Double),
+        sa.Column("message", sa.Text),
+    )
     op.create_index("waiting_deliveries", "deliveries", ["deployment", "state", "next_try"])
     op.create_index("recent_deliveries", "deliveries", ["deployment", "recipient", "ended_at"])
     op.create_index("unrouted_alerts", "alerts", ["deployment", "routed"])
@@ -34,6 +50,7 @@ def upgrade() -> None:
 def downgrade() -> None:
     """Take them away again; who was told is forgotten."""
     op.drop_index("unrouted_alerts", "alerts")
+    op.drop_table("intents")
     op.drop_table("deliveries")
     with op.batch_alter_table("alerts") as table:
         table.drop_column("routed")

@@ -101,7 +101,7 @@ class FakeExchange:
 
     def options(self, kind: str = "api", **more: Any) -> dict[str, Any]:
         """Return what ccxt's binance is constructed with to talk to this exchange, quickly."""
-        plain = {"rateLimit": 1, "timeout": int(self.patience * 500), "urls": self.urls(kind)}
+        plain = {"rateLimit": 1, "timeout": int(self.patience * 500), "timeout_on_exit": 1, "urls": self.urls(kind)}
         return {**plain, "options": {"fetchMarkets": {"types": ["spot"]}}, **more}
 
     def clock(self) -> int:

@@ -277,11 +277,10 @@ def _impossible(result: dict[str, Any]) -> None:
     low[:] = [None if value is None else value * 3.0 for value in low]
 
 
-@_spoil("negative")
-def _negative(result: dict[str, Any]) -> None:
-    for name in ("open", "high", "low", "close"):
-        column = result["indicators"]["quote"][0][name]
-        column[:] = [None if value is None else -value for value in column]
+@_spoil("free")
+def _free(result: dict[str, Any]) -> None:
+    column = result["indicators"]["quote"][0]["low"]
+    column[:] = [None if value is None else 0.0 for value in column]
 
 
 @_spoil("future")
@@ -328,13 +327,12 @@ def _chart(fake: FakeYahoo, ticker: str, query: dict[str, str]) -> dict[str, Any
     share, interval = fake.shares[ticker], query["interval"]
     first = int(query.get("period1", fake.now // SECOND - 5 * 86400))
     last = int(query.get("period2", fake.now // SECOND))
-    rows = _rows(fake, share, interval, first, last)
-    rows = rows[(rows.index >= first) & (rows.index < last)]
-    quote = {name: [_plain(value) for value in rows[name]] for name in ("open", "high", "low", "close")}
-    quote["volume"] = [int(value) for value in rows["volume"]]
+    rows = [row for row in _rows(fake, share, interval, first, last) if first <= row[0] < last]
+    stamps, *columns = [list(column) for column in zip(*rows, strict=True)] or [[] for _ in range(6)]
+    quote = dict(zip(("open", "high", "low", "close", "volume"), columns, strict=True))
     result = {
         "meta": _meta(fake, share, ticker, interval),
-        "timestamp": [int(stamp) for stamp in rows.index],
+        "timestamp": stamps,
         "indicators": {
             "quote": [quote],
             "adjclose": [{"adjclose": [value and 0.9 * value for value in quote["close"]]}],
@@ -344,36 +342,37 @@ def _chart(fake: FakeYahoo, ticker: str, query: dict[str, str]) -> dict[str, Any
     return {"chart": {"result": [result], "error": None}}
 
 
-def _plain(value: float) -> float | None:
-    return None if np.isnan(value) else float(value)
+Row = tuple[int, float | None, float | None, float | None, float | None, int]
 
 
-def _rows(fake: FakeYahoo, share: Share, interval: str, first: int, last: int) -> pd.DataFrame:
+def _rows(fake: FakeYahoo, share: Share, interval: str, first: int, last: int) -> list[Row]:
     """Return the bars that Yahoo would show: stamped with their open in seconds, scaled, the running one included."""
     days = share.bars.index.to_numpy().astype("M8[D]")
     known = sessions(share.calendar, days[0], days[-1])
-    now, step, pieces = fake.now // SECOND, LENGTHS[interval], []
+    values = share.bars[["open", "high", "low", "close", "volume"]].to_numpy(dtype=float)
+    now, rows = fake.now // SECOND, []
     for row in np.flatnonzero((known.closes > first * SECOND) & (known.opens < min(last * SECOND, fake.now))):
-        start, end = known.opens[row] // SECOND, known.closes[row] // SECOND
-        stamps = [start] if interval == "1d" else list(range(start, end, step))
+        start, end = int(known.opens[row]) // SECOND, int(known.closes[row]) // SECOND
+        stamps = [start] if interval == "1d" else list(range(start, end, LENGTHS[interval]))
         scale = _scale(fake, share, pd.Timestamp(days[row]).date())
-        pieces.append(_pieces(share.bars.iloc[row], stamps, scale, (now - start) / (end - start), now))
-    return pd.concat(pieces) if pieces else share.bars.iloc[:0]
+        rows += _of_day(values[row], stamps, scale, min((now - start) / (end - start), 1.0), now)
+    return rows
 
 
-def _pieces(bar: pd.Series, stamps: list[int], scale: float, gone: float, now: int) -> pd.DataFrame:
+def _of_day(bar: Any, stamps: list[int], scale: float, gone: float, now: int) -> list[Row]:
+    """Return a day as one bar, or in equal steps from its open to its close; a running day is part of the way."""
+    opened, high, low, close, volume = bar
     n = len(stamps)
-    path = np.linspace(bar["open"], bar["close"], n + 1)
-    if n == 1 and gone < 1.0:  # the running day: it is on its way to its close
-        path[-1] = bar["open"] + gone * (bar["close"] - bar["open"])
-    first, last = path[:-1], path[1:]
-    wide = n == 1
-    columns = {"open": first, "high": np.maximum(first, last), "low": np.minimum(first, last), "close": last}
-    if wide and gone >= 1.0:
-        columns |= {"high": np.array([bar["high"]]), "low": np.array([bar["low"]])}
-    frame = pd.DataFrame({name: values / scale for name, values in columns.items()}, index=stamps)
-    frame["volume"] = np.round(bar["volume"] * scale * min(gone, 1.0) / n)
-    return frame[frame.index <= now]
+    path = np.linspace(opened, close, n + 1) if n > 1 else np.array([opened, opened + gone * (close - opened)])
+    if n == 1 and gone == 1.0:
+        path[-1] = close
+    rows: list[Row] = []
+    for k, stamp in enumerate(stamps):
+        ends = (path[k], path[k + 1])
+        wide = (high, low) if n == 1 and gone == 1.0 else (max(ends), min(ends))
+        prices = [None if np.isnan(p) else float(p / scale) for p in (ends[0], *wide, ends[1])]
+        rows.append((stamp, prices[0], prices[1], prices[2], prices[3], round(volume * scale * gone / n)))
+    return [row for row in rows if row[0] <= now]
 
 
 def _scale(fake: FakeYahoo, share: Share, day: Any) -> float:
@@ -418,10 +417,6 @@ def _meta(fake: FakeYahoo, share: Share, ticker: str, interval: str) -> dict[str
         "end": int(known.closes[at]) // SECOND,
     }
     traded = min(fake.now, int(known.closes[at])) if share.last_trade is None else share.last_trade
-    tables = [
-        [{"timezone": "X", "gmtoffset": 0, "start": int(o) // SECOND, "end": int(c) // SECOND}]
-        for o, c in zip(*_periods(share), strict=True)
-    ]
     return {
         "currency": share.currency,
         "symbol": ticker,
@@ -432,14 +427,17 @@ def _meta(fake: FakeYahoo, share: Share, ticker: str, interval: str) -> dict[str
         "priceHint": 2,
         "validRanges": ["1d", "5d", "max"],
         "currentTradingPeriod": {name: dict(period) for name in ("pre", "regular", "post")},
-        **({} if interval == "1d" else {"tradingPeriods": tables}),
+        **({} if interval == "1d" else {"tradingPeriods": _periods(share)}),
     }
 
 
-def _periods(share: Share) -> tuple[Any, Any]:
+def _periods(share: Share) -> list[list[dict[str, Any]]]:
     days = share.bars.index.to_numpy().astype("M8[D]")
     known = sessions(share.calendar, days[0], days[-1])
-    return known.opens, known.closes
+    return [
+        [{"timezone": "X", "gmtoffset": 0, "start": int(start) // SECOND, "end": int(end) // SECOND}]
+        for start, end in zip(known.opens, known.closes, strict=True)
+    ]
 
 
 class Clock:

@@ -213,3 +213,32 @@ def test_one_of_table_and_query(url: str) -> None:
 def test_from_a_config(url: str, tmp_path: Path) -> None:
     plain = {"use": "barograph_adapters.feeds.database:database", "url": url, "symbols": ["SPY"], "table": "bars"}
     assert make(Part.model_validate(plain), "paper.feeds.0", tmp_path).name == "database"
+
+
+def test_postgresql_for_real() -> None:
+    import sqlalchemy as sa
+
+    from .postgres import server
+
+    place = server().fresh()
+    engine = sa.create_engine(place, poolclass=sa.NullPool)
+    with engine.begin() as connection:
+        connection.exec_driver_sql("CREATE SCHEMA quotes")
+        for kind, name in (("timestamptz", "aware"), ("timestamp", "plain"), ("date", "days")):
+            connection.exec_driver_sql(f"CREATE TABLE quotes.{name} (closed {kind}, close numeric, asset text)")
+            for day in ("2024-07-03 17:00+00", "2024-07-05 20:00+00", "2024-07-08 20:00+00"):
+                value = day[:10] if kind == "date" else day.removesuffix("+00") if kind == "timestamp" else day
+                connection.exec_driver_sql(f"INSERT INTO quotes.{name} VALUES ('{value}', 5.25, 'SPY')")
+    for name in ("aware", "plain", "days"):
+        words: dict[str, Any] = {"columns": {"time": "closed", "symbol": "asset"}}
+        feed = database(place, ["SPY"], table=f"quotes.{name}", **words)
+        found = feed.fetch(MONDAY, FRIDAY)
+        assert found is not None, name
+        assert (found.ts.tolist(), found.close[:, 0].tolist()) == ([at("2024-07-03T17:00"), FRIDAY], [5.25, 5.25]), name
+        query = f"SELECT * FROM quotes.{name} WHERE closed > :after"
+        asked = database(place, ["SPY"], query=query, **words).fetch(MONDAY, FRIDAY)
+        assert asked is not None
+        assert asked.digest() == found.digest()
+    assert "did you mean 'days'" in error_of(lambda: database(place, ["SPY"], table="quotes.day").fetch(MONDAY, FRIDAY))
+    wrong = database(place, ["SPY"], query="SELECT nothing FROM quotes.days")
+    assert "nothing" in error_of(lambda: wrong.fetch(MONDAY, FRIDAY))

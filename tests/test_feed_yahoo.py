@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from barograph.calendars import FIRST
 from barograph.config import make
 from barograph.errors import ConfigError, DataError, FeedError
 from barograph.history import FIELDS, History
@@ -326,6 +327,22 @@ def test_what_does_no_harm(fake: FakeYahoo, interval: str) -> None:
     for fault in ("duplicated", "reordered", *(["other time zone"] if interval == "1d" else [])):
         fake.fault = lambda fault=fault: fault  # type: ignore[misc]
         assert same(feed(fake, interval=interval).fetch(MONDAY, FRIDAY), wanted), fault
+
+
+@pytest.mark.parametrize(("fault", "code"), [("impossible", "impossible_ohlc"), ("free", "non_positive_price")])
+def test_what_is_accepted_comes_as_it_is(fake: FakeYahoo, fault: str, code: str) -> None:
+    wanted = feed(fake).fetch(MONDAY, FRIDAY)
+    fake.fault = lambda: fault
+    assert code in str(error_of(lambda: feed(fake).fetch(MONDAY, FRIDAY)))
+    history = feed(fake, accept=[code]).fetch(MONDAY, FRIDAY)
+    assert np.array_equal(history.low, wanted.low * (3.0 if fault == "impossible" else 0.0))
+
+
+def test_all_there_is_as_data(fake: FakeYahoo) -> None:
+    fake.shares["SPY"].dividends["2024-02-15"] = 1.0
+    history = feed(fake).fetch(FIRST, EVENING)
+    equal(history, 0, truth(fake.shares["SPY"], "2024-01-02", "2024-07-05"))
+    assert history.dividends.sum() == 1.0
 
 
 @pytest.mark.parametrize(("fault", "rows"), [("null row", [0, 2]), ("null close", [0, 1]), ("null last", [0, 1])])

@@ -6,7 +6,9 @@ import copy
 import functools
 import json
 import math
+import tomllib
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -40,7 +42,7 @@ from barograph.paper.messages import render
 from barograph.paper.outlook import outlook
 from barograph.paper.ports import About, Alert, Step
 from barograph.paper.watch import State, begin, watch
-from barograph.plans import KINDS, WatchPlan
+from barograph.plans import KINDS, AlertPlan, Recipient, WatchPlan
 from barograph.testing import some_bars
 from barograph_models.gaussian_hmm import DIAGONAL, gaussian_hmm, gaussian_params
 from barograph_models.kmeans import kmeans
@@ -133,6 +135,13 @@ def test_a_regime_is_told_after_its_dwell(path: list[tuple[float, float]], dwell
     alerts, _ = watched(plan, (close(t, probs) for t, probs in enumerate(path)))
     found = [alert for alert in alerts if alert.kind == "regime_change"]
     assert [(alert.ts - MONDAY) // DAY for alert in found] == told
+
+
+def test_a_row_of_closes_is_one_of_the_same_regime() -> None:
+    one, two, three = (0.9, 0.05, 0.05), (0.05, 0.9, 0.05), (0.05, 0.05, 0.9)
+    path = [one, one, two, three, two, three, three]
+    alerts, _ = watched(WatchPlan(**SILENT), (close(t, probs) for t, probs in enumerate(path)))
+    assert [((alert.ts - MONDAY) // DAY, alert.facts["to"]) for alert in alerts] == [(6, 2)]
 
 
 @pytest.mark.parametrize(("likely", "told"), [(0.7, True), (0.6999999, False)])
@@ -228,7 +237,7 @@ def test_an_early_warning_comes_once(calm: list[float], told: list[int]) -> None
     # P(leaving in one bar) from the chain by hand: .6 x .02 + .4 x .95.
     assert found[0].facts["leaving"] == pytest.approx(0.6 * 0.02 + 0.4 * 0.95)
     assert found[0].facts["next_name"] == "wild"
-    assert "39 % within 1 bars" in render(found[0], "demo").title
+    assert "39 % within 1 bar ·" in render(found[0], "demo").title
 
 
 def test_a_regime_that_never_lasts_is_not_warned_of() -> None:
@@ -468,6 +477,13 @@ def test_no_single_bar_makes_a_model_unhealthy() -> None:
         assert state["health"]["shortfall"] == pytest.approx(5.5)
 
 
+def test_what_was_not_known_before_a_bar_is_not_held_against_it() -> None:
+    path = [close(0, A, logpdf=1.0), close(1, NAN, logpdf=math.nan), close(2, A, logpdf=-1e9)]
+    assert watched(WatchPlan(**HEALTH), path)[1]["health"]["shortfall"] == 0.0
+    _, state = watched(WatchPlan(**HEALTH), [*path, close(3, A, logpdf=-1e9)])
+    assert state["health"]["shortfall"] == pytest.approx(5.5)
+
+
 def test_a_model_in_doubt_is_told_after_the_window_and_not_at_every_bar() -> None:
     plan = WatchPlan(**HEALTH, window=10, entropy=0.9)
     wobble = [UNSURE, (0.3, 0.7)]  # entropy 1 and .88 of the largest
@@ -637,3 +653,32 @@ def test_names_go_by_volatility_whatever_the_order() -> None:
     rng = np.random.default_rng(0)
     fitted = model.fit((rng.standard_normal(800) * np.repeat([1.0, 3.0, 9.0, 27.0], 200))[:, None], None)
     assert outlook(fitted, 1).names == ("regime 0", "regime 1", "regime 2", "regime 3")
+
+
+# --- the guide ----------------------------------------------------------------------------------------------------
+
+GUIDE = (Path(__file__).parent.parent / "docs" / "alerts.md").read_text(encoding="utf-8")
+
+
+def test_the_guide_says_what_to_do_after_every_kind_of_alert() -> None:
+    sections = GUIDE.partition("## What each kind means")[2].split("\n### ")[1:]
+    told = {kind: body for body in sections for kind in KINDS if kind in body.splitlines()[0]}
+    assert set(told) == set(KINDS)
+    # A summary asks for nothing.
+    for kind in set(KINDS) - {"daily_summary", "weekly_summary"}:
+        assert "*What to do*" in told[kind]
+        assert KINDS[kind] in told[kind].splitlines()[0]
+
+
+@pytest.mark.parametrize("table", [WatchPlan, AlertPlan, Recipient])
+def test_the_guide_names_every_key(table: Any) -> None:
+    missing = [
+        key for key in table.model_fields if not any(w in GUIDE for w in (f"`{key}`", f"\n{key} = ", f".{key}]]"))
+    ]
+    assert [key for key in missing if not key.endswith("_summary")] == []
+
+
+def test_the_config_in_the_guide_is_one() -> None:
+    text = GUIDE.partition("```toml\n")[2].partition("```")[0]
+    plan = AlertPlan(**tomllib.loads(text)["paper"]["alerts"])
+    assert list(plan.recipients()) == ["mail", "phone"]

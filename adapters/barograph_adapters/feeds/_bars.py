@@ -215,6 +215,11 @@ def expected(calendar: str, after: int, until: int, daily: bool) -> bool:
     """
     if after >= until:
         return False
+    # Nearly always the last month tells; three centuries of sessions would take their time.
+    return any(_opens(calendar, max(after, until - back), until, daily) for back in (31 * DAY, until - after))
+
+
+def _opens(calendar: str, after: int, until: int, daily: bool) -> bool:
     first, last = (np.datetime64(max(t, calendars.FIRST), "ns").astype("M8[D]") for t in (after, until))
     known = calendars.sessions(calendar, first - np.timedelta64(1, "D"), last + np.timedelta64(1, "D"))
     ends = known.closes if daily else known.opens + 1
@@ -248,19 +253,24 @@ def tabled(
     return history_of(asset, pd.DataFrame(given), table.ts, table.currency)
 
 
-def checked(asset: Asset, frame: pd.DataFrame, ts: Times) -> pd.DataFrame:
+def checked(asset: Asset, frame: pd.DataFrame, ts: Times, accept: Sequence[str] = ()) -> pd.DataFrame:
     """Return a table of prices that can be true: open and close lie in [low, high], widened for rounding errors.
 
-    Raises `FeedError` naming the asset, the day and the number.
+    Raises `FeedError` naming the asset, the day and the numbers, unless `accept` lists the code of what is wrong.
     """
     top, bottom = frame[["open", "close"]].max(axis=1), frame[["open", "close"]].min(axis=1)
     slack = _ROUNDING * frame["close"].abs()
-    wrong = (top > frame["high"] + slack) | (bottom < frame["low"] - slack) | (frame["volume"] < 0.0)
-    if asset.traded:
-        wrong |= (frame[list(_PRICES)] <= 0.0).any(axis=1)
-    if wrong.any():
-        row = int(np.argmax(wrong))
-        told = ", ".join(f"{name} {frame[name].iloc[row]:.10g}" for name in (*_PRICES, "volume"))
-        day = pd.Timestamp(int(ts[row])).strftime("%Y-%m-%d %H:%MZ")
-        raise FeedError(f"{asset.where}: the bar of {day} cannot be true: {told}")
-    return frame.assign(high=np.fmax(frame["high"], top), low=np.fmin(frame["low"], bottom))
+    outside = (top > frame["high"] + slack) | (bottom < frame["low"] - slack)
+    wrong = {
+        "impossible_ohlc": outside,
+        "non_positive_price": (frame[list(_PRICES)] <= 0.0).any(axis=1) & asset.traded,
+        "negative_volume": frame["volume"] < 0.0,
+    }
+    for code, where in wrong.items():
+        if code not in accept and where.any():
+            row = int(np.argmax(where))
+            told = ", ".join(f"{name} {frame[name].iloc[row]:.10g}" for name in (*_PRICES, "volume"))
+            day = pd.Timestamp(int(ts[row])).strftime("%Y-%m-%d %H:%MZ")
+            raise FeedError(f"{asset.where}: {code}: the bar of {day} cannot be true: {told}")
+    rounded = {"high": np.fmax(frame["high"], top), "low": np.fmin(frame["low"], bottom)}
+    return frame.assign(**{name: frame[name].where(outside, values) for name, values in rounded.items()})

@@ -67,6 +67,7 @@ class _Look(NamedTuple):
     settle: int
     timeout: float
     accept_jumps: bool
+    accept: Sequence[str]
 
 
 def stooq(
@@ -76,6 +77,7 @@ def stooq(
     observed: Sequence[str] = (),
     settle: float = 30.0,
     accept_jumps: bool = False,
+    accept: Sequence[str] = (),
     timeout: float = 10.0,
     tries: int = 2,
     name: str = "stooq",
@@ -85,8 +87,8 @@ def stooq(
 
     `key` is the one it gives to people, best as the environment variable ``${STOOQ_KEY}``. A bar is final `settle`
     minutes after its session's close on `calendar`. A price that opens at a simple fraction or multiple of the close
-    before it (3:2, 2:1, 3:1, ...) is refused as an undeclared split unless `accept_jumps` is true. A request takes at
-    most `timeout` seconds, and `tries` says how often.
+    before it (3:2, 2:1, 3:1, ...) is refused as an undeclared split unless `accept_jumps` is true. `accept` lists codes
+    of `barograph.checks` that shall not stop it. A request takes at most `timeout` seconds, `tries` says how often.
 
     Raises `ConfigError` for what cannot be asked, `FeedError` for everything that is no bar; the key is in neither.
     """
@@ -97,7 +99,7 @@ def stooq(
 
     def fetch(after: int, until: int) -> History | None:
         """Ask for each asset in turn."""
-        look = _Look(after, until, wall.now(), int(settle * 60 * SECOND), timeout, accept_jumps)
+        look = _Look(after, until, wall.now(), int(settle * 60 * SECOND), timeout, accept_jumps, accept)
         if not expected(calendar, after, min(until, look.now), daily=True):
             return None
         calls = [partial(_bars, asset, secret, look) for asset in assets]
@@ -129,7 +131,7 @@ def _bars(asset: Asset, secret: str, look: _Look) -> History:
         _no_split(asset.where, frame, days, keep)
     if not keep.any():
         return nothing(asset, look.after + 1)
-    return history_of(asset, checked(asset, frame[keep], ts[keep]), ts[keep])
+    return history_of(asset, checked(asset, frame[keep], ts[keep], look.accept), ts[keep])
 
 
 def _day(ts: int) -> str:

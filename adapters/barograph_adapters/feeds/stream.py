@@ -113,6 +113,8 @@ class Buffer:
         return {opened: row for opened, row in self.rows.items() if opened < begun or opened in self.over}
 
     def _forget(self) -> None:
+        if max(len(self.rows), len(self.over)) <= KEPT:
+            return
         for old in sorted(self.rows.keys() | self.over)[:-KEPT]:
             self.rows.pop(old, None)
             self._begun.pop(old, None)
@@ -127,19 +129,30 @@ def _grown(known: Sequence[float], told: Sequence[float]) -> bool:
 
 
 def _growing() -> Any:
-    """Return a cache for ccxt's candles in which an old message does not undo a newer one."""
+    """Return a cache for ccxt's candles in which an old message does not undo a newer one, and that tells its news."""
     from ccxt.async_support.base.ws.cache import ArrayCacheByTimestamp
 
     class Growing(ArrayCacheByTimestamp):  # type: ignore[misc]
-        """Messages that lie in one batch are merged here, before anybody sees them."""
+        """Messages that come in one batch are merged here; ccxt itself hands out the newest rows only."""
+
+        def __init__(self) -> None:
+            super().__init__(KEPT)
+            self.changed: set[Any] = set()
 
         def append(self, item: list[Any]) -> None:
             """Keep a candle, unless more of it is known."""
             known = self.hashmap.get(item[0])
             if known is None or None in (*known, *item) or _grown(known[1:6], item[1:6]):
                 super().append(item)
+                self.changed.add(item[0])
 
-    return Growing(KEPT)
+        def news(self) -> list[list[Any]]:
+            """Return the candles that changed since the last call."""
+            rows = [list(self.hashmap[moment]) for moment in self.changed if moment in self.hashmap]
+            self.changed.clear()
+            return rows
+
+    return Growing()
 
 
 class Stream:
@@ -269,12 +282,13 @@ class Stream:
         if self._thread is None:
             self._heard, self._loop = time.monotonic(), asyncio.new_event_loop()
             self._main = self._loop.create_task(self._run())
-            self._thread = threading.Thread(target=self._serve, args=(self._loop,), name=self.name, daemon=True)
+            work = (self._loop, self._main)
+            self._thread = threading.Thread(target=self._serve, args=work, name=self.name, daemon=True)
             self._thread.start()
 
-    def _serve(self, loop: asyncio.AbstractEventLoop) -> None:
+    def _serve(self, loop: asyncio.AbstractEventLoop, main: asyncio.Task[None]) -> None:
         try:
-            loop.run_until_complete(self._main or asyncio.sleep(0))
+            loop.run_until_complete(main)
         except asyncio.CancelledError:
             _LOG.debug("%s: closed", self.name)
         finally:
@@ -319,9 +333,11 @@ class Stream:
             await client.close()
 
     async def _watch(self, client: Any, symbol: str) -> None:
-        client.ohlcvs.setdefault(symbol, {})[self.rest.interval] = _growing()
+        cache = _growing()
+        client.ohlcvs.setdefault(symbol, {})[self.rest.interval] = cache
         while True:
-            told = [list(row) for row in await client.watch_ohlcv(symbol, self.rest.interval)]
+            newest = await client.watch_ohlcv(symbol, self.rest.interval)
+            told = cache.news() or [list(row) for row in newest]
             now = time.time_ns() // MS
             rows = checked(self.name, symbol, told, self.step, now, now + self.step)
             with self._lock:

@@ -57,6 +57,7 @@ class _Look(NamedTuple):
     until: int
     now: int
     settle: int
+    accept: Sequence[str]
 
     @property
     def daily(self) -> bool:
@@ -70,6 +71,7 @@ def yahoo(
     start: str | None = None,
     observed: Sequence[str] = (),
     settle: float = 20.0,
+    accept: Sequence[str] = (),
     timeout: float = 10.0,
     tries: int = 3,
     name: str = "yahoo",
@@ -82,7 +84,8 @@ def yahoo(
     after it, and in any case `settle` minutes after it: some of Yahoo's exchanges come with that much delay. A request
     takes at most `timeout` seconds, all requests for one asset three times as long, and `tries` says how often.
 
-    Volume is Yahoo's, times the splits taken back; one that is 0 throughout is unknown.
+    `accept` lists codes of `barograph.checks` (impossible_ohlc, non_positive_price) that shall not stop it: Yahoo's
+    older bars need it. Volume is Yahoo's, the splits taken back; one that is 0 throughout is unknown.
 
     Raises `ConfigError` for what cannot be asked, without yfinance too. Its fetch raises `DataError` for a symbol that
     Yahoo does not know and `FeedError` for everything else.
@@ -98,7 +101,7 @@ def yahoo(
 
     def fetch(after: int, until: int) -> History | None:
         """Ask for each asset in turn."""
-        look = _Look(interval, max(after, earliest), until, wall.now(), int(settle * MINUTE))
+        look = _Look(interval, max(after, earliest), until, wall.now(), int(settle * MINUTE), accept)
         if not expected(calendar, look.after, min(until, look.now), look.daily):
             return None
         calls = [partial(_bars, asset, look, lent) for asset in assets]
@@ -139,7 +142,9 @@ def _bars(asset: Asset, look: _Look, lent: _Lent) -> History:
     keep = whole & (ts > look.after) & (ts <= look.until) & _final(ends, now, _last_trade(meta), look.settle)
     if not keep.any():
         return nothing(asset, look.after + 1)
-    return history_of(asset, checked(asset, frame[keep], ts[keep]), ts[keep], str(meta.get("currency") or ""))
+    return history_of(
+        asset, checked(asset, frame[keep], ts[keep], look.accept), ts[keep], str(meta.get("currency") or "")
+    )
 
 
 def _asked(asset: Asset, look: _Look, session: BoundedSession) -> tuple[pd.DataFrame, Mapping[str, Any]]:

@@ -36,7 +36,7 @@ class SqlLedger:
 
     tables: Mapping[str, sa.Table]
 
-    def transaction(self) -> AbstractContextManager[sa.Connection]:
+    def transaction(self, reading: bool = False) -> AbstractContextManager[sa.Connection]:
         """Open a transaction."""
         raise NotImplementedError
 
@@ -55,7 +55,7 @@ class SqlLedger:
         """Return all orders with their last answers, oldest first."""
         table = self.tables["intents"]
         wanted = sa.select(table).where(table.c.deployment == deployment).order_by(table.c.seq)
-        with self.transaction() as connection:
+        with self.transaction(reading=True) as connection:
             return [_kept(row) for row in connection.execute(wanted)]
 
 

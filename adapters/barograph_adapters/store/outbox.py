@@ -20,7 +20,7 @@ class SqlOutbox:
 
     tables: Mapping[str, sa.Table]
 
-    def transaction(self) -> AbstractContextManager[sa.Connection]:
+    def transaction(self, reading: bool = False) -> AbstractContextManager[sa.Connection]:
         """Open a transaction."""
         raise NotImplementedError
 
@@ -28,7 +28,7 @@ class SqlOutbox:
         """Return the alerts that have no deliveries yet, oldest first."""
         table = self.tables["alerts"]
         new = (table.c.deployment == deployment) & table.c.routed.is_(False)
-        with self.transaction() as connection:
+        with self.transaction(reading=True) as connection:
             rows = connection.execute(sa.select(table).where(new).order_by(table.c.ts, table.c.key)).all()
         return [_alert(row) for row in rows]
 
@@ -49,7 +49,7 @@ class SqlOutbox:
         due = (table.c.deployment == deployment) & (table.c.state == "waiting") & (table.c.next_try <= now)
         told = (alerts.c.key, alerts.c.kind, alerts.c.severity, alerts.c.ts, alerts.c.facts)
         wanted = sa.select(*told, table.c.recipient, table.c.attempts, table.c.first_try).join_from(table, alerts, same)
-        with self.transaction() as connection:
+        with self.transaction(reading=True) as connection:
             rows = connection.execute(wanted.where(due).order_by(alerts.c.ts, alerts.c.key)).all()
         return [Row(_alert(row), row.recipient, row.attempts, row.first_try) for row in rows]
 
@@ -76,7 +76,7 @@ class SqlOutbox:
         theirs = (table.c.deployment == deployment) & (table.c.recipient == recipient)
         recent = theirs & (table.c.state == "sent") & (table.c.ended_at > since)
         count = sa.select(sa.func.count(sa.distinct(table.c.message))).where(recent)
-        with self.transaction() as connection:
+        with self.transaction(reading=True) as connection:
             return int(connection.execute(count).scalar_one())
 
     def _end(self, connection: sa.Connection, deployment: str, row: Row, at: int, **values: Any) -> None:

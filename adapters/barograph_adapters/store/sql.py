@@ -49,16 +49,20 @@ class SqlStore(SqlOutbox, SqlLedger):
 
     def __init__(self, engine: sa.Engine, metadata: sa.MetaData) -> None:
         self.engine = engine
+        self.readers = engine.execution_options(reading=True)
         self.tables = metadata.tables
 
     def __repr__(self) -> str:
         return f"SqlStore({self.engine.url.render_as_string(hide_password=True)})"
 
     @contextmanager
-    def transaction(self) -> Iterator[sa.Connection]:
-        """Open a transaction; what the database says goes out as a `StoreError` without secrets."""
+    def transaction(self, reading: bool = False) -> Iterator[sa.Connection]:
+        """Open a transaction; what the database says goes out as a `StoreError` without secrets.
+
+        One that only reads sees the store as it is at its beginning, and keeps nobody from writing.
+        """
         try:
-            with self.engine.begin() as connection:
+            with (self.readers if reading else self.engine).begin() as connection:
                 yield connection
         except sa.exc.SQLAlchemyError as error:
             raise StoreError(told(self.engine.url, error)) from error
@@ -76,7 +80,7 @@ class SqlStore(SqlOutbox, SqlLedger):
     def deployments(self) -> list[Deployed]:
         """Return all deployments, by name."""
         table = self.tables["deployments"]
-        with self.transaction() as connection:
+        with self.transaction(reading=True) as connection:
             rows = connection.execute(sa.select(table).order_by(table.c.name)).mappings().all()
         return [_deployed(row) for row in rows]
 
@@ -105,7 +109,7 @@ class SqlStore(SqlOutbox, SqlLedger):
 
     def _lease(self, name: str) -> Mapping[str, Any] | None:
         table = self.tables["leases"]
-        with self.transaction() as connection:
+        with self.transaction(reading=True) as connection:
             row = connection.execute(sa.select(table).where(table.c.deployment == name)).mappings().first()
         return None if row is None else dict(row)
 
@@ -209,7 +213,7 @@ class SqlStore(SqlOutbox, SqlLedger):
         """Return the recorded bars of a deployment."""
         deployed, table = self._known(name), self.tables["bars"]
         wanted = sa.select(table).where(table.c.deployment == name).order_by(table.c.number)
-        with self.transaction() as connection:
+        with self.transaction(reading=True) as connection:
             rows = connection.execute(wanted).all()
         return _history(deployed, rows)
 
@@ -224,7 +228,7 @@ class SqlStore(SqlOutbox, SqlLedger):
         """Return the last entry and the state after it."""
         journal, table = self.tables["journal"], self.tables["snapshots"]
         last = sa.select(journal).where(journal.c.deployment == name).order_by(journal.c.number.desc()).limit(1)
-        with self.transaction() as connection:
+        with self.transaction(reading=True) as connection:
             entry = connection.execute(last).mappings().first()
             state = connection.execute(sa.select(table).where(table.c.deployment == name)).mappings().first()
         if entry is None or state is None or state["number"] != entry["number"]:
@@ -239,7 +243,7 @@ class SqlStore(SqlOutbox, SqlLedger):
         """Return the journal, oldest first."""
         journal = self.tables["journal"]
         wanted = sa.select(journal).where(journal.c.deployment == name).order_by(journal.c.number)
-        with self.transaction() as connection:
+        with self.transaction(reading=True) as connection:
             for row in connection.execution_options(yield_per=500).execute(wanted).mappings():
                 yield _entry(row)
 
@@ -247,14 +251,14 @@ class SqlStore(SqlOutbox, SqlLedger):
         """Return the fitted models by the close they were fitted at."""
         table = self.tables["parameters"]
         wanted = sa.select(table.c.ts, table.c.model).where(table.c.deployment == name)
-        with self.transaction() as connection:
+        with self.transaction(reading=True) as connection:
             return {row.ts: bytes(row.model) for row in connection.execute(wanted)}
 
     def rows(self, table: str, name: str) -> list[dict[str, Any]]:
         """Return a projection as it stands, in the order of its key."""
         one = self.tables[table]
         wanted = sa.select(one).where(one.c.deployment == name).order_by(*one.primary_key.columns)
-        with self.transaction() as connection:
+        with self.transaction(reading=True) as connection:
             return [dict(row) for row in connection.execute(wanted).mappings()]
 
     def latencies(self, name: str) -> list[tuple[int, int, int]]:
@@ -273,7 +277,7 @@ class SqlStore(SqlOutbox, SqlLedger):
         """Return the commands that were not obeyed yet, oldest first."""
         table = self.tables["commands"]
         waiting = (table.c.deployment == name) & table.c.obeyed.is_(None)
-        with self.transaction() as connection:
+        with self.transaction(reading=True) as connection:
             rows = connection.execute(sa.select(table).where(waiting).order_by(table.c.number)).all()
         return [Command(row.number, row.command) for row in rows]
 
@@ -296,7 +300,7 @@ class SqlStore(SqlOutbox, SqlLedger):
         """Return the newest notes, newest first."""
         table = self.tables["notes"]
         wanted = sa.select(table).where(table.c.deployment == name).order_by(table.c.number.desc()).limit(most)
-        with self.transaction() as connection:
+        with self.transaction(reading=True) as connection:
             return [Note(row.at, row.kind, row.text) for row in connection.execute(wanted)]
 
 

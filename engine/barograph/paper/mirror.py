@@ -1,6 +1,6 @@
 """Orders mirrored to a testnet: what the paper account decides is placed there too, at the market.
 
-Only target weights are mirrored, and what counts is where the broker shall end: an intent is what the sum of all intents
+Only target weights are mirrored, and what counts is where the broker shall end: an intent is what the sum of those
 before it lacks of the wanted units. Paper is filled at the next open and the broker at once; sized this way, the
 difference does not add up, and a target of nothing leaves nothing.
 """

@@ -1,10 +1,8 @@
-"""What is traded on paper while it is killed: three assets with actions and gaps, stops that rest, a model that learns."""
+"""What is traded on paper while it is killed: assets with actions and gaps, resting stops, a model that learns."""
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -82,8 +80,8 @@ def market(bars: int = 2 * WINDOW, seed: int = 1) -> History:
     rng = np.random.default_rng(seed)
     shape = bars, 3
     wild = (np.arange(bars) // 35 % 3 == 2)[:, None]
-    moves = rng.normal(np.where(wild, -0.001, 0.0008), np.where(wild, 0.02, 0.005), shape) + rng.normal(0, 0.003, (bars, 1))
-    close = 100.0 * np.exp(np.cumsum(moves, axis=0))
+    own = rng.normal(np.where(wild, -0.001, 0.0008), np.where(wild, 0.02, 0.005), shape)
+    close = 100.0 * np.exp(np.cumsum(own + rng.normal(0.0, 0.003, (bars, 1)), axis=0))
     opened = close * np.exp(rng.normal(0.0, 0.003, shape))
     high = np.maximum(opened, close) * np.exp(np.abs(rng.normal(0.0, 0.004, shape)))
     low = np.minimum(opened, close) * np.exp(-np.abs(rng.normal(0.0, 0.004, shape)))

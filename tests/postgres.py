@@ -1,4 +1,4 @@
-"""A real PostgreSQL for tests, in a folder of its own, reached through a socket there; it ends with whoever began it."""
+"""A real PostgreSQL for tests, in a folder of its own, reached through a socket there; it ends with its parent."""
 
 from __future__ import annotations
 
@@ -73,9 +73,8 @@ class Postgres:
         settings = [word for key, value in _SETTINGS.items() for word in ("-c", f"{key}={value}")]
         command = [self.programs / "postgres", "-D", self._data, "-k", self.folder, *settings]
         with (self.folder / "log").open("ab") as log:
-            self.guard = subprocess.Popen(
-                ["sh", "-c", _GUARD, "sh", *map(str, command)], stdin=subprocess.PIPE, stdout=log, stderr=log, **self._how
-            )
+            words = ["sh", "-c", _GUARD, "sh", *map(str, command)]
+            self.guard = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=log, stderr=log, **self._how)
         until = time.monotonic() + _PATIENCE
         while True:
             try:

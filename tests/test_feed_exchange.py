@@ -102,9 +102,21 @@ def test_an_exchange_without_a_clock_proves_a_candle_by_the_next_one(fake: FakeE
     fetch.client.has["fetchTime"] = False
     fetch.client.milliseconds = lambda: NOON + 90 * MINUTE  # ours is ahead, and must not count
     for _ in range(2):
-        history = fetch(NOON * MS - 3 * NS, NOON * MS + 10 * NS)
+        history = fetch(NOON * MS - 3 * NS, NOON * MS)
         assert history is not None
         agree(history, 0, "BTCUSDT", [NOON - 3 * HOUR, NOON - 2 * HOUR, NOON - HOUR])
+    found = fetch(NOON * MS - NS, NOON * MS + 10 * NS)
+    assert found is not None
+    assert found.ts.tolist() == [NOON * MS]
+
+
+def test_an_exchange_that_answers_with_more_than_was_asked_is_cut(fake: FakeExchange) -> None:
+    fetch = feed_of(fake)
+    plain = fetch.client.fetch_ohlcv
+    fetch.client.fetch_ohlcv = lambda symbol, interval, *_: plain(symbol, interval, NOON - 20 * HOUR, 1000)
+    history = fetch(NOON * MS - 3 * NS, NOON * MS - NS)
+    assert history is not None
+    agree(history, 0, "BTCUSDT", [NOON - 3 * HOUR, NOON - 2 * HOUR])
 
 
 def test_a_gap_stays_a_gap_and_a_missing_asset_is_nan(fake: FakeExchange) -> None:

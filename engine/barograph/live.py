@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from barograph.book import ACTIVE, PRICE, QUANTITY, UNTIL_BAR
+from barograph.book import ACTIVE, EQUITY, PRICE, QUANTITY, UNTIL_BAR
 from barograph.session import Session
 from barograph.terms import rates_on
 from barograph.types import Floats
@@ -80,6 +80,11 @@ class Live(Session):
     def due(self) -> bool:
         """Whether a fit falls on the bar that was stepped over last, and is not made yet."""
         return self.learned < self.bar - 1 and self.bar > self.start and self._due(self.bar - 1)
+
+    @property
+    def equity(self) -> float:
+        """The equity at the close that was stepped over last."""
+        return float(self.memory.read(3).money[EQUITY])
 
     def step(self) -> Step:
         """Go over the next bar; a fit that is due is made before."""

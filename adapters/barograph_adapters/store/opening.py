@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import os
 import re
+import sqlite3
+import tempfile
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +18,7 @@ from alembic.script import ScriptDirectory
 
 from barograph.errors import StoreError
 
-__all__ = ["connected", "migrate", "told", "versions"]
+__all__ = ["backup", "connected", "migrate", "named", "told", "versions"]
 
 # Longer than any transaction of ours; a reader never waits in WAL mode.
 _PATIENCE = 30
@@ -31,7 +34,7 @@ def connected(url: str) -> tuple[sa.Engine, sa.MetaData]:
                 upgrade(connection, "head")
             elif found != newest:
                 raise StoreError(
-                    f"{_named(engine.url)}: its schema is {found or 'none of ours'}, this program's is {newest}; "
+                    f"{named(engine.url)}: its schema is {found or 'none of ours'}, this program's is {newest}; "
                     "run `barograph store upgrade`"
                 )
         metadata = sa.MetaData()
@@ -48,7 +51,7 @@ def engine_of(url: str) -> sa.Engine:
         if parsed.get_backend_name() == "sqlite":
             return _sqlite(parsed)
         if parsed.get_backend_name() != "postgresql":
-            raise StoreError(f"store {_named(parsed)}: wanted sqlite:///FILE or postgresql+psycopg://...")
+            raise StoreError(f"store {named(parsed)}: wanted sqlite:///FILE or postgresql+psycopg://...")
         return sa.create_engine(parsed, pool_pre_ping=True, connect_args={"connect_timeout": 10}, hide_parameters=True)
     except (sa.exc.ArgumentError, ValueError):
         raise StoreError("the store's URL cannot be read; write it like sqlite:///paper.db") from None
@@ -140,7 +143,35 @@ def migrate(url: str, version: str) -> tuple[str | None, str | None]:
         engine.dispose()
 
 
-def _named(url: sa.URL) -> str:
+def backup(url: str, to: Path) -> None:
+    """Copy a SQLite database into a new file, while others use it: the copy is of one moment, and whole or not there.
+
+    Raises `StoreError` for PostgreSQL, which has pg_dump for that, and when the file is there already.
+    """
+    where = engine_of(url).url
+    if where.get_backend_name() != "sqlite":
+        raise StoreError(f"{named(where)}: PostgreSQL is backed up with its own pg_dump --format=custom --file={to}")
+    if not where.database or not Path(where.database).is_file():
+        raise StoreError(f"{named(where)}: there is no such database to back up")
+    if to.exists():
+        raise StoreError(f"{to} is there already; a backup is written over nothing, give it another name")
+    try:
+        with tempfile.TemporaryDirectory(dir=to.parent, prefix=".backup-") as folder:
+            fresh = Path(folder) / to.name
+            with closing(sqlite3.connect(where.database)) as source, closing(sqlite3.connect(fresh)) as target:
+                source.backup(target)
+            _on_disk(fresh)
+            fresh.rename(to)
+    except (sqlite3.Error, OSError) as error:
+        raise StoreError(f"{to}: the backup cannot be written: {error}") from error
+
+
+def _on_disk(path: Path) -> None:
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
+
+
+def named(url: sa.URL) -> str:
     """Name a database without its user, password or options."""
     at = f"{url.host or ''}{f':{url.port}' if url.port else ''}"
     return f"{url.get_backend_name()}://{at}/{Path(url.database or '').name}"
@@ -151,4 +182,4 @@ def told(url: sa.URL, error: Exception) -> str:
     said = " ".join(str(getattr(error, "orig", None) or error).split())
     for secret in (url.password, url.render_as_string(hide_password=False)):
         said = said.replace(str(secret), "***") if secret else said
-    return f"{_named(url)}: {said}"
+    return f"{named(url)}: {said}"

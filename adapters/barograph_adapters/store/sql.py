@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import math
+import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -25,13 +26,18 @@ from barograph.paper.ports import Alert
 from barograph.paper.store import Batch, Command, Deployed, Lease, Note, Snapshot
 from barograph_adapters.store.holder import dead, holder
 from barograph_adapters.store.ledger import SqlLedger, intent_rows
-from barograph_adapters.store.opening import connected, told
+from barograph_adapters.store.opening import connected, named, told
 from barograph_adapters.store.outbox import SqlOutbox
 
 __all__ = ["SqlStore", "open_store"]
 
 _FIELDS = ("open", "high", "low", "close", "volume", "dividend", "split", "final")
 _COUNTED = ("fills", "events")
+# SQLite's transactions see one moment anyhow.
+_READING: dict[str, dict[str, Any]] = {
+    "sqlite": {},
+    "postgresql": {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True},
+}
 
 
 def open_store(url: str) -> SqlStore:
@@ -49,11 +55,12 @@ class SqlStore(SqlOutbox, SqlLedger):
 
     def __init__(self, engine: sa.Engine, metadata: sa.MetaData) -> None:
         self.engine = engine
-        self.readers = engine.execution_options(reading=True)
+        self.readers = engine.execution_options(reading=True, **_READING[engine.dialect.name])
         self.tables = metadata.tables
+        self.here = threading.local()
 
     def __repr__(self) -> str:
-        return f"SqlStore({self.engine.url.render_as_string(hide_password=True)})"
+        return f"SqlStore({named(self.engine.url)})"
 
     @contextmanager
     def transaction(self, reading: bool = False) -> Iterator[sa.Connection]:
@@ -61,11 +68,24 @@ class SqlStore(SqlOutbox, SqlLedger):
 
         One that only reads sees the store as it is at its beginning, and keeps nobody from writing.
         """
+        if reading and (seen := getattr(self.here, "moment", None)) is not None:
+            yield seen
+            return
         try:
             with (self.readers if reading else self.engine).begin() as connection:
                 yield connection
         except sa.exc.SQLAlchemyError as error:
             raise StoreError(told(self.engine.url, error)) from error
+
+    @contextmanager
+    def moment(self) -> Iterator[None]:
+        """Let all that this thread reads inside be of one moment, while others write."""
+        with self.transaction(reading=True) as connection:
+            self.here.moment = connection
+            try:
+                yield
+            finally:
+                self.here.moment = None
 
     def close(self) -> None:
         """Give back the connections."""
@@ -204,7 +224,12 @@ class SqlStore(SqlOutbox, SqlLedger):
             mine = table.c.number.in_(batch.commands)
             connection.execute(sa.update(table).where(mine).values(obeyed=entry.number))
         if entry.kind == "cycle" and batch.arrived:
-            times = {"ts": entry.ts, "arrived": batch.arrived, "committed": time.time_ns()}
+            times = {
+                "ts": entry.ts,
+                "arrived": batch.arrived,
+                "committed": time.time_ns(),
+                "next_look": batch.next_look,
+            }
             self._insert(connection, "cycles", name, [times])
 
     # Reading back.

@@ -97,8 +97,9 @@ def parity(store: Store, deployed: Deployed, folder: Path | None = None) -> Pari
     from dataclasses import replace
 
     machine = replace(rebuilt(deployed, folder), start=deployed.start)
-    was = recorded(store, deployed, machine)
-    cycles = [entry.content for entry in store.entries(deployed.name) if entry.kind == "cycle"]
+    with store.moment():
+        was = recorded(store, deployed, machine)
+        cycles = [entry.content for entry in store.entries(deployed.name) if entry.kind == "cycle"]
     turned: dict[int, list[int]] = {}
     before: list[int] = []
     for one in cycles:

@@ -60,6 +60,7 @@ class Runner:
         self.over = threading.Event()
         self.failure: BarographError | None = None
         self.failed = 0
+        self.scheduler: BackgroundScheduler | None = None
 
     def once(self) -> int:
         """Do one look and tell what is to be told: for cron or a container. Returns how many bars were decided."""
@@ -75,7 +76,7 @@ class Runner:
     def run(self) -> None:
         """Go on until `stop`; raises what made it impossible to go on."""
         self.service.start()
-        scheduler = self._scheduler()
+        self.scheduler = scheduler = self._scheduler()
         scheduler.start()
         try:
             while not self.over.wait(1.0):
@@ -125,11 +126,18 @@ class Runner:
         except BarographError as error:
             self._report(error)
             self._end(error)
+        if self.scheduler is not None and not self.over.is_set():
+            # The scheduler asked for the next moment when this look began; now more is known.
+            self.scheduler.reschedule_job("looking", trigger=LookTrigger(self._due))
 
     def _looked(self) -> int:
         done = self.service.look()
         if done:
-            log.info("%s: %d bars decided, the last of %s", self.service.plan.name, done, _moment(self.service.last))
+            told = f"{done} bars decided, the last of" if done > 1 else "decided the bar of"
+            last, due = _moment(self.service.last), _moment(self.service.next())
+            log.info(
+                "%s: %s %s, equity %.2f; next look %s", self.service.plan.name, told, last, self.service.equity, due
+            )
         return done
 
     def _report(self, error: BarographError) -> None:
@@ -205,4 +213,4 @@ def replay(service: Service, closes: Any, clock: Any, tell: Callable[[int, int],
 
 
 def _moment(ts: int) -> str:
-    return datetime.fromtimestamp(ts / SECOND, UTC).strftime("%Y-%m-%d %H:%MZ")
+    return datetime.fromtimestamp(ts // SECOND, UTC).strftime("%Y-%m-%d %H:%M:%SZ")

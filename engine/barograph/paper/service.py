@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from barograph.calendars import DAY
 from barograph.config import build
-from barograph.errors import BarographError, DataError, LeaseError, RefusalError, StoreError
+from barograph.errors import BarographError, ConfigError, DataError, LeaseError, RefusalError
 from barograph.history import History
 from barograph.paper.deployment import Deployment, described, sealed
 from barograph.paper.ports import Alert, Clock
@@ -23,6 +24,7 @@ from barograph.paper.secrets import redacted
 from barograph.paper.sources import Chain, Revision, compared, feeds_of, seed
 from barograph.paper.store import Deployed, Lease, Note, Store
 from barograph.plans import KINDS, seconds
+from barograph.tables import spacing
 
 if TYPE_CHECKING:
     from barograph.config import Config
@@ -125,8 +127,8 @@ class Service:
             if self.deployment is None:
                 self._recover()
             return self._begin(now) if self.deployment is None else self._catch_up(now)
-        except StoreError:
-            # Whether the last transaction was written is not known: memory is no witness.
+        except BaseException:
+            # Whether the last transaction was written, or how far a part came, is not known: memory is no witness.
             self.deployment = None
             raise
 
@@ -134,6 +136,11 @@ class Service:
     def last(self) -> int:
         """The close that was decided last, ns UTC; 0 before the first."""
         return 0 if self.deployment is None else int(self.deployment.live.history.ts[-1])
+
+    @property
+    def equity(self) -> float:
+        """The equity at the close that was decided last."""
+        return float("nan") if self.deployment is None else self.deployment.live.equity
 
     def next(self) -> int:
         """Return when the next look is due, ns UTC."""
@@ -145,6 +152,8 @@ class Service:
         history, start = self.plan.seed(now)
         deployed = described(self.plan.name, self.plan.kind, self.plan.config, self.plan.folder, history, start)
         made, batches = Deployment.begin(deployed, self.paper, self.machine, history, time.time_ns())
+        last = next_look(self.paper, history.calendar, int(history.ts[start]), now)
+        batches[-1] = batches[-1]._replace(next_look=last)
         self.store.create(self._mine(), deployed, history.head(start) if start else None, batches)
         self.deployment, self.chain.symbols = made, history.symbols
         self._fit()
@@ -202,7 +211,8 @@ class Service:
         commands = self.store.asked(self.plan.name)
         trouble = [] if self.plan.kind == "replay" else [*self._gaps(ts, now), *self.doubts]
         self.deployment.live.append(row)
-        self.store.commit(self._mine(), self.deployment.cycle(row.source, commands, trouble, arrived))
+        batch = self.deployment.cycle(row.source, commands, trouble, arrived)
+        self.store.commit(self._mine(), batch._replace(next_look=self.next()))
         if commands:
             told = ", ".join(command.command for command in commands)
             self._tell(Alert(f"command:{ts}", "command", "info", ts, {"text": f"{told}: in force from this close on"}))
@@ -259,6 +269,7 @@ def deployable(config: Config, folder: Path, store: Store, name: str, clock: Clo
 
     def begin(until: int) -> tuple[History, int]:
         history = seed(config, folder, chain, until)
+        _refuse_spacing(config.paper.every, history)
         late = (seconds(config.paper.delay) + seconds(config.paper.patience)) * SECOND
         overdue = closes_between(history.calendar, config.paper.every, int(history.ts[-1]), until - late)
         if len(overdue):
@@ -271,5 +282,17 @@ def deployable(config: Config, folder: Path, store: Store, name: str, clock: Clo
     return Service(store, Plan(config, folder, name, "paper", begin), chain, clock)
 
 
+def _refuse_spacing(every: str, history: History) -> None:
+    """Refuse bars that do not come as [paper] every says: each would look like a gap, or like too many."""
+    found = spacing(history.ts) // SECOND
+    wanted = DAY // SECOND if every == "session" else seconds(every)
+    if len(history) > 2 and not wanted / 2 < found < wanted * 2:
+        told = f"{found // 3600}h" if found % 3600 == 0 else f"{found // 60}m"
+        raise ConfigError(
+            f"paper.every is {every!r}, but the bars of {history.source} are {told} apart; "
+            "set paper.every to that (bars longer than a session are not traded on paper)"
+        )
+
+
 def _said(ts: int) -> str:
-    return f"{np.datetime64(ts, 'ns').astype('M8[m]')}Z".replace("T", " ")
+    return f"{np.datetime64(ts, 'ns').astype('M8[s]')}Z".replace("T", " ")

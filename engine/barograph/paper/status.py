@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from barograph.paper.health import healthy
-from barograph.paper.schedule import SECOND, next_look
-from barograph.plans import PaperPlan
+from barograph.paper.schedule import SECOND
 
 if TYPE_CHECKING:
     from barograph.paper.store import Deployed, Store
@@ -19,7 +18,7 @@ __all__ = ["latency", "listed", "status"]
 _ON: Final = ("halted", "flattened", "reduce-only: the model is unhealthy or the data are stale")
 
 
-def status(store: Store, deployed: Deployed, now: int, paper: PaperPlan | None = None) -> dict[str, Any]:
+def status(store: Store, deployed: Deployed) -> dict[str, Any]:
     """Return positions, equity, regime, last and next cycle, and what is not well, ready to be printed as JSON."""
     name = deployed.name
     entry, snapshot = store.snapshot(name)
@@ -27,7 +26,7 @@ def status(store: Store, deployed: Deployed, now: int, paper: PaperPlan | None =
     equity, belief = store.rows("equity", name)[-1], store.rows("beliefs", name)[-1]
     held = [row for row in store.rows("positions", name) if row["ts"] == last["ts"]]
     orders = [row for row in store.rows("orders", name) if row["status"] == "open"]
-    due = next_look(paper or PaperPlan(), deployed.calendar, last["ts"], now) if deployed.kind == "paper" else None
+    due = store.rows("cycles", name)[-1]["next_look"] if deployed.kind == "paper" else None
     return {
         "deployment": name,
         "kind": deployed.kind,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
 from barograph.paper.journal import Entry
@@ -64,7 +65,7 @@ class Snapshot(NamedTuple):
 class Batch(NamedTuple):
     """What one transaction writes: an entry, its projections, the state after it, and which commands it obeyed.
 
-    `arrived` is when its bar came, ns UTC by the clock on the wall.
+    `arrived` is when its bar came, and `next_look` when the next one is looked for, ns UTC by the clock on the wall.
     """
 
     entry: Entry
@@ -74,6 +75,7 @@ class Batch(NamedTuple):
     intents: tuple[Intent, ...] = ()
     model: bytes = b""
     arrived: int = 0
+    next_look: int = 0
 
 
 class Note(NamedTuple):
@@ -92,6 +94,9 @@ class Store(Outbox, Ledger, Protocol):
 
     def find(self, name: str) -> Deployed | None:
         """Return a deployment, or None."""
+
+    def moment(self) -> AbstractContextManager[None]:
+        """Let all that this thread reads inside be of one moment, while others write."""
 
     def deployments(self) -> list[Deployed]:
         """Return all deployments, by name."""

@@ -35,7 +35,12 @@ class Verified(NamedTuple):
 
 
 def verify(store: Store, deployed: Deployed) -> Verified:
-    """Check the hash chain, the state, and every row of every projection against the journal."""
+    """Check the hash chain, the state, and every row of every projection against the journal, as of one moment."""
+    with store.moment():
+        return _verified(store, deployed)
+
+
+def _verified(store: Store, deployed: Deployed) -> Verified:
     wrong, made, head, count = [], _Tables(deployed), GENESIS, 0
     for entry in store.entries(deployed.name):
         if entry.number != count:

@@ -57,7 +57,7 @@ _TABLES = {
     ),
     "alerts": ("deployment:text key:text", "entry:int? kind:text severity:text ts:int facts:text"),
     "commands": ("number:auto", "deployment:text command:text asked_at:int obeyed:int?"),
-    "cycles": ("deployment:text ts:int", "arrived:int committed:int"),
+    "cycles": ("deployment:text ts:int", "arrived:int committed:int next_look:int"),
     "notes": ("number:auto", "deployment:text at:int kind:text text:text"),
 }
 

@@ -65,7 +65,7 @@ def retried(
         _LOG.info("%s: try %d of %d: %s", source, state.attempt_number, tries, _failure(state))
 
     policy = tenacity.Retrying(
-        retry=tenacity.retry_if_exception(lambda error: isinstance(error, FeedError) ),
+        retry=tenacity.retry_if_exception(lambda error: isinstance(error, FeedError) and _short(error, longest)),
         stop=tenacity.stop_after_attempt(tries),
         wait=wait,
         sleep=sleep,

@@ -18,11 +18,13 @@ from barograph.config import build
 from barograph.errors import BarographError, ConfigError, DataError, LeaseError, RefusalError
 from barograph.history import History
 from barograph.paper.deployment import Deployment, described, sealed
+from barograph.paper.journal import GENESIS
 from barograph.paper.ports import Alert, Clock
 from barograph.paper.schedule import SECOND, closes_between, next_look
 from barograph.paper.secrets import redacted
 from barograph.paper.sources import Chain, Revision, compared, feeds_of, seed
 from barograph.paper.store import Deployed, Lease, Note, Store
+from barograph.paper.verify import misfit
 from barograph.plans import KINDS, seconds
 from barograph.tables import spacing
 
@@ -92,6 +94,7 @@ class Service:
         if deployed is None:
             return
         self._refuse_another(deployed)
+        self._refuse_broken()
         entry, snapshot = self.store.snapshot(name)
         if entry.content["state"] != sealed(snapshot):
             raise RefusalError(f"deployment {name}: its state is not the one its journal names; restore a backup")
@@ -113,6 +116,14 @@ class Service:
                 f"deployment {deployed.name} was begun with another config: [{'], ['.join(other)}] differ; "
                 "put them back, or deploy under another --name"
             )
+
+    def _refuse_broken(self) -> None:
+        """Follow the chain of hashes from its beginning: a changed past is no ground to go on from."""
+        head = GENESIS
+        for number, entry in enumerate(self.store.entries(self.plan.name)):
+            if found := misfit(entry, number, head):
+                raise RefusalError(f"deployment {self.plan.name}: {found}; restore a backup")
+            head = entry.hash
 
     # Looking.
 

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from barograph.errors import StoreError
 from barograph.paper.deployment import sealed
-from barograph.paper.journal import GENESIS, link
+from barograph.paper.journal import GENESIS, Entry, canonical, link
 from barograph.paper.project import TABLES, project
 
 if TYPE_CHECKING:
     from barograph.paper.store import Deployed, Store
 
-__all__ = ["Verified", "verify"]
+__all__ = ["Verified", "misfit", "verify"]
 
 
 class Verified(NamedTuple):
@@ -43,18 +45,54 @@ def verify(store: Store, deployed: Deployed) -> Verified:
 def _verified(store: Store, deployed: Deployed) -> Verified:
     wrong, made, head, count = [], _Tables(deployed), GENESIS, 0
     for entry in store.entries(deployed.name):
-        if entry.number != count:
-            wrong.append(f"entry {count} of the journal is missing")
-            break
-        if entry.hash != link(head, entry.text):
-            wrong.append(f"entry {entry.number} ({entry.kind}) is not the one that was written: its hash does not fit")
+        if found := misfit(entry, count, head):
+            wrong.append(found)
             break
         head, count = entry.hash, count + 1
+        wrong += _header(entry)
         made.add(entry.number, entry.kind, entry.content)
-    wrong += _state(store, deployed) + _bars_before(store, deployed)
+    wrong += [*_beginning(store, deployed), *_models(store, deployed), *_state(store, deployed)]
     for table in TABLES:
         wrong += made.compare(table, store.rows(table, deployed.name))
     return Verified(deployed.name, count, made.count, head, tuple(wrong))
+
+
+def misfit(entry: Entry, number: int, before: str) -> str:
+    """Return what is wrong with an entry that stands at `number`, after one of hash `before`, or nothing."""
+    if entry.number != number:
+        return f"entry {number} of the journal is missing"
+    if entry.hash != link(before, entry.text):
+        return f"entry {number} of the journal is not the one that was written: its hash does not fit"
+    return ""
+
+
+def _header(entry: Entry) -> list[str]:
+    """Check the column of times against the text, which alone is in the hash."""
+    same = entry.kind == "deployed" or entry.content["ts"] == entry.ts
+    return [] if same else [f"entry {entry.number} of the journal stands at another time than its text says"]
+
+
+def _beginning(store: Store, deployed: Deployed) -> list[str]:
+    """Check what was deployed, and the bars before the first decision, of which the first entry holds the digest."""
+    first = next(iter(store.entries(deployed.name)), None)
+    if first is None or first.kind != "deployed":
+        return ["the journal does not begin with what was deployed"]
+    text = canonical(deployed._asdict())
+    told = {key: value for key, value in first.content.items() if key != "bars"}
+    odd = sorted(key for key, value in told.items() if json.loads(text)[key] != value)
+    wrong = [f"deployments: {', '.join(odd)} is not what the journal begins with"] if odd else []
+    start = deployed.start
+    if start and store.bars(deployed.name).head(start).digest() != first.content["bars"]:
+        wrong.append("bars: those before the first decision are not the ones it began with")
+    return wrong
+
+
+def _models(store: Store, deployed: Deployed) -> list[str]:
+    """Check the fitted models, of which the journal holds the digests."""
+    told = {e.content["ts"]: e.content["digest"] for e in store.entries(deployed.name) if e.kind == "fit"}
+    found = {ts: hashlib.sha256(model).hexdigest() for ts, model in store.models(deployed.name).items()}
+    odd = [ts for ts in sorted({*told, *found}) if told.get(ts) != found.get(ts)]
+    return [f"parameters: the model fitted at {odd[0]} is not the one that was written"] if odd else []
 
 
 def _state(store: Store, deployed: Deployed) -> list[str]:
@@ -62,16 +100,8 @@ def _state(store: Store, deployed: Deployed) -> list[str]:
         entry, snapshot = store.snapshot(deployed.name)
     except StoreError as error:
         return [str(error)]
-    return [] if entry.content["state"] == sealed(snapshot) else ["the state is not the one that the last entry names"]
-
-
-def _bars_before(store: Store, deployed: Deployed) -> list[str]:
-    """Check the bars before the first decision, of which the first entry holds the digest."""
-    first = next(iter(store.entries(deployed.name)), None)
-    if first is None or not deployed.start:
-        return []
-    same = store.bars(deployed.name).head(deployed.start).digest() == first.content["bars"]
-    return [] if same else ["the bars before the first decision are not those it began with"]
+    same = entry.content.get("state") == sealed(snapshot)
+    return [] if same else ["snapshots: the state is not the one that the last entry names"]
 
 
 class _Tables:

@@ -58,6 +58,11 @@ class Study(NamedTuple):
         return int((pd.Timestamp(self.first, tz="UTC") + pd.Timedelta(days=14)).value)
 
     @property
+    def ends(self) -> int:
+        """When it ends: eight bars before the market does, so that what is due afterwards is known."""
+        return int(self.market().closes[-8])
+
+    @property
     def late(self) -> int:
         """How long after its close a bar is late."""
         return (self.delay + self.patience) * MINUTE
@@ -80,7 +85,11 @@ class Study(NamedTuple):
         rules = {name: f"{getattr(self, name)}m" for name in ("delay", "retry", "patience")}
         doubtful = "reduce_only" if self.reducing else "alert"
         rules |= {"every": self.every, "revised": doubtful, "stale": doubtful}
-        paper = {"feeds": [{**feed, "name": source.name} for source in self.sources()], "overlap": self.overlap, **rules}
+        paper = {
+            "feeds": [{**feed, "name": source.name} for source in self.sources()],
+            "overlap": self.overlap,
+            **rules,
+        }
         data = {"use": "tests.fake_market:past", **where}
         return Config.model_validate(
             {"name": "study", "data": data, "strategy": {"use": self.strategy}, "paper": paper}
@@ -107,10 +116,9 @@ class Process:
         self.restarts = 0
 
     def run(self) -> None:
-        """Go on until the market ends."""
-        end = int(self.study.market().closes[-1]) + 3 * 24 * HOUR
+        """Go on until the study ends."""
         self._start()
-        while self.clock.now() < end:
+        while self.clock.now() < self.study.ends:
             due = self._look()
             self.clock.set(self._restarted(due) if self.rng.random() < self.study.restarts else self._woken(due))
         self.service.stop()
@@ -145,7 +153,9 @@ class Process:
 
     def _woken(self, due: int) -> int:
         # A scheduler is a little late, and a machine that slept is late by much.
-        return due + (self.rng.randint(1, 40) * MINUTE if self.rng.random() < 0.01 else self.rng.randint(0, 900) * 10**6)
+        return due + (
+            self.rng.randint(1, 40) * MINUTE if self.rng.random() < 0.01 else self.rng.randint(0, 900) * 10**6
+        )
 
     def _restarted(self, due: int) -> int:
         """Stop or kill the process before its next look, and start it at any time."""
@@ -278,7 +288,7 @@ def judged(study: Study, folder: Path) -> Figures:
         figures = _judge(study, process, store)
     finally:
         store.close()
-    return figures._replace(seconds=time.perf_counter() - begun)
+    return figures._replace(seconds=round(time.perf_counter() - begun, 1))
 
 
 def _judge(study: Study, process: Process, store: SqlStore) -> Figures:
@@ -297,7 +307,7 @@ def _judge(study: Study, process: Process, store: SqlStore) -> Figures:
     if not study.bars and not study.looks:
         assert same
         _on_time(study, process)
-    closes = int(((whole.closes > study.begins)).sum())
+    closes = int((whole.closes > study.begins).sum())
     told = dict(Counter(kind for kind, _ in expected.told))
     name = f"{study.calendar} {study.every} {study.first[:4]}-{study.last[:4]}"
     reduced = len(expected.reduced)
@@ -342,11 +352,12 @@ def _on_time(study: Study, process: Process) -> None:
     A process that was stopped, or slept on, looks as soon as it can; a restart may find a bar before its delay is over.
     """
     decided = {ts: look.at for look in process.looks for ts in look.decided}
-    wanted = [int(ts) for ts in study.market().closes if int(ts) > study.begins]
+    late = process.looks[-1].at - study.delay * MINUTE
+    wanted = [int(ts) for ts in study.market().closes if study.begins < ts <= max(late, *decided)]
     assert [ts for ts in decided if ts > study.begins] == wanted
     at, promised = (np.array([getattr(look, name) for look in process.looks]) for name in ("at", "due"))
     for ts in wanted:
         due = ts + study.delay * MINUTE
-        first = int(np.searchsorted(at, due))
+        first = min(int(np.searchsorted(at, due)), len(at) - 1)
         assert ts < decided[ts] <= at[first]
         assert promised[first - 1] <= due or decided[ts] <= at[first - 1]

@@ -177,17 +177,14 @@ class FaultyFeed:
             ts, bars = self.market.row(following)
             share = 1.0 if fault == "future" else 0.5
             return [*rows, (ts, {symbol: (*bar[:4], share * bar[4]) for symbol, bar in bars.items()})]
-        if fault == "doubled":
-            return [*rows, *rows[-1:]]
-        if fault == "shuffled":
-            return rows[::-1]
-        if fault == "permuted":
-            return [(ts, dict(reversed(bars.items()))) for ts, bars in rows]
-        if fault == "extra asset":
-            return [(ts, {"X": (1.0,) * 5, **bars}) for ts, bars in rows]
-        if fault == "no asset":
-            return [(ts, {"X": (1.0,) * 5, **dict(list(bars.items())[1:])}) for ts, bars in rows]
-        return rows
+        spoiled: dict[str, list[Row]] = {
+            "doubled": [*rows, *rows[-1:]],
+            "shuffled": rows[::-1],
+            "permuted": [(ts, dict(reversed(bars.items()))) for ts, bars in rows],
+            "extra asset": [(ts, {"X": (1.0,) * 5, **bars}) for ts, bars in rows],
+            "no asset": [(ts, {"X": (1.0,) * 5, **dict(list(bars.items())[1:])}) for ts, bars in rows],
+        }
+        return spoiled.get(fault, rows)
 
 
 def history_of(rows: Sequence[Row], symbols: Sequence[str], calendar: str, source: str) -> History:

@@ -117,7 +117,7 @@ def test_old_files_are_not_read_again(tmp_path: Path) -> None:
         (tmp_path / f"SPY-{day}.csv").write_text(f"date,close\n{day},5\n")
     feed = folder(tmp_path, ["SPY"])
     assert len(feed.fetch(0, LATER)) == 2  # type: ignore[arg-type]
-    (tmp_path / "SPY-2024-01-02.csv").write_text("spoilt\n")
+    (tmp_path / "SPY-2024-01-02.csv").write_text("date,close\n1,2,3,4\n5\n")
     assert len(feed.fetch(MONDAY, LATER)) == 1  # type: ignore[arg-type]
 
 

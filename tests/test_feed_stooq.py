@@ -37,7 +37,7 @@ class Stooq:
         self.asked: list[dict[str, str]] = []
         self.now = NIGHT
         self.spoil: Callable[[str], str | None] = lambda text: text
-        self.status, self.missing, self.moved, self.silence = 200, 0, "", 0.0
+        self.status, self.missing, self.moved, self.silence, self.drip = 200, 0, "", 0.0, 0.0
 
     def page(self, query: dict[str, str]) -> str | None:
         self.asked.append(query)
@@ -70,7 +70,9 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Stooq]:
             if fake.missing >= 0:
                 self.send_header("Content-Length", str(len(body) + fake.missing))
             self.end_headers()
-            self.wfile.write(body)
+            for piece in [body[n : n + 9] for n in range(0, len(body), 9)] if fake.drip else [body]:
+                self.wfile.write(piece)
+                time.sleep(fake.drip)
 
     with serving(Handler) as url:
         monkeypatch.setattr(module, "_URL", f"{url}/q/d/l/")
@@ -200,6 +202,13 @@ def test_it_does_not_wait_for_ever(server: Stooq) -> None:
     started = time.monotonic()
     assert "0.1 s" in error_of(lambda: feed(server, timeout=0.1).fetch(MONDAY, NIGHT))
     assert time.monotonic() - started < 0.5
+
+
+def test_it_does_not_wait_for_what_drips_in(server: Stooq) -> None:
+    server.drip = 0.03
+    started = time.monotonic()
+    assert "0.2 s" in error_of(lambda: feed(server, timeout=0.2).fetch(MONDAY, NIGHT))
+    assert time.monotonic() - started < 1.0
 
 
 def test_it_tries_again_but_not_against_the_limit(server: Stooq) -> None:

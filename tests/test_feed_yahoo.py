@@ -300,6 +300,14 @@ def test_a_split_within_a_day(fake: FakeYahoo) -> None:
     assert history.close[-1, 0] == share.bars["close"].loc["2024-07-05"]
 
 
+def test_bars_outside_the_session_are_none(fake: FakeYahoo) -> None:
+    """A share that trades all night, on the calendar of New York."""
+    fake.shares["NIGHT"] = Share(walk("2024-06-24", "2024-07-05", 10, "24/7"), "24/7", "UTC")
+    history = feed(fake, "NIGHT", interval="1h").fetch(at("2024-07-02T20:00"), EVENING)
+    assert {pd.Timestamp(t).hour for t in history.ts} == set(range(15, 21)) | {17}
+    assert {str(pd.Timestamp(t).date()) for t in history.ts} == {"2024-07-03", "2024-07-05"}
+
+
 def test_no_more_is_asked_than_yahoo_keeps(fake: FakeYahoo) -> None:
     assert feed(fake, interval="1m").fetch(0, EVENING).ts[0] > at("2024-06-27")
 

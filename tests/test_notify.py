@@ -63,6 +63,7 @@ def test_a_webhook_gets_title_body_key_severity_and_picture() -> None:
         ("450 4.2.0 greylisted, come back", "450 4.2.0 greylisted, come back"),
         ("550 5.1.1 <{to}> no such user", "550 5.1.1 <...> no such user"),
         ("data 554 5.7.1 Sesame-77 looks like spam", "554 5.7.1 ... looks like spam"),
+        ("550 see https://help.example/?u=1 or root@isp.example", "550 see ... or ..."),
         ("535", "535"),
         ("hang", "the server gave no answer in time"),
         ("drop", "the server hung up"),

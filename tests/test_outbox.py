@@ -174,6 +174,15 @@ def test_one_message_that_is_refused_holds_up_no_other() -> None:
     assert dispatch(store, Postbox(refuse), plan(), "spy", clock) == Sent(sent=4, failed=1)
 
 
+def test_only_failures_in_a_row_hold_up_the_rest() -> None:
+    def refuse(url: str, message: Message) -> None:
+        if int(message.key[-5:]) % 2 == 0:
+            raise NotifyError("json://ann: not delivered: HTTP 413")
+
+    store = FakeOutbox().put(*(told(n) for n in range(10)))
+    assert dispatch(store, Postbox(refuse), plan(), "spy", SetClock()) == Sent(sent=5, failed=5)
+
+
 def test_a_notifier_that_breaks_does_not_break_the_round() -> None:
     def refuse(url: str, message: Message) -> None:
         raise KeyError("Sesame-77")
@@ -316,8 +325,8 @@ def test_a_template_of_ones_own_stands_in_for_ours(tmp_path: Path) -> None:
     (tmp_path / "command.txt").write_text(
         "{{ deployment }} says\n{{ text }}, {{ 0.25 | percent }} & <b>", encoding="utf-8"
     )
-    message = render(told(1, "command"), "spy", tmp_path)
-    assert (message.title, message.body) == ("spy says", "number 1, 25 % & <b>\n\nid: spy/command:00001")
+    message = render(told(1, "command"), "s&p", tmp_path)
+    assert (message.title, message.body) == ("s&p says", "number 1, 25 % & <b>\n\nid: s&p/command:00001")
     assert render(told(1, "heartbeat"), "spy", tmp_path).title == "alive: number 1 · spy"
 
 

@@ -33,6 +33,7 @@ from barograph.book import (
     PARTIAL,
     REJECTED,
     RELEASED,
+    TRAILING,
     spell,
 )  # fmt: skip
 from barograph.fitted import Fitted
@@ -184,9 +185,11 @@ def test_what_the_strategy_orders_is_told_in_its_own_words() -> None:
     spelled = event(BORN, q=-0.0, fee=math.nan, more=terms, reason=float(spell(LIMIT, GTC, ENTRY)))
     spelled[5:9] = [-40.0, 101.5, math.nan, math.nan]
     called = event(BORN, reason=CALLED_IN, more=terms)
-    path = [close(0, A), close(1, B, events=[spelled, called])]
+    trailing = event(BORN, q=40.0, price=math.nan, fee=math.nan, more=terms, reason=float(spell(TRAILING, GTC, ENTRY)))
+    path = [close(0, A), close(1, B, events=[spelled, called, trailing])]
     alerts, _ = watched(WatchPlan(probability=0.8, dwell=1, **SILENT), path)
-    limit, liquidation = alerts[0].facts["orders"]
+    limit, liquidation, trail = alerts[0].facts["orders"]
+    assert trail["kind"] == "trailing_stop"
     assert limit == {
         "symbol": "SPY", "kind": "limit", "weight": None, "quantity": -40.0, "limit": 101.5, "stop": None
     }  # fmt: skip

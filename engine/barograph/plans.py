@@ -101,9 +101,7 @@ class WatchPlan(Strict):
 class Recipient(Strict):
     """Somebody who is told: an apprise URL and what goes there."""
 
-    url: str = Field(
-        min_length=1, repr=False, description="an apprise URL; ${NAME} stands for an environment variable"
-    )
+    url: str = Field(min_length=1, repr=False, description="an apprise URL; ${NAME} stands for an environment variable")
     name: str | None = Field(
         default=None, pattern=r"^[A-Za-z][\w-]*$", description="what the outbox calls them; default: their number"
     )

@@ -181,7 +181,7 @@ def _parquet(file: Path, last: bool) -> pd.DataFrame | None:
     try:
         frame = pd.read_parquet(file)
     except (ValueError, OSError) as error:
-        if False:
+        if last and file.exists():
             return None
         raise FeedError(f"{file.name}: cannot be read: {one_line(error)}") from error
     return frame.reset_index(names="time") if isinstance(frame.index, pd.DatetimeIndex) else frame

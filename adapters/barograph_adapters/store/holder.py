@@ -17,10 +17,16 @@ def _host() -> str:
 
 def _born(process: int) -> str:
     """Return when a process began, in the kernel's ticks, or "" where the system does not tell."""
+    return told[19] if (told := _stat(process)) else ""
+
+
+def _stat(process: int) -> list[str]:
+    """Return what Linux tells of a process after its name: its state first; nothing on other systems."""
     try:
-        return (Path("/proc") / str(process) / "stat").read_text(encoding="ascii").rpartition(")")[2].split()[19]
-    except (OSError, IndexError):
-        return ""
+        text = (Path("/proc") / str(process) / "stat").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return []
+    return text.rpartition(")")[2].split()
 
 
 def holder() -> str:
@@ -44,4 +50,5 @@ def dead(name: str) -> bool | None:
         return True
     except PermissionError:
         return False
-    return _born(process) != born
+    # One that has ended, and whose parent has not asked yet, is still in the table of processes.
+    return _born(process) != born or _stat(process)[:1] == ["Z"]

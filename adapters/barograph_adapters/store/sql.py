@@ -122,10 +122,13 @@ class SqlStore(SqlOutbox, SqlLedger):
 
         No clock is asked: a holder counts up, and whoever wants the lease watches the count.
         """
-        seen = self._lease(name)
-        if seen is not None and seen["holder"] and not dead(seen["holder"]):
-            self._wait(name, seen, patience)
-        return self._take(name, seen)
+        while True:
+            seen = self._lease(name)
+            if seen is not None and seen["holder"] and not dead(seen["holder"]):
+                self._wait(name, seen, patience)
+            if (lease := self._take(name, seen)) is not None:
+                return lease
+            # Somebody else was quicker: look who, and whether it lives.
 
     def _lease(self, name: str) -> Mapping[str, Any] | None:
         table = self.tables["leases"]
@@ -146,7 +149,8 @@ class SqlStore(SqlOutbox, SqlLedger):
             if (now["token"], now["beat"]) != (seen["token"], seen["beat"]):
                 raise LeaseError(held)
 
-    def _take(self, name: str, seen: Mapping[str, Any] | None) -> Lease:
+    def _take(self, name: str, seen: Mapping[str, Any] | None) -> Lease | None:
+        """Take the lease if it is still as it was seen."""
         table = self.tables["leases"]
         lease = Lease(name, holder(), 1 if seen is None else seen["token"] + 1)
         values = {"holder": lease.holder, "token": lease.token, "beat": 0}
@@ -156,14 +160,11 @@ class SqlStore(SqlOutbox, SqlLedger):
                     connection.execute(sa.insert(table), [{"deployment": name, **values}])
                     return lease
                 same = (table.c.deployment == name) & (table.c.token == seen["token"])
-                taken = connection.execute(sa.update(table).where(same).values(**values)).rowcount == 1
+                return lease if connection.execute(sa.update(table).where(same).values(**values)).rowcount else None
         except sa.exc.IntegrityError:
-            taken = False
+            return None
         except sa.exc.SQLAlchemyError as error:
             raise StoreError(told(self.engine.url, error)) from error
-        if not taken:
-            raise LeaseError(f"deployment {name} was taken by another process at this moment")
-        return lease
 
     def beat(self, lease: Lease) -> None:
         """Say that the holder lives; raises `LeaseError` when the lease is lost."""
@@ -269,7 +270,7 @@ class SqlStore(SqlOutbox, SqlLedger):
         journal = self.tables["journal"]
         wanted = sa.select(journal).where(journal.c.deployment == name).order_by(journal.c.number)
         with self.transaction(reading=True) as connection:
-            for row in connection.execution_options(yield_per=500).execute(wanted).mappings():
+            for row in connection.execute(wanted.execution_options(yield_per=500)).mappings():
                 yield _entry(row)
 
     def models(self, name: str) -> dict[int, bytes]:

@@ -16,11 +16,12 @@ from barograph.live import Live, Step
 from barograph.paper.health import healthy
 from barograph.paper.journal import GENESIS, Entry, canonical, link
 from barograph.paper.mirror import intents_of
-from barograph.paper.ports import About, Intent
+from barograph.paper.ports import About, Alert, Intent
 from barograph.paper.project import Rows, project
 from barograph.paper.secrets import redacted
 from barograph.paper.store import Batch, Command, Deployed, Snapshot
 from barograph.paper.watch import begin, watch
+from barograph.plans import KINDS
 from barograph.runs import code_hash
 from barograph.terms import Switch
 from barograph.world import World
@@ -128,7 +129,7 @@ class Deployment:
             "belief": step.belief,
             "events": step.events,
             "positions": step.positions,
-            "alerts": [alert._asdict() for alert in watched.alerts],
+            "alerts": [alert._asdict() for alert in (*watched.alerts, *_obeyed(commands, step.ts))],
             "commands": [command.command for command in commands],
             "trouble": trouble,
             "switches": switches,
@@ -204,6 +205,13 @@ class Deployment:
         h = self.live.history
         rows = [h.open[t], h.high[t], h.low[t], h.close[t], h.volume[t], *h.declared(t)]
         return np.column_stack(rows)
+
+
+def _obeyed(commands: Sequence[Command], ts: int) -> list[Alert]:
+    if not commands:
+        return []
+    told = ", ".join(command.command for command in commands)
+    return [Alert(f"command:{ts}", "command", KINDS["command"], ts, {"text": f"{told}: in force from this close on"})]
 
 
 def sealed(snapshot: Snapshot) -> str:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from apscheduler.executors.pool import ThreadPoolExecutor
@@ -47,8 +47,12 @@ class LookTrigger(BaseTrigger):  # type: ignore[misc]
         self.due = due
 
     def get_next_fire_time(self, previous_fire_time: datetime | None, now: datetime) -> datetime:
-        """Return the next moment: never one that is past, so that what was missed is one look, at once."""
-        return max(datetime.fromtimestamp(self.due() / SECOND, UTC), now)
+        """Return the next moment: what was missed is one look, at once.
+
+        It is always later than `now`, also when the clock was set back since: of a moment that is not, the scheduler
+        would ask again for ever.
+        """
+        return max(datetime.fromtimestamp(self.due() / SECOND, UTC), now + timedelta(seconds=1))
 
 
 class Runner:

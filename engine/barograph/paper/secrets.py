@@ -11,6 +11,7 @@ MASK: Final = "***"
 _NAMED: Final = re.compile(r"(^|_)(key|keys|secret|token|password|passwd|passphrase|pwd|credentials)$", re.IGNORECASE)
 _CAMEL: Final = re.compile(r"(?<=[a-z])(?=[A-Z])")
 _IN_URL: Final = re.compile(r"(\w[\w+.-]*://)([^/@\s]*)@")
+_IN_QUERY: Final = re.compile(r"([?&;][^=&\s]*(?:key|secret|token|password|pwd)[^=&\s]*=)[^&\s]+", re.IGNORECASE)
 _VARIABLE: Final = re.compile(r"^\$\{\w+\}$")
 
 
@@ -19,6 +20,8 @@ def redacted(tree: Any, name: str = "") -> Any:
 
     >>> redacted({"url": "postgresql://me:hunter2@db/paper", "apiKey": "abc", "key": "${STOOQ_KEY}"})
     {'url': 'postgresql://***@db/paper', 'apiKey': '***', 'key': '${STOOQ_KEY}'}
+    >>> redacted("json://host/bars?symbol=SPY&api_key=abc")
+    'json://host/bars?symbol=SPY&api_key=***'
     """
     if isinstance(tree, dict):
         return {key: redacted(value, str(key)) for key, value in tree.items()}
@@ -28,4 +31,4 @@ def redacted(tree: Any, name: str = "") -> Any:
         return tree
     if _NAMED.search(_CAMEL.sub("_", name)):
         return MASK
-    return _IN_URL.sub(rf"\1{MASK}@", tree)
+    return _IN_QUERY.sub(rf"\1{MASK}", _IN_URL.sub(rf"\1{MASK}@", tree))

@@ -6,8 +6,10 @@ up to some bar, and the next look goes on from there. Nothing in memory is trust
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections.abc import Callable, Sequence
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -192,6 +194,7 @@ class Service:
         assert self.deployment is not None
         seen = self.deployment.live.history
         after = int(seen.ts[max(0, len(seen) - self.paper.overlap)]) - 1
+        self.doubts = []
         try:
             found, failures = self.chain.fetch(after, now)
         except DataError as error:
@@ -204,29 +207,36 @@ class Service:
         past = int(np.searchsorted(found.ts, self.last, side="right"))
         if past:
             revised = compared(seen, found.slice(0, past), self.paper.tolerance)
-            self.doubts = ["past bars were revised"] if revised and self.paper.revised == "reduce_only" else []
+            if revised and self.paper.revised == "reduce_only":
+                self.doubts = ["past bars were revised"]
             self._revised(revised, found.source)
         return found.slice(past, len(found)) if past < len(found) else None
 
     def _complete(self, fresh: History, t: int, now: int) -> bool:
         """Tell whether every asset has its bar, or was waited for long enough; a later bar ends the waiting."""
-        if t + 1 < len(fresh) or not np.isnan(fresh.close[t]).any():
+        if t + 1 < len(fresh) or not self._absent(fresh.head(t + 1)):
             return True
         late = (seconds(self.paper.delay) + seconds(self.paper.patience)) * SECOND
         return self.plan.kind == "replay" or now >= int(fresh.ts[t]) + late
 
+    def _absent(self, fresh: History) -> list[str]:
+        """Return the assets without a bar in the last of these rows, but for those whose market has ended."""
+        assert self.deployment is not None
+        missing = np.isnan(fresh.close[-1])
+        for one in (self.deployment.live.history, fresh):
+            if one.final is not None:
+                missing &= np.isnan(one.final).all(axis=0)
+        return [symbol for symbol, gone in zip(fresh.symbols, missing, strict=True) if gone]
+
     def _cycle(self, row: History, now: int) -> None:
         """Decide one bar: one transaction, then the fit that is due, which is another."""
         assert self.deployment is not None
-        arrived, ts = time.time_ns(), int(row.ts[0])
+        arrived = time.time_ns()
         commands = self.store.asked(self.plan.name)
-        trouble = [] if self.plan.kind == "replay" else [*self._gaps(ts, now), *self.doubts]
+        trouble = [] if self.plan.kind == "replay" else [*self._gaps(row, now), *self.doubts]
         self.deployment.live.append(row)
         batch = self.deployment.cycle(row.source, commands, trouble, arrived)
         self.store.commit(self._mine(), batch._replace(next_look=self.next()))
-        if commands:
-            told = ", ".join(command.command for command in commands)
-            self._tell(Alert(f"command:{ts}", "command", "info", ts, {"text": f"{told}: in force from this close on"}))
         self._fit()
 
     def _fit(self) -> None:
@@ -235,9 +245,10 @@ class Service:
 
     # What is wrong with data and clock.
 
-    def _gaps(self, ts: int, now: int) -> list[str]:
-        """Tell of closes without a bar, and of a bar that is late; return why this decision may only reduce."""
+    def _gaps(self, row: History, now: int) -> list[str]:
+        """Tell of closes and assets without a bar, and of a bar that is late; return why this one may only reduce."""
         assert self.deployment is not None
+        ts = int(row.ts[0])
         missed = closes_between(self.deployment.deployed.calendar, self.paper.every, self.last, ts - 1)
         for close in missed:
             text = f"no bar came for this close; the next one is that of {_said(ts)}"
@@ -247,6 +258,9 @@ class Service:
             hours = (now - ts) / (3600 * SECOND)
             text = f"its bar was decided {hours:.1f} hours after the close"
             self._tell(Alert(f"late_cycle:{ts}", "late_cycle", "warning", ts, {"text": text}))
+        if absent := ", ".join(self._absent(row)):
+            text = f"{absent} has no bar of {_said(ts)}, which was decided without it"
+            self._tell(Alert(f"bad_data:absent:{ts}", "bad_data", KINDS["bad_data"], ts, {"text": text}))
         if len(missed) and self.paper.stale == "reduce_only":
             return [f"{len(missed)} bars are missing before this one"]
         return []
@@ -263,12 +277,13 @@ class Service:
             self._tell(Alert(f"stale_data:{close}", "stale_data", "critical", close, {"text": text}))
 
     def _revised(self, revisions: Sequence[Revision], source: str) -> None:
-        for one in revisions:
-            before = "nothing" if np.isnan(one.before) else f"{one.before:.10g}"
-            facts = {**one._asdict(), "before": before, "source": source}
-            text = f"{one.symbol} of {_said(one.ts)}: {one.column} was {before}, {source} now says {one.now:.10g}"
-            key = f"bad_data:revised:{one.ts}:{one.symbol}:{one.column}:{one.now!r}"
-            self._tell(Alert(key, "bad_data", KINDS["bad_data"], one.ts, {**facts, "text": text}))
+        """Tell of every asset's past bar that is not what it was; once, unless it changes again."""
+        for (ts, symbol), found in groupby(revisions, key=lambda one: (one.ts, one.symbol)):
+            values = [(one.column, _number(one.before), _number(one.now)) for one in found]
+            told = ", ".join(f"{column} was {before}, is now {now}" for column, before, now in values)
+            facts = {"symbol": symbol, "source": source, "text": f"{symbol} of {_said(ts)} at {source}: {told}"}
+            key = f"bad_data:revised:{ts}:{symbol}:{hashlib.sha256(told.encode()).hexdigest()[:8]}"
+            self._tell(Alert(key, "bad_data", KINDS["bad_data"], ts, facts))
 
     def _tell(self, alert: Alert) -> None:
         self.store.tell(self.plan.name, [alert])
@@ -303,6 +318,10 @@ def _refuse_spacing(every: str, history: History) -> None:
             f"paper.every is {every!r}, but the bars of {history.source} are {told} apart; "
             "set paper.every to that (bars longer than a session are not traded on paper)"
         )
+
+
+def _number(value: float) -> str:
+    return "nothing" if np.isnan(value) else f"{value:.10g}"
 
 
 def _said(ts: int) -> str:

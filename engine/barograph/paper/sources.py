@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 
+from barograph.actions import ACTIONS, filled
 from barograph.calendars import FIRST
 from barograph.config import feed_or_history, load_history
 from barograph.errors import BarographError, DataError
@@ -20,6 +22,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Chain", "Fetched", "Revision", "compared", "feeds_of", "replaying", "seed"]
 
+_NOTHING: Final = dict.fromkeys(FIELDS[:4], np.nan) | {name: action.neutral for name, action in ACTIONS.items()}
+"""What is said of an asset at a moment without a bar."""
+
 
 class Fetched(NamedTuple):
     """What a look brought: bars or None, and which feeds failed before, with what they said."""
@@ -29,7 +34,10 @@ class Fetched(NamedTuple):
 
 
 class Revision(NamedTuple):
-    """A past bar that is not what was recorded: one value, before and now; `before` is NaN where there was no bar."""
+    """A past bar that is not what was recorded: one value, before and now.
+
+    The column "bar" says that an asset has a bar where it had none, or none where it had one; its value is the close.
+    """
 
     ts: int
     symbol: str
@@ -45,7 +53,10 @@ class Chain:
         self.feeds, self.symbols = list(feeds), tuple(symbols)
 
     def fetch(self, after: int, until: int) -> Fetched:
-        """Ask one feed after the other until one answers; raises `DataError` when none does."""
+        """Ask one feed after the other until one answers; raises `DataError` when none does.
+
+        A feed is anybody's code: what it does wrong is its own failure, whatever it raises.
+        """
         failures: list[tuple[str, str]] = []
         for feed in self.feeds:
             try:
@@ -53,6 +64,8 @@ class Chain:
                 return Fetched(None if found is None else self._ours(feed, found, until), tuple(failures))
             except BarographError as error:
                 failures.append((feed.name, str(error)))
+            except Exception as error:  # What is no error of ours may hold a secret: its name and place are enough.
+                failures.append((feed.name, f"raised {type(error).__name__} ({_line(error)})"))
         raise DataError("no feed answers: " + "; ".join(f"{name}: {said}" for name, said in failures))
 
     def _ours(self, feed: Feed, found: History, until: int) -> History:
@@ -67,9 +80,14 @@ class Chain:
         return found if not self.symbols or found.symbols == self.symbols else _columns(found, self.symbols)
 
 
+def _line(error: Exception) -> str:
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{Path(last.filename).name}, line {last.lineno}"
+
+
 def _columns(history: History, symbols: Sequence[str]) -> History:
     place = [history.column(symbol) for symbol in symbols]
-    names = (*FIELDS, "dividends", "splits", "final")
+    names = (*FIELDS, *ACTIONS)
     given = {name: getattr(history, name) for name in names}
     picked: dict[str, Any] = {name: None if v is None else v[:, place] for name, v in given.items()}
     return replace(history, symbols=tuple(symbols), traded=tuple(history.traded[c] for c in place), **picked)
@@ -125,21 +143,25 @@ def seed(config: Config, folder: Path, chain: Chain, until: int) -> History:
 
 
 def compared(recorded: History, past: History, tolerance: float) -> list[Revision]:
-    """Return what differs between recorded bars and the same span as a feed has it now."""
-    found: list[Revision] = []
-    rows = np.searchsorted(recorded.ts, past.ts)
-    for now, before in enumerate(rows):
-        ts = int(past.ts[now])
-        if before >= len(recorded) or recorded.ts[before] != ts:
-            found += [
-                Revision(ts, s, "bar", np.nan, float(x)) for s, x in zip(past.symbols, past.close[now], strict=True)
-            ]
-            continue
-        for column in FIELDS[:4]:
-            was, is_now = getattr(recorded, column)[before], getattr(past, column)[now]
-            for a in np.flatnonzero(~_near(was, is_now, tolerance)):
-                found.append(Revision(ts, past.symbols[a], column, float(was[a]), float(is_now[a])))
-    return found
+    """Return what differs between recorded bars and the same span as a feed has it now; volumes do not count."""
+    rows = np.minimum(np.searchsorted(recorded.ts, past.ts), len(recorded) - 1)
+    known = (recorded.ts[rows] == past.ts)[:, None]
+    now = _deciding(past)
+    was = {name: np.where(known, values[rows], _NOTHING[name]) for name, values in _deciding(recorded).items()}
+    other = np.isnan(was["close"]) != np.isnan(now["close"])
+    changed = {"bar": other, **{name: ~other & ~_near(was[name], now[name], tolerance) for name in _NOTHING}}
+    found = []
+    for column, where in changed.items():
+        value = "close" if column == "bar" else column
+        for t, a in np.argwhere(where):
+            values = float(was[value][t, a]), float(now[value][t, a])
+            found.append(Revision(int(past.ts[t]), past.symbols[a], column, *values))
+    return sorted(found, key=lambda one: (one.ts, past.symbols.index(one.symbol)))
+
+
+def _deciding(history: History) -> dict[str, Any]:
+    """Return what decides of a history: prices and actions, each (T, N)."""
+    return {name: getattr(history, name) for name in FIELDS[:4]} | {name: filled(history, name) for name in ACTIONS}
 
 
 def _near(was: Any, now: Any, tolerance: float) -> Any:

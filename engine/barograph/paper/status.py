@@ -44,10 +44,16 @@ def status(store: Store, deployed: Deployed) -> dict[str, Any]:
         "commands_waiting": [command.command for command in store.asked(name)],
         "healthy": healthy(snapshot.watch["health"]),
         "latency_ms": latency(store, name),
-        "alerts": len(store.rows("alerts", name)),
+        "alerts": {"raised": len(store.rows("alerts", name)), **_deliveries(store, name)},
         "notes": [f"{_moment(note.at)} {note.kind}: {note.text}" for note in store.notes(name, 5)],
         "journal": {"entries": entry.number + 1, "hash": entry.hash},
     }
+
+
+def _deliveries(store: Store, name: str) -> dict[str, int]:
+    """Return how many messages wait, were sent, and were given up."""
+    states = [row["state"] for row in store.rows("deliveries", name)]
+    return {state: states.count(state) for state in ("waiting", "sent", "given_up")}
 
 
 def latency(store: Store, name: str) -> dict[str, float] | None:

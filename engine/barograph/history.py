@@ -353,12 +353,12 @@ class History:
         sha.update(self.ts.astype("<i8").tobytes())
         for name in FIELDS:
             values = getattr(self, name)
-            # One NaN has many bit patterns; which one is no difference.
-            sha.update(np.where(np.isnan(values), np.nan, values).astype("<f8").tobytes())
+            # One NaN has many bit patterns and zero has two; which one is no difference, and no database keeps it.
+            sha.update(np.where(np.isnan(values), np.nan, values + 0.0).astype("<f8").tobytes())
         for name in ACTIONS:
             values = telling(self, name)
             if values is not None:
-                sha.update(name.encode() + np.where(np.isnan(values), np.nan, values).astype("<f8").tobytes())
+                sha.update(name.encode() + np.where(np.isnan(values), np.nan, values + 0.0).astype("<f8").tobytes())
         return sha.hexdigest()
 
     def perturbed(self, after: int, seed: int) -> History:

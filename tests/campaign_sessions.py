@@ -11,6 +11,7 @@ import argparse
 import random
 import tempfile
 import time
+from bisect import bisect_right
 from collections import Counter
 from datetime import UTC, datetime
 from pathlib import Path
@@ -191,7 +192,7 @@ class Observer:
         self.study, self.symbols = study, study.market().symbols
         self.sources, self.closes = study.sources(), [int(ts) for ts in study.market().closes]
         self.bars = dict(seen)
-        self.first = max(self.bars)
+        self.order = sorted(self.bars)
         self.found = Expected({}, {}, {}, set(), [])
         self.keys: set[Any] = set()
         for now in moments:
@@ -203,7 +204,7 @@ class Observer:
             self.found.told.append((kind, ts))
 
     def _look(self, now: int) -> None:
-        last = max(self.bars)
+        last = self.order[-1]
         answer = self._answer(now)
         if answer is None:
             self._tell("bad_data", last)
@@ -220,7 +221,7 @@ class Observer:
 
     def _answer(self, now: int) -> tuple[str, list[Row]] | None:
         """Return the first answer that is one: in order, of the past, with all our assets in ours."""
-        overlap = sorted(self.bars)[-self.study.overlap :][0]
+        overlap = self.order[-self.study.overlap :][0]
         for source in self.sources:
             try:
                 rows = source.answer(overlap - 1, now)
@@ -247,20 +248,24 @@ class Observer:
         return wrong
 
     def _decide(self, ts: int, bars: dict[str, tuple[float, ...]], now: int, source: str, doubt: bool) -> None:
-        missed = [close for close in self.closes if max(self.bars) < close < ts]
+        missed = self._due(self.order[-1], ts - 1)
         for close in missed:
             self._tell("missed_cycle", close)
-        if now > ts + self.study.late:
+        if now > ts + self.study.late + self.study.retry * MINUTE:
             self._tell("late_cycle", ts)
         if not self._whole(bars):
             self._tell("bad_data", ts, "absent")
         if self.study.reducing and (doubt or missed):
             self.found.reduced.add(ts)
         self.bars[ts] = bars
+        self.order.append(ts)
         self.found.decided[ts], self.found.moments[ts], self.found.sources[ts] = bars, now, source
 
+    def _due(self, after: int, until: int) -> list[int]:
+        return self.closes[bisect_right(self.closes, after) : bisect_right(self.closes, until)]
+
     def _overdue(self, now: int) -> None:
-        overdue = [close for close in self.closes if max(self.bars) < close <= now - self.study.late]
+        overdue = self._due(self.order[-1], now - self.study.late)
         if overdue:
             self._tell("stale_data", overdue[0])
 
@@ -307,7 +312,7 @@ def _judge(study: Study, process: Process, store: SqlStore) -> Figures:
     if not study.bars and not study.looks:
         assert same
         _on_time(study, process)
-    closes = int((whole.closes > study.begins).sum())
+    closes = int(((whole.closes > study.begins) & (whole.closes <= study.ends)).sum())
     told = dict(Counter(kind for kind, _ in expected.told))
     name = f"{study.calendar} {study.every} {study.first[:4]}-{study.last[:4]}"
     reduced = len(expected.reduced)
@@ -361,3 +366,31 @@ def _on_time(study: Study, process: Process) -> None:
         first = min(int(np.searchsorted(at, due)), len(at) - 1)
         assert ts < decided[ts] <= at[first]
         assert promised[first - 1] <= due or decided[ts] <= at[first - 1]
+
+
+def studies(years: int, seed: int) -> list[Study]:
+    """Return the long campaign: sessions of four markets, bars within days, and faults in all of them."""
+    first, last = f"{2024 - years}-01-01", "2023-12-31"
+    hold = "barograph_strategies.buy_and_hold:buy_and_hold"
+    long = [Study(c, "session", first, last, seed, strategy=hold) for c in ("XNYS", "XETR", "BVMF", "24/7")]
+    recent = f"{max(2024 - years, 2022)}-01-01"
+    short = [Study(c, "1h", recent, last, seed, patience=30) for c in ("XNYS", "XETR", "BVMF")]
+    short += [Study("24/7", "4h", recent, last, seed), Study("24/7", "1h", "2023-07-01", last, seed, patience=30)]
+    wrong = {"assets": 2, "bars": 0.25, "looks": 0.1, "strategy": "tests.fake_market:sway"}
+    failing = [one._replace(**wrong, feeds=1 + n % 2, reducing=n % 3 < 2) for n, one in enumerate([*long, *short])]
+    return [*long, *short, *failing]
+
+
+def main() -> None:
+    """Run the campaign and print its figures, a line a study."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
+    parser.add_argument("--years", type=int, default=20)
+    parser.add_argument("--seed", type=int, default=1)
+    asked = parser.parse_args()
+    for study in studies(asked.years, asked.seed):
+        with tempfile.TemporaryDirectory() as folder:
+            print(judged(study, Path(folder)), flush=True)
+
+
+if __name__ == "__main__":
+    main()

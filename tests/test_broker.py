@@ -103,6 +103,32 @@ def test_positions_are_what_was_added_to_the_account(fake: FakeExchange) -> None
     assert broker.positions() == {BTC: 0.25, ETH: -2.0}
 
 
+def test_symbols_may_have_names_of_ours(fake: FakeExchange) -> None:
+    broker = broker_of(fake, symbols={"COIN": BTC}, held_before={"COIN": 1.0})
+    order = intent(1, 0.25, "COIN")
+    assert broker.place(order) == broker.find(order.client_id, "COIN") == broker.cancel(order.client_id, "COIN")
+    assert broker.positions() == {"COIN": 0.25}
+    assert [placed.filled for placed in broker.recent()] == [0.25]
+
+
+def test_contracts_are_counted_in_units_of_their_base(fake: FakeExchange) -> None:
+    broker = broker_of(fake, symbols=["BTC/USDT:USDT", ETH], held_before={ETH: 10.0})
+    client = broker._client
+    client.load_markets()
+    contract = {**client.markets[BTC], "symbol": "BTC/USDT:USDT", "spot": False, "linear": True, "contractSize": 0.01}
+    client.markets["BTC/USDT:USDT"] = contract
+    short = {"symbol": "BTC/USDT:USDT", "side": "short", "contracts": 25.0}
+    client.fetch_positions = lambda names: [short] if names == ["BTC/USDT:USDT"] else []
+    assert broker.positions() == {"BTC/USDT:USDT": -0.25, ETH: 0.0}
+    sent: list[Any] = []
+    client.create_order = lambda *order: sent.append(order) or {}
+    client.fetch_orders = lambda _: []
+    client.fetch_order_with_client_order_id = lambda *_: {}
+    with pytest.raises(BrokerError, match="was not found afterwards"):
+        broker.place(intent(1, -0.5, "BTC/USDT:USDT"))
+    assert sent == [("BTC/USDT:USDT", "market", "sell", 50.0, None, {"clientOrderId": client_id("calm", 1)})]
+
+
 def test_recent_lists_every_order_of_our_symbols(fake: FakeExchange) -> None:
     broker = broker_of(fake)
     placed = [broker.place(intent(n, 0.1, symbol)) for n, symbol in enumerate([BTC, ETH, BTC])]
@@ -176,6 +202,21 @@ def test_clocks_that_differ_are_reckoned_with(fake: FakeExchange, skew: int) -> 
     fake.skew = -skew
     assert broker.place(intent(2)).state == "filled"
     assert list(fake.by_client_id().values()) == [1, 1]
+
+
+def test_a_clock_that_jumps_between_look_and_order_is_reckoned_with(fake: FakeExchange) -> None:
+    broker = broker_of(fake)
+    broker.positions()
+    send = broker._client.create_order
+
+    def jumped(*order: Any) -> Any:
+        fake.skew = 60_000
+        return send(*order)
+
+    broker._client.create_order = jumped
+    assert broker.place(intent(1)).state == "filled"
+    assert len(fake.asked("POST order")) == 2
+    assert len(fake.accepted) == 1
 
 
 def test_an_answer_about_another_symbol_is_refused_and_nothing_is_sent_again(fake: FakeExchange) -> None:

@@ -149,6 +149,18 @@ def test_an_asset_that_was_listed_later_begins_later(fake: FakeExchange) -> None
     agree(history, 0, "BTCUSDT", [NOON - 3 * HOUR, NOON - 2 * HOUR, NOON - HOUR])
 
 
+def test_symbols_may_have_names_of_ours_be_observed_and_begin_later(fake: FakeExchange) -> None:
+    names = {"BTC": "BTC/USDT", "RATIO": "ETH/BTC"}
+    start = np.datetime64(NOON - 2 * HOUR, "ms").astype("M8[ns]")
+    history = exchange("binance", names, "1h", start=str(start), observed=["RATIO"], options=fake.options()).fetch(
+        0, NOON * MS
+    )
+    assert history is not None
+    assert (history.symbols, history.traded) == (("BTC", "RATIO"), (True, False))
+    agree(history, 0, "BTCUSDT", [NOON - 3 * HOUR, NOON - 2 * HOUR, NOON - HOUR])
+    agree(history, 1, "ETHBTC", [NOON - 3 * HOUR, NOON - 2 * HOUR, NOON - HOUR])
+
+
 def test_nothing_new_is_none(fake: FakeExchange) -> None:
     assert feed_of(fake)(NOON * MS, NOON * MS + NS - 1) is None
 
@@ -281,9 +293,9 @@ def test_too_much_at_once_is_refused(fake: FakeExchange) -> None:
         ("binance", ["SPX500"], "1h", "no market 'SPX500'; it has BTC/USDT, ETH/USDT, ETH/BTC and others"),
         ("binance", ["BTC/USDT"], "1 h", "interval = '1 h'; did you mean '1h'"),
         ("binance", ["BTC/USDT"], "1M", "interval = '1M'.*; the exchange has .*1w$"),
-        ("binance", [], "1h", r"symbols = \[\]; wanted a list"),
+        ("binance", [], "1h", r"symbols = \[\]; wanted different names"),
         ("binance", "BTC/USDT", "1h", "symbols = 'BTC/USDT'; wanted a list"),
-        ("binance", ["BTC/USDT", "BTC/USDT"], "1h", "wanted a list of different markets"),
+        ("binance", ["BTC/USDT", "BTC/USDT"], "1h", "wanted different names"),
         ("binance", ["BTC/USDT", "ETH/BTC"], "1h", "quoted in BTC, USDT; wanted one currency"),
         ("paymium", ["BTC/EUR"], "1h", "gives no candles"),
     ],
@@ -357,5 +369,5 @@ def test_the_rules_of_candles_stand_alone() -> None:
     with pytest.raises(FeedError, match="is no candle"):
         checked("s", "A", rows, 60_000, 60_000, 60_000)
     assert checked("s", "A", rows[1:], 60_000, 60_000, 0) == {}
-    assert bars("s", {"A": {}}, 60_000) is None
+    assert bars("s", {"A": {}}, 60_000, [True]) is None
     assert module.__all__ == ["Exchange", "exchange"]

@@ -58,8 +58,8 @@ def span(first: int, last: int) -> tuple[int, int]:
 def connect(fake: FakeExchange, fetch: Stream, k: int = 0) -> None:
     """Fetch for the first time, and let the socket bring the candle that is running, which it cannot know whole."""
     fetch(*span(k - 2, k - 1))
-    assert fake.listened(len(fetch.rest.symbols))
-    for symbol in fetch.rest.symbols:
+    assert fake.listened(len([asset.symbol for asset in fetch.rest.assets]))
+    for symbol in [asset.symbol for asset in fetch.rest.assets]:
         fake.push(SYMBOLS[symbol], "1m", nth(k), nth(k) + MINUTE // 2)
 
 
@@ -159,6 +159,8 @@ def test_what_happened_while_the_socket_was_down_comes_from_rest(
     fake.push("BTCUSDT", "1m", nth(5), nth(5) + 1000)
     whole(fake, 6)
     fake.push("BTCUSDT", "1m", nth(7), nth(7) + 1000)
+    eventually(lambda: nth(7) in fetch._buffers["BTC/USDT"].rows)
+    time.sleep(0.05)
     fake.moment = nth(7) + 1000
     agree(fetched(fetch, 1, 6), 1, 6)
 
@@ -367,6 +369,26 @@ def test_a_campaign_loses_doubles_and_bends_nothing(fake: FakeExchange, streams:
     closes = np.concatenate([part.ts for part in seen])
     assert np.diff(closes).tolist() == [MINUTE * MS] * (len(closes) - 1)
     assert drops >= 3
+
+
+def prices(last: float, volume: float) -> tuple[float, float, float, float, float]:
+    return 1.0, max(1.0, last), min(1.0, last), last, volume
+
+
+def test_the_buffer_forgets_what_was_running_when_the_socket_broke() -> None:
+    buffer = Buffer()
+    for opened in (0, 1, 2, 3):
+        buffer.see(opened, prices(1.0, 5.0), now=0.0)
+    assert sorted(buffer.final(1.0, 0.5)) == [1, 2]  # the first was running when the socket opened
+    buffer.cut()
+    assert sorted(buffer.rows) == [1, 2]
+    for opened in (3, 4, 5, 6):
+        buffer.see(opened, prices(2.0, 1.0), now=2.0)
+    assert sorted(buffer.final(3.0, 0.5)) == [1, 2, 4, 5]
+    buffer.confirm(range(6), {3: prices(2.0, 9.0), 5: prices(3.0, 9.0)})
+    assert buffer.final(3.0, 0.5) == {3: prices(2.0, 9.0), 5: prices(3.0, 9.0)}  # and there is no other
+    buffer.see(5, prices(4.0, 99.0), now=4.0)
+    assert buffer.rows[5] == prices(3.0, 9.0)  # REST knows best
 
 
 def test_the_buffer_keeps_no_more_than_it_may() -> None:

@@ -28,7 +28,8 @@ def fake(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeExchange]:
 
 
 def test_client_ids_are_short_plain_and_different() -> None:
-    orders = [*range(500), "x-1", "1 ", "a/b", "A" * 40, "-1", "ß", "", "x-" + "0" * 14]
+    digest = client_id("calm", "a/b").removeprefix(prefix("calm"))
+    orders = [*range(500), "x-1", "1 ", "a/b", "A" * 40, "-1", "ß", "", "x-" + "0" * 14, digest]
     names = [client_id(deployment, order) for deployment in ("calm", "calm2") for order in orders]
     assert len(set(names)) == len(names)
     assert all(len(name) <= 32 and name.replace("-", "").isalnum() and name.isascii() for name in names)
@@ -207,6 +208,15 @@ def test_an_order_that_ended_long_ago_is_not_asked_for(fake: FakeExchange) -> No
     asked = len(fake.asked("GET order"))
     assert [each.kind for each in reconciled(fake, ledger, BTC=0.25).differences] == []
     assert len(fake.asked("GET order")) == asked
+
+
+def test_an_order_that_did_not_arrive_is_no_answer(fake: FakeExchange) -> None:
+    ledger, broker = Ledger(), broker_of(fake)
+    ledger.keep(intent(1), intent(2))
+    broker.place = lambda order: Placed(order.client_id, "unknown", 0.0, None, "")  # type: ignore[method-assign]
+    with pytest.raises(BrokerError, match=r"order bg-\w+-1 did not arrive; it is placed at the next look"):
+        submit(ledger, broker, "calm")
+    assert len(ledger.open_intents("calm")) == 2
 
 
 def test_submission_stops_where_nobody_knows_and_goes_on_from_there(fake: FakeExchange) -> None:

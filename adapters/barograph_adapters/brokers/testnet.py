@@ -15,10 +15,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any, Final
 
+from barograph.calendars import ALWAYS
 from barograph.errors import BrokerError, ConfigError, FeedError
 from barograph.paper.ports import Intent, Placed
 from barograph_adapters._ccxt import MISREAD, answered, busy, host, library, market, opened, told
-from barograph_adapters.feeds._bars import revealed
+from barograph_adapters.feeds._bars import revealed, tickers
 from barograph_adapters.feeds._retry import BusyError, retried
 
 __all__ = ["Sandbox", "testnet"]
@@ -42,7 +43,7 @@ WINDOW: Final = 5000
 
 def testnet(
     name: str,
-    symbols: Sequence[str],
+    symbols: Sequence[str] | Mapping[str, str],
     key: str = "${TESTNET_KEY}",
     secret: str = "${TESTNET_SECRET}",
     password: str = "",
@@ -54,10 +55,11 @@ def testnet(
 ) -> Sandbox:
     """Return a broker that places orders at an exchange's testnet.
 
-    `name` is ccxt's word for the exchange and `symbols` are its markets ("BTC/USDT"). `key`, `secret` and, where an
-    exchange has one, `password` are environment variables, written ${NAME}. `held_before` are the units the account
-    held when it was empty for us, by symbol: a spot testnet gives its accounts coins. `options` go to ccxt's
-    constructor. `loopback` lists host:port of servers on this machine that may stand in for a sandbox, for tests.
+    `name` is ccxt's word for the exchange; `symbols` are its markets ("BTC/USDT"), or a table ``{ BTC = "BTC/USDT" }``
+    from our symbols to them. `key`, `secret` and, where an exchange has one, `password` are environment variables,
+    written ${NAME}. `held_before` are the units that the account held when it was empty for us, by symbol: a spot
+    testnet gives its accounts coins. Each request waits `timeout` seconds and is tried `tries` times. `options` go to
+    ccxt's constructor. `loopback` lists host:port of servers on this machine that may stand in for a sandbox, in tests.
 
     Raises `ConfigError` for an unknown exchange or a key that is no variable, `BrokerError` when the exchange has no
     sandbox or some URL does not lead there.
@@ -127,15 +129,16 @@ class Sandbox:
         self,
         client: Any,
         keys: Mapping[str, str],
-        symbols: Sequence[str],
+        symbols: Sequence[str] | Mapping[str, str],
         held_before: Mapping[str, float],
         tries: int = 4,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        if isinstance(symbols, str) or not symbols:
+        if isinstance(symbols, str):
             raise ConfigError(f'{client.id}: symbols = {symbols!r}; wanted a list of markets, as ["BTC/USDT"]')
         self.name = f"{client.id} testnet"
-        self.symbols, self.held_before = tuple(symbols), dict(held_before)
+        self.symbols = {asset.symbol: asset.ticker for asset in tickers(symbols, (), ALWAYS, self.name)}
+        self.held_before = dict(held_before)
         self.tries, self.sleep = tries, sleep
         self._client, self._secrets = client, tuple(keys.values())
         for attribute, value in keys.items():
@@ -177,7 +180,7 @@ class Sandbox:
         if order is None or self._placed(order).state != "open":
             return self._told(client_id, order)
         try:
-            self._read(lambda: self._client.cancel_order(order["id"], symbol))
+            self._read(lambda: self._client.cancel_order(order["id"], order["symbol"]))
         except library().ExchangeError as error:
             # It may have been filled, or cancelled by a try whose answer was lost: what is found then, counts.
             if (found := self.find(client_id, symbol)).state == "open":
@@ -188,21 +191,22 @@ class Sandbox:
     def positions(self) -> dict[str, float]:
         """Return the units held, by symbol: coins less what was held before, contracts in units of their base."""
         self._prepare()
-        contracts = [symbol for symbol in self.symbols if not self._market(symbol)["spot"]]
-        held = dict.fromkeys(contracts, 0.0)
-        if len(contracts) < len(self.symbols):
+        markets = {symbol: self._market(symbol) for symbol in self.symbols}
+        held = dict.fromkeys(markets, 0.0)
+        coins = {symbol: each["base"] for symbol, each in markets.items() if each["spot"]}
+        contracts = {each["symbol"]: symbol for symbol, each in markets.items() if not each["spot"]}
+        if coins:
             total = self._sure(self._client.fetch_balance)["total"]
-            coins = {symbol: self._market(symbol)["base"] for symbol in self.symbols if symbol not in contracts}
             held |= {symbol: float(total.get(coin) or 0.0) for symbol, coin in coins.items()}
-        for position in self._sure(lambda: self._client.fetch_positions(contracts)) if contracts else ():
-            sign = -1.0 if position["side"] == "short" else 1.0
-            held[position["symbol"]] += sign * float(position["contracts"] or 0.0) * self._size(position["symbol"])
+        for position in self._sure(lambda: self._client.fetch_positions(list(contracts))) if contracts else ():
+            sign, name = -1.0 if position["side"] == "short" else 1.0, position["symbol"]
+            held[contracts[name]] += sign * float(position["contracts"] or 0.0) * self._size(name)
         return {symbol: units - self.held_before.get(symbol, 0.0) for symbol, units in held.items()}
 
     def recent(self) -> list[Placed]:
         """Return the orders that the exchange lists for our symbols, open ones and those that ended."""
         self._prepare()
-        lists = [self._sure(partial(self._list, symbol)) for symbol in self.symbols]
+        lists = [self._sure(partial(self._list, name)) for name in self.symbols.values()]
         return [self._placed(order) for orders in lists for order in orders]
 
     # Sending ----------------------------------------------------------------------------------------------------
@@ -218,8 +222,7 @@ class Sandbox:
             self.sleep(busy(self._client, longest=30.0))
             return None
         except ccxt.InvalidNonce:
-            self._sure(self._client.load_time_difference)  # the clocks differ: ccxt reckons with it from now on
-            return None
+            return None  # the clocks differ: the look before the next try learns by how much
         except (ccxt.OperationFailed, *MISREAD, OSError) as error:
             return self._resolved(intent, error)
         except ccxt.AuthenticationError as error:
@@ -234,10 +237,11 @@ class Sandbox:
         if intent.kind not in KINDS:
             wanted = ", ".join(KINDS)
             raise library().InvalidOrder(f"no orders of the kind {intent.kind!r} at a testnet; wanted {wanted}")
-        contracts = abs(intent.quantity) / self._size(intent.symbol)
-        amount = float(self._client.amount_to_precision(intent.symbol, contracts))
+        name = self._market(intent.symbol)["symbol"]
+        contracts = abs(intent.quantity) / self._size(name)
+        amount = float(self._client.amount_to_precision(name, contracts))
         side = "buy" if intent.quantity > 0.0 else "sell"
-        return intent.symbol, KINDS[intent.kind], side, amount, intent.limit
+        return name, KINDS[intent.kind], side, amount, intent.limit
 
     def _resolved(self, intent: Intent, error: BaseException) -> Placed:
         """Look for an order of which it is not known whether it arrived; it is never sent again here."""
@@ -260,25 +264,25 @@ class Sandbox:
         another order. Only when the lists do not have it either it is not there.
         """
         self._prepare()
-        self._market(symbol)
+        name = self._market(symbol)["symbol"]
         try:
-            order = self._read(lambda: self._client.fetch_order_with_client_order_id(client_id, symbol))
+            order = self._read(lambda: self._client.fetch_order_with_client_order_id(client_id, name))
         except library().ExchangeError:
             order = {}
-        listed = [order] if order.get("clientOrderId") == client_id else self._sure(lambda: self._list(symbol))
+        listed = [order] if order.get("clientOrderId") == client_id else self._sure(lambda: self._list(name))
         found = [each for each in listed if each.get("clientOrderId") == client_id]
-        if found and found[-1]["symbol"] != symbol:
-            raise BrokerError(f"{self.name}: order {client_id} is one of {found[-1]['symbol']}; wanted {symbol}")
+        if found and found[-1]["symbol"] != name:
+            raise BrokerError(f"{self.name}: order {client_id} is one of {found[-1]['symbol']}; wanted {name}")
         return found[-1] if found else None
 
-    def _list(self, symbol: str) -> list[dict[str, Any]]:
+    def _list(self, name: str) -> list[dict[str, Any]]:
         client, has = self._client, self._client.has
         if has.get("fetchOrders"):
-            orders: list[dict[str, Any]] = client.fetch_orders(symbol)
+            orders: list[dict[str, Any]] = client.fetch_orders(name)
             return orders
         verbs = {"fetchOpenOrders": client.fetch_open_orders, "fetchClosedOrders": client.fetch_closed_orders}
         verbs["fetchCanceledOrders"] = client.fetch_canceled_orders
-        return [order for verb, listed in verbs.items() if has.get(verb) for order in listed(symbol)]
+        return [order for verb, listed in verbs.items() if has.get(verb) for order in listed(name)]
 
     def _told(self, client_id: str, order: Mapping[str, Any] | None) -> Placed:
         return Placed(client_id, "unknown", 0.0, None, "never arrived") if order is None else self._placed(order)
@@ -296,7 +300,7 @@ class Sandbox:
     def _checked(self, order: Mapping[str, Any], intent: Intent) -> Placed:
         """Return the answer to a new order; a short one ("taken"), or one about another order, is looked up."""
         named = order.get("clientOrderId") in (None, intent.client_id)
-        if not named or not order.get("status") or order.get("symbol") != intent.symbol:
+        if not named or not order.get("status") or order.get("symbol") != self.symbols[intent.symbol]:
             raise library().BadResponse(f"the answer to {intent.client_id} is about another order, or says nothing")
         return self._placed({**order, "clientOrderId": intent.client_id})
 
@@ -319,10 +323,10 @@ class Sandbox:
     def _market(self, symbol: str) -> dict[str, Any]:
         if symbol not in self.symbols:
             raise BrokerError(f"{self.name}: no symbol {symbol!r}; symbols has {', '.join(self.symbols)}")
-        return market(self.name, self._client, symbol)
+        return market(self.name, self._client, self.symbols[symbol])
 
-    def _size(self, symbol: str) -> float:
-        return float((self._client.markets.get(symbol) or {}).get("contractSize") or 1.0)
+    def _size(self, name: str) -> float:
+        return float((self._client.markets.get(name) or {}).get("contractSize") or 1.0)
 
     def _sure(self, call: Callable[[], Any]) -> Any:
         """Return what a question is answered with, the exchange's refusals being errors."""

@@ -109,10 +109,10 @@ def _same(one: Prices, other: Prices) -> bool:
     return all(a == b or (math.isnan(a) and math.isnan(b)) for a, b in zip(one, other, strict=True))
 
 
-def bars(source: str, candles: Mapping[str, Rows], step: int) -> History | None:
+def bars(source: str, candles: Mapping[str, Rows], step: int, traded: Sequence[bool]) -> History | None:
     """Join the candles of several symbols into bars stamped with their close, NaN where one has none.
 
-    >>> bars("source", {"A": {0: (1.0, 2.0, 1.0, 2.0, 9.0)}, "B": {}}, 86_400_000)
+    >>> bars("source", {"A": {0: (1.0, 2.0, 1.0, 2.0, 9.0)}, "B": {}}, 86_400_000, [True, True])
     History(A, B: 1 bars, 1970-01-02 00:00:00 .. 1970-01-02 00:00:00 UTC, source)
     """
     opens = sorted({opened for rows in candles.values() for opened in rows})
@@ -122,9 +122,8 @@ def bars(source: str, candles: Mapping[str, Rows], step: int) -> History | None:
     table = np.array([[rows.get(opened, empty) for rows in candles.values()] for opened in opens])
     first, high, low, last, volume = np.moveaxis(table, 2, 0)
     ts = (np.array(opens, dtype=np.int64) + step) * MS
-    return History.from_arrays(
-        ts, last, first, high, low, volume, symbols=list(candles), calendar=ALWAYS, source=source
-    )
+    prices = (last, first, high, low, volume)
+    return History.from_arrays(ts, *prices, list(candles), calendar=ALWAYS, traded=traded, source=source)
 
 
 def _when(moment: int) -> str:

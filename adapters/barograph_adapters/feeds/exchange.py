@@ -6,10 +6,12 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
+from barograph.calendars import ALWAYS, moments
 from barograph.errors import ConfigError, DataError, FeedError
 from barograph.history import History
 from barograph.paper.ports import Feed
 from barograph_adapters._ccxt import answered, market, opened
+from barograph_adapters.feeds._bars import tickers
 from barograph_adapters.feeds._candles import MS, Rows, bars, checked, grid, step_of
 from barograph_adapters.feeds._retry import retried
 
@@ -18,8 +20,10 @@ __all__ = ["Exchange", "exchange"]
 
 def exchange(
     name: str,
-    symbols: Sequence[str],
+    symbols: Sequence[str] | Mapping[str, str],
     interval: str = "1d",
+    start: str | None = None,
+    observed: Sequence[str] = (),
     margin: float = 2.0,
     timeout: float = 10.0,
     tries: int = 4,
@@ -29,17 +33,21 @@ def exchange(
 ) -> Feed:
     """Return a feed of an exchange's candles, 24/7, several symbols joined; no key is needed.
 
-    `name` is ccxt's word for the exchange ("binance", "kraken"), `symbols` are ccxt's ("BTC/USDT"; "BTC/USDT:USDT" is
-    the perpetual swap), `interval` one of the exchange's, up to a week. A candle counts when it closed `margin` seconds
-    ago by the exchange's clock, which is read before the candles; where an exchange tells no time, when the next
-    one has begun. `page` is how many candles are asked for at once (default: what the exchange gives), `most` how many
-    times one fetch asks. Each request waits `timeout` seconds and is tried `tries` times. `options` go to ccxt's
-    constructor: ``{ httpsProxy = "..." }``, or ``{ urls = { api = { public = "https://mirror" } } }``.
+    `name` is ccxt's word for the exchange ("binance", "kraken"), `symbols` are ccxt's words for its markets
+    ("BTC/USDT"; "BTC/USDT:USDT" is the perpetual swap), or a table ``{ BTC = "BTC/USDT" }`` from ours to them.
+    `interval` is one of the exchange's, up to a week; `observed` names assets that are not traded; nothing is asked
+    before `start`. A candle counts when it closed `margin` seconds ago by the exchange's clock, which is read before
+    the candles; where an exchange tells no time, when the next one has begun.
+
+    Each request waits `timeout` seconds and is tried `tries` times. `page` is how many candles are asked for at once
+    (default: what the exchange gives), `most` how many times one fetch asks. `options` go to ccxt's constructor:
+    ``{ httpsProxy = "..." }``, or ``{ urls = { api = { public = "https://mirror" } } }``; ${NAME} in them is an
+    environment variable.
 
     Raises `ConfigError` for an unknown exchange at once, and for an unknown market or interval at the first fetch;
     `fetch` raises `FeedError` for what fails for now and for what cannot be true.
     """
-    return Feed(name, Exchange(name, symbols, interval, margin, timeout, tries, page, most, options))
+    return Feed(name, Exchange(name, symbols, interval, start, observed, margin, timeout, tries, page, most, options))
 
 
 class Exchange:
@@ -48,8 +56,10 @@ class Exchange:
     def __init__(
         self,
         name: str,
-        symbols: Sequence[str],
+        symbols: Sequence[str] | Mapping[str, str],
         interval: str = "1d",
+        start: str | None = None,
+        observed: Sequence[str] = (),
         margin: float = 2.0,
         timeout: float = 10.0,
         tries: int = 4,
@@ -58,9 +68,11 @@ class Exchange:
         options: Mapping[str, Any] | None = None,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        if isinstance(symbols, str) or not symbols or len(set(symbols)) != len(symbols):
-            raise ConfigError(f'{name}: symbols = {symbols!r}; wanted a list of different markets, as ["BTC/USDT"]')
-        self.name, self.symbols, self.interval, self.margin = name, tuple(symbols), interval, int(1000 * margin)
+        if isinstance(symbols, str):
+            raise ConfigError(f'{name}: symbols = {symbols!r}; wanted a list of markets, as ["BTC/USDT"]')
+        self.assets = tickers(symbols, observed, ALWAYS, name)
+        self.earliest = moments(start, None)[0] - 1
+        self.name, self.interval, self.margin = name, interval, int(1000 * margin)
         self.tries, self.page, self.most, self.sleep = tries, page, most, sleep
         self.client = opened(name, options or {}, timeout)
         if self.client.has.get("fetchOHLCV") is not True:
@@ -70,24 +82,28 @@ class Exchange:
 
     def __call__(self, after: int, until: int) -> History | None:
         """Return the final bars that closed in (after, until], ns UTC, or None."""
-        candles = self.candles(after, until)
-        return bars(self.name, candles, self.step)
+        return self.joined(self.name, self.candles(after, until))
+
+    def joined(self, source: str, candles: Mapping[str, Rows]) -> History | None:
+        """Return candles as bars."""
+        return bars(source, candles, self.step, [asset.traded for asset in self.assets])
 
     def candles(self, after: int, until: int) -> dict[str, Rows]:
-        """Return the final candles that closed in (after, until], by symbol and open."""
+        """Return the final candles that closed in (after, until], by our symbol and open."""
         self.prepare()
+        after = max(after, self.earliest)
         now, sure = self._clock()
         started = time.monotonic()
         last = min(until // MS, now - self.margin if sure else until // MS) - self.step
         first = (after // MS - self.step) // grid(self.step) * grid(self.step) + grid(self.step)
         found: dict[str, Rows] = {}
-        for symbol in self.symbols:
+        for asset in self.assets:
             # Without the exchange's clock the next candle is the proof that one is over: it is asked for, too.
-            rows = list(self._rows(symbol, max(first, 0), min(last if sure else last + self.step, now)))
+            rows = list(self._rows(asset.ticker, max(first, 0), min(last if sure else last + self.step, now)))
             final = last if sure else min(last, max((row[0] for row in rows), default=0) - 1)
             passed = int(1000 * (time.monotonic() - started))
-            whole = checked(self.name, symbol, rows, self.step, now + passed, final)
-            found[symbol] = {opened: whole[opened] for opened in sorted(whole) if opened >= first}
+            whole = checked(self.name, asset.ticker, rows, self.step, now + passed, final)
+            found[asset.symbol] = {opened: whole[opened] for opened in sorted(whole) if opened >= first}
         return found
 
     def prepare(self) -> None:
@@ -95,8 +111,8 @@ class Exchange:
         if self._ready:
             return
         self._ask(self.client.load_markets)
-        markets = [market(self.name, self.client, symbol) for symbol in self.symbols]
-        quotes = sorted({str(each["quote"]) for each in markets})
+        markets = [(asset, market(self.name, self.client, asset.ticker)) for asset in self.assets]
+        quotes = sorted({str(each["quote"]) for asset, each in markets if asset.traded})
         if len(quotes) > 1:
             raise ConfigError(f"{self.name}: symbols are quoted in {', '.join(quotes)}; wanted one currency")
         self._ready = True

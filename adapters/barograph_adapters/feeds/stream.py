@@ -23,7 +23,8 @@ from barograph.errors import ConfigError, FeedError
 from barograph.history import History
 from barograph.paper.ports import Feed
 from barograph_adapters._ccxt import opened, plain
-from barograph_adapters.feeds._candles import DAY, MS, Prices, Rows, bars, checked, closes
+from barograph_adapters.feeds._bars import Asset
+from barograph_adapters.feeds._candles import DAY, MS, Prices, Rows, checked, closes
 from barograph_adapters.feeds.exchange import Exchange
 
 __all__ = ["Buffer", "Stream", "stream"]
@@ -39,8 +40,10 @@ _LOG: Final = logging.getLogger(__name__)
 
 def stream(
     name: str,
-    symbols: Sequence[str],
+    symbols: Sequence[str] | Mapping[str, str],
     interval: str = "1m",
+    start: str | None = None,
+    observed: Sequence[str] = (),
     silence: float = 60.0,
     bound: float = 30.0,
     margin: float = 2.0,
@@ -57,7 +60,8 @@ def stream(
 
     Raises `ConfigError` when ccxt has no such exchange or no candles over its websocket.
     """
-    return Feed(f"{name} stream", Stream(name, symbols, interval, silence, bound, margin, timeout, tries, options))
+    waits = (silence, bound, margin, timeout, tries)
+    return Feed(f"{name} stream", Stream(name, symbols, interval, start, observed, *waits, options))
 
 
 class Buffer:
@@ -161,8 +165,10 @@ class Stream:
     def __init__(
         self,
         name: str,
-        symbols: Sequence[str],
+        symbols: Sequence[str] | Mapping[str, str],
         interval: str = "1m",
+        start: str | None = None,
+        observed: Sequence[str] = (),
         silence: float = 60.0,
         bound: float = 30.0,
         margin: float = 2.0,
@@ -170,7 +176,7 @@ class Stream:
         tries: int = 2,
         options: Mapping[str, Any] | None = None,
     ) -> None:
-        self.rest = Exchange(name, symbols, interval, margin, timeout, tries, options=options)
+        self.rest = Exchange(name, symbols, interval, start, observed, margin, timeout, tries, options=options)
         self.name, self.step = f"{name} stream", self.rest.step
         self.silence, self.bound, self.margin = silence, bound, margin
         self._open: Callable[[], Any] = lambda: opened(name, options or {}, timeout, pro=True)
@@ -178,7 +184,7 @@ class Stream:
             raise ConfigError(f"{name}: no candles over its websocket; use barograph_adapters.feeds.exchange:exchange")
         if self.step > DAY:
             raise ConfigError(f"{name}: interval = {interval!r}; over a websocket wanted a day at most")
-        self._buffers = {symbol: Buffer() for symbol in self.rest.symbols}
+        self._buffers = {asset.symbol: Buffer() for asset in self.rest.assets}
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -192,16 +198,16 @@ class Stream:
         end = time.monotonic() + self.bound
         self._listen()
         self._alive()
-        wanted = closes(after, until, self.step)
+        wanted = closes(max(after, self.rest.earliest), until, self.step)
         if len(wanted) > KEPT // 2:
-            return bars(self.name, self._wait(self._rest.submit(self.rest.candles, after, until), end), self.step)
+            return self.rest.joined(self.name, self._wait(self._rest.submit(self.rest.candles, after, until), end))
         missing = self._missing(wanted)
         if missing:
             self._fill(missing, wanted, until, end)
         rows = self._final(wanted)
         self._confirm(wanted, rows, until)
         self._served = max(self._served, max((opened for each in rows.values() for opened in each), default=0))
-        return bars(self.name, rows, self.step)
+        return self.rest.joined(self.name, rows)
 
     def close(self) -> None:
         """Close the socket and end the thread; a stream that is closed gives no more bars."""
@@ -316,7 +322,7 @@ class Stream:
         await asyncio.wrap_future(self._rest.submit(self.rest.prepare))
         client = self._open()
         client.set_markets(self.rest.client.markets, self.rest.client.currencies)
-        tasks = [asyncio.ensure_future(self._watch(client, symbol)) for symbol in self._buffers]
+        tasks = [asyncio.ensure_future(self._watch(client, asset)) for asset in self.rest.assets]
         tasks.append(asyncio.ensure_future(self._watchdog()))
         try:
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -332,8 +338,8 @@ class Stream:
                     buffer.cut()
             await client.close()
 
-    async def _watch(self, client: Any, symbol: str) -> None:
-        cache = _growing()
+    async def _watch(self, client: Any, asset: Asset) -> None:
+        cache, symbol = _growing(), asset.ticker
         client.ohlcvs.setdefault(symbol, {})[self.rest.interval] = cache
         while True:
             newest = await client.watch_ohlcv(symbol, self.rest.interval)
@@ -343,7 +349,7 @@ class Stream:
             with self._lock:
                 self._heard = time.monotonic()
                 for opened, prices in sorted(rows.items()):
-                    self._buffers[symbol].see(opened, prices, self._heard)
+                    self._buffers[asset.symbol].see(opened, prices, self._heard)
 
     async def _watchdog(self) -> None:
         connected = time.monotonic()

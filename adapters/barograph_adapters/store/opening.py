@@ -18,7 +18,7 @@ from alembic.script import ScriptDirectory
 
 from barograph.errors import StoreError
 
-__all__ = ["backup", "connected", "migrate", "named", "told", "versions"]
+__all__ = ["backup", "connected", "migrate", "named", "storable", "told", "versions"]
 
 # Longer than any transaction of ours; a reader never waits in WAL mode.
 _PATIENCE = 30
@@ -127,10 +127,15 @@ def migrate(url: str, version: str) -> tuple[str | None, str | None]:
     engine = engine_of(url)
     try:
         with engine.begin() as connection:
-            before, _ = versions(connection)
+            before, newest = versions(connection)
             known = [script.revision for script in ScriptDirectory.from_config(_alembic(connection)).walk_revisions()]
             if version not in ("head", "base", *known):
                 raise StoreError(f"no version {version!r}; known: base, {', '.join(reversed(known))}, head")
+            if before not in (None, *known):
+                raise StoreError(
+                    f"{named(engine.url)}: its schema is {before}, this program knows none after {newest}; "
+                    "use the newer program that made it"
+                )
             down = version == "base" or (before is not None and version != "head" and version < before)
             if down:
                 command.downgrade(_alembic(connection), version)
@@ -177,9 +182,19 @@ def named(url: sa.URL) -> str:
     return f"{url.get_backend_name()}://{at}/{Path(url.database or '').name}"
 
 
+def storable(text: str) -> str:
+    """Return a text as every database takes it: what a broken source said may hold what is no character.
+
+    >>> storable("a\\0b \\ud800"), storable("é ☂")
+    ('a�b ?', 'é ☂')
+    """
+    return text.encode("utf-8", "replace").decode("utf-8").replace("\0", "\ufffd")
+
+
 def told(url: sa.URL, error: Exception) -> str:
-    """Return what a database said, in one line, without what is secret in its URL."""
-    said = " ".join(str(getattr(error, "orig", None) or error).split())
-    for secret in (url.password, url.render_as_string(hide_password=False)):
+    """Return what a database said, in one line, without what is secret in its URL, and without rows of its tables."""
+    said = " ".join(str(getattr(error, "orig", None) or error).partition("DETAIL:")[0].split())
+    options = (url.query.get(key, "") for key in ("password", "sslpassword"))
+    for secret in (url.password, url.render_as_string(hide_password=False), *options):
         said = said.replace(str(secret), "***") if secret else said
     return f"{named(url)}: {said}"

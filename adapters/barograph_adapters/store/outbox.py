@@ -11,6 +11,7 @@ import sqlalchemy as sa
 
 from barograph.paper.outbox import Row
 from barograph.paper.ports import Alert
+from barograph_adapters.store.opening import storable
 
 __all__ = ["SqlOutbox"]
 
@@ -63,12 +64,12 @@ class SqlOutbox:
         """Record a try that failed: one more attempt, the first try if it was that, the error and the next try."""
         first = at if row.first_try is None else row.first_try
         with self.transaction() as connection:
-            self._change(connection, deployment, row, first_try=first, next_try=next_try, error=error)
+            self._change(connection, deployment, row, first_try=first, next_try=next_try, error=storable(error))
 
     def gave_up(self, deployment: str, row: Row, at: int, error: str) -> None:
         """Record that a delivery is not tried any more, and why."""
         with self.transaction() as connection:
-            self._end(connection, deployment, row, at, state="given_up", error=error)
+            self._end(connection, deployment, row, at, state="given_up", error=storable(error))
 
     def recently_sent(self, deployment: str, recipient: str, since: int) -> int:
         """Return how many different messages were sent to a recipient after `since`, ns UTC."""

@@ -9,7 +9,6 @@
 from __future__ import annotations
 
 import json
-import math
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -19,14 +18,14 @@ from typing import Any
 import numpy as np
 import sqlalchemy as sa
 
-from barograph.errors import LeaseError, StoreError
+from barograph.errors import DataError, LeaseError, StoreError
 from barograph.history import History
 from barograph.paper.journal import Entry
 from barograph.paper.ports import Alert
 from barograph.paper.store import Batch, Command, Deployed, Lease, Note, Snapshot
 from barograph_adapters.store.holder import dead, holder
 from barograph_adapters.store.ledger import SqlLedger, intent_rows
-from barograph_adapters.store.opening import connected, named, told
+from barograph_adapters.store.opening import connected, named, storable, told
 from barograph_adapters.store.outbox import SqlOutbox
 
 __all__ = ["SqlStore", "open_store"]
@@ -339,7 +338,7 @@ def _held(connection: sa.Connection, table: sa.Table, lease: Lease) -> None:
 
 def _bindable(row: Mapping[str, Any]) -> dict[str, Any]:
     """Return a row as the database takes it: SQLite knows no NaN, so NULL stands for it everywhere."""
-    return {key: None if isinstance(x, float) and math.isnan(x) else x for key, x in row.items()}
+    return {key: storable(x) if isinstance(x, str) else None if x != x else x for key, x in row.items()}
 
 
 def _deployed(row: Any) -> Deployed:
@@ -365,6 +364,8 @@ def _history(deployed: Deployed, rows: Sequence[Any]) -> History:
     bars = np.full((1 + max((row.number for row in rows), default=-1), len(place), len(_FIELDS)), np.nan)
     ts = np.zeros(len(bars), dtype=np.int64)
     for row in rows:
+        if row.symbol not in place:
+            raise DataError(f"a bar is that of {row.symbol}; the deployment has {', '.join(place)}")
         ts[row.number] = row.ts
         bars[row.number, place[row.symbol]] = [getattr(row, name) for name in _FIELDS]
     columns = dict(zip((*_FIELDS[:5], "dividends", "splits", "final"), np.moveaxis(bars, 2, 0), strict=True))

@@ -253,7 +253,8 @@ class Service:
         for close in missed:
             text = f"no bar came for this close; the next one is that of {_said(ts)}"
             self._tell(Alert(f"missed_cycle:{close}", "missed_cycle", "critical", int(close), {"text": text}))
-        late = (seconds(self.paper.delay) + seconds(self.paper.patience)) * SECOND
+        # The last look that still waits for a bar comes up to one retry after patience is over.
+        late = sum(seconds(text) for text in (self.paper.delay, self.paper.patience, self.paper.retry)) * SECOND
         if now > ts + late:
             hours = (now - ts) / (3600 * SECOND)
             text = f"its bar was decided {hours:.1f} hours after the close"

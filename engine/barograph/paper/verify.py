@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from barograph.errors import StoreError
+from barograph.errors import DataError, StoreError
 from barograph.paper.deployment import sealed
 from barograph.paper.journal import GENESIS, Entry, canonical, link
 from barograph.paper.project import TABLES, project
@@ -81,10 +81,15 @@ def _beginning(store: Store, deployed: Deployed) -> list[str]:
     told = {key: value for key, value in first.content.items() if key != "bars"}
     odd = sorted(key for key, value in told.items() if json.loads(text)[key] != value)
     wrong = [f"deployments: {', '.join(odd)} is not what the journal begins with"] if odd else []
-    start = deployed.start
-    if start and store.bars(deployed.name).head(start).digest() != first.content["bars"]:
-        wrong.append("bars: those before the first decision are not the ones it began with")
-    return wrong
+    return wrong + _bars_before(store, deployed, first.content["bars"])
+
+
+def _bars_before(store: Store, deployed: Deployed, digest: str) -> list[str]:
+    try:
+        same = not deployed.start or store.bars(deployed.name).head(deployed.start).digest() == digest
+    except DataError as error:
+        return [f"bars: {error}"]
+    return [] if same else ["bars: those before the first decision are not the ones it began with"]
 
 
 def _models(store: Store, deployed: Deployed) -> list[str]:

@@ -34,7 +34,10 @@ MAIL = ("450 later", "data 451 busy", "drop", "take and drop")
 
 
 class Ended(NamedTuple):
-    """What a run left: its journal after the entry that names the server's port, the keys that were raised and that arrived, and what befell it."""
+    """What a run left: its journal but for the first entry, the keys raised and arrived, and what befell it.
+
+    The first entry names the config, and with it the exchange's port.
+    """
 
     journal: list[str]
     raised: set[str]

@@ -115,6 +115,7 @@ class Process:
         self.clock, self.rng = SetClock(study.begins), random.Random(f"{study.seed} process")
         self.looks: list[Look] = []
         self.restarts = 0
+        self.store: SqlStore = open_store(self.url)
 
     def run(self) -> None:
         """Go on until the study ends."""
@@ -126,7 +127,6 @@ class Process:
         self.store.close()
 
     def _start(self) -> None:
-        self.store: SqlStore = open_store(self.url)
         self.service: Service = deployable(self.config, self.folder, self.store, "study", self.clock)
         self.runner = Runner(self.service, None, self.clock)  # type: ignore[arg-type]
         self.trigger = LookTrigger(self.runner._due)
@@ -168,7 +168,9 @@ class Process:
             # A process that was killed gives nothing back; here it is this one, which lives.
             assert self.service.lease is not None
             self.store.release(self.service.lease)
-        self.store.close()
+        if self.rng.random() < 0.25:
+            self.store.close()
+            self.store = open_store(self.url)
         self.restarts += 1
         self.clock.set(stopped + down)
         self._start()

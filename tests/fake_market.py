@@ -68,9 +68,9 @@ def true_closes(calendar: str, every: str, first: str, last: str) -> Any:
         return made.as_unit("ns").asi8[1:]
     known = exchange_calendars.get_calendar(calendar, start=first, end=last)
     if not hours:
-        return pd.DatetimeIndex(known.closes).as_unit("ns").asi8
+        return pd.DatetimeIndex(known.closes.array).as_unit("ns").asi8
     found = []
-    for opens, closes in zip(known.opens, known.closes, strict=True):
+    for opens, closes in zip(known.opens.array, known.closes.array, strict=True):
         moment = opens + pd.Timedelta(hours=hours)
         while moment < closes:
             found.append(moment)

@@ -165,10 +165,10 @@ def campaign(fresh: Callable[[], str], kills: int, chance: random.Random) -> dic
 def _killed(url: str, to: str, chance: random.Random) -> int:
     """Let a child migrate, and kill it at a statement or at a moment; return how it ended."""
     if chance.random() < 0.5:
-        number = child(url, to, chance.randint(1, 60), 0.0)
+        number = child(url, to, chance.randint(1, 32), 0.0)
     else:
         number = child(url, to, 0, 0.004)
-        time.sleep(chance.uniform(0.0, 0.4))
+        time.sleep(chance.uniform(0.0, 0.25))
         os.kill(number, signal.SIGKILL)
     status = os.waitstatus_to_exitcode(os.waitpid(number, 0)[1])
     assert status in (0, -signal.SIGKILL), f"a migration ended with {status}"

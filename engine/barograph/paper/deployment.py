@@ -27,7 +27,7 @@ from barograph.terms import Switch
 from barograph.world import World
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from barograph.config import Config
@@ -97,7 +97,13 @@ class Deployment:
         batches = [Batch(first, Rows({}, []), None)]
         if live.fits:
             batches.append(made._fitted(live.fits.pop()))
-        return made, [*batches, made.cycle(history.source, arrived=arrived)]
+        held: dict[str, float] | None = {} if made.mirrors else None
+        return made, [*batches, made.cycle(history.source, arrived=arrived, held=held)]
+
+    @property
+    def mirrors(self) -> bool:
+        """Whether its orders are placed at a broker too; those of a replay or a backtest never are."""
+        return self.plan.broker is not None and self.deployed.kind == "paper"
 
     @classmethod
     def resume(
@@ -110,15 +116,22 @@ class Deployment:
         return cls(deployed, plan, live, entry, snapshot.watch)
 
     def cycle(
-        self, source: str, commands: Sequence[Command] = (), trouble: Sequence[str] = (), arrived: int = 0
+        self,
+        source: str,
+        commands: Sequence[Command] = (),
+        trouble: Sequence[str] = (),
+        arrived: int = 0,
+        held: Mapping[str, float] | None = None,
     ) -> Batch:
-        """Step over the next appended bar; `trouble` are reasons why its decision may only reduce."""
+        """Step over the next appended bar; `trouble` are reasons why its decision may only reduce.
+
+        `held` are the units that the orders at a broker brought so far, or None where nothing is mirrored.
+        """
         trouble = [*trouble, *self._unhealthy()]
         switches = self._switched(commands, trouble)
         step = self.live.step()
         watched = watch(self.plan.watch, self.remembered, step, self._about())
         self.remembered = watched.state
-        intents = self._mirrored(step)
         content = {
             "bar": step.bar,
             "ts": step.ts,
@@ -135,16 +148,12 @@ class Deployment:
             "switches": switches,
         }
         batch = self._batch("cycle", step.ts, content)
-        return batch._replace(commands=tuple(c.number for c in commands), arrived=arrived, intents=intents)
+        obeyed = tuple(command.number for command in commands)
+        return batch._replace(commands=obeyed, arrived=arrived, intents=self._mirrored(step, held))
 
-    def _mirrored(self, step: Step) -> tuple[Intent, ...]:
-        """Return what is to be placed at the broker; a replay and a backtest have none."""
-        if self.plan.broker is None or self.deployed.kind != "paper":
-            return ()
-        held = self.remembered.get("mirrored", {})
-        held, intents = intents_of(self.deployed.name, self.deployed.symbols, step, held)
-        self.remembered = {**self.remembered, "mirrored": held}
-        return intents
+    def _mirrored(self, step: Step, held: Mapping[str, float] | None) -> tuple[Intent, ...]:
+        """Return what is to be placed at the broker, if there is one."""
+        return () if held is None else intents_of(self.deployed.name, self.deployed.symbols, step, held)
 
     def fit(self) -> Batch:
         """Make the fit that is due at the close of the last bar."""

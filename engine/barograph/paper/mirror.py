@@ -1,8 +1,8 @@
 """Orders mirrored to a testnet: what the paper account decides is placed there too, at the market.
 
-Only target weights are mirrored, and what counts is where the broker shall end: an intent is what the sum of those
-before it lacks of the wanted units. Paper is filled at the next open and the broker at once; sized this way, the
-difference does not add up, and a target of nothing leaves nothing.
+Only target weights are mirrored, and what counts is where the broker shall end: an intent is the wanted units less those
+that the orders before it brought. Paper is filled at the next open and the broker at once, in its own lots; sized this
+way, differences do not add up, and what was refused is made up for.
 """
 
 from __future__ import annotations
@@ -17,29 +17,26 @@ from barograph.book import BORN, SPELLED
 from barograph.errors import BrokerError
 from barograph.live import Step
 from barograph.paper.ports import Alert, Intent
-from barograph.paper.reconcile import ListingBroker, Report, client_id, reconcile, submit
+from barograph.paper.reconcile import Kept, ListingBroker, Report, client_id, reconcile, submit
 
 if TYPE_CHECKING:
     from barograph.paper.store import Store
 
-__all__ = ["Mirror", "intents_of"]
+__all__ = ["Mirror", "brought", "intents_of"]
 
 log: Final = logging.getLogger("barograph.paper")
 
 
-def intents_of(
-    deployment: str, symbols: Sequence[str], step: Step, mirrored: Mapping[str, float]
-) -> tuple[dict[str, float], tuple[Intent, ...]]:
-    """Return the units that the broker shall hold after these intents, and the intents of one close.
+def intents_of(deployment: str, symbols: Sequence[str], step: Step, held: Mapping[str, float]) -> tuple[Intent, ...]:
+    """Return the intents of one close, where the broker's orders so far brought these units.
 
     >>> born = np.array([[BORN, 7, 3, 0, 0.5, 0.0, 0.0, 0.0, 0.0, 0.0]])
-    >>> account, held = np.array([1000.0, 1000.0, 0, 0, 0, 0]), np.array([[0.0], [50.0]])
-    >>> step = Step(3, 0, account, np.zeros(1), np.ones(2), born, held)
-    >>> held, intents = intents_of("demo", ["BTC/USDT"], step, {"BTC/USDT": 4.0})
-    >>> held, intents[0].quantity
-    ({'BTC/USDT': 10.0}, 6.0)
+    >>> account, prices = np.array([1000.0, 1000.0, 0, 0, 0, 0]), np.array([[0.0], [50.0]])
+    >>> step = Step(3, 0, account, np.zeros(1), np.ones(2), born, prices)
+    >>> [intent.quantity for intent in intents_of("demo", ["BTC/USDT"], step, {"BTC/USDT": 4.0})]
+    [6.0]
     """
-    held, made = dict(mirrored), []
+    made = []
     for row in step.events[step.events[:, 0] == BORN]:
         a, weight = int(row[3]), float(row[4])
         price = float(step.positions[1, a])
@@ -48,9 +45,18 @@ def intents_of(
         symbol, wanted = symbols[a], weight * float(step.equity[0]) / price
         quantity = wanted - held.get(symbol, 0.0)
         if quantity != 0.0:
-            held[symbol] = wanted
             made.append(Intent(client_id(deployment, int(row[1])), step.ts, symbol, quantity, "market", None, None))
-    return held, tuple(made)
+    return tuple(made)
+
+
+def brought(kept: Sequence[Kept]) -> dict[str, float]:
+    """Return the units that orders brought, by symbol: what was filled, or what was asked while that is not known."""
+    held: dict[str, float] = {}
+    for order in kept:
+        known = order.placed is not None and order.placed.state != "open"
+        units = order.placed.filled if known and order.placed is not None else order.intent.quantity
+        held[order.intent.symbol] = held.get(order.intent.symbol, 0.0) + units
+    return held
 
 
 class Mirror:
@@ -69,9 +75,9 @@ class Mirror:
 
     def compare(self) -> Report | None:
         """Reconcile orders and positions, and tell every difference once."""
-        _, snapshot = self.store.snapshot(self.deployment)
+        wanted = brought(self.store.placed_orders(self.deployment))
         try:
-            report = reconcile(self.store, self.broker, self.deployment, snapshot.watch.get("mirrored", {}))
+            report = reconcile(self.store, self.broker, self.deployment, wanted)
         except BrokerError as error:
             self._tell("compare", str(error))
             return None

@@ -37,7 +37,8 @@ def closes_between(calendar: str, every: str, after: int, until: int) -> Times:
         return np.zeros(0, dtype=np.int64)
     if calendar == ALWAYS:
         step = DAY if every == "session" else seconds(every) * SECOND
-        return np.arange((after // step + 1) * step, until + 1, step, dtype=np.int64)
+        # np.arange(first, last, step) counts in floating point, which forgets the last close of a long span.
+        return np.arange(after // step + 1, until // step + 1, dtype=np.int64) * step
     days = np.array([after - DAY, until + DAY]).astype("M8[ns]").astype("M8[D]")
     known = sessions(calendar, days[0], days[1])
     found = known.closes if every == "session" else _inside(known.opens, known.closes, seconds(every) * SECOND)

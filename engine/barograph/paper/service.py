@@ -21,6 +21,7 @@ from barograph.errors import BarographError, ConfigError, DataError, LeaseError,
 from barograph.history import History
 from barograph.paper.deployment import Deployment, described, sealed
 from barograph.paper.journal import GENESIS
+from barograph.paper.mirror import brought
 from barograph.paper.ports import Alert, Clock
 from barograph.paper.schedule import SECOND, closes_between, next_look
 from barograph.paper.secrets import redacted
@@ -235,7 +236,8 @@ class Service:
         commands = self.store.asked(self.plan.name)
         trouble = [] if self.plan.kind == "replay" else [*self._gaps(row, now), *self.doubts]
         self.deployment.live.append(row)
-        batch = self.deployment.cycle(row.source, commands, trouble, arrived)
+        held = brought(self.store.placed_orders(self.plan.name)) if self.deployment.mirrors else None
+        batch = self.deployment.cycle(row.source, commands, trouble, arrived, held)
         self.store.commit(self._mine(), batch._replace(next_look=self.next()))
         self._fit()
 

@@ -1,0 +1,298 @@
+"""Crash equivalence, in short: `make soak` kills for longer. A full disk, a database that is gone, a clock that jumps."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import json
+import os
+import random
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import sqlalchemy as sa
+
+from barograph.calendars import DAY
+from barograph.errors import LeaseError, StoreError
+from barograph.paper.runner import Runner, replay
+from barograph.paper.service import Service
+from barograph.paper.simulated import SetClock, replayed
+from barograph.paper.verify import verify
+from barograph_adapters.store.sql import SqlStore, open_store
+from tests.crashes import NAME, Letters, kept, same
+from tests.paper_machines import BEFORE, config, market, written
+from tests.postgres import Postgres
+
+ROOT = Path(__file__).resolve().parent.parent
+BARS = 60
+FIRST = str(np.datetime64(int(market(BEFORE + 1).ts[BEFORE]) - 1, "ns").astype("M8[D]") + 1)
+CLI = [sys.executable, "-c", "from barograph.cli import main; main()"]
+
+
+@functools.cache
+def undisturbed(bars: int = BARS) -> dict[str, Any]:
+    """Return all tables of a replay that nothing happened to."""
+    folder = Path(tempfile.mkdtemp())
+    service, closes, clock = made(folder, f"sqlite:///{folder}/paper.db", bars)
+    service.start()
+    replay(service, closes, clock, None)
+    service.stop()
+    found = kept(service.store)
+    shutil.rmtree(folder)
+    return found
+
+
+def made(folder: Path, url: str, bars: int = BARS) -> tuple[Service, list[int], SetClock]:
+    service, closes, clock = replayed(config(folder, bars), folder, open_store(url), NAME, BEFORE)
+    return service, closes.tolist(), clock
+
+
+def as_undisturbed(store: SqlStore, bars: int = BARS) -> None:
+    same(undisturbed(bars), kept(store))
+    found = verify(store, store.deployments()[0])
+    assert not found.wrong, str(found)
+
+
+# Kills.
+
+
+@pytest.mark.parametrize(("kind", "kills", "steps"), [("sqlite", 15, 30), ("postgresql", 6, 0)])
+def test_killed_again_and_again_nothing_is_lost_and_nothing_doubled(kind: str, kills: int, steps: int) -> None:
+    words = {"--store": kind, "--kills": kills, "--steps": steps, "--bars": BARS, "--seed": 4}
+    command = [sys.executable, "-W", "ignore", "-m", "tests.crashes", *(str(x) for pair in words.items() for x in pair)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
+    assert (done.returncode, done.stderr) == (0, "")
+    told = json.loads(done.stdout)
+    assert told["kills"] == kills + steps
+    assert told["inside_a_transaction"] > 0
+    assert told["rows_compared"] > 1500
+
+
+# A disk that is full.
+
+
+def test_a_full_disk_is_waited_for(tmp_path: Path) -> None:
+    service, closes, clock = made(tmp_path, f"sqlite:///{tmp_path}/paper.db")
+    store, pages = service.store, [0]
+
+    @sa.event.listens_for(store.engine, "checkout")
+    def _limit(connection: Any, *_: Any) -> None:
+        used = connection.execute("PRAGMA page_count").fetchone()[0]
+        connection.execute(f"PRAGMA max_page_count = {used + pages[0] if pages[0] else 10**9}")
+
+    service.start()
+    runner = Runner(service, Letters(tmp_path / "letters"), clock)
+    chance, full = random.Random(3), 0
+    for ts in closes:
+        clock.set(ts)
+        pages[0] = chance.choice([0, 1, 2, 4, 6])
+        runner.look()
+        if runner.failed:
+            full += 1
+            assert runner.service.deployment is None, "what is in memory may be ahead of what was written"
+            pages[0] = 0
+            runner.look()
+        assert runner.failed == 0
+    assert full > 5
+    service.stop()
+    as_undisturbed(store)
+
+
+def test_a_full_disk_ends_a_replay_with_one_line(tmp_path: Path) -> None:
+    undisturbed()
+    url = f"sqlite:///{tmp_path}/paper.db"
+    sizes = [200_000, 600_000, 10**9]
+    for size in sizes:
+        done = command(tmp_path, url, BARS, lambda size=size: resource.setrlimit(resource.RLIMIT_FSIZE, (size, size)))
+        if size == sizes[-1]:
+            assert (done.returncode, done.stderr) == (0, "")
+        else:
+            assert done.returncode == 9, done.stderr
+            assert done.stderr.strip().count("\n") == 0
+            assert "sqlite:///paper.db: " in done.stderr
+            assert "full" in done.stderr or "disk I/O" in done.stderr
+    store = open_store(url)
+    as_undisturbed(store)
+    store.close()
+
+
+def command(
+    folder: Path, url: str, bars: int, before: Callable[[], None] | None = None
+) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        words(folder, url, bars),
+        cwd=ROOT,
+        env=_environment(),
+        capture_output=True,
+        text=True,
+        timeout=120,
+        preexec_fn=before,
+    )
+
+
+def words(folder: Path, url: str, bars: int) -> list[str]:
+    path = written(folder, bars)
+    return [*CLI, "paper", str(path), "--replay", FIRST, "--store", url, "--name", NAME, "--json"]
+
+
+def _environment() -> dict[str, str]:
+    return {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])}
+
+
+# A database that is gone.
+
+
+def test_a_database_that_is_gone_for_a_while_is_waited_for(tmp_path: Path) -> None:
+    server = Postgres().start()
+    service, closes, clock = made(tmp_path, server.fresh())
+    service.start()
+    runner = Runner(service, Letters(tmp_path / "letters"), clock)
+    chance, over, outages = random.Random(1), threading.Event(), []
+
+    def outage() -> None:
+        while not over.wait(chance.uniform(0.0, 0.2)):
+            server.stop(chance.choice(["QUIT", "INT"]))
+            outages.append(1)
+            time.sleep(chance.uniform(0.0, 0.1))
+            server.start()
+
+    breaking = threading.Thread(target=outage)
+    breaking.start()
+    failures = 0
+    try:
+        for ts in closes:
+            clock.set(ts)
+            runner.look()
+            while runner.failed:
+                failures += 1
+                time.sleep(0.02)
+                runner.look()
+    finally:
+        over.set()
+        breaking.join()
+    assert (len(outages) > 1, failures > 1, runner.failure) == (True, True, None)
+    service.stop()
+    as_undisturbed(service.store)
+    service.store.close()
+    server.stop("")
+
+
+# Two at once.
+
+
+@contextlib.contextmanager
+def running(folder: Path, url: str, bars: int) -> Iterator[subprocess.Popen[str]]:
+    """Start a replay and wait until it has decided some bars."""
+    child = subprocess.Popen(
+        words(folder, url, bars),
+        cwd=ROOT,
+        env=_environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    store = open_store(url)
+    try:
+        while not store.rows("equity", NAME):
+            assert child.poll() is None, child.communicate()
+            time.sleep(0.01)
+        yield child
+    finally:
+        child.kill()
+        child.communicate()
+        store.close()
+
+
+def test_a_second_process_is_refused_while_the_first_lives(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/paper.db"
+    with running(tmp_path, url, 300) as first:
+        # Stopped, it is as alive as one that thinks for long.
+        first.send_signal(signal.SIGSTOP)
+        second = command(tmp_path, url, 300)
+        assert second.returncode == 11
+        assert second.stderr.strip().count("\n") == 0
+        assert f"deployment {NAME} is run by" in second.stderr
+        first.send_signal(signal.SIGCONT)
+        out, error = first.communicate(timeout=120)
+        assert (first.returncode, error) == (0, ""), error
+        assert json.loads(out)["decided"] == 300
+
+
+def test_a_process_whose_lease_was_taken_stops_at_its_next_commit(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/paper.db"
+    with running(tmp_path, url, 300) as first:
+        before = stolen(first, url)
+        first.send_signal(signal.SIGCONT)
+        _, error = first.communicate(timeout=120)
+        assert first.returncode == 11
+        assert error.strip() == f"deployment {NAME} was taken over by another process; this one stops"
+    store = open_store(url)
+    assert kept(store) == before, "it wrote after its lease was gone"
+    store.close()
+
+
+def stolen(first: subprocess.Popen[str], url: str) -> dict[str, Any]:
+    """Stop a process outside its transactions, raise the token, and return what there is."""
+    engine = sa.create_engine(url, connect_args={"timeout": 0.05})
+    while True:
+        first.send_signal(signal.SIGSTOP)
+        try:
+            with engine.begin() as connection:
+                connection.execute(sa.text("UPDATE leases SET token = token + 1, holder = 'elsewhere:7:7'"))
+            break
+        except sa.exc.OperationalError:
+            first.send_signal(signal.SIGCONT)
+            time.sleep(0.005)
+    engine.dispose()
+    store = open_store(url)
+    found = kept(store)
+    store.close()
+    return found
+
+
+# A clock that is set.
+
+
+@pytest.mark.parametrize("kind", ["replay", "paper"])
+@pytest.mark.parametrize("seed", [1, 2])
+def test_a_clock_that_jumps_decides_every_bar_once(tmp_path: Path, kind: str, seed: int) -> None:
+    service, closes, clock = made(tmp_path, f"sqlite:///{tmp_path}/paper.db")
+    service.plan = service.plan._replace(kind=kind)
+    service.start()
+    chance, reached, done = random.Random(seed), 0, 0
+    while reached < len(closes):
+        # Back by as much as a month, forth by as much as a week, by a summer's hour or by some seconds.
+        jump = chance.choice([-30 * DAY, -DAY, -DAY // 24, -1, 0, 1, DAY // 24, DAY, 7 * DAY])
+        clock.set(max(closes[0], closes[reached] + jump))
+        seen = service.look()
+        done += seen
+        assert seen == 0 or clock.now() >= service.last
+        reached = sum(ts <= service.last for ts in closes)
+        if chance.random() < 0.2:
+            service.stop()
+            service.start()
+        if jump >= DAY and seen == 0:
+            reached += 1
+    clock.set(closes[-1] + DAY)
+    done += service.look()
+    service.stop()
+    found = kept(service.store)
+    assert done == len(closes) == len(found["equity"])
+    same(
+        *(
+            {name: table for name, table in one.items() if name not in ("deployments", "alerts")}
+            for one in (undisturbed(), found)
+        )
+    )
+    assert not verify(service.store, service.store.deployments()[0]).wrong

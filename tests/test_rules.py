@@ -203,6 +203,19 @@ def test_the_example_of_the_contract_prints_what_it_says(monkeypatch: pytest.Mon
     assert out.getvalue() == shown
 
 
+@pytest.mark.parametrize("name", ["barograph.service", "Containerfile", "crontab"])
+def test_the_server_files_run_commands_that_exist(name: str) -> None:
+    """A command line in a unit, a container or a crontab names the command and the options there are."""
+    text = (ROOT / "docs" / "server" / name).read_text(encoding="utf-8").replace('", "', " ")
+    lines = [line for line in text.splitlines() if not line.startswith("#")]
+    called = [line.partition("barograph paper ")[2] for line in lines if "barograph paper " in line]
+    assert called
+    for line in called:
+        config, *options = line.strip('"]').split()
+        assert config.endswith(".toml")
+        assert set(options) <= set(words_of("barograph paper"))
+
+
 def test_the_lock_names_no_host() -> None:
     lock = (ROOT / "requirements.lock").read_text(encoding="utf-8")
     assert "://" not in lock

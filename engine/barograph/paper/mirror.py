@@ -1,8 +1,8 @@
 """Orders mirrored to a testnet: what the paper account decides is placed there too, at the market.
 
-Only target weights are mirrored, and what counts is where the broker shall end: an intent is the wanted units less those
-that the orders before it brought. Paper is filled at the next open and the broker at once, in its own lots; sized this
-way, differences do not add up, and what was refused is made up for.
+Only target weights are mirrored, and what counts is where the broker shall end: an intent is the wanted units less
+those that the orders before it brought. Paper is filled at the next open and the broker at once, in its own lots; sized
+this way, differences do not add up, and what was refused is made up for.
 """
 
 from __future__ import annotations

@@ -20,12 +20,16 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from barograph.config import Config
-from barograph.paper.parity import parity
-from barograph.paper.runner import LookTrigger, Runner
+from barograph.config import Config, build, load, load_history
+from barograph.loops import scan
+from barograph.paper.parity import TABLES, parity
+from barograph.paper.record import rebuilt, recorded
+from barograph.paper.runner import LookTrigger, Runner, replay
 from barograph.paper.service import Service, deployable
-from barograph.paper.simulated import SetClock
+from barograph.paper.simulated import SetClock, replayed
+from barograph.paper.store import COMMANDS
 from barograph.paper.verify import verify
+from barograph.result import Result
 from barograph_adapters.store.sql import SqlStore, open_store
 from tests.fake_market import HOUR, MINUTE, SECOND, FaultyFeed, Market, Row, market
 
@@ -370,6 +374,47 @@ def _on_time(study: Study, process: Process) -> None:
         assert promised[first - 1] <= due or decided[ts] <= at[first - 1]
 
 
+def judged_replay(config: Config, folder: Path, store: SqlStore, commands: bool = False, seed: int = 0) -> int:
+    """Replay a config, restarted at random bars, and compare it with its backtest; return how many bars it has."""
+    rng, n, name = random.Random(seed), 0, config.name
+    while True:
+        service, closes, clock = replayed(config, folder, store, name, config.run.start)
+        part = closes[n : n + rng.randint(1, max(40, len(closes) // 10))]
+        if not len(part):
+            break
+        service.start()
+        assert replay(service, part, clock, None) == len(part)
+        service.stop()
+        n += len(part)
+        if commands:
+            store.ask(name, rng.choice(COMMANDS), 0)
+    deployed = store.find(name)
+    assert deployed is not None
+    if not commands:
+        machine = rebuilt(deployed)
+        same_tables(recorded(store, deployed, machine), scan(build(config, folder), load_history(config, folder)))
+    found = parity(store, deployed)
+    assert found.difference is None, found
+    assert not found.unchecked, found
+    assert verify(store, deployed).wrong == ()
+    return n
+
+
+def same_tables(was: Result, now: Result) -> None:
+    """Compare every table that both have, every column, to the bit."""
+    shared = was.tables.keys() & now.tables.keys()
+    assert set(TABLES) <= shared
+    for name in shared:
+        one, other = was.tables[name], now.tables[name]
+        assert list(one) == list(other), name
+        assert len(one) == len(other), name
+        for column in one:
+            a, b = one[column].to_numpy(), other[column].to_numpy()
+            assert a.dtype == b.dtype, (name, column)
+            same = a.tobytes() == b.tobytes() if a.dtype != object else pd.Series(a).equals(pd.Series(b))
+            assert same, (name, column)
+
+
 def studies(years: int, seed: int) -> list[Study]:
     """Return the long campaign: sessions of four markets, bars within days, and faults in all of them."""
     first, last = f"{2024 - years}-01-01", "2023-12-31"
@@ -392,6 +437,12 @@ def main() -> None:
     for study in studies(asked.years, asked.seed):
         with tempfile.TemporaryDirectory() as folder:
             print(judged(study, Path(folder)), flush=True)
+    configs = Path(__file__).resolve().parent.parent / "configs"
+    for name, overrides in (("buy_and_hold", ["run.start=0"]), ("regime_filter", []), ("paper", [])):
+        with tempfile.TemporaryDirectory() as folder:
+            store = open_store(f"sqlite:///{folder}/paper.db")
+            bars = judged_replay(load(configs / f"{name}.toml", overrides), configs, store, seed=asked.seed)
+            print(f"{name}: the paper replay of {bars} bars is the backtest to the bit", flush=True)
 
 
 if __name__ == "__main__":

@@ -57,8 +57,6 @@ class Marks:
     """A few integers that parent and child both see: where the child is, and where it shall kill itself."""
 
     def __init__(self, path: Path) -> None:
-        if not path.exists():
-            path.write_bytes(bytes(8 * 8))
         with path.open("r+b") as file:
             self.cells = memoryview(mmap.mmap(file.fileno(), 64)).cast("q")
 
@@ -141,8 +139,11 @@ def operated(service: Service, closes: Any, clock: SetClock, letters: Letters, m
                 asked(service.store, COMMANDS[n], ts)
             yield ts
             marks.bars = n + 1
-        if n % 10 == 0 or n == len(closes) - 1:
+        if n % 10 == 0:
             dispatch(service.store, letters, service.paper.alerts, NAME, clock)
+    # What has no room in an hour goes out in the next one.
+    while dispatch(service.store, letters, service.paper.alerts, NAME, clock).waiting:
+        clock.sleep(3600.0)
 
 
 def asked(store: Store, command: str, at: int) -> None:
@@ -239,13 +240,15 @@ class Campaign:
 
     def _place(self, url: str) -> Place:
         folder = Path(tempfile.mkdtemp(dir=self.folder))
+        (folder / "marks").write_bytes(bytes(8 * 8))
         return Place(folder, url, self.bars)
 
     def run(self, kills: int) -> None:
         """Go on until so many kills were survived, on as many replays as it takes."""
-        while len(self.kills) < kills:
+        goal = len(self.kills) + kills
+        while len(self.kills) < goal:
             place, before = self._place(self.fresh()), len(self.kills)
-            while self._round(place, kills - len(self.kills)):
+            while self._round(place, goal - len(self.kills)):
                 pass
             self.rounds += 1
             judged(place, self.undisturbed, len(self.kills) - before)

@@ -1,4 +1,4 @@
-"""Crash equivalence, in short: `make soak` kills for longer. A full disk, a database that is gone, a clock that jumps."""
+"""Crash equivalence, in short (`make soak` kills for longer); a full disk, a database gone, a clock that jumps."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import functools
 import json
 import os
 import random
+import re
 import resource
 import shutil
 import signal
@@ -24,7 +25,6 @@ import pytest
 import sqlalchemy as sa
 
 from barograph.calendars import DAY
-from barograph.errors import LeaseError, StoreError
 from barograph.paper.runner import Runner, replay
 from barograph.paper.service import Service
 from barograph.paper.simulated import SetClock, replayed
@@ -35,16 +35,17 @@ from tests.paper_machines import BEFORE, config, market, written
 from tests.postgres import Postgres
 
 ROOT = Path(__file__).resolve().parent.parent
-BARS = 60
-FIRST = str(np.datetime64(int(market(BEFORE + 1).ts[BEFORE]) - 1, "ns").astype("M8[D]") + 1)
+BARS = 50
+# A bar that closes at midnight is that of the day that ends.
+FIRST = str(np.datetime64(int(market(BEFORE + 1).ts[BEFORE]) - 1, "ns").astype("M8[D]"))
 CLI = [sys.executable, "-c", "from barograph.cli import main; main()"]
 
 
 @functools.cache
-def undisturbed(bars: int = BARS) -> dict[str, Any]:
+def undisturbed() -> dict[str, Any]:
     """Return all tables of a replay that nothing happened to."""
     folder = Path(tempfile.mkdtemp())
-    service, closes, clock = made(folder, f"sqlite:///{folder}/paper.db", bars)
+    service, closes, clock = made(folder, f"sqlite:///{folder}/paper.db")
     service.start()
     replay(service, closes, clock, None)
     service.stop()
@@ -53,13 +54,13 @@ def undisturbed(bars: int = BARS) -> dict[str, Any]:
     return found
 
 
-def made(folder: Path, url: str, bars: int = BARS) -> tuple[Service, list[int], SetClock]:
-    service, closes, clock = replayed(config(folder, bars), folder, open_store(url), NAME, BEFORE)
+def made(folder: Path, url: str) -> tuple[Service, list[int], SetClock]:
+    service, closes, clock = replayed(config(folder, BARS), folder, open_store(url), NAME, BEFORE)
     return service, closes.tolist(), clock
 
 
-def as_undisturbed(store: SqlStore, bars: int = BARS) -> None:
-    same(undisturbed(bars), kept(store))
+def as_undisturbed(store: SqlStore) -> None:
+    same(undisturbed(), kept(store))
     found = verify(store, store.deployments()[0])
     assert not found.wrong, str(found)
 
@@ -67,7 +68,7 @@ def as_undisturbed(store: SqlStore, bars: int = BARS) -> None:
 # Kills.
 
 
-@pytest.mark.parametrize(("kind", "kills", "steps"), [("sqlite", 15, 30), ("postgresql", 6, 0)])
+@pytest.mark.parametrize(("kind", "kills", "steps"), [("sqlite", 15, 20), ("postgresql", 6, 0)])
 def test_killed_again_and_again_nothing_is_lost_and_nothing_doubled(kind: str, kills: int, steps: int) -> None:
     words = {"--store": kind, "--kills": kills, "--steps": steps, "--bars": BARS, "--seed": 4}
     command = [sys.executable, "-W", "ignore", "-m", "tests.crashes", *(str(x) for pair in words.items() for x in pair)]
@@ -76,7 +77,7 @@ def test_killed_again_and_again_nothing_is_lost_and_nothing_doubled(kind: str, k
     told = json.loads(done.stdout)
     assert told["kills"] == kills + steps
     assert told["inside_a_transaction"] > 0
-    assert told["rows_compared"] > 1500
+    assert told["rows_compared"] > 1000
 
 
 # A disk that is full.
@@ -111,42 +112,38 @@ def test_a_full_disk_is_waited_for(tmp_path: Path) -> None:
 
 def test_a_full_disk_ends_a_replay_with_one_line(tmp_path: Path) -> None:
     undisturbed()
-    url = f"sqlite:///{tmp_path}/paper.db"
-    sizes = [200_000, 600_000, 10**9]
-    for size in sizes:
-        done = command(tmp_path, url, BARS, lambda size=size: resource.setrlimit(resource.RLIMIT_FSIZE, (size, size)))
-        if size == sizes[-1]:
-            assert (done.returncode, done.stderr) == (0, "")
-        else:
-            assert done.returncode == 9, done.stderr
-            assert done.stderr.strip().count("\n") == 0
-            assert "sqlite:///paper.db: " in done.stderr
-            assert "full" in done.stderr or "disk I/O" in done.stderr
+    url, size = f"sqlite:///{tmp_path}/paper.db", 600_000
+    full = command(tmp_path, url, lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (size, size)))
+    assert full.returncode == 9, full.stderr
+    assert re.fullmatch(r"barograph: sqlite:///paper.db: (database or disk is full|disk I/O error)\n", full.stderr)
     store = open_store(url)
-    as_undisturbed(store)
+    assert not verify(store, store.deployments()[0]).wrong
+    assert 0 < len(store.rows("equity", NAME)) < BARS
     store.close()
+    through(tmp_path, url)
 
 
-def command(
-    folder: Path, url: str, bars: int, before: Callable[[], None] | None = None
-) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        words(folder, url, bars),
-        cwd=ROOT,
-        env=_environment(),
-        capture_output=True,
-        text=True,
-        timeout=120,
-        preexec_fn=before,
-    )
+def through(folder: Path, url: str) -> None:
+    """Go on to the end in peace, and compare."""
+    service, closes, clock = made(folder, url)
+    service.start()
+    replay(service, closes, clock, None)
+    service.stop()
+    as_undisturbed(service.store)
+    service.store.close()
 
 
-def words(folder: Path, url: str, bars: int) -> list[str]:
-    path = written(folder, bars)
+def command(folder: Path, url: str, before: Callable[[], None] | None = None) -> subprocess.CompletedProcess[str]:
+    how: dict[str, Any] = {"capture_output": True, "text": True, "timeout": 120, "preexec_fn": before}
+    return subprocess.run(words(folder, url), cwd=ROOT, env=environment(), **how)
+
+
+def words(folder: Path, url: str) -> list[str]:
+    path = written(folder, BARS)
     return [*CLI, "paper", str(path), "--replay", FIRST, "--store", url, "--name", NAME, "--json"]
 
 
-def _environment() -> dict[str, str]:
+def environment() -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])}
 
 
@@ -161,7 +158,7 @@ def test_a_database_that_is_gone_for_a_while_is_waited_for(tmp_path: Path) -> No
     chance, over, outages = random.Random(1), threading.Event(), []
 
     def outage() -> None:
-        while not over.wait(chance.uniform(0.0, 0.2)):
+        while not over.wait(chance.uniform(0.05, 0.4)):
             server.stop(chance.choice(["QUIT", "INT"]))
             outages.append(1)
             time.sleep(chance.uniform(0.0, 0.1))
@@ -192,73 +189,48 @@ def test_a_database_that_is_gone_for_a_while_is_waited_for(tmp_path: Path) -> No
 
 
 @contextlib.contextmanager
-def running(folder: Path, url: str, bars: int) -> Iterator[subprocess.Popen[str]]:
-    """Start a replay and wait until it has decided some bars."""
-    child = subprocess.Popen(
-        words(folder, url, bars),
-        cwd=ROOT,
-        env=_environment(),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    store = open_store(url)
+def running(folder: Path, url: str) -> Iterator[subprocess.Popen[str]]:
+    """Start a replay, and stop it where it stands once it has decided a bar, but not inside a transaction."""
+    child = subprocess.Popen(words(folder, url), cwd=ROOT, env=environment(), stderr=subprocess.PIPE, text=True)
+    store, engine = open_store(url), sa.create_engine(url, connect_args={"timeout": 0.02})
     try:
         while not store.rows("equity", NAME):
-            assert child.poll() is None, child.communicate()
-            time.sleep(0.01)
+            assert child.poll() is None
+            time.sleep(0.002)
+        while True:
+            child.send_signal(signal.SIGSTOP)
+            with contextlib.suppress(sa.exc.OperationalError), engine.begin() as connection:
+                connection.execute(sa.text("UPDATE leases SET beat = beat"))
+                break
+            child.send_signal(signal.SIGCONT)
+            time.sleep(0.002)
         yield child
     finally:
         child.kill()
         child.communicate()
         store.close()
+        engine.dispose()
 
 
-def test_a_second_process_is_refused_while_the_first_lives(tmp_path: Path) -> None:
+def test_of_two_processes_one_works_and_one_that_lost_its_lease_stops(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path}/paper.db"
-    with running(tmp_path, url, 300) as first:
+    with running(tmp_path, url) as first:
         # Stopped, it is as alive as one that thinks for long.
-        first.send_signal(signal.SIGSTOP)
-        second = command(tmp_path, url, 300)
+        second = command(tmp_path, url)
         assert second.returncode == 11
-        assert second.stderr.strip().count("\n") == 0
-        assert f"deployment {NAME} is run by" in second.stderr
+        assert re.fullmatch(rf"barograph: deployment {NAME} is run by .*; stop that process first\n", second.stderr)
+        store = open_store(url)
+        with store.transaction() as connection:
+            connection.execute(sa.text("UPDATE leases SET token = token + 1, holder = ''"))
+        before = kept(store)
         first.send_signal(signal.SIGCONT)
-        out, error = first.communicate(timeout=120)
-        assert (first.returncode, error) == (0, ""), error
-        assert json.loads(out)["decided"] == 300
-
-
-def test_a_process_whose_lease_was_taken_stops_at_its_next_commit(tmp_path: Path) -> None:
-    url = f"sqlite:///{tmp_path}/paper.db"
-    with running(tmp_path, url, 300) as first:
-        before = stolen(first, url)
-        first.send_signal(signal.SIGCONT)
-        _, error = first.communicate(timeout=120)
-        assert first.returncode == 11
-        assert error.strip() == f"deployment {NAME} was taken over by another process; this one stops"
-    store = open_store(url)
-    assert kept(store) == before, "it wrote after its lease was gone"
-    store.close()
-
-
-def stolen(first: subprocess.Popen[str], url: str) -> dict[str, Any]:
-    """Stop a process outside its transactions, raise the token, and return what there is."""
-    engine = sa.create_engine(url, connect_args={"timeout": 0.05})
-    while True:
-        first.send_signal(signal.SIGSTOP)
-        try:
-            with engine.begin() as connection:
-                connection.execute(sa.text("UPDATE leases SET token = token + 1, holder = 'elsewhere:7:7'"))
-            break
-        except sa.exc.OperationalError:
-            first.send_signal(signal.SIGCONT)
-            time.sleep(0.005)
-    engine.dispose()
-    store = open_store(url)
-    found = kept(store)
-    store.close()
-    return found
+        assert first.wait(120) == 11
+        assert first.stderr is not None
+        lost = f"barograph: deployment {NAME} was taken over by another process; this one stops\n"
+        assert first.stderr.read() == lost
+        assert kept(store) == before, "it wrote after its lease was gone"
+        store.close()
+    through(tmp_path, url)
 
 
 # A clock that is set.
@@ -287,12 +259,8 @@ def test_a_clock_that_jumps_decides_every_bar_once(tmp_path: Path, kind: str, se
     clock.set(closes[-1] + DAY)
     done += service.look()
     service.stop()
-    found = kept(service.store)
-    assert done == len(closes) == len(found["equity"])
-    same(
-        *(
-            {name: table for name, table in one.items() if name not in ("deployments", "alerts")}
-            for one in (undisturbed(), found)
-        )
-    )
+    both = undisturbed(), kept(service.store)
+    assert done == len(closes) == len(both[1]["equity"])
+    # What kind it is, and how late it was, is not the same.
+    same(*({name: rows for name, rows in one.items() if name not in ("deployments", "alerts")} for one in both))
     assert not verify(service.store, service.store.deployments()[0]).wrong

@@ -135,7 +135,8 @@ class Feed(NamedTuple):
     """Where bars come from: ``fetch(after, until)`` returns the final bars that closed in (after, until], ns UTC.
 
     It returns a `History`, or None when there are none; a bar that is not final is not returned. `History.source` says
-    where the bars are from. What fails for now (no network, a web page instead of data) raises `FeedError`, one line.
+    where the bars are from. A `fetch` that holds a connection has a method `close`, which is called at the end. What
+    fails for now (no network, a web page instead of data) raises `FeedError`, one line.
     """
 
     name: str

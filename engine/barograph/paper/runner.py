@@ -74,7 +74,7 @@ class Runner:
             self._mirror()
             self._tell()
         finally:
-            self.service.stop()
+            self._leave()
         return done
 
     def run(self) -> None:
@@ -191,6 +191,7 @@ class Runner:
         self.over.set()
 
     def _leave(self) -> None:
+        self.service.chain.close()
         try:
             self.service.stop()
         except StoreError as error:

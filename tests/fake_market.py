@@ -206,3 +206,21 @@ def _sway(state, bars, belief, portfolio, params):
 def sway(most: float = 1.0) -> bg.Strategy:
     """Return a strategy that is never content."""
     return bg.strategy(_sway, params=most, init=lambda _: 0, name="sway")
+
+
+@bg.kernel
+def _scripted(state, bars, belief, portfolio, params):
+    """The next weight of a list, then always its last."""
+    return min(state + 1, params.size - 1), bg.Target(np.full(bars.close.size, params[state] / bars.close.size))
+
+
+def scripted(weights: list[float]) -> bg.Strategy:
+    """Return a strategy that wants one weight after the other."""
+    return bg.strategy(_scripted, params=np.array(weights), init=lambda _: 0, name="scripted")
+
+
+def flat(bars: int = 40, assets: int = 1, calendar: str = "24/7") -> History:
+    """Return daily bars of assets that cost 100 all the time, the first of which closes on 2023-01-02, midnight."""
+    ts = pd.Timestamp("2023-01-02").value + np.arange(bars) * DAY
+    close = np.full((bars, assets), 100.0)
+    return History.from_arrays(ts, close, symbols=list("ABCDEFG"[:assets]), calendar=calendar, source="flat")

@@ -71,16 +71,17 @@ def schema(url: str) -> dict[str, Any]:
     engine = engine_of(url)
     try:
         seen = sa.inspect(engine)
-        return {name: _table(seen, name) for name in sorted(seen.get_table_names())}
+        columns, keys, indexes = seen.get_multi_columns(), seen.get_multi_pk_constraint(), seen.get_multi_indexes()
     finally:
         engine.dispose()
-
-
-def _table(seen: Any, name: str) -> Any:
-    columns = {c["name"]: (str(c["type"]), c["nullable"], _default(c["default"])) for c in seen.get_columns(name)}
-    key = seen.get_pk_constraint(name)["constrained_columns"]
-    indexes = {i["name"]: (i["column_names"], bool(i["unique"])) for i in seen.get_indexes(name)}
-    return columns, key, indexes
+    return {
+        at[1]: (
+            {c["name"]: (str(c["type"]), c["nullable"], _default(c["default"])) for c in found},
+            keys[at]["constrained_columns"],
+            {i["name"]: (i["column_names"], bool(i["unique"])) for i in indexes[at]},
+        )
+        for at, found in sorted(columns.items())
+    }
 
 
 def _default(text: str | None) -> str | None:
@@ -89,19 +90,19 @@ def _default(text: str | None) -> str | None:
 
 def rows(url: str) -> dict[str, list[Any]]:
     """Return the rows of the tables of the first version, in its columns."""
+    tables = {name: [c for c in columns if c not in NEW] for name, (columns, *_) in schema(url).items()}
     engine = engine_of(url)
     try:
         with engine.begin() as connection:
-            metadata = sa.MetaData()
-            metadata.reflect(connection)
-            return {name: _rows(connection, t) for name, t in metadata.tables.items() if name not in OTHERS}
+            return {
+                name: sorted(
+                    map(repr, connection.execute(sa.select(*map(sa.column, names)).select_from(sa.table(name))))
+                )
+                for name, names in tables.items()
+                if name not in OTHERS
+            }
     finally:
         engine.dispose()
-
-
-def _rows(connection: sa.Connection, table: sa.Table) -> list[Any]:
-    columns = [column for column in table.columns if column.name not in NEW]
-    return sorted(map(repr, connection.execute(sa.select(*columns)).all()))
 
 
 def version(url: str) -> str | None:

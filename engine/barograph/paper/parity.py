@@ -175,9 +175,12 @@ def _against_today(deployed: Deployed, history: History, folder: Path | None) ->
     place = Path(deployed.folder) if folder is None else folder
     try:
         today = seed(config, place, Chain(feeds_of(config, place)), int(history.ts[-1]))
+        span = today.between(int(history.ts[0]), int(history.ts[-1]))
     except BarographError as error:
         return None, f"the bars could not be compared with today's: {error}"
-    span = today.between(int(history.ts[0]), int(history.ts[-1]))
+    if span.symbols != history.symbols:
+        told = f"there are {', '.join(span.symbols)}; wanted {', '.join(history.symbols)}"
+        return None, f"the bars could not be compared with today's: {told}"
     missing = np.setdiff1d(history.ts, span.ts)
     for one in compared(history, span, 0.0):
         cause = "clock" if one.column == "bar" else "data revised"

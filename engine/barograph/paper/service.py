@@ -149,16 +149,20 @@ class Service:
     @property
     def last(self) -> int:
         """The close that was decided last, ns UTC; 0 before the first."""
-        return 0 if self.deployment is None else int(self.deployment.live.history.ts[-1])
+        # Other threads ask while a look may take it away: it is read once.
+        deployment = self.deployment
+        return 0 if deployment is None else int(deployment.live.history.ts[-1])
 
     @property
     def equity(self) -> float:
         """The equity at the close that was decided last."""
-        return float("nan") if self.deployment is None else self.deployment.live.equity
+        deployment = self.deployment
+        return float("nan") if deployment is None else deployment.live.equity
 
     def next(self) -> int:
         """Return when the next look is due, ns UTC."""
-        calendar = "24/7" if self.deployment is None else self.deployment.deployed.calendar
+        deployment = self.deployment
+        calendar = "24/7" if deployment is None else deployment.deployed.calendar
         return next_look(self.paper, calendar, self.last, self.clock.now())
 
     def _begin(self, now: int) -> int:

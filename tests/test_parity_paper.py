@@ -118,7 +118,7 @@ def test_assets_with_gaps_actions_guards_and_a_model_that_learns(store: SqlStore
     judged_replay(paper_machines.config(tmp_path, 120), tmp_path, store, commands=True)
 
 
-SAMPLE = [("buy_and_hold", ["run.start=0", "run.end=2001-06-30"]), ("regime_filter", ["run.end=2003-12-31"])]
+SAMPLE = [("buy_and_hold", ["run.start=0", "run.end=2000-06-30"]), ("regime_filter", ["run.end=2003-12-31"])]
 
 
 @pytest.mark.parametrize(("name", "overrides"), SAMPLE, ids=[name for name, _ in SAMPLE])
@@ -318,3 +318,13 @@ def test_data_of_another_time_are_said_to_be_unchecked(year: int, files: Any) ->
     found = compared(files)
     assert found.difference is None
     assert "could not be compared with today's" in found.unchecked
+
+
+def test_data_that_end_before_the_record_are_compared_as_far_as_they_go(files: Any) -> None:
+    _, folder = files
+    for name in "abc":
+        table = pd.read_csv(folder / f"{name}.csv")
+        table[table["date"] < "2022-05-02"].to_csv(folder / f"{name}.csv", index=False)
+    found = compared(files)
+    assert found.difference is None
+    assert found.unchecked == "[data] end with 2022-04-29: 15 later bars could not be compared with it"

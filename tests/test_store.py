@@ -200,6 +200,8 @@ def test_floats_come_back_to_the_bit(store: SqlStore, values: list[float]) -> No
     kept = dict(zip(("open", "high", "low", "close", "volume", "final"), [*v[:5], v[7]], strict=True))
     for row in [row for row in store.rows("bars", "spy") if row["ts"] == 2]:
         assert bits(row[name] for name in kept) == bits(kept.values())
+        # One and the same query finds what is missing in both databases.
+        assert [row[name] is None for name in kept] == [math.isnan(x) for x in kept.values()]
     *_, last = store.entries("spy")
     assert struct.pack("<3d", *map(float, last.content["belief"])) == struct.pack("<3d", *v[:3])
 

@@ -21,7 +21,7 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 from pydantic.errors import PydanticSchemaGenerationError
 
 from barograph.errors import BarographError, ConfigError, DataError, PartError, nearest
-from barograph.settings import Config, Execution, FitPlan, GuardPlan, Part, Period
+from barograph.settings import Config, Execution, FitPlan, GuardPlan, Part, Period, redacted
 
 if TYPE_CHECKING:
     from barograph.history import History
@@ -53,9 +53,8 @@ def load(path: Path | str, overrides: Sequence[str] = ()) -> Config:
         raise ConfigError(f"{path}: not TOML: {error}") from error
     for text in overrides:
         _override(tree, text)
-    tree = _dates_as_text(tree)
     try:
-        config = Config.model_validate(tree)
+        config = Config.model_validate(_dates_as_text(tree))
         _check_terms(config)
     except ValidationError as error:
         raise ConfigError(f"{path}: {_told(error, Config)}") from error
@@ -153,7 +152,7 @@ def _told(error: ValidationError, model: type[BaseModel]) -> str:
     same = [e for e in errors if e["loc"][:-1] == first["loc"][:-1]] if several else [first]
     where = ".".join(str(p) for p in first["loc"][:-1]) if several else where
     told = " or ".join(_wish(e) for e in same)
-    return f"{where} is {_short(first['input'])}; {told}"
+    return f"{where} is {_short(first['input'], where)}; {told}"
 
 
 def _wish(error: Any) -> str:
@@ -189,8 +188,9 @@ def _about(model: type[BaseModel], path: tuple[int | str, ...]) -> str:
     return _table(model, path[:-1]).model_fields[name].description or f"a value for {name}"
 
 
-def _short(value: Any) -> str:
-    text = repr(value)
+def _short(value: Any, where: str) -> str:
+    unreadable_url = f"a {type(value).__name__} (not shown)" if where.endswith((".url", ".store")) else ""
+    text = unreadable_url or repr(redacted(value, where.rpartition(".")[2]))
     return text if len(text) < 60 else f"{text[:57]}..."
 
 
@@ -384,7 +384,7 @@ def _argument(value: Any, hint: Any, where: str, folder: Path) -> Any:
     except ValidationError as error:
         part = any(_mentions(hint, noun) for noun in (Feature, Filter, Strategy))
         wish = 'wanted a part: a table with use = "module:factory"' if part else _wish(error.errors()[0])
-        raise ConfigError(f"{where} is {_short(value)}; {wish}") from error
+        raise ConfigError(f"{where} is {_short(value, where)}; {wish}") from error
 
 
 def _mentions(hint: Any, kind: type) -> bool:
@@ -395,5 +395,5 @@ def _paths(value: Any, where: str, folder: Path) -> Any:
     if isinstance(value, dict):
         return {key: _paths(inner, f"{where}.{key}", folder) for key, inner in value.items()}
     if not isinstance(value, str):
-        raise ConfigError(f"{where} is {_short(value)}; wanted the path of a file, as text")
+        raise ConfigError(f"{where} is {_short(value, where)}; wanted the path of a file, as text")
     return folder / value

@@ -83,7 +83,7 @@ def _write(result: Result, config: Config, folder: Path, wall_times: dict[str, f
 
     for name, table in result.tables.items():
         _parquet(table, folder / f"{name}.parquet")
-    (folder / "config.toml").write_text(tomli_w.dumps(config.resolved()), encoding="utf-8")
+    (folder / "config.toml").write_text(tomli_w.dumps(config.redacted()), encoding="utf-8")
     _json([_learned(fit, result) for fit in result.fits], folder / "fits.json")
     _json(_manifest(result, config, wall_times, source), folder / "manifest.json")
 
@@ -195,7 +195,7 @@ def _commit(folder: Path) -> str | None:
 
 
 def _config_hash(config: Config) -> str:
-    return _hash([json.dumps(config.resolved(), sort_keys=True, default=str)])
+    return _hash([json.dumps(config.redacted(), sort_keys=True, default=str)])
 
 
 def code_hash(config: Config) -> str:

@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import math
+import re
 from itertools import pairwise
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal, cast
 
 from pydantic import Field, field_validator
 from pydantic_core import PydanticCustomError
 
 from barograph.plans import PaperPlan, Part, Strict
 
-__all__ = ["Config", "Execution", "FitPlan", "GuardPlan", "Part", "Period"]
+__all__ = ["Config", "Execution", "FitPlan", "GuardPlan", "Part", "Period", "redacted"]
+
+_MASK: Final = "***"
+_NAMED: Final = re.compile(r"(^|_)(key|keys|secret|token|password|passwd|passphrase|pwd|credentials)$", re.IGNORECASE)
+_CAMEL: Final = re.compile(r"(?<=[a-z])(?=[A-Z])")
+_IN_URL: Final = re.compile(r"(\w[\w+.-]*://)([^/@\s]*)@")
+_IN_QUERY: Final = re.compile(r"([?&;][^=&\s]*(?:key|secret|token|password|pwd)[^=&\s]*=)[^&\s]+", re.IGNORECASE)
+_VARIABLE: Final = re.compile(r"^\$\{\w+\}$")
 
 
 class FitPlan(Strict):
@@ -134,3 +142,26 @@ class Config(Strict):
         [paper] is left out: it changes none, and may hold what nobody else shall read.
         """
         return self.model_dump(exclude_none=True, exclude={"paper"})
+
+    def redacted(self) -> dict[str, Any]:
+        """Return the same, its secrets masked: what may be written down."""
+        return cast("dict[str, Any]", redacted(self.resolved()))
+
+
+def redacted(tree: Any, name: str = "") -> Any:
+    """Return a config, or a text, with its secrets masked; the name of an environment variable is no secret.
+
+    >>> redacted({"url": "postgresql://me:hunter2@db/paper", "apiKey": "abc", "key": "${STOOQ_KEY}"})
+    {'url': 'postgresql://***@db/paper', 'apiKey': '***', 'key': '${STOOQ_KEY}'}
+    >>> redacted("json://host/bars?symbol=SPY&api_key=abc")
+    'json://host/bars?symbol=SPY&api_key=***'
+    """
+    if isinstance(tree, dict):
+        return {key: redacted(value, str(key)) for key, value in tree.items()}
+    if isinstance(tree, list | tuple):
+        return [redacted(value, name) for value in tree]
+    if not isinstance(tree, str) or _VARIABLE.match(tree):
+        return tree
+    if _NAMED.search(_CAMEL.sub("_", name)):
+        return _MASK
+    return _IN_QUERY.sub(rf"\1{_MASK}", _IN_URL.sub(rf"\1{_MASK}@", tree))

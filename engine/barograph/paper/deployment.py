@@ -18,7 +18,6 @@ from barograph.paper.journal import GENESIS, Entry, canonical, link
 from barograph.paper.mirror import intents_of
 from barograph.paper.ports import About, Alert, Intent
 from barograph.paper.project import Rows, project
-from barograph.paper.secrets import redacted
 from barograph.paper.store import Batch, Command, Deployed, Snapshot
 from barograph.paper.watch import begin, watch
 from barograph.plans import KINDS
@@ -63,7 +62,7 @@ def described(name: str, kind: str, config: Config, folder: Path, history: Histo
     return Deployed(
         name=name,
         kind=kind,
-        config=redacted(config.resolved()),
+        config=config.redacted(),
         folder=str(folder.resolve()),
         code_hash=code_hash(config),
         symbols=history.symbols,

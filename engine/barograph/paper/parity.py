@@ -16,7 +16,7 @@ from barograph.paper.deployment import SWITCHES
 from barograph.paper.journal import floats
 from barograph.paper.project import BARS
 from barograph.paper.record import rebuilt, recorded
-from barograph.paper.sources import Chain, compared, feeds_of, seed
+from barograph.paper.sources import Chain, Revision, compared, feeds_of, seed
 from barograph.runs import code_hash
 from barograph.session import Session
 
@@ -181,14 +181,20 @@ def _against_today(deployed: Deployed, history: History, folder: Path | None) ->
     if span.symbols != history.symbols:
         told = f"there are {', '.join(span.symbols)}; wanted {', '.join(history.symbols)}"
         return None, f"the bars could not be compared with today's: {told}"
-    missing = np.setdiff1d(history.ts, span.ts)
-    for one in compared(history, span, 0.0):
-        cause = "clock" if one.column == "bar" else "data revised"
-        values = "no bar" if cause == "clock" else repr(one.before), repr(one.now)
-        return Difference(cause, "bars", _when(history, one.ts), f"{one.symbol} {one.column}", *values), ""
-    if len(missing):
-        return Difference("clock", "bars", _when(history, int(missing[0])), "ts", "a bar", "no bar"), ""
-    return None, ""
+    found = [(one.ts, _revised(history, one)) for one in compared(history, span, 0.0)]
+    for ts in np.setdiff1d(history.ts[history.ts <= span.ts[-1]], span.ts).tolist():
+        found.append((ts, Difference("clock", "bars", _when(history, ts), "ts", "a bar", "no bar")))
+    later = int((history.ts > span.ts[-1]).sum())
+    unchecked = f"[data] end with {span.when(-1)}: {later} later bars could not be compared with it" if later else ""
+    return (min(found, key=lambda one: one[0])[1] if found else None), unchecked
+
+
+def _revised(history: History, one: Revision) -> Difference:
+    if one.column != "bar":
+        values = repr(one.before), repr(one.now)
+        return Difference("data revised", "bars", _when(history, one.ts), f"{one.symbol} {one.column}", *values)
+    told = ["no bar" if np.isnan(value) else repr(value) for value in (one.before, one.now)]
+    return Difference("clock", "bars", _when(history, one.ts), f"{one.symbol} bar", *told)
 
 
 def _when(history: History, ts: int) -> str:

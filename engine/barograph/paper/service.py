@@ -24,7 +24,6 @@ from barograph.paper.journal import GENESIS
 from barograph.paper.mirror import brought
 from barograph.paper.ports import Alert, Clock
 from barograph.paper.schedule import SECOND, closes_between, next_look
-from barograph.paper.secrets import redacted
 from barograph.paper.sources import Chain, Revision, compared, feeds_of, seed
 from barograph.paper.store import Deployed, Lease, Note, Store
 from barograph.paper.verify import misfit
@@ -110,7 +109,7 @@ class Service:
         self._fit()
 
     def _refuse_another(self, deployed: Deployed) -> None:
-        mine = redacted(self.plan.config.resolved())
+        mine = self.plan.config.redacted()
         other = sorted(key for key in {*mine, *deployed.config} if mine.get(key) != deployed.config.get(key))
         if deployed.kind != self.plan.kind:
             raise RefusalError(f"deployment {deployed.name} is a {deployed.kind} one; give this one another --name")

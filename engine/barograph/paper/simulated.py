@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from barograph.calendars import FIRST
 from barograph.config import load_history
+from barograph.errors import RefusalError
 from barograph.paper.service import Plan, Service
 from barograph.paper.sources import Chain, between, replaying
 
@@ -46,10 +47,15 @@ class SetClock:
 def replayed(config: Config, folder: Path, store: Store, name: str, first: Any) -> tuple[Service, Any, SetClock]:
     """Return a service over the config's [data], the closes it is to look at, and its clock.
 
-    The first decided bar is that of `first`; what comes before warms up features and model.
+    The first decided bar is that of `first`; what comes before warms up features and model. Raises `RefusalError` when
+    the deployment is there and was begun at another bar.
     """
     history = load_history(config, folder)
     start = history.index(first)
+    deployed = store.find(name)
+    if deployed is not None and deployed.kind == "replay" and start != deployed.start:
+        begun = history.when(min(deployed.start, len(history) - 1))
+        raise RefusalError(f"deployment {name} was begun at {begun}; replay it from there, or under another --name")
 
     def seed(until: int) -> tuple[History, int]:
         seen = between(history, FIRST, until)

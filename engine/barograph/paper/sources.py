@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
@@ -11,19 +11,24 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import numpy as np
 
 from barograph.actions import ACTIONS, filled
-from barograph.calendars import FIRST
+from barograph.calendars import DAY, FIRST, moments
 from barograph.config import feed_or_history, load_history
-from barograph.errors import BarographError, DataError
+from barograph.errors import BarographError, DataError, FeedError
 from barograph.history import FIELDS, History
+from barograph.settings import redacted
 from barograph.types import Feed
 
 if TYPE_CHECKING:
     from barograph.config import Config
+    from barograph.plans import Part
 
 __all__ = ["Chain", "Fetched", "Revision", "compared", "feeds_of", "replaying", "seed"]
 
 _NOTHING: Final = dict.fromkeys(FIELDS[:4], np.nan) | {name: action.neutral for name, action in ACTIONS.items()}
 """What is said of an asset at a moment without a bar."""
+
+# Longer than any holiday.
+_EARLIER: Final = 15 * DAY
 
 
 class Fetched(NamedTuple):
@@ -63,7 +68,7 @@ class Chain:
                 found = feed.fetch(after, until)
                 return Fetched(None if found is None else self._ours(feed, found, until), tuple(failures))
             except BarographError as error:
-                failures.append((feed.name, str(error)))
+                failures.append((feed.name, str(redacted(str(error)))))
             except Exception as error:  # What is no error of ours may hold a secret: its name and place are enough.
                 failures.append((feed.name, f"raised {type(error).__name__} ({_line(error)})"))
         raise DataError("no feed answers: " + "; ".join(f"{name}: {said}" for name, said in failures))
@@ -101,28 +106,45 @@ def _columns(history: History, symbols: Sequence[str]) -> History:
 
 
 def feeds_of(config: Config, folder: Path) -> list[Feed]:
-    """Return the feeds of a config; without [paper] feeds, its [data] are read again at every look."""
-    if not config.paper.feeds:
-        return [_reloading("data", lambda: load_history(config, folder))]
-    made = []
-    for n, part in enumerate(config.paper.feeds):
-        where = f"paper.feeds.{n}"
-        found = feed_or_history(part, where, folder)
-        made.append(found if isinstance(found, Feed) else _reloading(where, _again(part, where, folder)))
-    return made
+    """Return the feeds of a config; without [paper] feeds, its [data] and what is observed are asked at every look."""
+    if config.paper.feeds:
+        return [_asked(part, f"paper.feeds.{n}", folder) for n, part in enumerate(config.paper.feeds)]
+    data = _asked(config.data, "data", folder)
+    observed = [_asked(part, f"observed.{n}", folder) for n, part in enumerate(config.observed)]
+    end = moments(None, config.run.end)[1]
+
+    def fetch(after: int, until: int) -> History | None:
+        found = _beside(data, observed, after, min(until, end))
+        return None if found is None else between(found, after, until)
+
+    return [data._replace(fetch=fetch) if observed or config.run.end is not None else data]
 
 
-def _again(part: Any, where: str, folder: Path) -> Callable[[], History]:
-    def load() -> History:
-        found = feed_or_history(part, where, folder)
-        assert isinstance(found, History)
+def _asked(part: Part, where: str, folder: Path) -> Feed:
+    """Return a part as a feed: one that is a feed is asked, a loader loads again at every look."""
+    found = feed_or_history(part, where, folder)
+    if isinstance(found, Feed):
         return found
 
-    return load
+    def load(after: int, until: int) -> History | None:
+        again = feed_or_history(part, where, folder)
+        assert isinstance(again, History)
+        return between(again, after, until)
+
+    return Feed(where, load)
 
 
-def _reloading(name: str, load: Callable[[], History]) -> Feed:
-    return Feed(name, lambda after, until: between(load(), after, until))
+def _beside(data: Feed, observed: Sequence[Feed], after: int, until: int) -> History | None:
+    """Return bars with what is observed beside them, from some days before: a row shows what closed since the last."""
+    history: History | None = data.fetch(after - _EARLIER, until)
+    if history is None:
+        return None
+    for feed in observed:
+        seen = feed.fetch(after - _EARLIER, until)
+        if seen is None:
+            raise FeedError(f"{feed.name}: has no bar in the span of {data.name}; wanted one to look at")
+        history = history.join(seen.observe(*seen.symbols), rows="mine")
+    return history
 
 
 def replaying(history: History) -> Feed:

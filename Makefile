@@ -36,6 +36,12 @@ wheel-test: $(VENV)/ready
 # Other random runs every time, and many.
 soak: $(VENV)/ready
 	$(BIN)/pytest -n auto --hypothesis-profile=soak tests/test_laws.py tests/test_oracle.py tests/test_parity.py
+	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m tests.crashes --kills 500 --store sqlite
+	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m tests.crashes --kills 200 --store postgresql
+	$(BIN)/python -m tests.torn_migrations --kills 150 --store sqlite
+	$(BIN)/python -m tests.torn_migrations --kills 150 --store postgresql
+	$(BIN)/python -m tests.campaign_sessions --years 20
+	$(BIN)/python -m tests.campaign_cycles --cycles 10000
 
 mutation: $(VENV)/ready
 	sh tests/mutation.sh $(BIN)/python $(FILES)

@@ -11,27 +11,24 @@ import argparse
 import random
 import tempfile
 import time
-from bisect import bisect_right
 from collections import Counter
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
-from barograph.config import Config, build, load, load_history
-from barograph.loops import scan
-from barograph.paper.parity import TABLES, parity
-from barograph.paper.record import rebuilt, recorded
-from barograph.paper.runner import LookTrigger, Runner, replay
+from barograph.config import Config, load
+from barograph.paper.parity import parity
+from barograph.paper.runner import LookTrigger, Runner
 from barograph.paper.service import Service, deployable
-from barograph.paper.simulated import SetClock, replayed
-from barograph.paper.store import COMMANDS
+from barograph.paper.simulated import SetClock
 from barograph.paper.verify import verify
-from barograph.result import Result
 from barograph_adapters.store.sql import SqlStore, open_store
 from tests.fake_market import HOUR, MINUTE, SECOND, FaultyFeed, Market, Row, market
+from tests.paper_replays import judged_replay
+from tests.paper_rules import Expected, Observer
 
 TOLD = ("missed_cycle", "late_cycle", "stale_data", "bad_data")
 """The kinds of alert that speak of data and time."""
@@ -181,101 +178,6 @@ class Process:
         return self.clock.now()
 
 
-class Expected(NamedTuple):
-    """What the rules say: the bars decided and when, where each came from, which decisions reduce, and what is told."""
-
-    decided: dict[int, dict[str, tuple[float, ...]]]
-    moments: dict[int, int]
-    sources: dict[int, str]
-    reduced: set[int]
-    told: list[tuple[str, int]]
-
-
-class Observer:
-    """The rules of docs/paper.md once more, over the raw answers of the feeds at the moments of the looks."""
-
-    def __init__(self, study: Study, seen: list[Row], moments: list[int]) -> None:
-        self.study, self.symbols = study, study.market().symbols
-        self.sources, self.closes = study.sources(), [int(ts) for ts in study.market().closes]
-        self.bars = dict(seen)
-        self.order = sorted(self.bars)
-        self.found = Expected({}, {}, {}, set(), [])
-        self.keys: set[Any] = set()
-        for now in moments:
-            self._look(now)
-
-    def _tell(self, kind: str, ts: int, *more: Any) -> None:
-        if (kind, ts, *more) not in self.keys:
-            self.keys.add((kind, ts, *more))
-            self.found.told.append((kind, ts))
-
-    def _look(self, now: int) -> None:
-        last = self.order[-1]
-        answer = self._answer(now)
-        if answer is None:
-            self._tell("bad_data", last)
-        else:
-            name, rows = answer
-            doubt = self._compare([row for row in rows if row[0] <= last])
-            fresh = [row for row in rows if row[0] > last]
-            for n, (ts, bars) in enumerate(fresh):
-                if self._whole(bars) or n + 1 < len(fresh) or now >= ts + self.study.late:
-                    self._decide(ts, bars, now, name, doubt)
-                else:
-                    break
-        self._overdue(now)
-
-    def _answer(self, now: int) -> tuple[str, list[Row]] | None:
-        """Return the first answer that is one: in order, of the past, with all our assets in ours."""
-        overlap = self.order[-self.study.overlap :][0]
-        for source in self.sources:
-            try:
-                rows = source.answer(overlap - 1, now)
-            except Exception:
-                continue
-            times = [ts for ts, _ in rows]
-            whole = all(set(self.symbols) <= set(bars) for _, bars in rows)
-            if times == sorted(set(times)) and max(times, default=0) <= now and whole:
-                return source.name, [(ts, {s: bars[s] for s in self.symbols}) for ts, bars in rows]
-        return None
-
-    def _whole(self, bars: dict[str, tuple[float, ...]]) -> bool:
-        return not any(np.isnan(bar[3]) for bar in bars.values())
-
-    def _compare(self, past: list[Row]) -> bool:
-        """Tell of every past bar that is not what was decided on; return whether there is one."""
-        wrong = False
-        for ts, bars in past:
-            for symbol, bar in bars.items():
-                was = self.bars[ts][symbol] if ts in self.bars else (np.nan,) * 5
-                if not np.allclose(was[:4], bar[:4], rtol=1e-6, atol=0.0, equal_nan=True):
-                    self._tell("bad_data", ts, symbol, bar[:4])
-                    wrong = True
-        return wrong
-
-    def _decide(self, ts: int, bars: dict[str, tuple[float, ...]], now: int, source: str, doubt: bool) -> None:
-        missed = self._due(self.order[-1], ts - 1)
-        for close in missed:
-            self._tell("missed_cycle", close)
-        if now > ts + self.study.late + self.study.retry * MINUTE:
-            self._tell("late_cycle", ts)
-        if not self._whole(bars):
-            self._tell("bad_data", ts, "absent")
-        if self.study.reducing and (doubt or missed):
-            self.found.reduced.add(ts)
-        self.bars[ts] = bars
-        self.order.append(ts)
-        self.found.decided[ts], self.found.moments[ts], self.found.sources[ts] = bars, now, source
-
-    def _due(self, after: int, until: int) -> list[int]:
-        return self.closes[bisect_right(self.closes, after) : bisect_right(self.closes, until)]
-
-    def _overdue(self, now: int) -> None:
-        overdue = self._due(self.order[-1], now - self.study.late)
-        if overdue:
-            self._tell("stale_data", overdue[0])
-
-
 class Figures(NamedTuple):
     """What one run was like: bars decided, looks, restarts, alerts by kind, reduced decisions, seconds."""
 
@@ -372,47 +274,6 @@ def _on_time(study: Study, process: Process) -> None:
         first = min(int(np.searchsorted(at, due)), len(at) - 1)
         assert ts < decided[ts] <= at[first]
         assert promised[first - 1] <= due or decided[ts] <= at[first - 1]
-
-
-def judged_replay(config: Config, folder: Path, store: SqlStore, commands: bool = False, seed: int = 0) -> int:
-    """Replay a config, restarted at random bars, and compare it with its backtest; return how many bars it has."""
-    rng, n, name = random.Random(seed), 0, config.name
-    while True:
-        service, closes, clock = replayed(config, folder, store, name, config.run.start)
-        part = closes[n : n + rng.randint(1, max(40, len(closes) // 10))]
-        if not len(part):
-            break
-        service.start()
-        assert replay(service, part, clock, None) == len(part)
-        service.stop()
-        n += len(part)
-        if commands:
-            store.ask(name, rng.choice(COMMANDS), 0)
-    deployed = store.find(name)
-    assert deployed is not None
-    if not commands:
-        machine = rebuilt(deployed)
-        same_tables(recorded(store, deployed, machine), scan(build(config, folder), load_history(config, folder)))
-    found = parity(store, deployed)
-    assert found.difference is None, found
-    assert not found.unchecked, found
-    assert verify(store, deployed).wrong == ()
-    return n
-
-
-def same_tables(was: Result, now: Result) -> None:
-    """Compare every table that both have, every column, to the bit."""
-    shared = was.tables.keys() & now.tables.keys()
-    assert set(TABLES) <= shared
-    for name in shared:
-        one, other = was.tables[name], now.tables[name]
-        assert list(one) == list(other), name
-        assert len(one) == len(other), name
-        for column in one:
-            a, b = one[column].to_numpy(), other[column].to_numpy()
-            assert a.dtype == b.dtype, (name, column)
-            same = a.tobytes() == b.tobytes() if a.dtype != object else pd.Series(a).equals(pd.Series(b))
-            assert same, (name, column)
 
 
 def studies(years: int, seed: int) -> list[Study]:

@@ -68,7 +68,7 @@ def as_undisturbed(store: SqlStore) -> None:
 # Kills.
 
 
-@pytest.mark.parametrize(("kind", "kills", "steps"), [("sqlite", 15, 20), ("postgresql", 6, 0)])
+@pytest.mark.parametrize(("kind", "kills", "steps"), [("sqlite", 15, 12), ("postgresql", 6, 0)])
 def test_killed_again_and_again_nothing_is_lost_and_nothing_doubled(kind: str, kills: int, steps: int) -> None:
     words = f"-m tests.crashes --store {kind} --kills {kills} --steps {steps} --bars {BARS} --seed 4"
     command = [sys.executable, "-W", "ignore", *words.split()]

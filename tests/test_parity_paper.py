@@ -7,6 +7,7 @@ import json
 import random
 import shutil
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ import sqlalchemy as sa
 import barograph as bg
 from barograph.config import Config, load
 from barograph.history import History
+from barograph.live import Live
 from barograph.loops import scan
 from barograph.paper.deployment import switchable
 from barograph.paper.parity import Parity, parity
@@ -28,11 +30,11 @@ from barograph.paper.simulated import SetClock
 from barograph.paper.sources import Chain, between, replaying
 from barograph.paper.verify import verify
 from barograph.session import Session
-from barograph.testing import some_bars
+from barograph.testing import same, some_bars
 from barograph_adapters.store.sql import SqlStore, open_store
 from tests import paper_machines
-from tests.campaign_sessions import judged_replay, same_tables
 from tests.machines import learnable, machines
+from tests.paper_replays import judged_replay, same_tables
 
 ROOT = Path(__file__).resolve().parent.parent
 MACHINES = machines()
@@ -42,7 +44,7 @@ ACTING = {"protected", "orders", "orders in python", "every term", "called", "lo
 def history_for(name: str) -> History:
     if name.startswith("learns"):
         return learnable()
-    return some_bars(90, assets=3, seed=2, actions=name in ACTING)
+    return some_bars(70, assets=3, seed=2, actions=name in ACTING)
 
 
 @pytest.fixture
@@ -93,6 +95,23 @@ def test_paper_with_restarts_at_random_bars_writes_the_tables_of_scan(name: str,
     assert deployed is not None
     same_tables(recorded(store, deployed, switchable(machine)), whole)
     assert verify(store, deployed).wrong == ()
+
+
+@pytest.mark.parametrize("name", ["lots", "orders", "orders in python"])
+def test_a_first_bar_that_pays_a_dividend_is_adjusted_for_however_little_is_known_then(name: str) -> None:
+    """Of a single bar the loop's body cannot tell one row of actions from none at all."""
+    history = some_bars(30, assets=3, seed=2, actions=True)
+    dividends = np.zeros((30, 3))
+    dividends[0] = 3.0
+    history = replace(history, dividends=dividends)
+    whole, begun = scan(MACHINES[name], history), scan(MACHINES[name], history.head(1))
+    assert same(whole, [begun, scan(MACHINES[name], history, world=begun.world)])
+    live = Live(MACHINES[name], history.head(1), 0)
+    beliefs = [live.step().belief]
+    for t in range(1, 30):
+        live.append(history.slice(t, t + 1))
+        beliefs.append(live.step().belief)
+    assert np.array(beliefs).tobytes() == whole.beliefs.tobytes()
 
 
 @pytest.mark.parametrize("name", ["next_open", "called", "learns", "protected", "orders", "every term"])

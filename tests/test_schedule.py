@@ -118,6 +118,8 @@ def test_the_look_after_a_close_its_retries_and_the_end_of_patience() -> None:
     minutes = [(look - close) / MINUTE for look in looks[:-1]]
     assert minutes == [5, 15, 25, 35]
     assert looks[-1] == after + 5 * MINUTE
+    # Nobody looks before the delay is over.
+    assert next_look(plan.model_copy(update={"retry": "1m"}), "XNYS", before, close + MINUTE) == close + 5 * MINUTE
     # Once it is there, nobody looks before the next close.
     assert next_look(plan, "XNYS", close, close + 5 * MINUTE) == after + 5 * MINUTE
 

@@ -291,6 +291,7 @@ def test_a_deployment_that_cannot_begin_ends_and_says_why(store: SqlStore, tmp_p
     assert runner.over.is_set()
     assert "the newest bar is that of 2023-02-09, 8 closes have passed since" in str(runner.failure)
     assert store.deployments() == []
+    assert store.rows("alerts", "one") == []
 
 
 # Commands.

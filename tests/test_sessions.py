@@ -73,8 +73,9 @@ def test_two_clocks_that_change_on_different_days_move_each_close_on_its_own_day
     """The moment of each decision, in UTC, around the clock changes of 2023."""
     hours = {}
     for study in (YEARS[0], YEARS[1]._replace(first="2022-02-15", last="2022-11-30")):
-        process = Process(study._replace(restarts=0.0), tmp_path / study.calendar)
-        process.folder.mkdir()
+        folder = tmp_path / study.calendar
+        folder.mkdir()
+        process = Process(study._replace(restarts=0.0), folder)
         process.run()
         stamps = [pd.Timestamp(look.at, tz="UTC") for look in process.looks if look.decided]
         hours[study.calendar] = {str(at.date()): at.hour for at in stamps if at.minute in (5, 35)}

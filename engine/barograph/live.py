@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from barograph.book import ACTIVE, EQUITY, PRICE, QUANTITY, UNTIL_BAR
-from barograph.session import Session
+from barograph.session import Session, columns_of
 from barograph.terms import rates_on
 from barograph.types import Floats
 from barograph.world import World
@@ -67,7 +67,7 @@ class Live(Session):
     def append(self, later: History) -> None:
         """Take note of bars that are to be stepped over."""
         self.history = h = self.history.then(later)
-        self.columns = (h.ts, h.open, h.high, h.low, h.close, h.volume, h.actions)
+        self.columns = columns_of(h)
         self.X = np.vstack([self.X, np.full((len(later), self.X.shape[1]), np.nan)])
         self.wired = self.wired._replace(rates=rates_on(h.ts, self.machine.borrow_rate, self.machine.cash_rate))
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 import numpy as np
 from numba.core.errors import NumbaError
 
+from barograph.actions import ACTIONS, telling
 from barograph.advance import bound
 from barograph.book import (
     BAD_ORDER,
@@ -44,7 +45,7 @@ if TYPE_CHECKING:
     from barograph.fitted import Fitted, Model
     from barograph.history import History
 
-__all__ = ["Progress", "Session", "filter_rows"]
+__all__ = ["Progress", "Session", "columns_of", "filter_rows"]
 
 Progress = Callable[[int, int], None]
 # Pages of the log are touched once, when written: what a run does not fill costs nothing, and 32 MB of rows at a time
@@ -73,6 +74,15 @@ def _line(error: Exception) -> str:
     return f"{Path(last.filename).name}, line {last.lineno}"
 
 
+def columns_of(history: History) -> tuple[Any, ...]:
+    """Return the arrays that the loop's body reads; one row of actions tells it that nothing ever happens."""
+    h, actions = history, history.actions
+    if len(h) == 1 and any(telling(h, name) is not None for name in ACTIONS):
+        actions = np.repeat(actions, 2, axis=0)
+        actions.flags.writeable = False
+    return h.ts, h.open, h.high, h.low, h.close, h.volume, actions
+
+
 class _Tape(NamedTuple):
     """What a run writes: features (T, d), then from the start equity (n, 6), weights (n, N), beliefs (n, K+1), log."""
 
@@ -88,15 +98,14 @@ class Session:
 
     def __init__(self, machine: Machine, history: History, world: World | None, progress: Progress | None) -> None:
         self.machine, self.history, self.progress = machine, history, progress
-        h = history
-        self.columns = (h.ts, h.open, h.high, h.low, h.close, h.volume, h.actions)
+        self.columns = columns_of(history)
         self.fits: list[Learned] = []
         self.logs: list[Floats] = []
         self.logged = 0
         if world is not None:
             world.check(history)
         wired = machine.wire(history)
-        self.X = np.full((len(h), len(wired.names)), np.nan)
+        self.X = np.full((len(history), len(wired.names)), np.nan)
         self.start = self._start(wired) if world is None else world.start
         self.bar = 0 if world is None else world.bar
         self.fitted: Fitted | None = None if world is None else world.fitted

@@ -22,6 +22,8 @@ __all__ = ["backup", "connected", "migrate", "named", "storable", "told", "versi
 
 # Longer than any transaction of ours; a reader never waits in WAL mode.
 _PATIENCE = 30
+# A client that froze inside a transaction holds up the others for so long, and then loses it.
+_PATIENT = {"connect_timeout": 10, "options": "-c lock_timeout=30s -c idle_in_transaction_session_timeout=10min"}
 
 
 def connected(url: str) -> tuple[sa.Engine, sa.MetaData]:
@@ -52,7 +54,7 @@ def engine_of(url: str) -> sa.Engine:
             return _sqlite(parsed)
         if parsed.get_backend_name() != "postgresql":
             raise StoreError(f"store {named(parsed)}: wanted sqlite:///FILE or postgresql+psycopg://...")
-        return sa.create_engine(parsed, pool_pre_ping=True, connect_args={"connect_timeout": 10}, hide_parameters=True)
+        return sa.create_engine(parsed, pool_pre_ping=True, connect_args=_PATIENT, hide_parameters=True)
     except (sa.exc.ArgumentError, ValueError):
         raise StoreError("the store's URL cannot be read; write it like sqlite:///paper.db") from None
     except ModuleNotFoundError as error:

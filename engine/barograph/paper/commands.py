@@ -82,7 +82,8 @@ def status(deployment: Named = None, store: Url = None, as_json: Json = False) -
     from barograph.paper.status import status as stands
 
     opened = _store(store)
-    told = stands(opened, _deployed(opened, deployment))
+    with opened.moment():
+        told = stands(opened, _deployed(opened, deployment))
     if as_json:
         print_json(told)
         return

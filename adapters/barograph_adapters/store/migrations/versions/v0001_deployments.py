@@ -34,9 +34,9 @@ _TABLES = {
     ),
     "equity": (
         "deployment:text ts:int",
-        "equity:real cash:real gross:real net:real fees:real financing:real",
+        "equity:real? cash:real? gross:real? net:real? fees:real? financing:real?",
     ),
-    "positions": ("deployment:text ts:int symbol:text", "quantity:real price:real weight:real"),
+    "positions": ("deployment:text ts:int symbol:text", "quantity:real price:real? weight:real?"),
     "beliefs": ("deployment:text ts:int", "regime:int probability:real? logpdf:real? probabilities:text"),
     "orders": (
         "deployment:text order_id:int",

@@ -30,6 +30,7 @@ from tests.fake_market import HOUR, MINUTE, SECOND, FaultyFeed, Market, Row, mar
 from tests.paper_replays import judged_replay
 from tests.paper_rules import Expected, Observer
 
+HEALTHY = "paper.unhealthy=alert"
 TOLD = ("missed_cycle", "late_cycle", "stale_data", "bad_data")
 """The kinds of alert that speak of data and time."""
 
@@ -299,11 +300,19 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as folder:
             print(judged(study, Path(folder)), flush=True)
     configs = Path(__file__).resolve().parent.parent / "configs"
-    for name, overrides in (("buy_and_hold", ["run.start=0"]), ("regime_filter", []), ("paper", [])):
-        with tempfile.TemporaryDirectory() as folder:
-            store = open_store(f"sqlite:///{folder}/paper.db")
-            bars = judged_replay(load(configs / f"{name}.toml", overrides), configs, store, seed=asked.seed)
-            print(f"{name}: the paper replay of {bars} bars is the backtest to the bit", flush=True)
+    for name, overrides in (("buy_and_hold", ["run.start=0"]), ("regime_filter", []), ("paper", [HEALTHY])):
+        print(replay_of(configs / f"{name}.toml", overrides, False, asked.seed), flush=True)
+    # What an operator commands and the watch forbids is no backtest's; it is done again from the record.
+    print(replay_of(configs / "paper.toml", [], True, asked.seed), flush=True)
+
+
+def replay_of(path: Path, overrides: list[str], commands: bool, seed: int) -> str:
+    """Replay a config over the whole sample; return what was shown."""
+    with tempfile.TemporaryDirectory() as folder:
+        store = open_store(f"sqlite:///{folder}/paper.db")
+        bars = judged_replay(load(path, overrides), path.parent, store, commands, seed)
+        store.close()
+    return f"{path.stem}: {bars} bars replayed{', with commands,' if commands else ''} are the backtest to the bit"
 
 
 if __name__ == "__main__":

@@ -215,8 +215,9 @@ def _scripted(state, bars, belief, portfolio, params):
 
 
 def scripted(weights: list[float]) -> bg.Strategy:
-    """Return a strategy that wants one weight after the other."""
-    return bg.strategy(_scripted, params=np.array(weights), init=lambda _: 0, name="scripted")
+    """Return a strategy that wants one weight after the other; 999 stands for NaN, which no config should hold."""
+    params = np.array([np.nan if weight == 999.0 else weight for weight in weights])
+    return bg.strategy(_scripted, params=params, init=lambda _: 0, name="scripted")
 
 
 def flat(bars: int = 40, assets: int = 1, calendar: str = "24/7") -> History:

@@ -73,6 +73,10 @@ class Runner:
             done = self._looked()
             self._mirror()
             self._tell()
+        except BarographError as error:
+            if self._report(error):
+                self._tell()
+            raise
         finally:
             self._leave()
         return done
@@ -87,6 +91,9 @@ class Runner:
                 pass
         finally:
             scheduler.shutdown(wait=True)
+            if self.failure is not None and not isinstance(self.failure, LeaseError):
+                # Why it stands still goes out before it does.
+                self._tell()
             self._leave()
         if self.failure is not None:
             raise self.failure
@@ -122,14 +129,12 @@ class Runner:
         try:
             self._looked()
             self.failed = 0
-        except LeaseError as error:
-            self._end(error)
         except StoreError as error:
             self.failed += 1
             log.error("%s: %s; asked again soon", self.service.plan.name, error)
         except BarographError as error:
-            self._report(error)
             self._end(error)
+            self._report(error)
         if self.scheduler is not None and not self.over.is_set():
             # The scheduler asked for the next moment when this look began; now more is known.
             self.scheduler.reschedule_job("looking", trigger=LookTrigger(self._due))
@@ -144,14 +149,20 @@ class Runner:
             )
         return done
 
-    def _report(self, error: BarographError) -> None:
-        """Tell that the deployment stands still, and why."""
-        ts, name = self.service.last, self.service.plan.name
-        text = f"{name} stands still: {error}"
-        self.service.store.tell(
-            name, [Alert(f"missed_cycle:stopped:{ts}", "missed_cycle", "critical", ts, {"text": text})]
-        )
-        self.service.store.note(name, Note(self.clock.now(), "stopped", str(error)))
+    def _report(self, error: BarographError) -> bool:
+        """Write an alert that the deployment stands still, and why; one that has not begun has nobody to tell."""
+        name, store = self.service.plan.name, self.service.store
+        try:
+            if isinstance(error, LeaseError | StoreError) or store.find(name) is None:
+                return False
+            ts = store.rows("equity", name)[-1]["ts"]
+            told = {"text": f"{name} stands still: {error}"}
+            store.tell(name, [Alert(f"missed_cycle:stopped:{ts}", "missed_cycle", "critical", ts, told)])
+            store.note(name, Note(self.clock.now(), "stopped", str(error)))
+        except StoreError as failure:
+            log.error("%s: %s", name, failure)
+            return False
+        return True
 
     def _beat(self) -> None:
         try:

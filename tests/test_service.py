@@ -138,6 +138,22 @@ def test_feeds_fall_over_and_back_and_every_bar_says_where_it_came_from(store: S
     live.sound()
 
 
+def test_a_feed_that_answers_and_stands_still_is_passed_over_for_one_that_goes_on(store: SqlStore) -> None:
+    live = Live(store, flat())
+    live.shown = {"best": replace(flat().head(11), source="best"), "second": replace(flat(), source="second")}
+    assert live.look(11, 5 * MINUTE) == live.look(11, 60 * MINUTE) == 0
+    assert live.look(11, 70 * MINUTE) == 1
+    assert live.cycles()[-1]["source"] == "second"
+    assert store.notes("one", 1)[0].text == "best failed: answers without the bar that is overdue"
+    live.shown["second"] = FeedError("second: HTTP 503")
+    assert live.look(12, 70 * MINUTE) == 0
+    assert live.told() == []
+    live.shown["best"] = replace(flat(), source="best")
+    assert live.look(12, 75 * MINUTE) == 1
+    assert live.cycles()[-1]["source"] == "best"
+    live.sound()
+
+
 def test_a_feed_that_breaks_is_a_feed_that_fails_and_what_it_said_is_not_repeated(store: SqlStore) -> None:
     live = Live(store, flat())
     live.shown["best"] = KeyError("https://me:hunter2@example.org/")

@@ -200,9 +200,9 @@ class Service:
         after = int(seen.ts[max(0, len(seen) - self.paper.overlap)]) - 1
         self.doubts = []
         try:
-            found, failures = self.chain.fetch(after, now)
+            found, failures = self.chain.fetch(after, now, self._overdue(now))
         except DataError as error:
-            self._tell(Alert(f"bad_data:{self.last}", "bad_data", "critical", self.last, {"text": str(error)}))
+            self._tell(Alert(f"bad_data:{self.last}", "bad_data", KINDS["bad_data"], self.last, {"text": str(error)}))
             return None
         for name, said in failures:
             self.store.note(self.plan.name, Note(now, "feed", f"{name} failed: {said}"))
@@ -215,6 +215,15 @@ class Service:
                 self.doubts = ["past bars were revised"]
             self._revised(revised, found.source)
         return found.slice(past, len(found)) if past < len(found) else None
+
+    def _overdue(self, now: int) -> int:
+        """Return the newest close whose bar should be there: half of the patience is over; 0 if there is none."""
+        assert self.deployment is not None
+        if self.plan.kind == "replay":
+            return 0
+        since = now - (seconds(self.paper.delay) + seconds(self.paper.patience) // 2) * SECOND
+        closes = closes_between(self.deployment.deployed.calendar, self.paper.every, self.last, since)
+        return int(closes[-1]) if len(closes) else 0
 
     def _complete(self, fresh: History, t: int, now: int) -> bool:
         """Tell whether every asset has its bar, or was waited for long enough; a later bar ends the waiting."""

@@ -57,21 +57,31 @@ class Chain:
     def __init__(self, feeds: Sequence[Feed], symbols: Sequence[str] = ()) -> None:
         self.feeds, self.symbols = list(feeds), tuple(symbols)
 
-    def fetch(self, after: int, until: int) -> Fetched:
+    def fetch(self, after: int, until: int, overdue: int = 0) -> Fetched:
         """Ask one feed after the other until one answers; raises `DataError` when none does.
 
-        A feed is anybody's code: what it does wrong is its own failure, whatever it raises.
+        One that answers without the `overdue` bar is passed over for one that has it. A feed is anybody's code: what
+        it does wrong is its own failure, whatever it raises.
         """
         failures: list[tuple[str, str]] = []
+        answers: list[History | None] = []
         for feed in self.feeds:
             try:
                 found = feed.fetch(after, until)
-                return Fetched(None if found is None else self._ours(feed, found, until), tuple(failures))
+                answers.append(None if found is None else self._ours(feed, found, until))
             except BarographError as error:
                 failures.append((feed.name, str(redacted(str(error)))))
+                continue
             except Exception as error:  # What is no error of ours may hold a secret: its name and place are enough.
                 failures.append((feed.name, f"raised {type(error).__name__} ({_line(error)})"))
-        raise DataError("no feed answers: " + "; ".join(f"{name}: {said}" for name, said in failures))
+                continue
+            if _newest(answers[-1]) >= overdue:
+                return Fetched(answers[-1], tuple(failures))
+            failures.append((feed.name, "answers without the bar that is overdue"))
+        if not answers:
+            raise DataError("no feed answers: " + "; ".join(f"{name}: {said}" for name, said in failures))
+        # None has it: the best one that answered is as good as any, unless another went further.
+        return Fetched(max(answers, key=_newest), tuple(failures))
 
     def close(self) -> None:
         """End what feeds hold open; one that holds a connection has a `close` beside its `fetch`."""
@@ -90,6 +100,10 @@ class Chain:
         if missing:
             raise DataError(f"{feed.name}: has no {', '.join(missing)}; it has {', '.join(found.symbols)}")
         return found if not self.symbols or found.symbols == self.symbols else _columns(found, self.symbols)
+
+
+def _newest(history: History | None) -> int:
+    return 0 if history is None else int(history.ts[-1])
 
 
 def _line(error: Exception) -> str:

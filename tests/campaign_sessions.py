@@ -70,6 +70,11 @@ class Study(NamedTuple):
         """How long after its close a bar is late."""
         return (self.delay + self.patience) * MINUTE
 
+    @property
+    def overdue(self) -> int:
+        """How long after its close another feed is asked for a bar."""
+        return self.delay * MINUTE + self.patience * MINUTE // 2
+
     def market(self) -> Market:
         """Return what truly happens."""
         return market(self.calendar, self.every, self.first, self.last, self.assets, self.seed)

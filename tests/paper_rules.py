@@ -61,7 +61,12 @@ class Observer:
         self._overdue(now)
 
     def _answer(self, now: int) -> tuple[str, list[Row]] | None:
-        """Return the first answer that is one: in order, of the past, with all our assets in ours."""
+        """Return the first answer that is one and has the bar that is overdue, or the one that goes furthest.
+
+        An answer is in order, of the past, with all our assets in it.
+        """
+        answers: list[tuple[str, list[Row]]] = []
+        overdue = max(self._due(self.order[-1], now - self.study.overdue), default=0)
         overlap = self.order[-self.study.overlap :][0]
         for source in self.sources:
             try:
@@ -71,8 +76,10 @@ class Observer:
             times = [ts for ts, _ in rows]
             whole = all(set(self.symbols) <= set(bars) for _, bars in rows)
             if times == sorted(set(times)) and max(times, default=0) <= now and whole:
-                return source.name, [(ts, {s: bars[s] for s in self.symbols}) for ts, bars in rows]
-        return None
+                answers.append((source.name, [(ts, {s: bars[s] for s in self.symbols}) for ts, bars in rows]))
+                if max(times, default=0) >= overdue:
+                    return answers[-1]
+        return max(answers, key=lambda answer: max((ts for ts, _ in answer[1]), default=0), default=None)
 
     def _whole(self, bars: dict[str, tuple[float, ...]]) -> bool:
         return not any(np.isnan(bar[3]) for bar in bars.values())

@@ -59,7 +59,17 @@ MISTAKES = {
     "once and replay": (["paper", "one.toml", "--once", "--replay", "2023-02-01"], 2, "wanted one of them"),
     "a date that is none": (["paper", "one.toml", "--replay", "soon"], 3, "'soon' is no time; write it like"),
     "a date without bars": (["paper", "one.toml", "--replay", "2044-01-01"], 3, "flat: no bar at '2044-01-01'"),
-    "data that ended": (["paper", "one.toml", "--once"], 3, "closes have passed since; give [paper] feeds that go on"),
+    "nothing deployed": (["paper", "one.toml", "--once"], 10, "its state is missing; restore a backup, name the right"),
+    "new and there": (["paper", "one.toml", "--new", "--name", "first"], 10, "there is a deployment 'first' already"),
+    "no name": (["paper", "one.toml", "--new", "--name", "a/../b"], 2, "'a/../b' is no name of a deployment; wanted"),
+    "no name to record": (["run", "one.toml", "--record", ""], 2, "'' is no name of a deployment"),
+    "a replay that is halted": (["halt", "first"], 2, "first is a replay one: nobody runs it on schedule"),
+    "all deleted": (["store", "downgrade", "base"], 2, "make a backup, then say --yes"),
+    "data that ended": (
+        ["paper", "one.toml", "--new", "--once"],
+        3,
+        "closes have passed since; give [paper] feeds that go on",
+    ),
     "a replay that is run": (["paper", "one.toml", "--once", "--name", "first"], 10, "first is a replay one; give"),
     "another config": (
         ["paper", "one.toml", "--replay", "2023-02-01", "--name", "first", "--set", "execution.fee=0.01"],
@@ -123,7 +133,11 @@ MISTAKES = {
         9,
         "mysql://example.org/paper: wanted sqlite:///FILE or postgresql+psycopg://",
     ),
-    "a database nowhere": (["status", "--store", "sqlite:///nowhere/paper.db"], 9, "unable to open database file"),
+    "a database nowhere": (
+        ["status", "--store", "sqlite:///nowhere/paper.db"],
+        9,
+        "there is no database of deployments",
+    ),
     "a variable that is not set": (
         ["status", "--store", "sqlite:///${NOT_SET_ANYWHERE}"],
         9,

@@ -132,7 +132,7 @@ def leaks(folder: Path, printed: list[tuple[str, Done]]) -> list[str]:
 
 def test_no_secret_is_printed_logged_stored_or_reported(place: Path) -> None:
     ran = Ran()
-    ran("paper", "secretive.toml", "--once")
+    ran("paper", "secretive.toml", "--new", "--once")
     ran("paper", "secretive.toml", "--once", "--json")
     first = str((time.time_ns() - 30 * 86_400 * 10**9) // 10**9)
     assert first
@@ -179,7 +179,7 @@ def test_no_error_repeats_a_secret(old: str, new: str, place: Path) -> None:
     assert old in CONFIG
     (place / "wrong.toml").write_text(CONFIG.replace(old, new))
     ran = Ran()
-    done = barograph("paper", "wrong.toml", "--once")
+    done = barograph("paper", "wrong.toml", "--new", "--once")
     assert done.returncode != 0
     assert done.stderr.startswith("barograph: ")
     assert done.stderr.count("\n") == 1
@@ -187,9 +187,9 @@ def test_no_error_repeats_a_secret(old: str, new: str, place: Path) -> None:
 
 
 def test_a_broker_that_cannot_be_reached_tells_no_key(place: Path) -> None:
-    done = barograph("paper", "mirrored.toml", "--once")
+    done = barograph("paper", "mirrored.toml", "--new", "--once")
     assert leaks(place, [("paper mirrored.toml", done)]) == []
     (place / "wrong.toml").write_text(CONFIG + BROKER.replace("${TESTNET_KEY}", "SeCreT-broker-key"))
-    done = barograph("paper", "wrong.toml", "--once", "--name", "written-out")
+    done = barograph("paper", "wrong.toml", "--new", "--once", "--name", "written-out")
     assert done.returncode in (2, 13)
     assert leaks(place, [("paper wrong.toml", done)]) == []

@@ -216,7 +216,7 @@ def test_stale_then_late_are_told_once_each(store: SqlStore) -> None:
     live.shown["best"] = flat()
     assert live.look(11, 700 * MINUTE) == 1
     assert live.told() == [
-        ("late_cycle", "its bar was decided 11.7 hours after the close"),
+        ("late_cycle", "its bar was decided 11:40:00 (h:mm:ss) after the close"),
         ("stale_data", "no bar since 2023-01-12 00:00:00Z; 1 closes have passed without one"),
     ]
     assert [one["switches"] for one in live.cycles()] == [[], []]
@@ -350,7 +350,7 @@ def test_status_says_what_was_recorded(store: SqlStore) -> None:
     live = Live(store, flat(assets=2), begin=10)
     assert [live.look(row) for row in (11, 12)] == [1, 1]
     store.ask("one", "halt", 0)
-    told = status(store, store.deployments()[0])
+    told = status(store, store.deployments()[0], 0)
     assert (told["deployment"], told["kind"], told["bars"]) == ("one", "paper", 3)
     assert (told["last_cycle"], told["next_cycle"]) == ("2023-01-14T00:00:00Z", "2023-01-15T00:05:00Z")
     assert [(one["symbol"], one["quantity"], one["price"]) for one in told["positions"]] == [
@@ -362,7 +362,7 @@ def test_status_says_what_was_recorded(store: SqlStore) -> None:
     assert told["journal"]["entries"] == 4
     assert 0.0 < told["latency_ms"]["median"] <= told["latency_ms"]["p99"]
     assert live.look(13) == 1
-    told = status(store, store.deployments()[0])
+    told = status(store, store.deployments()[0], 0)
     assert (told["switches"], told["commands_waiting"]) == (["halted"], [])
     (row,) = listed(store)
     assert (row["deployment"], row["last_cycle"], row["equity"]) == ("one", "2023-01-15T00:00:00Z", 1000.0)

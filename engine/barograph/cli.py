@@ -14,7 +14,7 @@ import typer
 
 from barograph.console import print_json, progress
 from barograph.errors import BarographError, ConfigError
-from barograph.paper.commands import Url, recorded, register
+from barograph.paper.commands import Url, check_record, recorded, register
 
 if TYPE_CHECKING:
     from barograph.bounds import Bounds
@@ -95,6 +95,8 @@ def run(
 ) -> None:
     """Run one config and leave a run folder with its report."""
     one = _prepared(config, set or [], runs)
+    if record is not None:
+        check_record(store, record, one.config)
     done = _finished(one, runs, as_json, bounds)
     if record is not None:
         with progress(record, quiet=as_json) as tell:

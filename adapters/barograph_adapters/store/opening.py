@@ -26,13 +26,20 @@ _PATIENCE = 30
 _PATIENT = {"connect_timeout": 10, "options": "-c lock_timeout=30s -c idle_in_transaction_session_timeout=10min"}
 
 
-def connected(url: str) -> tuple[sa.Engine, sa.MetaData]:
-    """Return an engine and the tables as the database has them; an empty database is given the newest schema."""
+def connected(url: str, create: bool = True) -> tuple[sa.Engine, sa.MetaData]:
+    """Return an engine and the tables as the database has them; an empty one is given the newest schema, or refused."""
     engine = engine_of(url)
+    nothing = StoreError(
+        f"{named(engine.url)}: there is no database of deployments; name the right --store, or begin with --new"
+    )
     try:
+        if not create and _absent(engine.url):
+            raise nothing
         with engine.begin() as connection:
             found, newest = versions(connection)
             if found is None and not sa.inspect(connection).get_table_names():
+                if not create:
+                    raise nothing
                 upgrade(connection, "head")
             elif found != newest:
                 raise StoreError(
@@ -44,6 +51,12 @@ def connected(url: str) -> tuple[sa.Engine, sa.MetaData]:
     except sa.exc.SQLAlchemyError as error:
         raise StoreError(told(engine.url, error)) from error
     return engine, metadata
+
+
+def _absent(url: sa.URL) -> bool:
+    """Tell whether a SQLite file is not there: opening it would make it."""
+    memory = url.database in (None, "", ":memory:")
+    return url.get_backend_name() == "sqlite" and not memory and not Path(str(url.database)).exists()
 
 
 def engine_of(url: str) -> sa.Engine:

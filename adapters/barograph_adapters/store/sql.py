@@ -39,13 +39,15 @@ _READING: dict[str, dict[str, Any]] = {
 }
 
 
-def open_store(url: str) -> SqlStore:
+def open_store(url: str, create: bool = True) -> SqlStore:
     """Open a store; an empty database is given the schema, an old one is refused until it is upgraded.
+
+    Without `create` a SQLite file that is not there is refused, not made.
 
     `url` is SQLAlchemy's, ``sqlite:///paper.db`` or ``postgresql+psycopg://...``; ${NAME} in it is an environment
     variable. Raises `StoreError`, with no password in it, when the database cannot be used.
     """
-    engine, metadata = connected(url)
+    engine, metadata = connected(url, create)
     return SqlStore(engine, metadata)
 
 
@@ -164,6 +166,14 @@ class SqlStore(SqlOutbox, SqlLedger):
             return None
         except sa.exc.SQLAlchemyError as error:
             raise StoreError(told(self.engine.url, error)) from error
+
+    def holders(self) -> dict[str, str]:
+        """Return who runs what: the holder of every lease that is held, and whether it is alive, gone or elsewhere."""
+        table = self.tables["leases"]
+        words = {True: "gone", False: "alive", None: "on another host"}
+        with self.transaction(reading=True) as connection:
+            rows = connection.execute(sa.select(table).where(table.c.holder != "")).all()
+        return {row.deployment: f"{row.holder}, {words[dead(row.holder)]}" for row in rows}
 
     def beat(self, lease: Lease) -> None:
         """Say that the holder lives; raises `LeaseError` when the lease is lost."""

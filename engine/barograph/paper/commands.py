@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import os
+import re
 import sys
 import time
 from pathlib import Path
@@ -11,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from barograph.console import print_json, progress
-from barograph.errors import ConfigError, StoreError
+from barograph.errors import BarographError, ConfigError, LeaseError, RefusalError, StoreError
 
 if TYPE_CHECKING:
     from barograph.config import Config
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
     from barograph.result import Result
     from barograph.session import Progress
 
-__all__ = ["Url", "recorded", "register"]
+__all__ = ["Url", "check_record", "recorded", "register"]
 
 STORE = "sqlite:///paper.db"
 
@@ -51,6 +53,7 @@ def paper(
     replay: Annotated[
         str | None, typer.Option("--replay", metavar="FROM", help="Feed the [data] from this date on, at full speed.")
     ] = None,
+    new: Annotated[bool, typer.Option("--new", help="Begin a deployment that is not there yet.")] = False,
     name: Annotated[str | None, typer.Option("--name", help="The deployment; the config's name if left out.")] = None,
     store: Url = None,
     set: Set = None,
@@ -68,13 +71,16 @@ def paper(
     from barograph.config import load
 
     loaded = load(config, set or [])
-    chosen = _store(store, loaded)
     _log()
     if replay is not None:
-        _replay(loaded, config.parent, chosen, name or f"{loaded.name}-replay", replay, as_json)
+        named = _checked(name or f"{loaded.name}-replay")
+        _replay(loaded, config.parent, _store(store, loaded, create=True), named, replay, as_json)
         return
-    service = _service(loaded, config.parent, chosen, name or loaded.name)
-    _run(service, once, as_json)
+    named = _checked(name or loaded.name)
+    chosen = _store(store, loaded, create=new)
+    if new and chosen.find(named) is not None:
+        raise RefusalError(f"--new: there is a deployment {named!r} already; leave --new out to go on with it")
+    _run(_service(loaded, config.parent, chosen, named, new), _notifier(loaded, strict=new), once, as_json)
 
 
 def status(deployment: Named = None, store: Url = None, as_json: Json = False) -> None:
@@ -83,7 +89,7 @@ def status(deployment: Named = None, store: Url = None, as_json: Json = False) -
 
     opened = _store(store)
     with opened.moment():
-        told = stands(opened, _deployed(opened, deployment))
+        told = stands(opened, _deployed(opened, deployment), time.time_ns())
     if as_json:
         print_json(told)
         return
@@ -127,7 +133,7 @@ def alerts_test(config: Path, set: Set = None) -> None:
     from barograph.paper.trial import send_trial
 
     loaded = load(config, set or [])
-    send_trial(loaded, _notifier(loaded), print)
+    send_trial(loaded, _notifier(loaded, strict=True), print)
 
 
 @store_app.command("verify")
@@ -139,7 +145,7 @@ def store_verify(deployment: Named = None, store: Url = None) -> None:
     names = [_deployed(opened, deployment)] if deployment else opened.deployments()
     found = [verify(opened, one) for one in names]
     print("\n".join(map(str, found)) or "there is no deployment")
-    if any(one.wrong for one in found):
+    if not found or any(one.wrong for one in found):
         raise typer.Exit(9)
 
 
@@ -157,12 +163,24 @@ def store_upgrade(store: Url = None) -> None:
 
 
 @store_app.command("downgrade")
-def store_downgrade(version: str, store: Url = None) -> None:
+def store_downgrade(
+    version: str,
+    store: Url = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Delete everything, where the version is base.")] = False,
+) -> None:
     """Take the schema back to a version, or to "base", which deletes everything."""
+    if version == "base" and not yes:
+        raise ConfigError("downgrade base deletes every deployment; make a backup, then say --yes")
     _migrated(store, version)
 
 
 def _migrated(store: str | None, version: str) -> None:
+    if version != "head":
+        opened = _store(store)
+        running = [name for name, who in opened.holders().items() if who.endswith("alive")]
+        opened.close()
+        if running:
+            raise LeaseError(f"{', '.join(running)} is running; stop it first")
     before, after = _adapter("opening").migrate(_url(store), version)
     print(f"schema {before or 'none'} -> {after or 'none'}")
 
@@ -170,6 +188,8 @@ def _migrated(store: str | None, version: str) -> None:
 def _ask(command: str, deployment: str | None, store: str | None) -> None:
     opened = _store(store)
     one = _deployed(opened, deployment)
+    if one.kind != "paper":
+        raise ConfigError(f"{one.name} is a {one.kind} one: nobody runs it on schedule, so it has no next cycle")
     opened.ask(one.name, command, time.time_ns())
     print(f"{one.name}: {command} is obeyed at its next cycle")
 
@@ -210,10 +230,18 @@ def _finished(store: Store, name: str, done: int, as_json: bool) -> None:
     print(f"{name}: {done} bars decided now, {len(result.equity)} in all\n{result}")
 
 
-def _service(config: Config, folder: Path, store: Store, name: str) -> Service:
+def _service(config: Config, folder: Path, store: Store, name: str, fresh: bool) -> Service:
     from barograph.paper.service import SystemClock, deployable
 
-    return deployable(config, folder, store, name, SystemClock())
+    return deployable(config, folder, store, name, SystemClock(), fresh)
+
+
+def check_record(url: str | None, name: str, config: Config) -> None:
+    """Refuse a name or a store in which a backtest cannot be recorded, before it is run."""
+    opened = _store(url, config, create=True)
+    if opened.find(_checked(name)) is not None:
+        raise StoreError(f"--record {name}: there is a deployment of that name; give it another one")
+    opened.close()
 
 
 def recorded(
@@ -222,15 +250,15 @@ def recorded(
     """Write a backtest into the store."""
     from barograph.paper.backtest import record
 
-    record(_store(url, config), name, config, folder, machine, result, tell)
+    record(_store(url, config, create=True), name, config, folder, machine, result, tell)
 
 
-def _run(service: Service, once: bool, as_json: bool) -> None:
+def _run(service: Service, notifier: Any, once: bool, as_json: bool) -> None:
     import signal
 
     from barograph.paper.runner import Runner
 
-    runner = Runner(service, _notifier(service.plan.config), service.clock, _mirror(service))
+    runner = Runner(service, notifier, service.clock, _mirror(service))
     if once:
         done = runner.once()
         if as_json:
@@ -251,12 +279,19 @@ def _mirror(service: Service) -> Mirror | None:
     return Mirror(service.store, make(part, "paper.broker", service.plan.folder), service.plan.name)
 
 
-def _notifier(config: Config) -> Any:
+def _notifier(config: Config, strict: bool) -> Any:
+    """Return the notifier; a recipient that cannot be meant is refused, or, of what runs already, said."""
     import importlib
 
     notifier = importlib.import_module("barograph_adapters.notify").Apprise()
     for one in config.paper.alerts.to:
-        notifier.check(one.url)
+        try:
+            notifier.check(one.url)
+        except BarographError as error:
+            if strict:
+                raise
+            # A message that cannot go out is no reason not to trade; it waits in the outbox, and says so there.
+            logging.getLogger("barograph.paper").warning("%s: %s", config.name, error)
     return notifier
 
 
@@ -272,8 +307,15 @@ def _url(store: str | None, config: Config | None = None) -> str:
     return store or os.environ.get("BAROGRAPH_STORE") or told or STORE
 
 
-def _store(store: str | None, config: Config | None = None) -> Any:
-    return _adapter("sql").open_store(_url(store, config))
+def _store(store: str | None, config: Config | None = None, create: bool = False) -> Any:
+    return _adapter("sql").open_store(_url(store, config), create)
+
+
+def _checked(name: str) -> str:
+    """Return a deployment's name, or refuse what no file, header or shell would bear."""
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]*", name):
+        raise ConfigError(f"{name!r} is no name of a deployment; wanted letters, digits, and _ . - between them")
+    return name
 
 
 def _deployed(store: Store, name: str | None) -> Deployed:
@@ -300,11 +342,11 @@ def _said(key: str, value: Any) -> str:
 
 
 def _log() -> None:
-    import logging
-
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(logging.Formatter("%(asctime)sZ %(message)s", "%Y-%m-%dT%H:%M:%S"))
     handler.formatter.converter = time.gmtime  # type: ignore[union-attr]
     log = logging.getLogger("barograph")
     log.handlers, log.propagate = [handler], False
     log.setLevel(logging.INFO)
+    # What the scheduler has to say of a look that takes its time is no news.
+    logging.getLogger("apscheduler").setLevel(logging.ERROR)

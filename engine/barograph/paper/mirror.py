@@ -71,7 +71,7 @@ class Mirror:
             for placed in submit(self.store, self.broker, self.deployment):
                 log.info("%s: %s at %s: %s", self.deployment, placed.client_id, self.broker.name, placed.state)
         except BrokerError as error:
-            self._tell("place", str(error))
+            self._tell(f"place:{self._last()}", str(error))
 
     def compare(self) -> Report | None:
         """Reconcile orders and positions, and tell every difference once."""
@@ -79,7 +79,7 @@ class Mirror:
         try:
             report = reconcile(self.store, self.broker, self.deployment, wanted)
         except BrokerError as error:
-            self._tell("compare", str(error))
+            self._tell(f"compare:{self._last()}", str(error))
             return None
         for difference in report.differences:
             self._tell(f"{difference.kind}:{difference.subject}:{difference.found}", str(difference))
@@ -87,6 +87,8 @@ class Mirror:
 
     def _tell(self, key: str, text: str) -> None:
         log.warning("%s: %s", self.deployment, text)
-        entry, _ = self.store.snapshot(self.deployment)
         facts: dict[str, Any] = {"text": text, "broker": self.broker.name}
-        self.store.tell(self.deployment, [Alert(f"broker:{entry.ts}:{key}", "broker", "critical", entry.ts, facts)])
+        self.store.tell(self.deployment, [Alert(f"broker:{key}", "broker", "critical", self._last(), facts)])
+
+    def _last(self) -> int:
+        return self.store.snapshot(self.deployment)[0].ts

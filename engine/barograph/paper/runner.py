@@ -36,6 +36,8 @@ _BEAT: Final = 10
 _TELL: Final = 10
 _MIRROR: Final = 30
 _COMPARE: Final = 600
+# Seconds that the end of a run waits for the look that is under way.
+_LAST_LOOK: Final = 20
 # What a database that is gone is asked, in seconds: soon, then less often.
 _BACKOFF: Final = (1, 2, 5, 10, 30, 60)
 
@@ -64,36 +66,52 @@ class Runner:
         self.over = threading.Event()
         self.failure: BarographError | None = None
         self.failed = 0
+        self.looking = False
+        self.sending = threading.Lock()
+        self.idle = threading.Event()
+        self.idle.set()
         self.scheduler: BackgroundScheduler | None = None
 
     def once(self) -> int:
         """Do one look and tell what is to be told: for cron or a container. Returns how many bars were decided."""
-        self.service.start()
+        self._start()
         try:
             done = self._looked()
             self._mirror()
             self._tell()
         except BarographError as error:
-            if self._report(error):
-                self._tell()
+            self._stand_still(error)
             raise
         finally:
             self._leave()
         return done
 
+    def _start(self) -> None:
+        try:
+            self.service.start()
+        except BarographError as error:
+            self._stand_still(error)
+            raise
+
+    def _stand_still(self, error: BarographError) -> None:
+        if self._report(error):
+            # Why it stands still goes out before it does.
+            self._tell()
+
     def run(self) -> None:
         """Go on until `stop`; raises what made it impossible to go on."""
-        self.service.start()
+        self._start()
         self.scheduler = scheduler = self._scheduler()
         scheduler.start()
         try:
             while not self.over.wait(1.0):
                 pass
         finally:
-            scheduler.shutdown(wait=True)
-            if self.failure is not None and not isinstance(self.failure, LeaseError):
-                # Why it stands still goes out before it does.
-                self._tell()
+            scheduler.shutdown(wait=False)
+            # A feed may hang for ever; what it would bring could not be written without the lease.
+            self.idle.wait(_LAST_LOOK)
+            if self.failure is not None:
+                self._stand_still(self.failure)
             self._leave()
         if self.failure is not None:
             raise self.failure
@@ -119,6 +137,9 @@ class Runner:
         return scheduler
 
     def _due(self) -> int:
+        if self.looking:
+            # The look itself sets the next moment when it ends.
+            return self.clock.now() + 3600 * SECOND
         if self.failed:
             wait = _BACKOFF[min(self.failed, len(_BACKOFF)) - 1]
             return self.clock.now() + wait * SECOND
@@ -126,6 +147,8 @@ class Runner:
 
     def look(self) -> None:
         """Look once; a database that is gone is asked again, what cannot be mended ends the run."""
+        self.looking = True
+        self.idle.clear()
         try:
             self._looked()
             self.failed = 0
@@ -134,7 +157,9 @@ class Runner:
             log.error("%s: %s; asked again soon", self.service.plan.name, error)
         except BarographError as error:
             self._end(error)
-            self._report(error)
+        finally:
+            self.looking = False
+            self.idle.set()
         if self.scheduler is not None and not self.over.is_set():
             # The scheduler asked for the next moment when this look began; now more is known.
             self.scheduler.reschedule_job("looking", trigger=LookTrigger(self._due))
@@ -153,7 +178,8 @@ class Runner:
         """Write an alert that the deployment stands still, and why; one that has not begun has nobody to tell."""
         name, store = self.service.plan.name, self.service.store
         try:
-            if isinstance(error, LeaseError | StoreError) or store.find(name) is None:
+            deployed = None if isinstance(error, LeaseError | StoreError) else store.find(name)
+            if deployed is None or deployed.kind != self.service.plan.kind:
                 return False
             ts = store.rows("equity", name)[-1]["ts"]
             told = {"text": f"{name} stands still: {error}"}
@@ -174,12 +200,18 @@ class Runner:
             log.error("%s: %s", self.service.plan.name, error)
 
     def _tell(self) -> None:
+        # At the end of a run two threads may want to: what one has sent the other must see as sent.
+        with self.sending:
+            self._told()
+
+    def _told(self) -> None:
         service = self.service
         try:
             if service.store.find(service.plan.name) is None:
                 return
             alerts = service.paper.alerts
-            if alerts.heartbeat is not None:
+            late = service.judge_lateness(self.clock.now())
+            if alerts.heartbeat is not None and not late:
                 service.store.tell(service.plan.name, [heartbeat(service, seconds(alerts.heartbeat), self.clock.now())])
             dispatch(service.store, self.notifier, alerts, service.plan.name, self.clock)
         except StoreError as error:

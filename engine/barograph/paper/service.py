@@ -7,11 +7,12 @@ up to some bar, and the next look goes on from there. Nothing in memory is trust
 from __future__ import annotations
 
 import hashlib
+import logging
 import time
 from collections.abc import Callable, Sequence
 from itertools import groupby
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 
@@ -28,12 +29,15 @@ from barograph.paper.sources import Chain, Revision, compared, feeds_of, seed
 from barograph.paper.store import Deployed, Lease, Note, Store
 from barograph.paper.verify import misfit
 from barograph.plans import KINDS, seconds
+from barograph.runs import code_hash
 from barograph.tables import spacing
 
 if TYPE_CHECKING:
     from barograph.config import Config
 
 __all__ = ["Plan", "Service", "SystemClock", "deployable"]
+
+log: Final = logging.getLogger("barograph.paper")
 
 
 class SystemClock:
@@ -52,6 +56,7 @@ class Plan(NamedTuple):
     """What is to be deployed: a config, the folder its paths begin at, a name, and how the first bars are had.
 
     `seed(until)` returns all bars so far and the row of the first one that is decided; `kind` is paper or replay.
+    Without `fresh` a deployment that is not there is refused, not begun.
     """
 
     config: Config
@@ -59,6 +64,7 @@ class Plan(NamedTuple):
     name: str
     kind: str
     seed: Callable[[int], tuple[History, int]]
+    fresh: bool = True
 
 
 class Service:
@@ -71,6 +77,7 @@ class Service:
         self.lease: Lease | None = None
         self.deployment: Deployment | None = None
         self.doubts: list[str] = []
+        self.found = False
 
     # Starting, which is recovering.
 
@@ -94,8 +101,11 @@ class Service:
         name = self.plan.name
         deployed = self.store.find(name)
         if deployed is None:
+            self._refuse_nothing()
             return
+        self.found = True
         self._refuse_another(deployed)
+        self._mind_code(deployed)
         self._refuse_broken()
         entry, snapshot = self.store.snapshot(name)
         if entry.content["state"] != sealed(snapshot):
@@ -108,6 +118,14 @@ class Service:
         self.chain.symbols = deployed.symbols
         self._fit()
 
+    def _refuse_nothing(self) -> None:
+        """Begin anew only where that was asked for: a state that is missing is not a reason to start over."""
+        if self.found or not self.plan.fresh:
+            raise RefusalError(
+                f"no deployment {self.plan.name!r} in {self.store!r}: its state is missing; restore a backup, "
+                "name the right --store, or begin it with --new"
+            )
+
     def _refuse_another(self, deployed: Deployed) -> None:
         mine = self.plan.config.redacted()
         other = sorted(key for key in {*mine, *deployed.config} if mine.get(key) != deployed.config.get(key))
@@ -118,6 +136,16 @@ class Service:
                 f"deployment {deployed.name} was begun with another config: [{'], ['.join(other)}] differ; "
                 "put them back, or deploy under another --name"
             )
+
+    def _mind_code(self, deployed: Deployed) -> None:
+        """Note that the program, or a module of the user's, is not the one that began it: once for each."""
+        now = code_hash(self.plan.config)
+        if now == deployed.code_hash:
+            return
+        text = f"the code is {now[:8]}, the deployment was begun with {deployed.code_hash[:8]}: parity will say so"
+        if all(note.text != text for note in self.store.notes(deployed.name, 50)):
+            self.store.note(deployed.name, Note(self.clock.now(), "code", text))
+            log.warning("%s: %s", deployed.name, text)
 
     def _refuse_broken(self) -> None:
         """Follow the chain of hashes from its beginning: a changed past is no ground to go on from."""
@@ -172,7 +200,10 @@ class Service:
         last = next_look(self.paper, history.calendar, int(history.ts[start]), now)
         batches[-1] = batches[-1]._replace(next_look=last)
         self.store.create(self._mine(), deployed, history.head(start) if start else None, batches)
-        self.deployment, self.chain.symbols = made, history.symbols
+        self.deployment, self.chain.symbols, self.found = made, history.symbols, True
+        told = f"{start} bars before warm it up, the first decided is that of {history.when(start)}"
+        if self.plan.kind == "paper":
+            log.info("%s: deployed anew in %r; %s", self.plan.name, self.store, told)
         self._fit()
         return 1
 
@@ -183,6 +214,8 @@ class Service:
 
     def _catch_up(self, now: int) -> int:
         fresh = self._fresh(now)
+        # A feed may have taken its time.
+        now = self.clock.now()
         done = 0
         for t in range(0 if fresh is None else len(fresh)):
             assert fresh is not None
@@ -190,7 +223,7 @@ class Service:
                 break
             self._cycle(fresh.slice(t, t + 1), now)
             done += 1
-        self._judge_lateness(now)
+        self.judge_lateness(now)
         return done
 
     def _fresh(self, now: int) -> History | None:
@@ -203,6 +236,8 @@ class Service:
             found, failures = self.chain.fetch(after, now, self._overdue(now))
         except DataError as error:
             self._tell(Alert(f"bad_data:{self.last}", "bad_data", KINDS["bad_data"], self.last, {"text": str(error)}))
+            self.store.note(self.plan.name, Note(now, "feed", str(error)))
+            log.warning("%s: %s", self.plan.name, error)
             return None
         for name, said in failures:
             self.store.note(self.plan.name, Note(now, "feed", f"{name} failed: {said}"))
@@ -270,8 +305,7 @@ class Service:
         # The last look that still waits for a bar comes up to one retry after patience is over.
         late = sum(seconds(text) for text in (self.paper.delay, self.paper.patience, self.paper.retry)) * SECOND
         if now > ts + late:
-            hours = (now - ts) / (3600 * SECOND)
-            text = f"its bar was decided {hours:.1f} hours after the close"
+            text = f"its bar was decided {np.timedelta64((now - ts) // SECOND, 's').item()} (h:mm:ss) after the close"
             self._tell(Alert(f"late_cycle:{ts}", "late_cycle", "warning", ts, {"text": text}))
         if absent := ", ".join(self._absent(row)):
             text = f"{absent} has no bar of {_said(ts)}, which was decided without it"
@@ -280,16 +314,18 @@ class Service:
             return [f"{len(missed)} bars are missing before this one"]
         return []
 
-    def _judge_lateness(self, now: int) -> None:
-        """Tell that data are stale: a close is past, with all patience, and its bar is not there."""
-        if self.plan.kind == "replay" or self.deployment is None:
-            return
+    def judge_lateness(self, now: int) -> bool:
+        """Tell that data are stale: a close is past, with all patience, and its bar is not there; return whether so."""
+        deployment = self.deployment
+        if self.plan.kind == "replay" or deployment is None:
+            return False
         late = (seconds(self.paper.delay) + seconds(self.paper.patience)) * SECOND
-        overdue = closes_between(self.deployment.deployed.calendar, self.paper.every, self.last, now - late)
+        overdue = closes_between(deployment.deployed.calendar, self.paper.every, self.last, now - late)
         if len(overdue):
             close = int(overdue[0])
             text = f"no bar since {_said(self.last)}; {len(overdue)} closes have passed without one"
             self._tell(Alert(f"stale_data:{close}", "stale_data", "critical", close, {"text": text}))
+        return len(overdue) > 0
 
     def _revised(self, revisions: Sequence[Revision], source: str) -> None:
         """Tell of every asset's past bar that is not what it was; once, unless it changes again."""
@@ -304,7 +340,7 @@ class Service:
         self.store.tell(self.plan.name, [alert])
 
 
-def deployable(config: Config, folder: Path, store: Store, name: str, clock: Clock) -> Service:
+def deployable(config: Config, folder: Path, store: Store, name: str, clock: Clock, fresh: bool = True) -> Service:
     """Return the service of a config on its own feeds; when it is deployed, the newest bar is the first decided."""
     chain = Chain(feeds_of(config, folder))
 
@@ -320,7 +356,7 @@ def deployable(config: Config, folder: Path, store: Store, name: str, clock: Clo
             )
         return history, len(history) - 1
 
-    return Service(store, Plan(config, folder, name, "paper", begin), chain, clock)
+    return Service(store, Plan(config, folder, name, "paper", begin, fresh), chain, clock)
 
 
 def _refuse_spacing(every: str, history: History) -> None:

@@ -15,10 +15,12 @@ if TYPE_CHECKING:
 
 __all__ = ["latency", "listed", "status"]
 
+# A look that is half an hour late is not merely busy.
+_GRACE: Final = 1800 * SECOND
 _ON: Final = ("halted", "flattened", "reduce-only: the model is unhealthy or the data are stale")
 
 
-def status(store: Store, deployed: Deployed) -> dict[str, Any]:
+def status(store: Store, deployed: Deployed, now: int) -> dict[str, Any]:
     """Return positions, equity, regime, last and next cycle, and what is not well, ready to be printed as JSON."""
     name = deployed.name
     entry, snapshot = store.snapshot(name)
@@ -42,6 +44,8 @@ def status(store: Store, deployed: Deployed) -> dict[str, Any]:
         "switches": [_ON[n] for n in last["switches"]],
         "trouble": last["trouble"],
         "commands_waiting": [command.command for command in store.asked(name)],
+        "run_by": store.holders().get(name, "nobody"),
+        "overdue": due is not None and now > due + _GRACE,
         "healthy": healthy(snapshot.watch["health"]),
         "latency_ms": latency(store, name),
         "alerts": {"raised": len(store.rows("alerts", name)), **_deliveries(store, name)},
@@ -50,10 +54,13 @@ def status(store: Store, deployed: Deployed) -> dict[str, Any]:
     }
 
 
-def _deliveries(store: Store, name: str) -> dict[str, int]:
+def _deliveries(store: Store, name: str) -> dict[str, Any]:
     """Return how many messages wait, were sent, and were given up."""
-    states = [row["state"] for row in store.rows("deliveries", name)]
-    return {state: states.count(state) for state in ("waiting", "sent", "given_up")}
+    rows = store.rows("deliveries", name)
+    states = [row["state"] for row in rows]
+    errors = [row["error"] for row in rows if row["error"] and row["state"] == "waiting"]
+    told = {state: states.count(state) for state in ("waiting", "sent", "given_up")}
+    return told | ({"last_error": errors[-1]} if errors else {})
 
 
 def latency(store: Store, name: str) -> dict[str, float] | None:

@@ -107,6 +107,9 @@ class Store(Outbox, Ledger, Protocol):
     def acquire(self, name: str, patience: float) -> Lease:
         """Take the lease of a deployment; raises `LeaseError` when a live process holds it."""
 
+    def holders(self) -> dict[str, str]:
+        """Return who runs what: the holder of every lease that is held, and whether it is alive."""
+
     def beat(self, lease: Lease) -> None:
         """Say that the holder lives; raises `LeaseError` when the lease is lost."""
 

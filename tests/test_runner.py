@@ -154,6 +154,19 @@ def test_a_lost_lease_ends_the_run(store: SqlStore, tmp_path: Path) -> None:
     assert store.rows("leases", "quick")[0]["holder"] == "other:1:1"
 
 
+def test_a_database_that_is_removed_ends_the_run(store: SqlStore, tmp_path: Path) -> None:
+    made = service(store, config(), tmp_path)
+    made.start()
+    assert made.lease is not None
+    store.beat(made.lease)
+    (tmp_path / "paper.db").rename(tmp_path / "away.db")
+    with pytest.raises(LeaseError, match="was removed or replaced while it was used"):
+        store.beat(made.lease)
+    (tmp_path / "away.db").rename(tmp_path / "paper.db")
+    store.beat(made.lease)
+    made.stop()
+
+
 def test_what_cannot_be_mended_ends_the_run_and_says_so(
     store: SqlStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

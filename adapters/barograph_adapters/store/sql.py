@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -58,6 +59,7 @@ class SqlStore(SqlOutbox, SqlLedger):
         self.engine = engine
         self.readers = engine.execution_options(reading=True, **_READING[engine.dialect.name])
         self.tables = metadata.tables
+        self.file = _inode(engine.url)
         self.here = threading.local()
 
     def __repr__(self) -> str:
@@ -176,7 +178,9 @@ class SqlStore(SqlOutbox, SqlLedger):
         return {row.deployment: f"{row.holder}, {words[dead(row.holder)]}" for row in rows}
 
     def beat(self, lease: Lease) -> None:
-        """Say that the holder lives; raises `LeaseError` when the lease is lost."""
+        """Say that the holder lives; raises `LeaseError` when the lease is lost, or the file under it."""
+        if self.file is not None and self.file != _inode(self.engine.url):
+            raise LeaseError(f"{named(self.engine.url)} was removed or replaced while it was used; this process stops")
         with self.transaction() as connection:
             _held(connection, self.tables["leases"], lease)
 
@@ -337,6 +341,12 @@ class SqlStore(SqlOutbox, SqlLedger):
         wanted = sa.select(table).where(table.c.deployment == name).order_by(table.c.number.desc()).limit(most)
         with self.transaction(reading=True) as connection:
             return [Note(row.at, row.kind, row.text) for row in connection.execute(wanted)]
+
+
+def _inode(url: sa.URL) -> int | None:
+    """Return which file a SQLite database is, or None when it is none."""
+    path = Path(str(url.database))
+    return path.stat().st_ino if url.get_backend_name() == "sqlite" and path.is_file() else None
 
 
 def _held(connection: sa.Connection, table: sa.Table, lease: Lease) -> None:

@@ -75,7 +75,7 @@ class Chain:
             except Exception as error:  # What is no error of ours may hold a secret: its name and place are enough.
                 failures.append((feed.name, f"raised {type(error).__name__} ({_line(error)})"))
                 continue
-            if _newest(answers[-1]) >= overdue:
+            if _newest(answers[-1]) >= overdue or len(self.feeds) == 1:
                 return Fetched(answers[-1], tuple(failures))
             failures.append((feed.name, "answers without the bar that is overdue"))
         if not answers:

@@ -2,8 +2,8 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-# The broker code in which `make mutation` plants bugs; FILES=engine/barograph/money.py takes one file.
-FILES := $(addprefix engine/barograph/,money.py targets.py touching.py crossing.py walking.py resting.py placing.py guards.py step.py)
+# The broker code in which `make mutation` plants bugs; FILES=engine/barograph/execution/money.py takes one file.
+FILES := $(addprefix engine/barograph/execution/,money.py targets.py touch.py auction.py intrabar.py resting.py placing.py guards.py clauses.py prices.py sizes.py)
 
 .PHONY: demo test lint types imports wheel-test soak mutation bench bench-peers lock clean
 
@@ -36,12 +36,12 @@ wheel-test: $(VENV)/ready
 # Other random runs every time, and many.
 soak: $(VENV)/ready
 	$(BIN)/pytest -n auto --hypothesis-profile=soak tests/test_laws.py tests/test_oracle.py tests/test_parity.py
-	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m tests.crashes --kills 500 --store sqlite
-	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m tests.crashes --kills 200 --store postgresql
-	$(BIN)/python -m tests.torn_migrations --kills 150 --store sqlite
-	$(BIN)/python -m tests.torn_migrations --kills 150 --store postgresql
-	$(BIN)/python -m tests.campaign_sessions --years 20
-	$(BIN)/python -m tests.campaign_cycles --cycles 10000
+	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m tests.campaigns.crashes --kills 500 --store sqlite
+	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m tests.campaigns.crashes --kills 200 --store postgresql
+	$(BIN)/python -m tests.campaigns.torn_migrations --kills 150 --store sqlite
+	$(BIN)/python -m tests.campaigns.torn_migrations --kills 150 --store postgresql
+	$(BIN)/python -m tests.campaigns.sessions --years 20
+	$(BIN)/python -m tests.campaigns.cycles --cycles 10000
 
 mutation: $(VENV)/ready
 	sh tests/mutation.sh $(BIN)/python $(FILES)

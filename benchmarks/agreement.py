@@ -21,8 +21,8 @@ from rich.table import Table
 
 import barograph as bg
 from barograph import orders
-from barograph.crosscheck import Agreement, replayed
-from barograph.peers import listed_bars
+from barograph.audit.crosscheck import Agreement, replayed
+from barograph.audit.peers import listed_bars
 
 BARS = 150
 FREE: dict[str, Any] = {"borrow_rate": 0.0, "short_rate": 0.0}

@@ -11,10 +11,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from barograph.data.synthetic import SCENARIOS, Scenario, draw
 from barograph.errors import FitError
-from barograph.fitted import Fitted, filter_rows
+from barograph.regimes.filtering import filter_path
+from barograph.regimes.fitted import Fitted
 from barograph.types import Filter, Floats
-from barograph.worlds import SCENARIOS, Scenario, draw
 from barograph_models.gaussian_hmm import DIAGONAL, gaussian_hmm
 from benchmarks import Row, Table, bars
 from benchmarks.engine import true_filter
@@ -134,6 +135,6 @@ def _scored(filters: list[Filter], returns: Any, truth: Any) -> dict[str, Any]:
     probs, hindsight = [], []
     for chosen, path in zip(filters, returns, strict=True):
         X = path[:, None]
-        probs.append(filter_rows(chosen, X).probs)
+        probs.append(filter_path(chosen, X).probs)
         hindsight.append(DIAGONAL.smooth(chosen.params, X))
     return scores(np.array(probs), np.array(hindsight), truth)

@@ -15,7 +15,7 @@ import numpy as np
 
 from barograph_models._chain import ascend
 from barograph_models._data import sample
-from barograph_models.gaussian_hmm import GaussianParams, gaussian_params
+from barograph_models._gaussian import GaussianParams, gaussian_params
 from benchmarks import Row, Table, bars
 
 SIZES = (

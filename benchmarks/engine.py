@@ -15,9 +15,11 @@ import numba
 import numpy as np
 
 import barograph as bg
-from barograph.book import DAY, DUST, YEAR
-from barograph.worlds import SCENARIOS, Scenario, draw, simulate
-from barograph_models.gaussian_hmm import DIAGONAL, gaussian_params
+from barograph.data.synthetic import SCENARIOS, Scenario, draw, simulate
+from barograph.epoch import DAY, YEAR
+from barograph.execution.book import DUST
+from barograph_models._gaussian import gaussian_params
+from barograph_models.gaussian_hmm import DIAGONAL
 from barograph_strategies.regime_filter import regime_filter
 from benchmarks import Row, Table, bars, best
 

@@ -11,8 +11,8 @@ import pandas as pd
 
 import barograph as bg
 from barograph import orders
-from barograph.book import DAY
-from barograph.worlds import SCENARIOS, draw
+from barograph.data.synthetic import SCENARIOS, draw
+from barograph.epoch import DAY
 from barograph_strategies.fixed_weights import fixed_weights
 from barograph_strategies.regime_filter import regime_filter
 from benchmarks import Row, Table, bars, best

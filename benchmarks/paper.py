@@ -12,11 +12,11 @@ from typing import Any
 
 import numpy as np
 
-from barograph.config import Config
-from barograph.history import History
+from barograph.config.schema import Config
+from barograph.data.history import History
+from barograph.paper.feeds import Chain, between, replaying
 from barograph.paper.service import Plan, Service
 from barograph.paper.simulated import SetClock
-from barograph.paper.sources import Chain, between, replaying
 from barograph_adapters.sample import sp500
 from barograph_adapters.store import SqlStore, open_store
 from benchmarks import Row, Table, bars

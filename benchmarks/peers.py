@@ -18,8 +18,8 @@ import pandas as pd
 
 import barograph as bg
 from barograph import features
-from barograph.lending import frozen
-from barograph.worlds import draw
+from barograph.data.synthetic import draw
+from barograph.jit.views import frozen
 from benchmarks import Row, Table, bars, best
 from benchmarks.engine import WORLD, one_asset, true_filter
 
@@ -194,9 +194,9 @@ def online(size: float = 1.0) -> Table:
 
 
 def _path(filter_: bg.Filter, X: Any) -> Any:
-    from barograph.fitted import filter_rows
+    from barograph.regimes.filtering import filter_path
 
-    return filter_rows(filter_, X)
+    return filter_path(filter_, X)
 
 
 def _online_row(filter_: bg.Filter, X: Any) -> Row:

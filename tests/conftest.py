@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-ROOT = Path(__file__).resolve().parent.parent
+from tests import ROOT
+
 settings.register_profile("ci", deadline=None, max_examples=25, derandomize=True)
 # `make soak`: other runs every time, and many; asked for with --hypothesis-profile=soak.
 settings.register_profile("soak", deadline=None, max_examples=2000)

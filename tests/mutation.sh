@@ -6,7 +6,7 @@ set -eu
 python="$(cd "$(dirname "$1")" && pwd)/$(basename "$1")"
 shift
 cd "$(dirname "$0")/.."
-[ $# -gt 0 ] || set -- engine/barograph/money.py
+[ $# -gt 0 ] || set -- engine/barograph/execution/money.py
 mutmut=3.8.1
 environment=.venv-mutation
 purelib='import sysconfig; print(sysconfig.get_paths()["purelib"])'
@@ -28,7 +28,7 @@ trap 'exit 130' INT TERM
 cp -r engine/barograph models/barograph_models strategies/barograph_strategies adapters/barograph_adapters \
     tests configs pyproject.toml "$work"
 # Quick tests of the contract: each mutant runs those that reach it, until one fails.
-usual="$(ls tests/test_step.py tests/test_contract*.py tests/test_*oracle*.py 2>/dev/null || true)"
+usual="$(ls tests/execution/test_*.py tests/test_*oracle*.py 2>/dev/null || true)"
 chosen="$(echo ${TESTS:-$usual})"
 cd "$work"
 
@@ -44,10 +44,10 @@ tests = sys.argv[1].split()
 files = [Path(name) for name in sys.argv[2:]]
 for test in tests:
     if not Path(test.partition("::")[0]).is_file():
-        sys.exit(f"mutation: there is no {test}; name the tests to run: TESTS='tests/test_step.py' make mutation")
+        sys.exit(f"mutation: there is no {test}; name the tests to run: TESTS='tests/execution/test_clauses.py' make mutation")
 for file in files:
     if file.parts[:2] != ("engine", "barograph") or not Path(*file.parts[1:]).is_file():
-        sys.exit(f"mutation: {file} is no file under engine/barograph/; name one, such as engine/barograph/step.py")
+        sys.exit(f"mutation: {file} is no file under engine/barograph/; name one, such as engine/barograph/execution/clauses.py")
     copy = Path(*file.parts[1:])
     text = copy.read_text()
     marked = re.findall(r"^@(kernel|compiled|shared)\ndef (\w+)", text, re.M)

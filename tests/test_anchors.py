@@ -12,10 +12,11 @@ import pytest
 
 import barograph as bg
 from barograph import features
-from barograph.compiling import kernel
-from barograph.history import History
-from barograph.loops import scan
-from barograph.metrics import max_drawdown, sharpe, total_return
+from barograph.data.history import History
+from barograph.jit.kernel import kernel
+from barograph.loop.run import scan
+from barograph.metrics.drawdown import max_drawdown
+from barograph.metrics.formulas import sharpe, total_return
 from barograph_adapters.files import parquet
 from barograph_adapters.sample import nasdaq, sp500
 from barograph_strategies.buy_and_hold import buy_and_hold

@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 
 import barograph as bg
 from barograph import orders
-from barograph.compiling import kernel
-from barograph.result import Result
+from barograph.jit.kernel import kernel
+from barograph.loop.result import Result
 from barograph.testing import interpreted
-from tests.random_runs import CASH, Knobs, adjusted, knobs, market_of, still, strategy_of, terms_of
+from tests.kit.random_runs import CASH, Knobs, adjusted, knobs, market_of, still, strategy_of, terms_of
 from tests.test_oracle import ANSWERS, attempt
 
 COSTS = ("fees", "maker", "unit_fee", "fixed_fee", "minimum_fee", "tiers", "slippage", "spread", "volatility", "impact",

@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given
 
 import barograph as bg
+from barograph.data.history import History
 from barograph.errors import StrategyError
-from barograph.history import History
-from barograph.result import Result
+from barograph.loop.result import Result
 from barograph.testing import interpreted
-from tests import oracle
-from tests.random_runs import REDUCING, Knobs, knobs, market_of, strategy_of, terms_of
+from tests.kit import oracle
+from tests.kit.random_runs import REDUCING, Knobs, knobs, market_of, strategy_of, terms_of
 
 ANSWERS = ("targets", "protected", "orders")
 FILLS = ("next_open", "next_close", "same_close")

@@ -16,11 +16,12 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 import barograph as bg
-from barograph.history import History
-from barograph.loops import replay, scan
-from barograph.result import Result
+from barograph.data.history import History
+from barograph.loop.result import Result
+from barograph.loop.run import replay, scan
 from barograph.testing import check_machine, interpreted, same, some_bars
-from tests.machines import lean, lean_in_python, learnable, machines, started
+from tests import ROOT
+from tests.kit.machines import lean, lean_in_python, learnable, machines, started
 
 MACHINES = machines()
 QUICK = [name for name in MACHINES if not name.startswith("learns")]
@@ -101,7 +102,7 @@ LIGHT = ("next_open", "next_close", "same_close", "lots", "called")
 def in_full(machine: bg.Machine, history: History) -> Result:
     """Run a machine with the table of orders it does not need."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("barograph.machine.plain", lambda _: False)
+        patch.setattr("barograph.loop.wiring.plain", lambda _: False)
         run = interpreted(machine, history)
     assert run.events.shape[1] > 10
     return run
@@ -184,7 +185,7 @@ def digests() -> dict[str, str]:
 def test_plain_python_without_a_compiler_writes_the_same_bits() -> None:
     environment = {**os.environ, "NUMBA_DISABLE_JIT": "1", "PYTHONHASHSEED": "7"}
     code = "import json; from tests.test_parity import digests; print(json.dumps(digests()))"
-    root = Path(__file__).resolve().parent.parent
+    root = ROOT
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=root, env=environment, capture_output=True, text=True, check=True
     )

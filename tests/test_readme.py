@@ -8,15 +8,15 @@ import re
 import sys
 import tomllib
 import types
-from pathlib import Path
 
 import pytest
 
 import barograph as bg
-from barograph.config import Config
+from barograph.config.schema import Config
 from barograph.testing import check_strategy
+from tests import ROOT
 
-README = (Path(__file__).resolve().parent.parent / "README.md").read_text(encoding="utf-8")
+README = (ROOT / "README.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"```(\w*)\n(.*?)```", README, flags=re.DOTALL)
 PYTHON = [text for kind, text in BLOCKS if kind == "python"]
 
@@ -53,7 +53,7 @@ def test_the_config_is_one() -> None:
 
 
 def test_the_documents_it_points_to_are_there() -> None:
-    root = Path(__file__).resolve().parent.parent
+    root = ROOT
     links = re.findall(r"\]\(([^)]+)\)", README)
     assert links
     assert all((root / link).is_file() for link in links)

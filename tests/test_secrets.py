@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.test_cli import Done, barograph
+from tests.cli.test_cli import Done, barograph
 
 SECRETS = {
     "data key": "SeCreT-data-key",
@@ -28,7 +28,7 @@ PARTS = """
 import time
 import numpy as np
 from barograph.errors import FeedError
-from barograph.history import History
+from barograph.data.history import History
 from barograph.types import Feed
 
 DAY = 86_400_000_000_000
@@ -59,7 +59,7 @@ url = "https://me:SeCreT-data-password@example.org/bars?token=SeCreT-data-token"
 until_days_ago = 1
 
 [strategy]
-use = "tests.fake_market:scripted"
+use = "tests.fakes.market:scripted"
 weights = [0.5, 0.8]
 
 [paper]

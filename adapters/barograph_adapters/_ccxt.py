@@ -13,9 +13,9 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, TypeVar
 from urllib.parse import quote, urlsplit
 
-from barograph.errors import ConfigError, DataError, FeedError, nearest
-from barograph_adapters.feeds._bars import revealed
-from barograph_adapters.feeds._retry import BusyError
+from barograph.errors import ConfigError, DataError, FeedError, nearest, with_extra
+from barograph_adapters._retry import BusyError
+from barograph_adapters._text import revealed
 
 __all__ = ["MISREAD", "answered", "busy", "host", "library", "market", "opened", "plain", "told"]
 
@@ -34,7 +34,7 @@ def library(pro: bool = False) -> Any:
         import ccxt
         import ccxt.pro
     except ImportError:
-        raise DataError('exchanges are reached through ccxt; install it with pip install "barograph[live]"') from None
+        raise DataError(f"exchanges are reached through ccxt; {with_extra('live')}") from None
     return ccxt.pro if pro else ccxt
 
 

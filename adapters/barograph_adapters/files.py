@@ -19,11 +19,12 @@ from typing import Any
 
 import pandas as pd
 
-from barograph.checks import CODES, Finding
+from barograph.data.findings import CODES, Finding
+from barograph.data.history import History
+from barograph.data.rates import Rate
+from barograph.data.reading import COLUMNS
+from barograph.data.table import Reading
 from barograph.errors import DataError, nearest
-from barograph.history import History
-from barograph.tables import COLUMNS, Reading
-from barograph.terms import Rate
 
 __all__ = ["check", "csv", "files", "joined", "parquet", "rate"]
 

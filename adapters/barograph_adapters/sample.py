@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from barograph.errors import DataError
-from barograph.history import History
+from barograph.data.history import History
+from barograph.errors import DataError, with_extra
 
 __all__ = ["nasdaq", "sp500"]
 
@@ -32,7 +32,7 @@ def _index(name: str, symbol: str, start: str | None, end: str | None) -> Histor
     # The package's file is read where it lies: importing arch for its loader takes a second and all of scipy.stats.
     package = find_spec("arch")
     if package is None or package.origin is None:
-        raise DataError('the sample data come with the package arch; install it with pip install "barograph[sample]"')
+        raise DataError(f"the sample data come with the package arch; {with_extra('sample')}")
     path = Path(package.origin).parent / "data" / name / f"{name}.csv.gz"
     if not path.is_file():
         raise DataError(f"this version of the package arch has no {path.name}; pip install 'arch>=8,<9'")

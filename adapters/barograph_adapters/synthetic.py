@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from barograph.history import History
-from barograph.worlds import scenario, simulate
+from barograph.data.history import History
+from barograph.data.synthetic import scenario, simulate
 
 __all__ = ["synthetic"]
 
 
 def synthetic(world: str = "daily2", bars: int = 2520, seed: int = 0, spacing: str | None = None) -> History:
-    """Return simulated bars of a named world of `barograph.worlds.SCENARIOS`; `simulate` also tells the true path.
+    """Return simulated bars of one of `barograph.data.synthetic.SCENARIOS`; `simulate` also tells the true path.
 
     Without `spacing` they are daily or weekly, as the world is; with one (``"1h"``) they run around the clock.
 

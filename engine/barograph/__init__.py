@@ -9,26 +9,27 @@ from importlib import import_module as _import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from barograph.compiling import compiled as compiled
-    from barograph.compiling import kernel as kernel
+    from barograph.data.history import History as History
+    from barograph.data.rates import Rate as Rate
     from barograph.errors import BarographError as BarographError
     from barograph.errors import ConfigError as ConfigError
     from barograph.errors import DataError as DataError
     from barograph.errors import FitError as FitError
     from barograph.errors import PartError as PartError
     from barograph.errors import StrategyError as StrategyError
-    from barograph.history import History as History
-    from barograph.lending import frozen as frozen
-    from barograph.loops import Online as Online
-    from barograph.loops import replay as replay
-    from barograph.loops import run as run
-    from barograph.loops import scan as scan
-    from barograph.machine import Fit as Fit
-    from barograph.machine import Machine as Machine
-    from barograph.machine import strategy as strategy
-    from barograph.result import Result as Result
-    from barograph.terms import Guard as Guard
-    from barograph.terms import Rate as Rate
+    from barograph.execution.terms import Guard as Guard
+    from barograph.jit.kernel import compiled as compiled
+    from barograph.jit.kernel import kernel as kernel
+    from barograph.jit.views import frozen as frozen
+    from barograph.loop.fit import Fit as Fit
+    from barograph.loop.machine import Machine as Machine
+    from barograph.loop.machine import strategy as strategy
+    from barograph.loop.result import Result as Result
+    from barograph.loop.run import Online as Online
+    from barograph.loop.run import replay as replay
+    from barograph.loop.run import run as run
+    from barograph.loop.run import scan as scan
+    from barograph.loop.world import World as World
     from barograph.types import HOLD as HOLD
     from barograph.types import Asset as Asset
     from barograph.types import Bars as Bars
@@ -43,7 +44,6 @@ if TYPE_CHECKING:
     from barograph.types import Smoothed as Smoothed
     from barograph.types import Strategy as Strategy
     from barograph.types import Target as Target
-    from barograph.world import World as World
 
 # Names are looked up at first use: the compiler alone costs half a second, which `barograph --help` need not pay.
 _WHERE = {
@@ -53,20 +53,20 @@ _WHERE = {
     "FitError": "errors",
     "PartError": "errors",
     "StrategyError": "errors",
-    "History": "history",
-    "compiled": "compiling",
-    "frozen": "lending",
-    "kernel": "compiling",
-    "Online": "loops",
-    "replay": "loops",
-    "run": "loops",
-    "scan": "loops",
-    "Fit": "machine",
-    "Machine": "machine",
-    "strategy": "machine",
-    "Result": "result",
-    "Guard": "terms",
-    "Rate": "terms",
+    "History": "data.history",
+    "compiled": "jit.kernel",
+    "frozen": "jit.views",
+    "kernel": "jit.kernel",
+    "Online": "loop.run",
+    "replay": "loop.run",
+    "run": "loop.run",
+    "scan": "loop.run",
+    "Fit": "loop.fit",
+    "Machine": "loop.machine",
+    "strategy": "loop.machine",
+    "Result": "loop.result",
+    "Guard": "execution.terms",
+    "Rate": "data.rates",
     "HOLD": "types",
     "Asset": "types",
     "Bars": "types",
@@ -81,7 +81,7 @@ _WHERE = {
     "Smoothed": "types",
     "Strategy": "types",
     "Target": "types",
-    "World": "world",
+    "World": "loop.world",
 }
 
 __all__ = [  # noqa: PLE0604

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 
 __all__ = [
     "BarographError", "BrokerError", "ConfigError", "DataError", "FeedError", "FitError", "LeaseError", "NotifyError",
-    "PartError", "RefusalError", "StoreError", "StrategyError", "nearest",
+    "PartError", "RefusalError", "StoreError", "StrategyError", "nearest", "with_extra",
 ]  # fmt: skip
 
 
@@ -84,6 +84,15 @@ class BrokerError(BarographError):
     """A broker that refuses, or must be refused: no order goes where money is real."""
 
     exit_code = 13
+
+
+def with_extra(extra: str) -> str:
+    """Say how an extra is installed: from the tree or a built wheel, never from an index, where nobody owns our name.
+
+    >>> with_extra("live")
+    "pip install '.[live]' in the folder of Barograph's source (or the wheel's path in place of the dot)"
+    """
+    return f"pip install '.[{extra}]' in the folder of Barograph's source (or the wheel's path in place of the dot)"
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

@@ -19,11 +19,21 @@ from typing import Final
 
 import numpy as np
 
-from barograph.book import FOR_DAY, GTC, GTD, LIMIT, MARKET, ON_CLOSE, STOP, STOP_LIMIT, TRAILING
-from barograph.compiling import kernel
+from barograph.jit.kernel import kernel
 from barograph.types import Orders
 
 __all__ = [
+    "FOR_DAY",
+    "GTC",
+    "GTD",
+    "KINDS",
+    "LIMIT",
+    "LIVES",
+    "MARKET",
+    "ON_CLOSE",
+    "STOP",
+    "STOP_LIMIT",
+    "TRAILING",
     "bracket",
     "cancel",
     "cancel_all",
@@ -44,6 +54,10 @@ __all__ = [
     "until",
 ]
 
+KINDS: Final = ("market", "limit", "stop", "stop_limit", "trailing_stop", "market_on_close")
+MARKET, LIMIT, STOP, STOP_LIMIT, TRAILING, ON_CLOSE = range(6)
+LIVES: Final = ("GTC", "DAY", "GTD")
+GTC, FOR_DAY, GTD = range(3)
 # Columns of a slip's rows. Row 0 is the heading: how many rows are written, and 1 when one found no room, 2 when a
 # pair was of two assets.
 (ACTION, ASSET, KIND_OF, AMOUNT, LIMIT_PRICE, STOP_PRICE, DISTANCE, PERCENTAGE, LIFETIME, MOMENT, REDUCES, TAGGED,

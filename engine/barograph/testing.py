@@ -7,18 +7,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import fields
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from barograph.audit import largest_changes
-from barograph.compiling import Kernel, kernel
-from barograph.history import History
-from barograph.lending import frozen
-from barograph.loops import replay, scan
-from barograph.machine import Machine, Wired, strategy
-from barograph.result import Result
+from barograph.audit.lookahead import largest_changes, perturbed
+from barograph.data.history import History
+from barograph.jit.kernel import kernel
+from barograph.jit.views import frozen
+from barograph.loop.machine import Machine, strategy
+from barograph.loop.result import Result
+from barograph.loop.run import replay, scan
+from barograph.loop.session import Session
 from barograph.types import Belief, Feature, Filter, Strategy, Target
 
 __all__ = [
@@ -110,21 +110,9 @@ def coin() -> Filter:
     return Filter(lambda _: _Coin(np.full(2, 0.5), 0), _coin_step, (), 2, "coin")
 
 
-class _Plain(Machine):
-    """The same machine with every kernel run as plain Python."""
-
-    def wire(self, history: History, fitted: Any = None, filter: Any = None) -> Wired:
-        wired = super().wire(history, fitted, filter)
-        return wired._replace(advance=_plain(wired.advance), observe=_plain(wired.observe), bring=_plain(wired.bring))
-
-
-def _plain(door: Any) -> Any:
-    return door.py_func if isinstance(door, Kernel) else door
-
-
 def interpreted(machine: Machine, history: History) -> Result:
     """Run a machine in plain Python: slow, and the same to the bit."""
-    return scan(_Plain(**{f.name: getattr(machine, f.name) for f in fields(Machine)}), history)
+    return Session(machine, history, None, None, interpret=True).run(stride=len(history))
 
 
 def same(one: Sequence[Result] | Result, other: Sequence[Result] | Result) -> bool:
@@ -151,7 +139,7 @@ def check_machine(machine: Machine, history: History, cuts: Sequence[int] = ()) 
         begun = scan(machine, history.head(cut))
         resumed = scan(machine, history, world=begun.world)
         assert same(whole, [begun, resumed]), f"resuming at bar {cut} changed the run"
-        for other in (scan(machine, history.head(cut + 1)), scan(machine, history.perturbed(cut, seed=cut))):
+        for other in (scan(machine, history.head(cut + 1)), scan(machine, perturbed(history, cut, seed=cut))):
             moved = {k: v for k, v in largest_changes(whole, other, cut).items() if v > 0.0}
             assert not moved, f"the future after bar {cut} changed {moved}"
 

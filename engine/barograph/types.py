@@ -27,12 +27,12 @@ __all__ = [
     "Predicted",
     "Protected",
     "Smoothed",
+    "Step",
     "Strategy",
     "Target",
 ]
 
 Floats = NDArray[np.float64]
-
 HOLD: Final = float("inf")
 """The weight that means: leave this position as it is. (NaN is not an answer and stops the run.)"""
 
@@ -165,3 +165,18 @@ class Strategy(NamedTuple):
     params: Any
     name: str
     bind: Callable[[Any, Any], Any] | None = None
+
+
+class Step(NamedTuple):
+    """What one bar did: its row of `Result.table` (6,), weights (N,), belief (K + 1,) and rows of the order log.
+
+    `positions` (2, N) are the units held and the last prices after it.
+    """
+
+    bar: int
+    ts: int
+    equity: Floats
+    weights: Floats
+    belief: Floats
+    events: Floats
+    positions: Floats

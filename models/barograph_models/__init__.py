@@ -1,1 +1,1 @@
-"""Regime models, one a file: a factory whose ``fit`` returns a `barograph.fitted.Fitted`, and its online filter."""
+"""Regime models, one a file: a factory whose ``fit`` returns a `Fitted` (see `barograph.regimes`), and its filter."""

@@ -17,8 +17,8 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from barograph.compiling import compiled, kernel
-from barograph.lending import borrow
+from barograph.jit.kernel import compiled, kernel
+from barograph.jit.views import borrow
 from barograph.types import Floats
 from barograph_models._data import Sample
 from barograph_models._gaussian import DIAGONAL, FULL, Emission, GaussianParams

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from barograph.compiling import compiled, kernel
-from barograph.lending import borrow
+from barograph.jit.kernel import compiled, kernel
+from barograph.jit.views import borrow
 from barograph.types import Floats
 
 __all__ = ["lloyd", "nearest_centre", "plus_plus"]

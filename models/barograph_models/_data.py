@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from barograph.errors import ConfigError, FitError, nearest
-from barograph.fitted import table
+from barograph.regimes.fitted import table
 from barograph.types import Floats
 
 __all__ = ["Sample", "check_choice", "check_counts", "check_positive", "sample"]

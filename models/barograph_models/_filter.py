@@ -7,8 +7,8 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 
-from barograph.compiling import kernel
-from barograph.lending import borrow
+from barograph.jit.kernel import kernel
+from barograph.jit.views import borrow
 from barograph.types import Floats
 
 __all__ = ["ChainState", "init", "observed", "predict", "weigh"]

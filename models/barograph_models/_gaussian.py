@@ -12,10 +12,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from barograph.compiling import compiled, kernel
 from barograph.errors import FitError
-from barograph.fitted import Moments
-from barograph.lending import borrow
+from barograph.jit.kernel import compiled, kernel
+from barograph.jit.views import borrow
+from barograph.regimes.fitted import Moments
 from barograph.types import Floats
 from barograph_models._data import Sample
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from barograph.errors import FitError
-from barograph.fitted import Family, Fitted
+from barograph.regimes.fitted import Family, Fitted
 from barograph_models._chain import CONVERGED, DIED, Ascent
 from barograph_models._data import Sample
 

@@ -10,11 +10,11 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from barograph.compiling import kernel
 from barograph.errors import FitError
-from barograph.fitted import Family, Fitted, Model
-from barograph.lending import borrow, frozen
-from barograph.regimes import order_by_volatility
+from barograph.jit.kernel import kernel
+from barograph.jit.views import borrow, frozen
+from barograph.regimes.fitted import Family, Fitted, Model
+from barograph.regimes.matching import order_by_volatility
 from barograph.types import Belief, Floats
 from barograph_models import _gaussian
 from barograph_models._chain import CONVERGED, DIED, Ascent, ascend, smooth, viterbi

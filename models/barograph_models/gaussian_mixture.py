@@ -11,10 +11,11 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from barograph.compiling import compiled, kernel
-from barograph.fitted import Family, Fitted, Model, filter_rows
-from barograph.lending import borrow, frozen
-from barograph.regimes import order_by_volatility
+from barograph.jit.kernel import compiled, kernel
+from barograph.jit.views import borrow, frozen
+from barograph.regimes.filtering import filter_path
+from barograph.regimes.fitted import Family, Fitted, Model
+from barograph.regimes.matching import order_by_volatility
 from barograph.types import Belief, Filter, Floats
 from barograph_models import _gaussian
 from barograph_models._chain import CONVERGED, DIED, UNFINISHED, Ascent, densities_of, emission_of
@@ -107,7 +108,7 @@ def _ascend(data: Sample, params: GaussianParams, iterations: int, tolerance: fl
 
 def _smooth(params: GaussianParams, X: Floats) -> Floats:
     # Bars are independent: what came later says nothing more.
-    return filter_rows(_filter(params), X).probs
+    return filter_path(_filter(params), X).probs
 
 
 def _decode(params: GaussianParams, X: Floats) -> NDArray[np.int64]:

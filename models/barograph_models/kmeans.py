@@ -8,10 +8,11 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from barograph.compiling import kernel
-from barograph.fitted import Family, Fitted, Model, Moments, filter_rows
-from barograph.lending import borrow, frozen
-from barograph.regimes import order_by_volatility
+from barograph.jit.kernel import kernel
+from barograph.jit.views import borrow, frozen
+from barograph.regimes.filtering import filter_path
+from barograph.regimes.fitted import Family, Fitted, Model, Moments
+from barograph.regimes.matching import order_by_volatility
 from barograph.types import Belief, Filter, Floats
 from barograph_models._chain import CONVERGED, DIED, UNFINISHED, Ascent
 from barograph_models._clusters import lloyd, nearest_centre, plus_plus
@@ -81,7 +82,7 @@ def _moments(params: KMeansParams) -> Moments:
 
 def _smooth(params: KMeansParams, X: Floats) -> Floats:
     # Bars are independent: what came later says nothing more.
-    return filter_rows(_filter(params), X).probs
+    return filter_path(_filter(params), X).probs
 
 
 def _decode(params: KMeansParams, X: Floats) -> NDArray[np.int64]:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from typing import Any, NamedTuple
 
-from barograph.compiling import kernel
 from barograph.errors import ConfigError
+from barograph.jit.kernel import kernel
 
 __all__ = ["Choice", "bounded", "check_bounds", "check_dwell", "known", "steady", "switch", "undecided"]
 

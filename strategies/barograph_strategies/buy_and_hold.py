@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from barograph.compiling import kernel
+from barograph.jit.kernel import kernel
 from barograph.types import HOLD, Strategy, Target
 
 __all__ = ["buy_and_hold"]

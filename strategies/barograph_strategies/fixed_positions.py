@@ -11,8 +11,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from barograph.compiling import kernel
 from barograph.errors import ConfigError, DataError, nearest
+from barograph.jit.kernel import kernel
 from barograph.types import HOLD, Asset, Floats, Strategy, Target
 
 __all__ = ["fixed_positions"]

@@ -8,9 +8,9 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 
-from barograph.compiling import kernel
 from barograph.errors import ConfigError, nearest
-from barograph.money import month_of
+from barograph.jit.kernel import kernel
+from barograph.jit.periods import month_of
 from barograph.types import HOLD, Floats, Strategy, Target
 
 __all__ = ["fixed_weights"]

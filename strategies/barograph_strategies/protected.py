@@ -7,8 +7,8 @@ import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from barograph.compiling import Kernel, kernel
 from barograph.errors import ConfigError
+from barograph.jit.kernel import Kernel, kernel
 from barograph.types import HOLD, Asset, Protected, Strategy
 
 __all__ = ["protected"]

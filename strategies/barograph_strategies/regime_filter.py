@@ -9,8 +9,8 @@ from typing import Any, Final, Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from barograph.compiling import kernel
 from barograph.errors import ConfigError, nearest
+from barograph.jit.kernel import kernel
 from barograph.types import Strategy, Target
 from barograph_strategies._switch import UNDECIDED, check_dwell, known, switch, undecided
 

@@ -8,8 +8,8 @@ from typing import Any, Final, Literal, NamedTuple
 
 import numpy as np
 
-from barograph.compiling import kernel
 from barograph.errors import ConfigError, nearest
+from barograph.jit.kernel import kernel
 from barograph.types import Strategy, Target
 from barograph_strategies._switch import UNDECIDED, check_dwell, known, switch, undecided
 

@@ -7,9 +7,9 @@ import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from barograph.combine import adjusted, stack
-from barograph.compiling import Kernel, kernel
 from barograph.features import CLOSE, sma
+from barograph.features.combine import adjusted, stack
+from barograph.jit.kernel import Kernel, kernel
 from barograph.types import Feature, Strategy, Target
 
 __all__ = ["sma_filter"]

@@ -7,9 +7,9 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-from barograph.compiling import kernel
 from barograph.errors import ConfigError, nearest
-from barograph.mixture import blend, mixture_expected_shortfall, mixture_value_at_risk
+from barograph.jit.kernel import kernel
+from barograph.regimes.mixture import blend, mixture_expected_shortfall, mixture_value_at_risk
 from barograph.types import Strategy, Target
 from barograph_strategies._switch import bounded, check_bounds, known, steady
 

@@ -7,10 +7,10 @@ import math
 from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 
-from barograph.combine import adjusted
-from barograph.compiling import Kernel, kernel
 from barograph.errors import ConfigError
 from barograph.features import ewm_volatility
+from barograph.features.combine import adjusted
+from barograph.jit.kernel import Kernel, kernel
 from barograph.types import Feature, Strategy, Target
 from barograph_strategies._switch import bounded, check_bounds, steady
 

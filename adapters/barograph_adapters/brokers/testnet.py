@@ -15,12 +15,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any, Final
 
-from barograph.calendars import ALWAYS
+from barograph.data.calendars import ALWAYS
 from barograph.errors import BrokerError, ConfigError, FeedError
 from barograph.paper.ports import Intent, Placed
 from barograph_adapters._ccxt import MISREAD, answered, busy, host, library, market, opened, told
-from barograph_adapters.feeds._bars import revealed, tickers
-from barograph_adapters.feeds._retry import BusyError, retried
+from barograph_adapters._retry import BusyError, retried
+from barograph_adapters._text import revealed
+from barograph_adapters.feeds._bars import tickers
 
 __all__ = ["Sandbox", "testnet"]
 

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import re
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final, NamedTuple
@@ -12,14 +9,17 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 import pandas as pd
 
-from barograph import calendars
-from barograph.actions import ACTIONS, effective
-from barograph.calendars import DAY, Times
-from barograph.checks import accepted, check
+from barograph.data import calendars
+from barograph.data.actions import ACTIONS, effective
+from barograph.data.calendars import DAY, Times
+from barograph.data.checks import check
+from barograph.data.findings import accepted
+from barograph.data.history import FIELDS, History
+from barograph.data.reading import read
+from barograph.data.table import Reading, mended
+from barograph.epoch import FIRST
 from barograph.errors import ConfigError, DataError, FeedError, nearest
-from barograph.history import FIELDS, History
-from barograph.paper.ports import Clock
-from barograph.tables import Reading, mended, read
+from barograph.paper.ports import Clock, SystemClock
 from barograph.types import Floats
 
 __all__ = [
@@ -31,11 +31,8 @@ __all__ = [
     "checked",
     "cut",
     "expected",
-    "hidden",
     "history_of",
     "nothing",
-    "one_line",
-    "revealed",
     "tabled",
     "tickers",
 ]
@@ -47,17 +44,7 @@ _WAITING: Final = ("wrong_order", "nan_price", "lost_action")
 _PRICES: Final = ("open", "high", "low", "close")
 
 
-class _Wall:
-    """The clock on the wall."""
-
-    def now(self) -> int:
-        return time.time_ns()
-
-    def sleep(self, seconds: float) -> None:
-        time.sleep(seconds)
-
-
-WALL: Final[Clock] = _Wall()
+WALL: Final[Clock] = SystemClock()
 """The machine's own clock."""
 
 
@@ -106,44 +93,10 @@ def bounded(source: str, timeout: float, tries: int, settle: float = 0.0) -> Non
         raise ConfigError(f"{source}: {found}; wanted seconds above 0, 1 or more, minutes from 0 on")
 
 
-def revealed(text: str, key: str) -> str:
-    """Return a text with each ${NAME} replaced by the environment variable of that name.
-
-    >>> revealed("no secret", "url")
-    'no secret'
-
-    Raises `ConfigError` naming the variable that is not set.
-    """
-
-    def value(match: re.Match[str]) -> str:
-        if not os.environ.get(match[1]):
-            raise ConfigError(f"{key}: the environment variable {match[1]} is not set; wanted it for {match[0]}")
-        return os.environ[match[1]]
-
-    return re.sub(r"\$\{(\w+)\}", value, text)
-
-
-def hidden(text: str, *secrets: str) -> str:
-    """Return a text with each secret replaced by stars.
-
-    >>> hidden("no user 'me' with password hunter2", "hunter2")
-    "no user 'me' with password ***"
-    """
-    for secret in sorted(filter(None, secrets), key=len, reverse=True):
-        text = text.replace(secret, "***")
-    return text
-
-
-def one_line(error: object, width: int = 200) -> str:
-    """Return what an error says, on one line that is not too long."""
-    text = " ".join(str(error).split()) or type(error).__name__
-    return text if len(text) <= width else f"{text[: width - 3]}..."
-
-
 def nothing(asset: Asset, ts: int) -> History:
     """Return one moment at which an asset has no bar."""
     return History.from_arrays(
-        [max(ts, calendars.FIRST)],
+        [max(ts, FIRST)],
         close=[np.nan],
         symbols=[asset.symbol],
         traded=[asset.traded],
@@ -220,7 +173,7 @@ def expected(calendar: str, after: int, until: int, daily: bool) -> bool:
 
 
 def _opens(calendar: str, after: int, until: int, daily: bool) -> bool:
-    first, last = (np.datetime64(max(t, calendars.FIRST), "ns").astype("M8[D]") for t in (after, until))
+    first, last = (np.datetime64(max(t, FIRST), "ns").astype("M8[D]") for t in (after, until))
     known = calendars.sessions(calendar, first - np.timedelta64(1, "D"), last + np.timedelta64(1, "D"))
     ends = known.closes if daily else known.opens + 1
     return bool(((known.closes > after) & (ends <= until)).any())

@@ -13,9 +13,10 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
-from barograph.calendars import ALWAYS, LAST
+from barograph.data.calendars import ALWAYS
+from barograph.data.history import History
+from barograph.epoch import LAST
 from barograph.errors import ConfigError, FeedError, nearest
-from barograph.history import History
 
 __all__ = ["MS", "Prices", "Rows", "bars", "checked", "closes", "grid", "step_of"]
 

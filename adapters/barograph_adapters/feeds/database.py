@@ -11,14 +11,16 @@ from urllib.parse import quote, quote_plus
 
 import pandas as pd
 
-from barograph.calendars import DAY
+from barograph.data.calendars import DAY
+from barograph.data.history import History
+from barograph.data.reading import COLUMNS
+from barograph.data.table import Reading
 from barograph.errors import ConfigError, DataError, FeedError, nearest
-from barograph.history import History
-from barograph.paper.ports import Clock, Feed
-from barograph.tables import COLUMNS, Reading
-
-from ._bars import WALL, Asset, beside, bounded, cut, hidden, nothing, one_line, revealed, tabled, tickers
-from ._retry import retried
+from barograph.paper.ports import Clock
+from barograph.types import Feed
+from barograph_adapters._retry import retried
+from barograph_adapters._text import hidden, one_line, revealed
+from barograph_adapters.feeds._bars import WALL, Asset, beside, bounded, cut, nothing, tabled, tickers
 
 if TYPE_CHECKING:
     from sqlalchemy import URL, Connection, Engine

@@ -6,14 +6,14 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from barograph.calendars import ALWAYS, moments
+from barograph.data.calendars import ALWAYS, moments
+from barograph.data.history import History
 from barograph.errors import ConfigError, DataError, FeedError
-from barograph.history import History
-from barograph.paper.ports import Feed
+from barograph.types import Feed
 from barograph_adapters._ccxt import answered, market, opened
+from barograph_adapters._retry import retried
 from barograph_adapters.feeds._bars import tickers
 from barograph_adapters.feeds._candles import MS, Rows, bars, checked, grid, step_of
-from barograph_adapters.feeds._retry import retried
 
 __all__ = ["Exchange", "exchange"]
 

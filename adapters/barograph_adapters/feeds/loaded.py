@@ -20,13 +20,13 @@ from typing import Final
 
 import pandas as pd
 
-from barograph.calendars import DAY
+from barograph.data.calendars import DAY
+from barograph.data.history import History
+from barograph.data.table import Reading
 from barograph.errors import DataError, FeedError, nearest
-from barograph.history import History
-from barograph.paper.ports import Feed
-from barograph.tables import Reading
-
-from ._bars import Asset, beside, cut, nothing, one_line, tabled, tickers
+from barograph.types import Feed
+from barograph_adapters._text import one_line
+from barograph_adapters.feeds._bars import Asset, beside, cut, nothing, tabled, tickers
 
 __all__ = ["folder", "loaded", "replay"]
 

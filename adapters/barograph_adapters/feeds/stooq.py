@@ -20,13 +20,15 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 import pandas as pd
 
-from barograph import calendars
-from barograph.calendars import DAY
+from barograph.data import calendars
+from barograph.data.calendars import DAY
+from barograph.data.history import History
 from barograph.errors import FeedError
-from barograph.history import History
-from barograph.paper.ports import Clock, Feed
-
-from ._bars import (
+from barograph.paper.ports import Clock
+from barograph.types import Feed
+from barograph_adapters._retry import BusyError, retried
+from barograph_adapters._text import hidden, one_line, revealed
+from barograph_adapters.feeds._bars import (
     SECOND,
     WALL,
     Asset,
@@ -35,14 +37,10 @@ from ._bars import (
     checked,
     cut,
     expected,
-    hidden,
     history_of,
     nothing,
-    one_line,
-    revealed,
     tickers,
 )
-from ._retry import BusyError, retried
 
 __all__ = ["stooq"]
 
@@ -88,7 +86,8 @@ def stooq(
     `key` is the one it gives to people, best as the environment variable ``${STOOQ_KEY}``. A bar is final `settle`
     minutes after its session's close on `calendar`. A price that opens at a simple fraction or multiple of the close
     before it (3:2, 2:1, 3:1, ...) is refused as an undeclared split unless `accept_jumps` is true. `accept` lists codes
-    of `barograph.checks` that shall not stop it. A request takes at most `timeout` seconds, `tries` says how often.
+    of `barograph.data.checks` that shall not stop it. A request takes at most `timeout` seconds, `tries` says how
+    often.
 
     Raises `ConfigError` for what cannot be asked, `FeedError` for everything that is no bar; the key is in neither.
     """

@@ -19,9 +19,9 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 from concurrent.futures import TimeoutError as LateError
 from typing import Any, Final, TypeVar
 
+from barograph.data.history import History
 from barograph.errors import ConfigError, FeedError
-from barograph.history import History
-from barograph.paper.ports import Feed
+from barograph.types import Feed
 from barograph_adapters._ccxt import opened, plain
 from barograph_adapters.feeds._bars import Asset
 from barograph_adapters.feeds._candles import DAY, MS, Prices, Rows, checked, closes

@@ -19,18 +19,32 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from barograph import calendars
-from barograph.actions import effective
-from barograph.calendars import ALWAYS, DAY, HOUR, Times
-from barograph.errors import ConfigError, DataError, FeedError
-from barograph.history import History
-from barograph.paper.ports import Clock, Feed
-
-from ._bars import SECOND, WALL, Asset, beside, bounded, checked, cut, expected, history_of, nothing, one_line, tickers
-from ._retry import BusyError, retried
+from barograph.data import calendars
+from barograph.data.actions import effective
+from barograph.data.calendars import ALWAYS, DAY, Times
+from barograph.data.history import History
+from barograph.epoch import FIRST, HOUR, LAST
+from barograph.errors import ConfigError, DataError, FeedError, with_extra
+from barograph.paper.ports import Clock
+from barograph.types import Feed
+from barograph_adapters._retry import BusyError, retried
+from barograph_adapters._text import one_line
+from barograph_adapters.feeds._bars import (
+    SECOND,
+    WALL,
+    Asset,
+    beside,
+    bounded,
+    checked,
+    cut,
+    expected,
+    history_of,
+    nothing,
+    tickers,
+)
 
 if TYPE_CHECKING:
-    from ._session import BoundedSession
+    from barograph_adapters.feeds._session import BoundedSession
 
 __all__ = ["INTERVALS", "yahoo"]
 
@@ -84,8 +98,8 @@ def yahoo(
     after it, and in any case `settle` minutes after it: some of Yahoo's exchanges come with that much delay. A request
     takes at most `timeout` seconds, all requests for one asset three times as long, and `tries` says how often.
 
-    `accept` lists codes of `barograph.checks` (impossible_ohlc, non_positive_price) that shall not stop it: Yahoo's
-    older bars need it. Volume is Yahoo's, the splits taken back; one that is 0 throughout is unknown.
+    `accept` lists codes of `barograph.data.checks` (impossible_ohlc, non_positive_price) that shall not stop it:
+    Yahoo's older bars need it. Volume is Yahoo's, the splits taken back; one that is 0 throughout is unknown.
 
     Raises `ConfigError` for what cannot be asked, without yfinance too. Its fetch raises `DataError` for a symbol that
     Yahoo does not know and `FeedError` for everything else.
@@ -95,7 +109,7 @@ def yahoo(
         raise ConfigError(f"{name}: interval = {interval!r}; wanted one of {', '.join(INTERVALS)}")
     bounded(name, timeout, tries, settle)
     if find_spec("yfinance") is None:
-        raise ConfigError(f'{name}: needs the package yfinance; install it with pip install "barograph[live]"')
+        raise ConfigError(f"{name}: needs the package yfinance; {with_extra('live')}")
     earliest = calendars.moments(start, None)[0] - 1
     wall, lent = clock or WALL, _Lent(timeout)
 
@@ -119,7 +133,7 @@ class _Lent:
 
     def session(self) -> BoundedSession:
         if self._session is None:
-            from ._session import BoundedSession
+            from barograph_adapters.feeds._session import BoundedSession
 
             self._session = BoundedSession(self.timeout, 3.0 * self.timeout)
         self._session.begin()
@@ -137,7 +151,7 @@ def _bars(asset: Asset, look: _Look, lent: _Lent) -> History:
     ts, opens, ends = _stamps(asset, pd.DatetimeIndex(frame.index), meta, look)
     _not_from_the_future(asset, opens, now)
     # A row with one price missing is no bar, nor is one of no session; what they declare waits for the next bar.
-    whole = (ts < calendars.LAST) & np.isfinite(frame[["open", "high", "low", "close"]].to_numpy()).all(axis=1)
+    whole = (ts < LAST) & np.isfinite(frame[["open", "high", "low", "close"]].to_numpy()).all(axis=1)
     frame = _carried(frame, whole)
     keep = whole & (ts > look.after) & (ts <= look.until) & _final(ends, now, _last_trade(meta), look.settle)
     if not keep.any():
@@ -271,7 +285,7 @@ def _stamps(asset: Asset, index: pd.DatetimeIndex, meta: Mapping[str, Any], look
         closes = np.minimum(closes, known.closes[at]) if len(known.days) else closes
         odd |= ~inside
     # A row at a second of its own is Yahoo's last trade and no bar.
-    closes = np.where(odd, calendars.LAST, closes)
+    closes = np.where(odd, LAST, closes)
     return closes, opens, closes
 
 
@@ -280,7 +294,7 @@ def _of_days(asset: Asset, index: pd.DatetimeIndex, meta: Mapping[str, Any]) -> 
     known = calendars.sessions(asset.calendar, days.min(), days.max())
     at = np.searchsorted(known.days, days)
     found = np.isin(days, known.days)
-    closes, opens = np.full(len(days), calendars.LAST), np.full(len(days), calendars.FIRST)
+    closes, opens = np.full(len(days), LAST), np.full(len(days), FIRST)
     closes[found], opens[found] = known.closes[at[found]], known.opens[at[found]]
     own_end = closes.copy()
     end = _regular_end(meta)

@@ -2,7 +2,7 @@
 
 Nothing here imports Barograph: a peer may live in an environment of its own. A task is a folder of three files
 (`bars.npz`, `orders.parquet`, `terms.json`), the answer two more (`fills.parquet`, `equity.npy`); the columns of the
-orders are explained in `barograph.decisions`, which writes them.
+orders are explained in `barograph.audit.decisions`, which writes them.
 """
 
 from __future__ import annotations

@@ -8,8 +8,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from barograph.paper.ports import Intent, Placed
-from barograph.paper.reconcile import Kept
+from barograph.paper.ports import Intent, Kept, Placed
 
 __all__ = ["SqlLedger", "intent_rows"]
 
@@ -32,7 +31,7 @@ def intent_rows(intents: Sequence[Intent], entry: int) -> list[dict[str, Any]]:
 
 
 class SqlLedger:
-    """See `barograph.paper.reconcile.Ledger` for what each method promises."""
+    """See `barograph.paper.ports.Ledger` for what each method promises."""
 
     tables: Mapping[str, sa.Table]
 

@@ -16,7 +16,7 @@ from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
-from barograph.errors import StoreError
+from barograph.errors import StoreError, with_extra
 
 __all__ = ["backup", "connected", "migrate", "named", "storable", "told", "versions"]
 
@@ -71,7 +71,7 @@ def engine_of(url: str) -> sa.Engine:
     except (sa.exc.ArgumentError, ValueError):
         raise StoreError("the store's URL cannot be read; write it like sqlite:///paper.db") from None
     except ModuleNotFoundError as error:
-        raise StoreError(f"the store needs the module {error.name!r}; pip install 'barograph[postgres]'") from error
+        raise StoreError(f"the store needs the module {error.name!r}; {with_extra('postgres')}") from error
 
 
 def expanded(text: str) -> str:

@@ -9,15 +9,14 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from barograph.paper.outbox import Row
-from barograph.paper.ports import Alert
+from barograph.paper.ports import Alert, Row
 from barograph_adapters.store.opening import storable
 
 __all__ = ["SqlOutbox"]
 
 
 class SqlOutbox:
-    """See `barograph.paper.outbox.Outbox` for what each method promises."""
+    """See `barograph.paper.ports.Outbox` for what each method promises."""
 
     tables: Mapping[str, sa.Table]
 

@@ -19,8 +19,8 @@ from typing import Any
 import numpy as np
 import sqlalchemy as sa
 
+from barograph.data.history import History
 from barograph.errors import DataError, LeaseError, StoreError
-from barograph.history import History
 from barograph.paper.journal import Entry
 from barograph.paper.ports import Alert
 from barograph.paper.store import Batch, Command, Deployed, Lease, Note, Snapshot

@@ -8,8 +8,8 @@ close when nothing is said; ``asset=""`` is the first asset. Three rules hold fo
 - numbers live in params and kernels close over none, so that another window compiles nothing new.
 """
 
-from barograph.combine import coarse
 from barograph.features.averages import rolling_deviation, rsi, sma, zscore
+from barograph.features.combine import coarse
 from barograph.features.prices import CLOSE, atr, close, level, true_range
 from barograph.features.returns import drawdown, ewm_volatility, log_return, rolling_volatility, total_return
 

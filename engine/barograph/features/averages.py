@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 from typing import Any, NamedTuple
 
-from barograph.combine import Transform, chain
-from barograph.compiling import kernel
+from barograph.features.combine import Transform, chain
 from barograph.features.prices import CLOSE
 from barograph.features.shared import empty_ring, moments, push, wilder_mean, window_of
+from barograph.jit.kernel import kernel
 from barograph.types import Feature
 
 __all__ = ["deviation", "rolling_deviation", "rsi", "sma", "zscore"]

@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from typing import Any, Final, NamedTuple
 
-from barograph.combine import Transform, chain
-from barograph.compiling import kernel
+from barograph.features.combine import Transform, chain
 from barograph.features.shared import Last, no_last, nothing, wilder_mean, window_of
+from barograph.jit.kernel import kernel
 from barograph.types import Asset, Feature
 
 __all__ = ["CLOSE", "atr", "close", "level", "true_range"]

@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 from typing import Any, NamedTuple
 
-from barograph.combine import Transform, chain, named_of
-from barograph.compiling import kernel
 from barograph.errors import PartError
 from barograph.features.averages import deviation
+from barograph.features.combine import Transform, chain, named_of
 from barograph.features.prices import CLOSE
 from barograph.features.shared import Last, empty_ring, no_last, push, window_of
+from barograph.jit.kernel import kernel
 from barograph.types import Feature
 
 __all__ = ["drawdown", "ewm_volatility", "log_return", "rolling_volatility", "total_return"]

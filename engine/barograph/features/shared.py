@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from barograph.compiling import kernel
 from barograph.errors import PartError
+from barograph.jit.kernel import kernel
 
 __all__ = ["Last", "Ring", "Window", "empty_ring", "moments", "no_last", "nothing", "push", "wilder_mean", "window_of"]
 

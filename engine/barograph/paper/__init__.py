@@ -1,1 +1,4 @@
-"""Paper trading: the live loop, one transaction a bar, and everything around it that must survive a year."""
+"""The service that trades on paper, and its ports: what it asks of feeds, stores, brokers and notifiers.
+
+These are adapters; what decides is `loop`, and what is worth telling `paper.alerts`.
+"""

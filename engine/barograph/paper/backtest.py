@@ -11,9 +11,9 @@ from barograph.paper.deployment import Deployment, described
 from barograph.paper.store import Batch, Store
 
 if TYPE_CHECKING:
-    from barograph.config import Config
-    from barograph.machine import Machine
-    from barograph.result import Result
+    from barograph.config.schema import Config
+    from barograph.loop.machine import Machine
+    from barograph.loop.result import Result
 
 __all__ = ["record"]
 

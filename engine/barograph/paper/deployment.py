@@ -11,29 +11,30 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from barograph.book import FLATTENED, HALTED, UNHEALTHY
-from barograph.live import Live, Step
-from barograph.paper.health import healthy
+from barograph.config.paper import KINDS
+from barograph.config.provenance import code_hash
+from barograph.execution.events import FLATTENED, HALTED, UNHEALTHY
+from barograph.execution.terms import Switch
+from barograph.loop.live import Live
+from barograph.loop.world import World
+from barograph.paper.alerts.health import healthy
+from barograph.paper.alerts.watch import begin, watch
 from barograph.paper.journal import GENESIS, Entry, canonical, link
-from barograph.paper.mirror import intents_of
 from barograph.paper.ports import About, Alert, Intent
-from barograph.paper.project import Rows, project
+from barograph.paper.projection import Rows, project
 from barograph.paper.store import Batch, Command, Deployed, Snapshot
-from barograph.paper.watch import begin, watch
-from barograph.plans import KINDS
-from barograph.runs import code_hash
-from barograph.terms import Switch
-from barograph.world import World
+from barograph.paper.testnet.mirror import intents_of
+from barograph.types import Step
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from barograph.config import Config
-    from barograph.history import History
-    from barograph.machine import Machine
-    from barograph.plans import PaperPlan
-    from barograph.result import Learned
+    from barograph.config.paper import PaperPlan
+    from barograph.config.schema import Config
+    from barograph.data.history import History
+    from barograph.loop.machine import Machine
+    from barograph.loop.result import Learned
 
 __all__ = ["SWITCHES", "Deployment", "commanded", "described", "sealed", "switchable"]
 

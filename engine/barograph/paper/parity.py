@@ -8,25 +8,25 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 
-from barograph.book import ACTIVE, UNTIL_BAR
-from barograph.config import Config
+from barograph.config.provenance import code_hash
+from barograph.config.schema import Config
+from barograph.data.history import FIELDS
 from barograph.errors import BarographError
-from barograph.history import FIELDS
+from barograph.execution.book import ACTIVE, UNTIL_BAR
+from barograph.loop.session import Session
 from barograph.paper.deployment import SWITCHES
+from barograph.paper.feeds import Chain, Revision, compared, feeds_of, seed
 from barograph.paper.journal import floats
-from barograph.paper.project import BARS
+from barograph.paper.projection import BARS
 from barograph.paper.record import rebuilt, recorded
-from barograph.paper.sources import Chain, Revision, compared, feeds_of, seed
-from barograph.runs import code_hash
-from barograph.session import Session
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from barograph.history import History
-    from barograph.machine import Machine
+    from barograph.data.history import History
+    from barograph.loop.machine import Machine
+    from barograph.loop.result import Result
     from barograph.paper.store import Deployed, Store
-    from barograph.result import Result
 
 __all__ = ["CAUSES", "Difference", "Parity", "first_difference", "parity"]
 

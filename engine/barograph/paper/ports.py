@@ -2,15 +2,28 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
-from barograph.live import Step
-from barograph.types import Feed
-
 if TYPE_CHECKING:
-    from barograph.fitted import Fitted
+    from barograph.regimes.fitted import Fitted
 
-__all__ = ["About", "Alert", "Broker", "Clock", "Feed", "Intent", "Message", "Notifier", "Placed", "Step"]
+__all__ = [
+    "About",
+    "Alert",
+    "Broker",
+    "Clock",
+    "Intent",
+    "Kept",
+    "Ledger",
+    "Message",
+    "Notifier",
+    "Outbox",
+    "Placed",
+    "Row",
+    "SystemClock",
+]
 
 
 class Clock(Protocol):
@@ -21,6 +34,18 @@ class Clock(Protocol):
 
     def sleep(self, seconds: float) -> None:
         """Wait."""
+
+
+class SystemClock:
+    """The clock on the wall."""
+
+    def now(self) -> int:
+        """Return the moment, ns UTC."""
+        return time.time_ns()
+
+    def sleep(self, seconds: float) -> None:
+        """Wait."""
+        time.sleep(seconds)
 
 
 class About(NamedTuple):
@@ -99,3 +124,74 @@ class Broker(Protocol):
 
     def positions(self) -> dict[str, float]:
         """Return the units held, by symbol."""
+
+
+class Row(NamedTuple):
+    """One delivery that waits: an alert, a recipient by name, and how often and since when (ns UTC) it was tried."""
+
+    alert: Alert
+    recipient: str
+    attempts: int
+    first_try: int | None
+
+
+class Outbox(Protocol):
+    """What a store must do. Each method is one transaction, and doing it twice is doing it once."""
+
+    def unrouted(self, deployment: str) -> list[Alert]:
+        """Return the alerts that have no deliveries yet, oldest first."""
+
+    def route(self, deployment: str, key: str, recipients: Sequence[str]) -> None:
+        """Give an alert one waiting delivery a recipient, none if there are none, and mark it as routed."""
+
+    def waiting(self, deployment: str, now: int) -> list[Row]:
+        """Return the waiting deliveries whose next try is due, by time and key of the alert."""
+
+    def sent(self, deployment: str, rows: Sequence[Row], at: int, message: str) -> None:
+        """Record that a message carried these deliveries: one more attempt, and the state is sent."""
+
+    def failed(self, deployment: str, row: Row, at: int, error: str, next_try: int) -> None:
+        """Record a try that failed: one more attempt, the first try if it was that, the error and the next try."""
+
+    def gave_up(self, deployment: str, row: Row, at: int, error: str) -> None:
+        """Record that a delivery is not tried any more, and why."""
+
+    def recently_sent(self, deployment: str, recipient: str, since: int) -> int:
+        """Return how many different messages were sent to a recipient after `since`, ns UTC."""
+
+
+class Kept(NamedTuple):
+    """An order as the store has it: what was intended, and the last answer, None while there is none."""
+
+    intent: Intent
+    placed: Placed | None
+
+
+class Ledger(Protocol):
+    """What the store keeps of orders at a broker: one row an order.
+
+    | column | type | |
+    |---|---|---|
+    | client_id | text, primary key | at most 32 letters |
+    | deployment | text, indexed | |
+    | seq | integer | the order in which intents were stored, within the deployment |
+    | ts | int64 | the close the order was decided at, ns UTC |
+    | symbol, kind | text | |
+    | quantity | float | signed units |
+    | limit_price, stop_price | float, or null | |
+    | state | text, or null | null until a broker answered, then `Placed.state` |
+    | filled | float, or null | signed like the quantity |
+    | price | float, or null | average of the fills |
+    | message | text, or null | |
+
+    The first eight are written with the cycle's transaction, the rest by `answered`. All raise `StoreError`.
+    """
+
+    def open_intents(self, deployment: str) -> Sequence[Intent]:
+        """Return the intents without an answer (state is null), by seq."""
+
+    def answered(self, client_id: str, placed: Placed) -> None:
+        """Write an order's answer over the last one, in a transaction of its own."""
+
+    def placed_orders(self, deployment: str) -> Sequence[Kept]:
+        """Return all orders with their last answers, by seq."""

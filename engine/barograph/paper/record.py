@@ -7,19 +7,20 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from barograph.book import log_columns
-from barograph.fitted import Fitted
+from barograph.execution.events import log_columns
+from barograph.loop.result import Learned, Result
+from barograph.loop.wiring import wire
+from barograph.loop.world import World
 from barograph.paper.deployment import switchable
 from barograph.paper.journal import Entry, floats
-from barograph.regimes import Match
-from barograph.result import Learned, Result
-from barograph.world import World
+from barograph.regimes.fitted import Fitted
+from barograph.regimes.matching import Match
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from barograph.history import History
-    from barograph.machine import Machine
+    from barograph.data.history import History
+    from barograph.loop.machine import Machine
     from barograph.paper.store import Deployed, Store
 
 __all__ = ["rebuilt", "recorded"]
@@ -27,7 +28,8 @@ __all__ = ["rebuilt", "recorded"]
 
 def rebuilt(deployed: Deployed, folder: Path | None = None) -> Machine:
     """Return the machine of a deployment, from the config that was recorded; its switches are off."""
-    from barograph.config import Config, build
+    from barograph.config.build import build
+    from barograph.config.schema import Config
 
     config = Config.model_validate(deployed.config)
     return switchable(build(config, Path(deployed.folder) if folder is None else folder))
@@ -41,7 +43,7 @@ def recorded(store: Store, deployed: Deployed, machine: Machine) -> Result:
     _, snapshot = store.snapshot(deployed.name)
     world = World.from_bytes(snapshot.world, f"the snapshot of {deployed.name}")
     fits = _fits([entry for entry in entries if entry.kind == "fit"], store.models(deployed.name), history)
-    wired = machine.wire(history, world.fitted)
+    wired = wire(machine, history, world.fitted)
     # The layout of the memory stands in the machine, not in the file.
     world = World(world.into(wired.memory), world.bar, world.start, world.fitted, history)
     E, W, B = (np.array([floats(one[key]) for one in cycles]) for key in ("equity", "weights", "belief"))

@@ -18,13 +18,13 @@ from apscheduler.schedulers.background import BackgroundScheduler
 from apscheduler.triggers.base import BaseTrigger
 from apscheduler.triggers.interval import IntervalTrigger
 
+from barograph.config.paper import seconds
 from barograph.errors import BarographError, LeaseError, StoreError
-from barograph.paper.mirror import Mirror
-from barograph.paper.outbox import dispatch
+from barograph.paper.alerts.outbox import dispatch
 from barograph.paper.ports import Alert, Clock, Notifier
 from barograph.paper.schedule import SECOND
 from barograph.paper.store import Note
-from barograph.plans import seconds
+from barograph.paper.testnet.mirror import Mirror
 
 if TYPE_CHECKING:
     from barograph.paper.service import Service

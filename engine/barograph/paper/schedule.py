@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from barograph.calendars import ALWAYS, DAY, Times, sessions
-from barograph.plans import seconds
+from barograph.config.paper import seconds
+from barograph.data.calendars import ALWAYS, DAY, Times, sessions
 
 if TYPE_CHECKING:
-    from barograph.plans import PaperPlan
+    from barograph.config.paper import PaperPlan
 
 __all__ = ["SECOND", "closes_between", "next_close", "next_look"]
 
@@ -26,7 +26,7 @@ _REACH: Final = 32 * DAY
 def closes_between(calendar: str, every: str, after: int, until: int) -> Times:
     """Return the closes of the bars due in (after, until], ns UTC.
 
-    >>> from barograph.calendars import moments
+    >>> from barograph.data.calendars import moments
     >>> thanksgiving = moments("2023-11-23", "2023-11-24")  # Thursday has no session, Friday ends early
     >>> closes_between("XNYS", "session", *thanksgiving).astype("M8[ns]").astype("M8[h]")
     array(['2023-11-24T18'], dtype='datetime64[h]')

@@ -16,40 +16,28 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 
-from barograph.calendars import DAY
-from barograph.config import build
+from barograph.config.build import build
+from barograph.config.paper import KINDS, seconds
+from barograph.config.provenance import code_hash
+from barograph.data.calendars import DAY
+from barograph.data.history import History
+from barograph.data.table import spacing
 from barograph.errors import BarographError, ConfigError, DataError, LeaseError, RefusalError
-from barograph.history import History
 from barograph.paper.deployment import Deployment, described, sealed
+from barograph.paper.feeds import Chain, Revision, compared, feeds_of, seed
 from barograph.paper.journal import GENESIS
-from barograph.paper.mirror import brought
 from barograph.paper.ports import Alert, Clock
 from barograph.paper.schedule import SECOND, closes_between, next_look
-from barograph.paper.sources import Chain, Revision, compared, feeds_of, seed
 from barograph.paper.store import Deployed, Lease, Note, Store
+from barograph.paper.testnet.mirror import brought
 from barograph.paper.verify import misfit
-from barograph.plans import KINDS, seconds
-from barograph.runs import code_hash
-from barograph.tables import spacing
 
 if TYPE_CHECKING:
-    from barograph.config import Config
+    from barograph.config.schema import Config
 
-__all__ = ["Plan", "Service", "SystemClock", "deployable"]
+__all__ = ["Plan", "Service", "deployable"]
 
 log: Final = logging.getLogger("barograph.paper")
-
-
-class SystemClock:
-    """The clock on the wall."""
-
-    def now(self) -> int:
-        """Return the moment, ns UTC."""
-        return time.time_ns()
-
-    def sleep(self, seconds: float) -> None:
-        """Wait."""
-        time.sleep(seconds)
 
 
 class Plan(NamedTuple):

@@ -5,15 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from barograph.calendars import FIRST
-from barograph.config import load_history
+from barograph.config.build import load_history
+from barograph.epoch import FIRST
 from barograph.errors import RefusalError
+from barograph.paper.feeds import Chain, between, replaying
 from barograph.paper.service import Plan, Service
-from barograph.paper.sources import Chain, between, replaying
 
 if TYPE_CHECKING:
-    from barograph.config import Config
-    from barograph.history import History
+    from barograph.config.schema import Config
+    from barograph.data.history import History
     from barograph.paper.store import Store
 
 __all__ = ["SetClock", "replayed"]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from barograph.paper.health import healthy
+from barograph.paper.alerts.health import healthy
 from barograph.paper.schedule import SECOND
 
 if TYPE_CHECKING:

@@ -7,13 +7,11 @@ from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
 from barograph.paper.journal import Entry
-from barograph.paper.outbox import Outbox
-from barograph.paper.ports import Alert, Intent
-from barograph.paper.project import Rows
-from barograph.paper.reconcile import Ledger
+from barograph.paper.ports import Alert, Intent, Ledger, Outbox
+from barograph.paper.projection import Rows
 
 if TYPE_CHECKING:
-    from barograph.history import History
+    from barograph.data.history import History
 
 __all__ = ["COMMANDS", "Batch", "Command", "Deployed", "Lease", "Note", "Snapshot", "Store"]
 

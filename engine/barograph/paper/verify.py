@@ -11,7 +11,7 @@ import numpy as np
 from barograph.errors import DataError, StoreError
 from barograph.paper.deployment import sealed
 from barograph.paper.journal import GENESIS, Entry, canonical, link
-from barograph.paper.project import TABLES, project
+from barograph.paper.projection import TABLES, project
 
 if TYPE_CHECKING:
     from barograph.paper.store import Deployed, Store

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from barograph.errors import DataError
-from barograph.metrics import drawdowns
+from barograph.metrics.drawdown import drawdowns
 from barograph.report.figures import LINES, THEIRS, Figure, dates, growth_axis, layout, packed, thin
 from barograph.report.folder import Run
 from barograph.report.tables import Row, Table

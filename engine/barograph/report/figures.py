@@ -13,7 +13,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from barograph.metrics import drawdowns, simple_returns
+from barograph.metrics.drawdown import drawdowns
+from barograph.metrics.formulas import simple_returns
 from barograph.report.folder import Run
 from barograph.report.words import regime_names
 from barograph.types import Floats

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from barograph.errors import DataError
-from barograph.metrics import believed
+from barograph.metrics.formulas import believed
 from barograph.types import Floats
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ TABLES = ("equity", "beliefs", "orders", "fills", "events", "trades", "benchmark
 class Run:
     """A run folder in memory: its tables by name, metrics, manifest, fits and the resolved config's text.
 
-    `bounds` are those of `barograph.bounds`, as JSON, or None where they were not asked for.
+    `bounds` are those of `barograph.audit.bounds`, as JSON, or None where they were not asked for.
     """
 
     folder: Path

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from barograph.attribution import attribute
-from barograph.metrics import deepest_drawdown, total_return
+from barograph.metrics.attribution import attribute
+from barograph.metrics.drawdown import deepest_drawdown
+from barograph.metrics.formulas import total_return
 from barograph.report.figures import colours, persistences, volatilities
 from barograph.report.folder import Run
 from barograph.report.words import bound_words, money, number, percent, regime_names

@@ -1,0 +1,57 @@
+"""The command line. Thin: it reads, calls and prints; a user's mistake is one line and an exit code."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from typing import Annotated, cast
+
+import typer
+
+from barograph.cli import audit, data, paper, run
+from barograph.errors import BarographError
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    name="barograph",
+    help="Backtests and paper trading for strategies that depend on the market's regime.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+
+
+def main() -> None:
+    """Run the command line; the entry point of the `barograph` script."""
+    try:
+        app()
+    except BarographError as error:
+        print(f"barograph: {' '.join(str(error).split())}", file=sys.stderr)
+        raise SystemExit(error.exit_code) from None
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        print(f"barograph {version('barograph')}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print it.")] = False,
+) -> None:
+    """Backtests and paper trading for strategies that depend on the market's regime."""
+
+
+for command in cast("list[Callable[..., None]]", [run.run, run.compare, audit.audit, audit.crosscheck, run.report]):
+    app.command()(command)
+app.add_typer(data.data_app, name="data")
+app.add_typer(data.config_app, name="config")
+_PAPER = [paper.paper, paper.status, paper.halt, paper.resume, paper.flatten, paper.parity]
+for command in cast("list[Callable[..., None]]", _PAPER):
+    app.command()(command)
+app.add_typer(paper.alerts_app, name="alerts")
+app.add_typer(paper.store_app, name="store")

@@ -1,0 +1,164 @@
+"""The commands that run configs: `run`, `compare`, `report`."""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, NamedTuple
+
+import typer
+
+from barograph.cli.console import print_json, progress
+from barograph.cli.paper import Url, check_record, recorded
+from barograph.cli.shared import Json, Prepared, Runs, Set, naming, prepared
+from barograph.errors import ConfigError
+
+if TYPE_CHECKING:
+    from barograph.audit.bounds import Bounds
+    from barograph.loop.result import Result
+
+__all__ = ["COLUMNS", "compare", "report", "run"]
+
+COLUMNS = {
+    "cagr": "CAGR",
+    "volatility": "Volatility",
+    "sharpe": "Sharpe [95 %]",
+    "max_drawdown": "Max drawdown",
+    "turnover": "Turnover/y",
+    "exposure": "Exposure",
+    "regime_switch_rate": "Switches/y",
+    "cost_rate": "Costs/y",
+}
+
+
+def run(
+    config: Path,
+    set: Set = None,
+    runs: Runs = Path("runs"),
+    bounds: Annotated[
+        bool, typer.Option("--bounds", help="Also run the pessimistic, nearest and optimistic path through the bars.")
+    ] = False,
+    record: Annotated[
+        str | None, typer.Option("--record", metavar="NAME", help="Also write it into the store of paper trading.")
+    ] = None,
+    store: Url = None,
+    as_json: Json = False,
+) -> None:
+    """Run one config and leave a run folder with its report."""
+    one = prepared(config, set or [], runs)
+    if record is not None:
+        check_record(store, record, one.config)
+    done = _finished(one, runs, as_json, bounds)
+    if record is not None:
+        with progress(record, quiet=as_json) as tell:
+            recorded(store, record, one.config, config.parent, one.machine, done.result, tell)
+    metrics = done.result.metrics
+    if as_json:
+        told = {} if done.bounds is None else {"bounds": done.bounds._asdict()}
+        print_json({"folder": str(done.folder), "metrics": metrics, **told})
+        return
+    _print_table({done.result.machine.name: metrics})
+    if done.bounds is not None:
+        _print_bounds(done.bounds)
+    _say(metrics, done.folder)
+
+
+def compare(configs: list[Path], set: Set = None, runs: Runs = Path("runs"), as_json: Json = False) -> None:
+    """Run several configs and lay them side by side over the period they share."""
+    from barograph.report import compare_report
+
+    ready = [prepared(config, set or [], runs) for config in configs]
+    results = [_finished(one, runs, quiet=as_json)[:2] for one in ready]
+    periods = {(int(r.ts[0]), int(r.ts[-1])) for r, _ in results}
+    if len(periods) > 1:
+        spans = [(r.history.when(r.first), r.history.when(len(r.history) - 1), r.machine.name) for r, _ in results]
+        told = ", ".join(f"{name} {first} .. {last}" for first, last, name in spans)
+        cure = f"--set run.start={max(s[0] for s in spans)} --set run.end={min(s[1] for s in spans)}"
+        raise ConfigError(f"compare: the runs cover different periods ({told}); add {cure}")
+    named = {f.name: (r, f) for r, f in results}
+    page = compare_report([f for _, f in results], runs / "compare.html")
+    metrics = {r.machine.name: r.metrics for r, _ in named.values()}
+    if as_json:
+        print_json({"folders": list(named), "metrics": metrics, "report": str(page)})
+        return
+    _print_table(metrics)
+    _verdict(metrics, page)
+
+
+def report(folder: Path) -> None:
+    """Write the report of a run folder again."""
+    from barograph.report import write_report
+
+    print(write_report(folder))
+
+
+class _Done(NamedTuple):
+    result: Result
+    folder: Path
+    bounds: Bounds | None
+
+
+def _finished(one: Prepared, runs: Path, quiet: bool, bounded: bool = False) -> _Done:
+    from barograph.loop.run import scan
+    from barograph.report.run import write_run
+
+    started = time.perf_counter()
+    with naming(one.path), progress(one.config.name, quiet) as tell:
+        result = scan(one.machine, one.history, progress=tell)
+    times = {"load": round(one.seconds, 3), "run": round(time.perf_counter() - started, 3)}
+    found = _bounds(result, quiet) if bounded else None
+    return _Done(result, write_run(result, one.config, runs, times, one.path.resolve().parent, found), found)
+
+
+def _bounds(result: Result, quiet: bool) -> Bounds:
+    from barograph.audit.bounds import bounds
+
+    with progress("other paths", quiet) as tell:
+        return bounds(result, tell)
+
+
+def _print_table(runs: dict[str, dict[str, float | None]]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("")
+    for title in COLUMNS.values():
+        table.add_column(title, justify="right")
+    for name, metrics in runs.items():
+        table.add_row(name, *(_cell(key, metrics) for key in COLUMNS))
+    Console(width=None if sys.stdout.isatty() else 140).print(table)
+
+
+def _cell(key: str, metrics: dict[str, float | None]) -> str:
+    value = metrics.get(key)
+    if value is None:
+        return "-"
+    if key == "sharpe":
+        low, high = metrics.get("sharpe_low"), metrics.get("sharpe_high")
+        interval = "" if low is None or high is None else f" [{low:.2f}, {high:.2f}]"
+        return f"{value:.2f}{interval}"
+    return f"{value:.1f}" if key in ("turnover", "regime_switch_rate") else f"{value:.1%}".replace("%", " %")
+
+
+def _say(metrics: dict[str, float | None], folder: Path) -> None:
+    from barograph.report.words import verdict
+
+    print(f"\n{verdict(metrics)}\n{folder / 'report.html'}")
+
+
+def _verdict(metrics: dict[str, dict[str, float | None]], page: Path) -> None:
+    from barograph.report.words import comparison
+
+    print(f"\n{comparison(metrics)}\n{page}")
+
+
+def _print_bounds(found: Bounds) -> None:
+    from barograph.report.words import bound_rows, bound_words
+
+    content = found._asdict()
+    print()
+    for name, between, nearest in bound_rows(content) if found.resting else []:
+        print(f"{name:<14}{between:<24}nearest {nearest}")
+    print(bound_words(content))

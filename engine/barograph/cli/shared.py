@@ -1,0 +1,64 @@
+"""What several commands take and do: their options, and a config read, loaded and built."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, NamedTuple
+
+import typer
+
+from barograph.errors import BarographError
+
+if TYPE_CHECKING:
+    from barograph.config.schema import Config
+    from barograph.data.history import History
+    from barograph.loop.machine import Machine
+
+__all__ = ["Json", "Prepared", "Runs", "Set", "naming", "prepared", "read"]
+
+Set = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a value of the config.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document, for programs.")]
+Runs = Annotated[Path, typer.Option("--runs", help="Where run folders go.")]
+
+
+class Prepared(NamedTuple):
+    """A config that a user's mistake cannot stop any more, and the seconds that took."""
+
+    config: Config
+    machine: Machine
+    history: History
+    seconds: float
+    path: Path
+
+
+def prepared(path: Path, overrides: list[str], runs: Path) -> Prepared:
+    """Return what `read` does, once it is known that run folders can be written."""
+    from barograph.report.run import check_root
+
+    check_root(runs)
+    return read(path, overrides)
+
+
+def read(path: Path, overrides: list[str]) -> Prepared:
+    """Read, load and build: all that a user's mistake can stop, before anything is run or written."""
+    started = time.perf_counter()
+    from barograph.config.build import build, load_history
+    from barograph.config.load import load
+
+    config = load(path, overrides)
+    with naming(path):
+        history = load_history(config, path.parent)
+        machine = build(config, path.parent)
+    return Prepared(config, machine, history, time.perf_counter() - started, path)
+
+
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Let every error name the config it belongs to: `compare` has several."""
+    try:
+        yield
+    except BarographError as error:
+        raise type(error)(f"{path}: {error}") from error

@@ -1,0 +1,144 @@
+"""A config becomes a `History` and a `Machine`; whatever cannot be made is named with its key."""
+
+from __future__ import annotations
+
+import inspect
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+from barograph.config.parts import Part, attribute, make
+from barograph.config.schema import Config
+from barograph.errors import BarographError, ConfigError, DataError, PartError
+
+if TYPE_CHECKING:
+    from barograph.data.history import History
+    from barograph.loop.machine import Machine
+    from barograph.types import Feed
+
+__all__ = ["build", "feed_or_history", "guards_of", "load_history"]
+
+
+def guards_of(config: Config) -> list[Any]:
+    """Make the guards of a config. Raises `ConfigError` naming the one that cannot be kept."""
+    from barograph.execution.terms import Guard
+
+    made = []
+    for n, plan in enumerate(config.guards):
+        try:
+            made.append(Guard(**plan.model_dump()))
+        except BarographError as error:
+            raise ConfigError(f"guards.{n}: {error}") from error
+    return made
+
+
+def load_history(config: Config, folder: Path) -> History:
+    """Load the data of a config, joined with what is only observed; paths are relative to the config's folder."""
+    history = _history(config.data, "data", folder)
+    for n, part in enumerate(config.observed):
+        seen = _history(part, f"observed.{n}", folder)
+        history = history.join(seen.observe(*seen.symbols), rows="mine")
+    return history if config.run.end is None else history.between(None, config.run.end)
+
+
+def _history(part: Part, where: str, folder: Path) -> History:
+    from barograph.types import Feed
+
+    found = feed_or_history(part, where, folder)
+    if not isinstance(found, Feed):
+        return found
+    from barograph.epoch import FIRST
+
+    history = found.fetch(FIRST, time.time_ns())
+    if history is None:
+        raise DataError(f"{where}: {found.name} has no bars")
+    return cast("History", history)
+
+
+def feed_or_history(part: Part, where: str, folder: Path) -> History | Feed:
+    """Make a part that brings bars: all there are (a `History`), or those of a span when asked (a `Feed`)."""
+    from barograph.data.history import History
+    from barograph.types import Feed
+
+    found = make(part, where, folder)
+    if not isinstance(found, History | Feed):
+        raise PartError(f"{where}: {part.use} returned {type(found).__name__}; wanted a History or a Feed")
+    return found
+
+
+def build(config: Config, folder: Path) -> Machine:
+    """Make the machine of a config. Raises `PartError` or `ConfigError` naming the key."""
+    from barograph.loop.fit import Fit
+    from barograph.loop.machine import Machine
+
+    fit = None if config.fit is None else Fit(**config.fit.model_dump())
+    terms = {key: _term(value, f"execution.{key}", folder) for key, value in dict(config.execution).items()}
+    return Machine(
+        name=config.name,
+        strategy=_strategy(config.strategy, folder),
+        features=[_feature(part, f"features.{n}", folder) for n, part in enumerate(config.features)],
+        model=None if config.model is None else _model(config.model, folder),
+        fit=fit,
+        start=config.run.start,
+        guards=guards_of(config),
+        **terms,
+    )
+
+
+def _term(value: Any, where: str, folder: Path) -> Any:
+    """Return a term of trade as the machine wants it; a part becomes the rate it stands for."""
+    from barograph.data.rates import Rate
+
+    if not isinstance(value, Part):
+        return value
+    made = make(value, where, folder)
+    if not isinstance(made, Rate):
+        raise PartError(f"{where}: {value.use} returned {type(made).__name__}; wanted a Rate")
+    return made
+
+
+def _strategy(part: Part, folder: Path) -> Any:
+    from barograph.loop.machine import strategy
+    from barograph.types import Strategy
+
+    found = attribute(part.use, "strategy", folder)
+    ready = isinstance(found, Strategy) or _is_step(found)
+    if ready and part.arguments:
+        raise ConfigError(
+            f"unknown key 'strategy.{next(iter(part.arguments))}': {part.use} is no factory, it takes none"
+        )
+    if _is_step(found):
+        return strategy(found)
+    made = found if ready else make(part, "strategy", folder)
+    if not isinstance(made, Strategy):
+        raise PartError(f"strategy: {part.use} returned {type(made).__name__}; wanted a Strategy")
+    return made
+
+
+def _model(part: Part, folder: Path) -> Any:
+    from barograph.regimes.fitted import Fitted, Model
+
+    made = make(part, "model", folder)
+    if not isinstance(made, Model | Fitted):
+        raise PartError(f"model: {part.use} returned {type(made).__name__}; wanted a Model, or one already fitted")
+    return made
+
+
+def _is_step(found: Any) -> bool:
+    if not callable(found):
+        return False
+    try:
+        names = list(inspect.signature(getattr(found, "py_func", found)).parameters)
+    except ValueError:
+        # A built-in type has no signature; it is no step either, and `make` says so.
+        return False
+    return names[:1] == ["state"] and len(names) == 5
+
+
+def _feature(part: Part, where: str, folder: Path) -> Any:
+    from barograph.types import Feature
+
+    made = make(part, where, folder)
+    if not isinstance(made, Feature):
+        raise PartError(f"{where}: {part.use} returned {type(made).__name__}; wanted a Feature")
+    return made

@@ -1,0 +1,114 @@
+"""Configs: TOML in, a `Machine` and a `History` out, every mistake named with its file, key and remedy.
+
+A part is a table with ``use = "module:factory"``; its other keys are the factory's own arguments, so the factory's
+signature is the schema and there is no registry. A value may be a part itself (``of = { use = ... }``).
+"""
+
+from __future__ import annotations
+
+import datetime
+import tomllib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pydantic import ValidationError
+
+from barograph.config.build import guards_of
+from barograph.config.mistakes import told
+from barograph.config.parts import Part
+from barograph.config.schema import Config, Execution
+from barograph.errors import ConfigError
+
+if TYPE_CHECKING:
+    pass
+
+__all__ = ["load", "schema"]
+
+
+def schema() -> dict[str, Any]:
+    """Return the JSON Schema of a config, for editors."""
+    return Config.model_json_schema()
+
+
+def load(path: Path | str, overrides: Sequence[str] = ()) -> Config:
+    """Read and check a config; `overrides` are ``key.path=value``, the value as TOML or plain text.
+
+    Raises `ConfigError` naming file, key, what was found and what was wanted.
+    """
+    path = Path(path)
+    try:
+        tree = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: not TOML: {error}") from error
+    for text in overrides:
+        _override(tree, text)
+    try:
+        config = Config.model_validate(_dates_as_text(tree))
+        _check_terms(config)
+    except ValidationError as error:
+        raise ConfigError(f"{path}: {told(error, Config)}") from error
+    except ConfigError as error:
+        raise ConfigError(f"{path}: {error}") from error
+    return config
+
+
+def _check_terms(config: Config) -> None:
+    """Let the machine judge the terms together, before any data are loaded; rates that are parts come later."""
+    from barograph.loop.machine import Machine
+    from barograph.types import Strategy
+
+    terms = {key: value for key, value in dict(config.execution).items() if not isinstance(value, Part)}
+    guards = guards_of(config)
+    try:
+        Machine(strategy=Strategy(_nothing, _nothing, (), "none"), guards=guards, **terms)
+    except ConfigError as error:
+        named = str(error).partition(" ")[0] in Execution.model_fields
+        raise ConfigError(f"execution{'.' if named else ': '}{error}") from error
+
+
+def _nothing(*_: Any) -> None:
+    """Stand in for a strategy where only the terms are looked at."""
+
+
+def _override(tree: dict[str, Any], text: str) -> None:
+    key, equals, value = text.partition("=")
+    if not equals or not key:
+        raise ConfigError(f"--set {text}: wanted key=value, as in --set strategy.calm=1.5")
+    *path, last = key.strip().split(".")
+    node: Any = tree
+    for step in path:
+        node = _inside(node, step, text)
+    if isinstance(node, list):
+        _inside(node, last, text)
+        node[int(last)] = _value(value)
+    else:
+        node[last] = _value(value)
+
+
+def _dates_as_text(value: Any) -> Any:
+    """TOML knows dates without quotes; here a date is text, so that one spelling goes into hashes and folders."""
+    if isinstance(value, dict):
+        return {key: _dates_as_text(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_dates_as_text(inner) for inner in value]
+    return value.isoformat() if isinstance(value, datetime.date) else value
+
+
+def _inside(node: Any, step: str, text: str) -> Any:
+    if isinstance(node, list):
+        if not step.isdigit() or int(step) >= len(node):
+            raise ConfigError(f"--set {text}: {step!r} is no item of a list of {len(node)} (the first is 0)")
+        return node[int(step)]
+    if not isinstance(node, dict):
+        raise ConfigError(f"--set {text}: {step!r} is inside a value, not a table")
+    return node.setdefault(step, {})
+
+
+def _value(text: str) -> Any:
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text

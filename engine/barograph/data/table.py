@@ -1,0 +1,113 @@
+"""A table of bars as it was read: its columns, its spacing, and bars that rounding made impossible."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from barograph.data.calendars import Days, Times
+from barograph.types import Floats
+
+__all__ = ["ROUNDING", "Reading", "Table", "impossible", "mended", "spacing", "volume_is_unknown"]
+
+ROUNDING: Final = 1e-9
+
+
+class Reading(NamedTuple):
+    """How a table is to be read; the loaders' docstrings say what each word means."""
+
+    source: str = "frame"
+    symbol: str | None = None
+    fallback: str = "ASSET"
+    columns: Mapping[str, str] | None = None
+    calendar: str = "XNYS"
+    time_zone: str | None = None
+    closes_at: str = "16:00"
+    bars_mark: str = "close"
+    date_format: str | None = None
+    decimal: str = "."
+    thousands: str | None = None
+    adjusted: bool = False
+    traded: bool = True
+    currency: str = ""
+    place: str = "row"
+    first_row: int = 0
+
+
+class Table(NamedTuple):
+    """One asset's bars in the file's own order: columns (T,), and for each the row it has in the file.
+
+    `ts` is the bar's close in int64 ns UTC; `days` the session's date where the file gives dates and no times. Of the
+    actions `dividends` is 0, `splits` 1 and `final` NaN where there is none, and None where the file has no column.
+    """
+
+    source: str
+    symbol: str
+    place: str
+    rows: Times
+    ts: Times
+    days: Days | None
+    open: Floats
+    high: Floats
+    low: Floats
+    close: Floats
+    volume: Floats
+    quote_volume: Floats | None
+    has_volume: bool
+    close_only: bool
+    calendar: str
+    traded: bool
+    currency: str
+    dividends: Floats | None
+    splits: Floats | None
+    final: Floats | None
+
+    def at(self, chosen: NDArray[np.bool_] | Times) -> Table:
+        """Return the chosen rows (a mask, or row numbers), in that order."""
+        arrays = {name: value for name, value in self._asdict().items() if isinstance(value, np.ndarray)}
+        cut: dict[str, Any] = {name: value[chosen] for name, value in arrays.items()}
+        return self._replace(**cut)
+
+
+def spacing(ts: Times) -> int:
+    """Return the usual time between two bars in ns: the median step of the sorted stamps, 0 when there is but one."""
+    steps = np.diff(np.unique(ts))
+    return int(np.median(steps)) if len(steps) else 0
+
+
+def mended(table: Table) -> Table:
+    """Return the table fit for a history, once its errors are accepted.
+
+    Rows are sorted; of several at one moment the first stays; a bar with a price missing is no bar at all; a volume
+    that is the same everywhere is unknown; rounding errors (1e-9) no longer push open or close out of [low, high].
+    """
+    table = table.at(np.unique(table.ts, return_index=True)[1])
+    broken = ~np.isfinite(np.stack([table.open, table.high, table.low, table.close])).all(axis=0)
+    rounded = ~impossible(table)
+    top, bottom = np.fmax(table.open, table.close), np.fmin(table.open, table.close)
+    columns = {
+        "open": table.open,
+        "high": np.where(rounded, np.fmax(table.high, top), table.high),
+        "low": np.where(rounded, np.fmin(table.low, bottom), table.low),
+        "close": table.close,
+        "volume": np.full(len(table.ts), np.nan) if volume_is_unknown(table) else table.volume,
+    }
+    known: dict[str, Any] = {name: np.where(broken, np.nan, values) for name, values in columns.items()}
+    return table._replace(**known)
+
+
+def impossible(table: Table) -> NDArray[np.bool_]:
+    """Return which bars have an open or close outside [low, high], by more than rounding (1e-9)."""
+    slack = ROUNDING * np.abs(table.close)
+    above = np.fmax(table.open, table.close) > table.high + slack
+    below = np.fmin(table.open, table.close) < table.low - slack
+    return np.asarray(above | below | (table.low > table.high + slack))
+
+
+def volume_is_unknown(table: Table) -> bool:
+    """Return whether the volume tells nothing: absent, or the same on every row."""
+    known = table.volume[~np.isnan(table.volume)]
+    return len(known) == 0 or (len(known) > 1 and float(known.min()) == float(known.max()))

@@ -1,0 +1,353 @@
+"""The full book's fills: at the open and at the close (clauses 2 and 4), around the way through the bar (clause 3)."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from barograph.execution.book import (
+    ASK,
+    CAPPED,
+    CASH,
+    CLOSERS,
+    CURBED,
+    DEAL,
+    DUST,
+    FAULT,
+    FINE,
+    ID,
+    KIND,
+    LEFT,
+    LIMIT_AT,
+    LIVE,
+    MAKER,
+    MARGIN,
+    NEXT_CLOSE,
+    NEXT_OPEN,
+    OFFER,
+    PARTLY,
+    PENDING,
+    PRICE,
+    QUANTITY,
+    REDUCE,
+    ROOM,
+    SIZE,
+    STOP_AT,
+    TAKER,
+    TRADED,
+    WAITING,
+    WANTED,
+    Account,
+    Book,
+    Rules,
+    taken,
+    tell,
+)
+from barograph.execution.events import (
+    AS_WANTED,
+    CANCELLED,
+    FILLED,
+    NO_ROOM,
+    NO_SHORTS,
+    NO_VOLUME,
+    PARTIAL,
+    REJECTED,
+    SHRUNK,
+    TOO_SMALL,
+)
+from barograph.execution.intrabar import walk
+from barograph.execution.money import CALLED, pay, rates_of
+from barograph.execution.prices import cheaper, dearer, slip_of
+from barograph.execution.resting import allowed, expire, fill, guarded, tidy
+from barograph.execution.sizes import base_of, lots, moved, reduced, ruin, shrunk, value_of, why_none
+from barograph.execution.touch import ASKING, after_slip, outdone, touch, trigger
+from barograph.jit.kernel import kernel, shared
+from barograph.orders import LIMIT, MARKET, ON_CLOSE, STOP_LIMIT
+from barograph.types import Bars, Floats
+
+__all__ = ["admit", "cross_at_close", "trade"]
+
+
+@kernel
+def admit(book: Book, bars: Bars, rules: Rules) -> None:
+    """Say what fees are in force, and how much volume each asset may take from this bar (clause 4)."""
+    money, rows = book.money, book.rows
+    money[TAKER], money[MAKER] = rates_of(money[TRADED], rules)
+    for a in range(rows.shape[1]):
+        v = bars.volume[a]
+        rows[ROOM, a] = math.inf
+        if v > 0.0 and rules.participation > 0.0:
+            rows[ROOM, a] = rules.participation * v
+
+
+@shared
+def trade(account: Account, bars: Bars, t: int) -> None:
+    """Clauses 2 to 4: everything that fills between this bar's open and its close."""
+    book, rules, bars = account.book, account.rules, taken(bars)
+    rows = book.rows
+    expire(book, bars, account.log, t)
+    # A liquidation may have moved positions under their protection.
+    if book.desk[MARGIN] == CALLED:
+        for a in range(rows.shape[1]):
+            guarded(account, a, rows[PRICE, a], t)
+            tidy(book, a)
+    _cross(account, book, rules, bars, bars.open, t, NEXT_OPEN)
+    if book.desk[FAULT] != FINE:
+        return
+    walk(account, book, rules, bars, t)
+    if rules.fill == NEXT_CLOSE or book.desk[CLOSERS] > 0:
+        cross_at_close(account, bars, t, NEXT_CLOSE)
+
+
+@shared
+def cross_at_close(account: Account, bars: Bars, t: int, moment: int) -> None:
+    """Fill at the close what was decided before, or at this very close."""
+    bars = taken(bars)
+    _cross(account, account.book, account.rules, bars, bars.close, t, moment)
+
+
+@kernel
+def _cross(account: Account, book: Book, rules: Rules, bars: Bars, prices: Floats, t: int,
+           moment: int) -> None:  # fmt: skip
+    """Fill what this one moment fills: reductions first, then increases, which share what room there is.
+
+    The moment is the one that a `fill` is named after: the open, the close, the close after the decision.
+    """
+    rows, marks = book.rows, book.marks
+    targets = book.desk[WAITING] > 0 and moment == rules.fill
+    asked = _ask_all(book, rules, account.log, bars, prices, t, moment)
+    if not targets and not asked:
+        return
+    equity = value_of(book.money[CASH], rows, prices) if targets else 0.0
+    if targets and equity <= 0.0:
+        ruin(book, equity)
+        return
+    for growing in (False, True):
+        for a in range(prices.size):
+            # Resting orders that reduced a position before its target's turn leave another gap to it.
+            if targets and marks[PENDING, a] > 0 and (not growing or marks[LIVE, a] > 0):
+                _size(book, a, bars, prices[a], rules, equity)
+        share = _share(book, prices, rules, targets, t) if growing else 1.0
+        _fill_all(account, book, rules, prices, t, targets, growing, share)
+    for a in range(prices.size):
+        tidy(book, a)
+
+
+@kernel
+def _size(book: Book, a: int, bars: Bars, p: float, rules: Rules, equity: float) -> None:
+    """Write the position a target wants and its price; NaN = no fill. `targets` has the closed form.
+
+    Where the minimum fee is what is charged, it stands beside the fixed fee and the rate is nothing.
+    """
+    rows, marks = book.rows, book.marks
+    rows[SIZE, a] = math.nan
+    marks[CAPPED, a] = 0
+    if not p > 0.0 or bars.volume[a] == 0.0:
+        return
+    w, n, f, u = rows[WANTED, a], rows[QUANTITY, a], book.money[TAKER], rules.unit_fee
+    gap = w * (equity - rules.fixed_fee) - n * p
+    s = slip_of(rows, a, gap / p, bars.volume[a], rules)
+    dear, cheap = dearer(p, s, bars.high[a], rules.tick), cheaper(p, s, bars.low[a], rules.tick)
+    deal = dear if gap > 0.0 else cheap
+    q = _units(gap, p, w, dear, cheap, f, u)
+    if abs(q) * deal * f + abs(q) * u < rules.minimum_fee:
+        least = w * (equity - rules.fixed_fee - rules.minimum_fee) - n * p
+        q = _units(least, p, w, dear, cheap, 0.0, 0.0) if least * gap > 0.0 else 0.0
+    if abs(gap) <= DUST * equity:
+        q = 0.0
+    size = 0.0 if w == 0.0 else moved(n, q, rules.lot)
+    if rules.shorts == 0 and size < 0.0:
+        size, marks[CAPPED, a] = 0.0, 3
+    if marks[CURBED, a] > 0:
+        size = reduced(n, size)
+    if size not in (0.0, n) and abs(size - n) * p < rules.min_notional:
+        size, marks[CAPPED, a] = n, 2
+    elif abs(size - n) > rows[ROOM, a]:
+        size, marks[CAPPED, a] = n + math.copysign(lots(rows[ROOM, a], rules.lot), size - n), 1
+    rows[SIZE, a], rows[DEAL, a] = size, deal
+
+
+@kernel
+def _units(gap: float, p: float, w: float, dear: float, cheap: float, f: float, u: float) -> float:
+    if gap > 0.0:
+        return gap / (p + w * (dear * (1.0 + f) + u - p))
+    return gap / (p - w * (p - (cheap * (1.0 - f) - u)))
+
+
+@kernel
+def _ask_all(book: Book, rules: Rules, log: Any, bars: Bars, prices: Floats, t: int,
+             moment: int) -> bool:  # fmt: skip
+    """Write into ASK and OFFER what every resting order would trade at this moment, and tell whether any would."""
+    rows, marks, any_asked, closers = book.rows, book.marks, False, 0
+    for a in range(prices.size):
+        p = prices[a]
+        for s in range(marks[LIVE, a]):
+            facts, terms = book.facts[a, s], book.terms[a, s]
+            terms[ASK] = 0.0
+            closers += 1 if facts[KIND] == ON_CLOSE else 0
+            if facts[ID] == 0 or not p > 0.0 or bars.volume[a] == 0.0 or not _timely(facts, terms, rules, moment):
+                continue
+            kind, q = facts[KIND], terms[LEFT]
+            if kind not in (MARKET, ON_CLOSE):
+                if touch(kind, q, terms[LIMIT_AT], terms[STOP_AT], p, p) != p:
+                    continue
+                if kind == STOP_LIMIT:
+                    trigger(book, log, a, s, p, t)
+                    if touch(LIMIT, q, terms[LIMIT_AT], terms[STOP_AT], p, p) != p:
+                        continue
+            terms[ASK] = q
+            terms[OFFER] = p if facts[KIND] == LIMIT else after_slip(rows, a, q, p, bars, rules)
+            any_asked = True
+    book.desk[CLOSERS] = closers
+    return any_asked
+
+
+@kernel
+def _timely(facts: Any, terms: Any, rules: Rules, moment: int) -> bool:
+    """Tell whether this moment is one at which the order can fill."""
+    # What volume has left of a stop does not wait for the moment at which decisions fill.
+    if facts[KIND] == MARKET and terms[STOP_AT] != terms[STOP_AT]:
+        return bool(moment == rules.fill)
+    return bool(moment == (NEXT_CLOSE if facts[KIND] == ON_CLOSE else NEXT_OPEN))
+
+
+@kernel
+def _grows(held: float, size: float) -> bool:
+    return bool(abs(size) > abs(held))
+
+
+@kernel
+def _share(book: Book, prices: Floats, rules: Rules, targets: bool, t: int) -> float:
+    """Return the factor by which increases shrink so that gross stays within leverage times equity.
+
+    The sums, and their order, are those of `targets.share_of`; resting orders are counted from where the asset's target
+    leads.
+    """
+    rows, marks = book.rows, book.marks
+    equity, gross, wanted, costs, fixed = book.money[CASH], 0.0, 0.0, 0.0, 0.0
+    per_fill = rules.fixed_fee + rules.minimum_fee
+    for a in range(prices.size):
+        p = prices[a] if prices[a] == prices[a] else rows[PRICE, a]
+        held = rows[QUANTITY, a]
+        if held != 0.0:
+            equity += held * p
+            gross += abs(held * p)
+        if targets and marks[PENDING, a] > 0 and rows[SIZE, a] == rows[SIZE, a] and _grows(held, rows[SIZE, a]):
+            cost = abs(rows[DEAL, a] - p) + (book.money[TAKER] * rows[DEAL, a] + rules.unit_fee)
+            base = base_of(held, rows[SIZE, a])
+            wanted += abs(rows[SIZE, a] - base) * p
+            costs += abs(rows[SIZE, a] - base) * cost
+            fixed += per_fill + abs(held - base) * cost
+            gross -= abs(held - base) * p
+        if marks[LIVE, a] > 0:
+            sized = targets and marks[PENDING, a] > 0 and rows[SIZE, a] == rows[SIZE, a]
+            grown, freed, cost, count = _asked_for(book, a, p, rows[SIZE, a] if sized else held, rules, t)
+            wanted += grown * p
+            costs += grown * cost
+            fixed += per_fill * count + freed * cost
+            gross -= freed * p
+    room = rules.leverage * (equity - fixed) - gross
+    need = wanted + rules.leverage * costs
+    if need <= 0.0 or room >= need * (1.0 - DUST):
+        return 1.0
+    return float(max(0.0, room / need))
+
+
+@kernel
+def _asked_for(book: Book, a: int, p: float, start: float, rules: Rules, t: int) -> tuple[float, float, float, float]:
+    """Return what the orders of an asset could add: units, units closed before them, cost a unit, fills.
+
+    All the purchases, or all the sales: whichever asks for more room. The others may or may not fill before them.
+    """
+    bought, sold, paid, charged, count = 0.0, 0.0, 0.0, 0.0, 0.0
+    for s in range(book.marks[LIVE, a]):
+        terms = book.terms[a, s]
+        if terms[ASK] == 0.0 or outdone(book, a, s, p, p, p, rules.tick, ASKING, t):
+            continue
+        q = allowed(start, terms[ASK], book.facts[a, s, REDUCE], rules.shorts)
+        cost = abs(terms[OFFER] - p) + (book.money[TAKER] * terms[OFFER] + rules.unit_fee)
+        bought, paid = bought + max(q, 0.0), paid + max(q, 0.0) * cost
+        sold, charged = sold + max(-q, 0.0), charged + max(-q, 0.0) * cost
+        count += 1.0
+    longer, closed = _adds(start, bought, book.rows[QUANTITY, a])
+    shorter, covered = _adds(start, -sold, book.rows[QUANTITY, a])
+    if longer == 0.0 and shorter == 0.0:
+        return 0.0, 0.0, 0.0, 0.0
+    if longer - closed >= shorter - covered:
+        return longer, closed, paid / bought if bought > 0.0 else 0.0, count
+    return shorter, covered, charged / sold, count
+
+
+@kernel
+def _adds(start: float, q: float, held: float) -> tuple[float, float]:
+    """Return by how much q grows a position, and how much of what is held it closes on the way."""
+    size = start + q
+    if not _grows(start, size):
+        return 0.0, 0.0
+    base = base_of(start, size)
+    return abs(size - base), min(abs(start), abs(held)) if start != base and start * held > 0.0 else 0.0
+
+
+@kernel
+def _fill_all(account: Account, book: Book, rules: Rules, prices: Floats, t: int, targets: bool, growing: bool,
+              share: float) -> None:  # fmt: skip
+    """Fill what grows a position, or what does not; the oldest first."""
+    rows, marks = book.rows, book.marks
+    for a in range(prices.size):
+        sized = targets and marks[PENDING, a] > 0 and rows[SIZE, a] == rows[SIZE, a]
+        if sized and _grows(rows[QUANTITY, a], rows[SIZE, a]) == growing:
+            _fill_target(account, book, rules, a, prices[a], share, t)
+        for s in range(marks[LIVE, a]):
+            facts, terms = book.facts[a, s], book.terms[a, s]
+            if terms[ASK] == 0.0 or facts[ID] == 0:
+                continue
+            held = rows[QUANTITY, a]
+            q = allowed(held, terms[ASK], facts[REDUCE], rules.shorts)
+            # What has nothing to reduce yet may have, once the increases are in.
+            if growing or (q != 0.0 and not _grows(held, held + q)):
+                terms[ASK] = 0.0
+                fill(account, a, s, prices[a], terms[OFFER], share, False, t)
+
+
+@kernel
+def _why(capped: int, curbed: int, lot: float) -> int:
+    """Return why a target moves nothing."""
+    if capped == 3:
+        return NO_SHORTS
+    if capped == 2:
+        return TOO_SMALL
+    return why_none(curbed, lot)
+
+
+@kernel
+def _fill_target(account: Account, book: Book, rules: Rules, a: int, p: float, share: float,
+                 t: int) -> None:  # fmt: skip
+    """Fill an order to a target weight; one that wants more than the bar's volume waits with the rest."""
+    rows, marks = book.rows, book.marks
+    held, size, deal = rows[QUANTITY, a], rows[SIZE, a], rows[DEAL, a]
+    if share < 1.0:
+        size = shrunk(held, base_of(held, size), size, share, rules.lot)
+    q, capped = size - held, marks[CAPPED, a] == 1
+    event, fee, reason = FILLED, 0.0, (SHRUNK if share < 1.0 else AS_WANTED)
+    if marks[CAPPED, a] == 3:
+        reason = NO_SHORTS
+    if capped:
+        event, reason = PARTIAL, NO_VOLUME
+        if abs(q) <= DUST * rows[ROOM, a]:
+            return
+    if q == 0.0:
+        event, reason = CANCELLED, _why(int(marks[CAPPED, a]), int(marks[CURBED, a]), rules.lot)
+        if share < 1.0:
+            event, reason = (CANCELLED if marks[PARTLY, a] == 1 else REJECTED), NO_ROOM
+    else:
+        fee = pay(book, a, q, deal, book.money[TAKER], rules)
+        rows[ROOM, a] = max(0.0, rows[ROOM, a] - abs(q))
+        rows[QUANTITY, a] = size
+    slip = abs(q) * abs(deal - p)
+    tell(book, account.log, event, marks[PENDING, a], t, a, rows[WANTED, a], q, deal, fee, slip, reason)
+    marks[PARTLY, a] = 1
+    if event != PARTIAL:
+        marks[PENDING, a] = 0
+        book.desk[WAITING] -= 1
+    if q != 0.0:
+        guarded(account, a, deal, t)

@@ -1,0 +1,141 @@
+"""One bar: match, settle, decide. The execution contract, clause by clause (docs/execution.md numbers them).
+
+Pure functions of numbers: no clock, no files, no chance. `replay`, `scan` and a live loop call exactly these. A light
+book serves answers that are target weights on plain terms; a full book serves everything, and the same to the bit.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from barograph.execution.answers import each, spread
+from barograph.execution.auction import admit, cross_at_close, trade
+from barograph.execution.book import FAULT, FINE, MARGIN, NEXT_CLOSE, NEXT_OPEN, SAME_CLOSE, Account, Book, Rules
+from barograph.execution.guards import FLATTEN, REDUCE_ONLY, drop_targets, hold, restrain, watch
+from barograph.execution.money import CALLED, act, finance, liquidate, settle
+from barograph.execution.placing import place_orders, place_protection, withdraw
+from barograph.execution.resting import adjust
+from barograph.execution.targets import match, place, record
+from barograph.jit.kernel import Kernel, kernel
+from barograph.jit.views import lend
+from barograph.types import Bars, Orders, Protected
+
+__all__ = ["close_of", "open_of"]
+
+
+def open_of(full: bool) -> Kernel[..., Any]:
+    """Return the kernel of clauses 0 to 5 and the equity point: all that happens before anybody thinks."""
+    return _open_full if full else _open_light
+
+
+def close_of(answer: type, full: bool) -> Kernel[..., Any]:
+    """Return the kernel of clause 6 for this kind of answer."""
+    if answer is Orders:
+        return _take_orders
+    if answer is Protected:
+        return _take_protected
+    return _take_targets if full else _take_weights
+
+
+@kernel
+def _open_light(account: Account, book: Book, rules: Rules, log: Any, bars: Bars, t: int, actions: Any, acting: bool,
+                rates: Any, equity: Any, weights: Any) -> None:  # fmt: skip
+    if acting:
+        act(account, actions, t)
+    finance(book, bars, rates, rules)
+    if book.desk[MARGIN] == CALLED:
+        liquidate(account, lend(bars), t)
+    if rules.fill == NEXT_OPEN:
+        match(book, bars, rules, log, t, False)
+    elif rules.fill == NEXT_CLOSE:
+        match(book, bars, rules, log, t, True)
+    _close_books(account, book, rules, bars, t, equity, weights)
+
+
+@kernel
+def _open_full(account: Account, book: Book, rules: Rules, log: Any, bars: Bars, t: int, actions: Any, acting: bool,
+               rates: Any, equity: Any, weights: Any) -> None:  # fmt: skip
+    if acting:
+        act(account, actions, t)
+    finance(book, bars, rates, rules)
+    admit(book, bars, rules)
+    if book.desk[MARGIN] == CALLED:
+        liquidate(account, lend(bars), t)
+    if acting:
+        adjust(account, actions, t)
+    trade(account, lend(bars), t)
+    _close_books(account, book, rules, bars, t, equity, weights)
+
+
+@kernel
+def _close_books(account: Account, book: Book, rules: Rules, bars: Bars, t: int, equity: Any, weights: Any) -> None:
+    if book.desk[FAULT] == FINE:
+        settle(account, book, rules, bars, t)
+    if book.desk[FAULT] == FINE and rules.guards.shape[0] > 0:
+        watch(account, t)
+    record(book, equity, weights)
+
+
+@kernel
+def _guarded(account: Account, book: Book, rules: Rules, weights: Any, t: int) -> int:
+    """Let the guards in force cut what the targets ask for; return the reason of the strictest, or 0."""
+    if rules.guards.shape[0] == 0:
+        return 0
+    mode, reason = hold(book, rules)
+    if mode >= REDUCE_ONLY:
+        drop_targets(account, t, reason)
+    restrain(account, weights, mode)
+    return reason
+
+
+@kernel
+def _take_weights(account: Account, book: Book, rules: Rules, log: Any, bars: Bars, t: int, answer: Any,
+                  scratch: Any) -> None:  # fmt: skip
+    """Targets in the light book; under `same_close` they fill at the close they were decided at."""
+    spread(answer.weights, scratch.weights, rules.traded)
+    curbed = _guarded(account, book, rules, scratch.weights, t)
+    place(book, scratch.weights, rules, log, t, curbed)
+    if rules.fill == SAME_CLOSE:
+        match(book, bars, rules, log, t, True)
+
+
+@kernel
+def _take_targets(account: Account, book: Book, rules: Rules, log: Any, bars: Bars, t: int, answer: Any,
+                  scratch: Any) -> None:  # fmt: skip
+    """Targets in the full book; where nobody asks for protection, none is looked for."""
+    spread(answer.weights, scratch.weights, rules.traded)
+    curbed = _guarded(account, book, rules, scratch.weights, t)
+    place(book, scratch.weights, rules, log, t, curbed)
+    if rules.fill == SAME_CLOSE:
+        cross_at_close(account, lend(bars), t, SAME_CLOSE)
+
+
+@kernel
+def _take_protected(account: Account, book: Book, rules: Rules, log: Any, bars: Bars, t: int, answer: Any,
+                    scratch: Any) -> None:  # fmt: skip
+    spread(answer.weights, scratch.weights, rules.traded)
+    each(answer.stop, scratch.levels[0])
+    each(answer.take, scratch.levels[1])
+    each(answer.trail, scratch.levels[2])
+    curbed = _guarded(account, book, rules, scratch.weights, t)
+    place(book, scratch.weights, rules, log, t, curbed)
+    place_protection(account, scratch.levels, t)
+    if rules.fill == SAME_CLOSE:
+        cross_at_close(account, lend(bars), t, SAME_CLOSE)
+
+
+@kernel
+def _take_orders(account: Account, book: Book, rules: Rules, log: Any, bars: Bars, t: int, answer: Any,
+                 scratch: Any) -> None:  # fmt: skip
+    """Explicit orders; under a guard that flattens, all is cancelled and every position gets a target of nothing."""
+    mode, reason = hold(book, rules)
+    if mode >= REDUCE_ONLY:
+        withdraw(account, t, reason, mode < FLATTEN)
+    if mode < FLATTEN:
+        place_orders(account, answer.rows, t, reason)
+    if mode == FLATTEN:
+        for a in range(scratch.weights.size):
+            scratch.weights[a] = 0.0
+        place(book, scratch.weights, rules, log, t, reason)
+    if rules.fill == SAME_CLOSE and book.desk[FAULT] == FINE:
+        cross_at_close(account, lend(bars), t, SAME_CLOSE)

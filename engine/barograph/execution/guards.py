@@ -1,0 +1,234 @@
+"""Guards: limits on the account that the step itself keeps, so that history, live and sweeps obey them alike.
+
+They look at equity, not at closed trades. A guard that is hit holds by its mode: no new risk (a decision may not
+increase a position), reduce only (what rests and may increase one is cancelled too), flatten (all is closed at the next
+fill). Exposure limits also cut what a decision asks for.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Final
+
+from barograph.epoch import DAY
+from barograph.execution.book import (
+    ACTIVE,
+    CURBED,
+    DUST,
+    EQUITY,
+    GONE,
+    GROSS,
+    HIGHEST,
+    NET,
+    OPENING,
+    PENDING,
+    PREVIOUS,
+    PRICE,
+    QUANTITY,
+    STOPS,
+    TODAY,
+    TRADED,
+    TS,
+    UNTIL_BAR,
+    WAITING,
+    WANTED,
+    Account,
+    Book,
+    Rules,
+    tell,
+)
+from barograph.execution.events import (
+    CANCELLED,
+    DAILY_LOSS,
+    DRAWDOWN,
+    GUARD,
+    KILL,
+    OVER_GROSS,
+    OVER_NET,
+    OVER_POSITION,
+    RELEASED,
+    STOP_OUT,
+    TURNOVER,
+)
+from barograph.jit.kernel import kernel, shared
+from barograph.jit.views import borrow
+from barograph.types import Floats
+
+__all__ = ["GUARDS", "MODES", "drop_targets", "hold", "restrain", "watch"]
+
+GUARDS: Final = {
+    "drawdown": DRAWDOWN,
+    "daily_loss": DAILY_LOSS,
+    "gross": OVER_GROSS,
+    "net": OVER_NET,
+    "position": OVER_POSITION,
+    "turnover": TURNOVER,
+    "stop_out": STOP_OUT,
+    "kill": KILL,
+}
+MODES: Final = ("free", "no_new_risk", "reduce_only", "flatten")
+FREE, NO_NEW_RISK, REDUCE_ONLY, FLATTEN = range(4)
+EXPOSURES: Final = (OVER_GROSS, OVER_NET, OVER_POSITION)
+
+
+@shared
+def watch(account: Account, t: int) -> None:
+    """Measure the account at this close, and switch guards on and off; each change is an event with its reason."""
+    book, rules, log = account.book, account.rules, account.log
+    money, desk, equity = book.money, book.desk, book.money[EQUITY]
+    day = (desk[TS] - 1) // DAY
+    if day != desk[TODAY]:
+        money[OPENING], desk[TODAY] = money[PREVIOUS], day
+    for g in range(rules.guards.shape[0]):
+        what, limit, mode = int(rules.guards[g, 0]), rules.guards[g, 1], rules.guards[g, 2]
+        book.holds[HIGHEST, g] = max(book.holds[HIGHEST, g], equity)
+        x = _measure(book, what, book.holds[HIGHEST, g])
+        before = book.holds[ACTIVE, g]
+        # An exposure that stands at its limit, where decisions are cut to it, is within it; a loss is not. A moment is
+        # a number so large that a tolerance would be seconds.
+        hit = x >= limit if what == KILL else x >= limit * (1.0 - DUST)
+        if what in EXPOSURES:
+            hit = x > limit * (1.0 + DUST)
+        _switch(book, g, hit, what, rules.guards[g, 3])
+        if book.holds[ACTIVE, g] == before:
+            continue
+        tell(book, log, RELEASED if before == 1.0 else GUARD, 0, t, -1, mode, x, limit, 0.0, 0.0, what)
+        if before == 1.0 and what == DRAWDOWN:
+            book.holds[HIGHEST, g] = equity
+    money[PREVIOUS], desk[STOPS] = equity, 0
+
+
+@kernel
+def _measure(book: Book, what: int, highest: float) -> float:
+    """Return what a guard compares with its limit."""
+    money, x = book.money, 0.0
+    if what == DRAWDOWN:
+        x = 1.0 - money[EQUITY] / highest
+    elif what == DAILY_LOSS:
+        x = 1.0 - money[EQUITY] / money[OPENING]
+    elif what == OVER_GROSS:
+        x = money[GROSS]
+    elif what == OVER_NET:
+        x = abs(money[NET])
+    elif what == TURNOVER:
+        x = money[TRADED] / money[EQUITY]
+    elif what == STOP_OUT:
+        x = float(book.desk[STOPS])
+    elif what == KILL:
+        x = float(book.desk[TS])
+    else:
+        x = _largest(book)
+    return x
+
+
+@kernel
+def _largest(book: Book) -> float:
+    """Return the largest position as a fraction of equity."""
+    rows, largest = book.rows, 0.0
+    for a in range(rows.shape[1]):
+        if rows[QUANTITY, a] != 0.0:
+            largest = max(largest, abs(rows[QUANTITY, a] * rows[PRICE, a]) / book.money[EQUITY])
+    return largest
+
+
+@kernel
+def _switch(book: Book, g: int, hit: bool, what: int, cool: float) -> None:
+    """Switch one guard: on when hit; off when its bars are over, counted from the hit or, if not latched, its end."""
+    holds, latched = book.holds, what in (DRAWDOWN, KILL)
+    if holds[ACTIVE, g] == 1.0 and latched:
+        # Without a time to cool down they hold for good; a date that has passed is hit once.
+        holds[UNTIL_BAR, g] -= 1.0
+        if cool > 0.0 and holds[UNTIL_BAR, g] <= 0.0:
+            holds[ACTIVE, g], holds[UNTIL_BAR, g] = 0.0, -1.0 if what == KILL else 0.0
+    elif holds[ACTIVE, g] == 1.0 and not hit:
+        holds[UNTIL_BAR, g] -= 1.0
+        if holds[UNTIL_BAR, g] < 0.0:
+            holds[ACTIVE, g], holds[UNTIL_BAR, g] = 0.0, 0.0
+    elif hit and holds[UNTIL_BAR, g] > -1.0:
+        holds[ACTIVE, g], holds[UNTIL_BAR, g] = 1.0, cool
+
+
+@kernel
+def hold(book: Book, rules: Rules) -> tuple[int, int]:
+    """Return the strictest mode in force, and the reason."""
+    mode, reason = FREE, 0
+    for g in range(rules.guards.shape[0]):
+        if book.holds[ACTIVE, g] == 1.0 and rules.guards[g, 2] > mode:
+            mode, reason = int(rules.guards[g, 2]), int(rules.guards[g, 0])
+    return mode, reason
+
+
+@kernel
+def _curb(w: float, held: float) -> float:
+    """Return what no new risk leaves of a wanted weight: a smaller one, none on the other side, no larger one."""
+    if not -math.inf < w < math.inf:
+        return w
+    if w * held <= 0.0:
+        return 0.0
+    return math.inf if abs(w) > abs(held) + DUST else w
+
+
+@shared
+def restrain(account: Account, weights: Floats, mode: int) -> None:
+    """Cut target weights to what the guards in force let through, and to the exposure limits."""
+    book, rules, weights = account.book, account.rules, borrow(weights)
+    rows, marks, equity = book.rows, book.marks, book.money[EQUITY]
+    for a in range(weights.size):
+        if marks[GONE, a] == 1:
+            weights[a] = math.inf
+    for g in range(rules.guards.shape[0]):
+        what, limit = int(rules.guards[g, 0]), rules.guards[g, 1]
+        if what == OVER_POSITION:
+            for a in range(weights.size):
+                if limit < abs(weights[a]) < math.inf:
+                    weights[a] = math.copysign(limit, weights[a])
+        elif what == OVER_GROSS:
+            _scale(account, weights, limit, False)
+        elif what == OVER_NET:
+            _scale(account, weights, limit, True)
+    for a in range(weights.size):
+        held = rows[QUANTITY, a] * rows[PRICE, a] / equity if rows[QUANTITY, a] != 0.0 else 0.0
+        # The same target again was decided before: what waits stays, or was dropped.
+        same = marks[PENDING, a] > 0 and weights[a] == rows[WANTED, a]
+        if FREE < mode < FLATTEN and same:
+            weights[a] = math.inf
+        elif mode > FREE and marks[GONE, a] == 0:
+            weights[a] = 0.0 if mode == FLATTEN else _curb(weights[a], held)
+
+
+@shared
+def _scale(account: Account, weights: Floats, limit: float, signed: bool) -> None:
+    """Shrink all that is asked by one factor, so that with what is held the exposure is within its limit."""
+    book, weights = account.book, borrow(weights)
+    rows, marks, equity = book.rows, book.marks, book.money[EQUITY]
+    asked, kept = 0.0, 0.0
+    for a in range(weights.size):
+        if weights[a] != math.inf:
+            asked += weights[a] if signed else abs(weights[a])
+        else:
+            v = rows[QUANTITY, a] * rows[PRICE, a] / equity if rows[QUANTITY, a] != 0.0 else 0.0
+            # What waits is left alone too, and will be held.
+            if marks[PENDING, a] > 0 and abs(rows[WANTED, a]) > abs(v):
+                v = rows[WANTED, a]
+            kept += v if signed else abs(v)
+    total = asked + kept
+    if not abs(total) > limit or asked == 0.0:
+        return
+    factor = max(0.0, min(1.0, (math.copysign(limit, total) - kept) / asked))
+    for a in range(weights.size):
+        if weights[a] != math.inf:
+            weights[a] *= factor
+
+
+@shared
+def drop_targets(account: Account, t: int, reason: int) -> None:
+    """Cancel waiting targets that would increase a position; the others may only reduce one."""
+    book, log = account.book, account.log
+    rows, marks = book.rows, book.marks
+    for a in range(rows.shape[1]):
+        held = rows[QUANTITY, a] * rows[PRICE, a] / book.money[EQUITY] if rows[QUANTITY, a] != 0.0 else 0.0
+        marks[CURBED, a] = reason
+        if marks[PENDING, a] > 0 and (abs(rows[WANTED, a]) > abs(held) + DUST or rows[WANTED, a] * held < 0.0):
+            tell(book, log, CANCELLED, marks[PENDING, a], t, a, rows[WANTED, a], 0.0, 0.0, 0.0, 0.0, reason)
+            marks[PENDING, a] = 0
+            book.desk[WAITING] -= 1

@@ -1,0 +1,174 @@
+"""Fills on the way through a bar, from its open to its close (clause 3)."""
+
+from __future__ import annotations
+
+import math
+
+from barograph.execution.book import (
+    CASH,
+    DUST,
+    FAULT,
+    FINE,
+    HELD,
+    ID,
+    KIND,
+    LEFT,
+    LIMIT_AT,
+    LIVE,
+    MAKER,
+    NEAREST,
+    PESSIMISTIC,
+    PRICE,
+    QUANTITY,
+    REACHED,
+    REDUCE,
+    STOP_AT,
+    TAKER,
+    Account,
+    Book,
+    Rules,
+)
+from barograph.execution.prices import ROUNDING
+from barograph.execution.resting import fill, tidy
+from barograph.execution.touch import REACHING, after_slip, follow, level_of, outdone, reached, touch, trigger
+from barograph.jit.kernel import kernel
+from barograph.orders import LIMIT, STOP_LIMIT, TRAILING
+from barograph.types import Bars
+
+__all__ = ["walk"]
+
+
+@kernel
+def walk(account: Account, book: Book, rules: Rules, bars: Bars, t: int) -> None:
+    """Clause 3: let every asset go through its bar, if that can touch any of its orders."""
+    share = _room_inside(book, bars, rules, t)
+    for a in range(book.rows.shape[1]):
+        if book.marks[REACHED, a] == 1:
+            _walk(account, book, rules, a, bars, share, t)
+
+
+@kernel
+def _room_inside(book: Book, bars: Bars, rules: Rules, t: int) -> float:
+    """Mark the assets whose range touches an order, and return the factor for increases inside the bar.
+
+    All increases that the bars can touch share the room after the open: who comes first inside a bar nobody knows, and
+    with one factor neither columns nor chance decide. Counted is what all the purchases, or all the sales, could
+    add to a position, whichever is more, at their own prices; of a pair where one cancels the other the dearer counts.
+    All of them pay.
+    """
+    rows, marks = book.rows, book.marks
+    wanted, costs, fills = 0.0, 0.0, 0.0
+    for a in range(rows.shape[1]):
+        marks[REACHED, a] = 0
+        low, high, p = bars.low[a], bars.high[a], bars.open[a]
+        sound = 0.0 < low <= p <= high and low <= bars.close[a] <= high and bars.volume[a] != 0.0
+        if marks[LIVE, a] == 0 or not sound:
+            continue
+        bought, sold, paid, received, charged, count = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
+        for s in range(marks[LIVE, a]):
+            facts, terms = book.facts[a, s], book.terms[a, s]
+            if not reached(facts, terms, low, high, rules.tick):
+                if facts[KIND] == TRAILING:
+                    terms[STOP_AT] = follow(facts, terms, high if terms[LEFT] < 0.0 else low, rules.tick)
+                continue
+            marks[REACHED, a] = 1
+            if facts[REDUCE] > 0 or facts[HELD] == t or outdone(book, a, s, low, high, high, rules.tick, REACHING, t):
+                continue
+            q, level = terms[LEFT], level_of(facts, terms, high)
+            bought, paid = bought + max(q, 0.0), paid + max(q, 0.0) * level
+            sold, received = sold + max(-q, 0.0), received + max(-q, 0.0) * level
+            deal = level if facts[KIND] == LIMIT else after_slip(rows, a, q, level, bars, rules)
+            rate = max(book.money[TAKER], book.money[MAKER]) if facts[KIND] == LIMIT else book.money[TAKER]
+            charged += abs(q) * (abs(deal - level) + rate * deal + rules.unit_fee)
+            count += 1.0
+        held = rows[QUANTITY, a]
+        longer = (abs(held + bought) - abs(held)) * (paid / bought if bought > 0.0 else 0.0)
+        shorter = (abs(held - sold) - abs(held)) * (received / sold if sold > 0.0 and rules.shorts == 1 else 0.0)
+        if max(longer, shorter) > 0.0:
+            wanted, costs, fills = wanted + max(longer, shorter), costs + charged, fills + count
+    return 1.0 if wanted == 0.0 else _room_for(book, bars, wanted, costs, fills, rules)
+
+
+@kernel
+def _room_for(book: Book, bars: Bars, wanted: float, costs: float, fills: float, rules: Rules) -> float:
+    """Return the factor by which these increases fit under the leverage limit, the book valued at the open."""
+    rows, equity, gross = book.rows, book.money[CASH], 0.0
+    for a in range(rows.shape[1]):
+        if rows[QUANTITY, a] != 0.0:
+            p = bars.open[a] if bars.open[a] == bars.open[a] else rows[PRICE, a]
+            equity += rows[QUANTITY, a] * p
+            gross += abs(rows[QUANTITY, a] * p)
+    fixed = fills * (rules.fixed_fee + rules.minimum_fee)
+    room, need = rules.leverage * (equity - fixed) - gross, wanted + rules.leverage * costs
+    return 1.0 if room >= need * (1.0 - DUST) else float(max(0.0, room / need))
+
+
+@kernel
+def _low_first(book: Book, a: int, bars: Bars, rules: Rules) -> bool:
+    """Choose the path. Pessimistic: a position meets its bad extreme first; an entry meets it last, once it is in."""
+    if rules.path == NEAREST:
+        return bool(bars.open[a] - bars.low[a] <= bars.high[a] - bars.open[a])
+    held = book.rows[QUANTITY, a]
+    side = held if held != 0.0 else -book.terms[a, 0, LEFT]
+    return bool((side > 0.0) == (rules.path == PESSIMISTIC))
+
+
+@kernel
+def _walk(account: Account, book: Book, rules: Rules, a: int, bars: Bars, share: float, t: int) -> None:
+    """Go through the bar on three legs, open to extreme to extreme to close, and fill what each touches."""
+    at, begun, turned = bars.open[a], bars.open[a], -1
+    low_first = _low_first(book, a, bars, rules)
+    _trail(book, a, at, rules.tick)
+    for leg in range(3):
+        to = bars.close[a]
+        if leg < 2:
+            to = bars.low[a] if (leg == 0) == low_first else bars.high[a]
+        going = True
+        while going:
+            s, x = _nearest(book, a, at, to, t)
+            going = s >= 0 and book.desk[FAULT] == FINE
+            if going:
+                # Whoever waited at a limit makes the market; who is through it at once, or woke there, takes.
+                waited = x == book.terms[a, s, LIMIT_AT] and x != begun and (s != turned or x != at)
+                turned = s if book.facts[a, s, KIND] == STOP_LIMIT else turned
+                _meet(account, book, rules, a, s, x, waited, bars, share, t)
+                at = x
+        _trail(book, a, to, rules.tick)
+        at, begun = to, to
+    tidy(book, a)
+
+
+@kernel
+def _nearest(book: Book, a: int, at: float, to: float, t: int) -> tuple[int, float]:
+    """Return the order that this leg touches first, and where; of two at one price, up to rounding, the older."""
+    first, where, least = -1, at, math.inf
+    for s in range(book.marks[LIVE, a]):
+        facts, terms = book.facts[a, s], book.terms[a, s]
+        if facts[ID] == 0 or facts[HELD] == t:
+            continue
+        x = touch(facts[KIND], terms[LEFT], terms[LIMIT_AT], terms[STOP_AT], at, to)
+        if x == x and abs(x - at) < least - ROUNDING * x:
+            first, where, least = s, x, abs(x - at)
+    return first, where
+
+
+@kernel
+def _meet(account: Account, book: Book, rules: Rules, a: int, s: int, x: float, waited: bool, bars: Bars, share: float,
+          t: int) -> None:  # fmt: skip
+    """Let a touched order act: a stop-limit becomes a limit, all others fill."""
+    facts, terms = book.facts[a, s], book.terms[a, s]
+    if facts[KIND] == STOP_LIMIT:
+        trigger(book, account.log, a, s, x, t)
+        return
+    limit = facts[KIND] == LIMIT
+    deal = x if limit else after_slip(book.rows, a, terms[LEFT], x, bars, rules)
+    fill(account, a, s, x, deal, share, limit and waited, t)
+
+
+@kernel
+def _trail(book: Book, a: int, to: float, tick: float) -> None:
+    """Move trailing stops after a leg."""
+    for s in range(book.marks[LIVE, a]):
+        facts, terms = book.facts[a, s], book.terms[a, s]
+        if facts[ID] > 0 and facts[KIND] == TRAILING:
+            terms[STOP_AT] = follow(facts, terms, to, tick)

@@ -1,0 +1,304 @@
+"""The account: splits and dividends, financing, fees, slippage, marking, margin and liquidation (clauses 0, 1, 4, 5).
+
+Both books use these kernels, so every clause about money is written once.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any, Final
+
+from barograph.epoch import DAY, NEVER, YEAR
+from barograph.execution.book import (
+    BASIS,
+    CASH,
+    DUST,
+    EQUITY,
+    FAULT,
+    FEES,
+    FINANCING,
+    GONE,
+    GROSS,
+    MARGIN,
+    NET,
+    NEXT_ID,
+    PENDING,
+    PRICE,
+    QUANTITY,
+    ROOM,
+    RUINED,
+    SIZE,
+    TRADED,
+    TS,
+    VARIANCE,
+    WAITING,
+    WANTED,
+    Account,
+    Book,
+    Rules,
+    tell,
+)
+from barograph.execution.events import (
+    AS_WANTED,
+    BORN,
+    CALLED_IN,
+    CANCELLED,
+    DELISTED,
+    DELISTING,
+    DIVIDEND,
+    FILLED,
+    MARGIN_CALL,
+    MARGIN_WARNING,
+    SPLIT,
+)
+from barograph.execution.prices import ROUNDING, cheaper, dearer, slip_of
+from barograph.execution.sizes import lots
+from barograph.jit.kernel import kernel, shared
+from barograph.jit.periods import month_of
+from barograph.jit.views import frozen
+from barograph.types import Bars
+
+__all__ = ["act", "fee_of", "finance", "liquidate", "pay", "rates_of", "rebase", "settle"]
+
+# Decay of the volatility that slippage models use (RiskMetrics, daily).
+DECAY: Final = 0.94
+COVERED, WARNED, CALLED = range(3)
+FACTOR, PAID, RATIO, LAST = range(4)
+
+
+@shared
+def act(account: Account, actions: Any, t: int) -> None:
+    """Clause 0: splits change quantities and prices, dividends are credited (a short owes them), the delisted pay out.
+
+    `actions` (4, N) are this bar's factor, dividend a share (after the split), new shares for an old one, and the last
+    price of an asset that ends here (NaN: it does not).
+    """
+    book, log, actions = account.book, account.log, frozen(actions)
+    rows, marks = book.rows, book.marks
+    for a in range(rows.shape[1]):
+        dividend, ratio, last = actions[PAID, a], actions[RATIO, a], actions[LAST, a]
+        if ratio != 1.0:
+            rows[QUANTITY, a] *= ratio
+            rows[PRICE, a] /= ratio
+            rows[BASIS, a] /= ratio
+            tell(book, log, SPLIT, 0, t, a, 0.0, rows[QUANTITY, a], ratio, 0.0, 0.0, AS_WANTED)
+        if dividend != 0.0 and rows[QUANTITY, a] != 0.0:
+            book.money[CASH] += rows[QUANTITY, a] * dividend
+            tell(book, log, DIVIDEND, 0, t, a, 0.0, rows[QUANTITY, a], dividend, 0.0, 0.0, AS_WANTED)
+        if last == last:
+            book.money[CASH] += rows[QUANTITY, a] * last
+            tell(book, log, DELISTED, 0, t, a, 0.0, rows[QUANTITY, a], last, 0.0, 0.0, DELISTING)
+            if marks[PENDING, a] > 0:
+                tell(book, log, CANCELLED, marks[PENDING, a], t, a, rows[WANTED, a], 0.0, 0.0, 0.0, 0.0, DELISTING)
+                marks[PENDING, a] = 0
+                book.desk[WAITING] -= 1
+            rows[QUANTITY, a], rows[BASIS, a] = 0.0, 0.0
+            marks[GONE, a] = 1
+
+
+@kernel
+def finance(book: Book, bars: Bars, rates: Any, rules: Rules) -> None:
+    """Clause 1: interest for the calendar days (UTC) since the last bar, actual/365, on the cash as it stood.
+
+    `rates` are the yearly rates on negative and on positive cash; `short_rate` is owed on the marked value of shorts.
+    """
+    money, desk = book.money, book.desk
+    cash, last = money[CASH], desk[TS]
+    days = bars.ts // DAY - last // DAY if last != NEVER else 0
+    # Most bars of a minute begin no day, and many assets are many to look through for shorts.
+    if days > 0:
+        interest = cash * (rates[0] if cash < 0.0 else rates[1]) * days / YEAR
+        if rules.short_rate > 0.0:
+            interest -= _shorts(book.rows) * rules.short_rate * days / YEAR
+        money[CASH] = cash + interest
+        money[FINANCING] -= interest
+    if (
+        (rules.tiers.shape[0] > 0 or rules.guards.shape[0] > 0)
+        and last != NEVER
+        and month_of((bars.ts - 1) // DAY) != month_of((last - 1) // DAY)
+    ):
+        money[TRADED] = 0.0
+    desk[TS] = bars.ts
+
+
+@kernel
+def _shorts(rows: Any) -> float:
+    value = 0.0
+    for a in range(rows.shape[1]):
+        if rows[QUANTITY, a] < 0.0:
+            value -= rows[QUANTITY, a] * rows[PRICE, a]
+    return value
+
+
+@kernel
+def rates_of(traded: float, rules: Rules) -> tuple[float, float]:
+    """Return the taker's and the maker's fee at this value traded since the month began."""
+    taker, maker = rules.fee, rules.maker_fee
+    for j in range(rules.tiers.shape[0]):
+        if traded >= rules.tiers[j, 0]:
+            taker, maker = rules.tiers[j, 1], rules.tiers[j, 2]
+    return taker, maker
+
+
+@kernel
+def fee_of(q: float, deal: float, rate: float, rules: Rules) -> float:
+    """Return a fill's fee: max(minimum, |q| price rate + |q| per unit) + fixed; a maker may be paid."""
+    fee = abs(q) * deal * rate + abs(q) * rules.unit_fee
+    return (max(rules.minimum_fee, fee) if rules.minimum_fee > 0.0 else fee) + rules.fixed_fee
+
+
+@kernel
+def pay(book: Book, a: int, q: float, deal: float, rate: float, rules: Rules) -> float:
+    """Move the money and the units of one fill; return its fee."""
+    rows, fee = book.rows, fee_of(q, deal, rate, rules)
+    book.money[CASH] -= q * deal + fee
+    book.money[FEES] += fee
+    book.money[TRADED] += abs(q) * deal
+    rebase(rows, a, q, deal)
+    # What rounding leaves of a position that was closed is nothing.
+    left = rows[QUANTITY, a] + q
+    rows[QUANTITY, a] = left if abs(left) > ROUNDING * abs(q) else 0.0
+    # A bar may have an open and no close: the position is then worth what was paid.
+    rows[PRICE, a] = rows[PRICE, a] if rows[PRICE, a] == rows[PRICE, a] else deal
+    return fee
+
+
+@kernel
+def rebase(rows: Any, a: int, q: float, deal: float) -> None:
+    """Move a position by q, and its average cost with it: an increase averages, a reduction keeps, a flip begins."""
+    held = rows[QUANTITY, a]
+    now = held + q
+    if held * now <= 0.0:
+        rows[BASIS, a] = deal if now != 0.0 else 0.0
+    elif abs(now) > abs(held):
+        rows[BASIS, a] = (rows[BASIS, a] * abs(held) + deal * abs(q)) / abs(now)
+
+
+@kernel
+def settle(account: Account, book: Book, rules: Rules, bars: Bars, t: int) -> None:
+    """Clause 5: mark every position at its last known close; exposures are fractions of that equity.
+
+    An account whose equity is below `maintenance` times its gross exposure is called: at the next open positions are
+    closed. Equity that is gone ends the run: nobody trades below zero unnoticed.
+    """
+    money, rows = book.money, book.rows
+    equity, gross, net = money[CASH], 0.0, 0.0
+    watched = rules.volatility_slippage > 0.0 or rules.impact > 0.0
+    for a in range(rows.shape[1]):
+        p = bars.close[a]
+        if p == p:
+            if watched:
+                _learn(rows, a, p)
+            rows[PRICE, a] = p
+        held = rows[QUANTITY, a]
+        if held != 0.0:
+            v = held * rows[PRICE, a]
+            equity += v
+            gross += abs(v)
+            net += v
+    money[EQUITY], money[GROSS], money[NET] = equity, 0.0, 0.0
+    if equity <= 0.0:
+        book.desk[FAULT] = RUINED
+        return
+    money[GROSS], money[NET] = gross / equity, net / equity
+    if equity < rules.warning * gross or book.desk[MARGIN] != COVERED:
+        _margin(account, equity, gross, t)
+
+
+@shared
+def _margin(account: Account, equity: float, gross: float, t: int) -> None:
+    """Test the margin, and say so when it has become worse."""
+    book, rules, log = account.book, account.rules, account.log
+    # A margin that is met exactly is met: rounding calls nobody.
+    kept = equity * (1.0 + DUST)
+    margin = CALLED if kept < rules.maintenance * gross else WARNED if kept < rules.warning * gross else COVERED
+    if margin > book.desk[MARGIN]:
+        event = MARGIN_CALL if margin == CALLED else MARGIN_WARNING
+        tell(book, log, event, 0, t, -1, 0.0, gross / equity, equity, 0.0, 0.0, CALLED_IN)
+    book.desk[MARGIN] = margin
+
+
+@kernel
+def _learn(rows: Any, a: int, p: float) -> None:
+    """Take a close into the exponentially weighted variance of log returns; the first return begins it."""
+    if p > 0.0 and rows[PRICE, a] > 0.0:
+        r = math.log(p / rows[PRICE, a])
+        v = rows[VARIANCE, a]
+        rows[VARIANCE, a] = DECAY * v + (1.0 - DECAY) * r * r if v == v else r * r
+
+
+@shared
+def liquidate(account: Account, bars: Bars, t: int) -> None:
+    """Clause 5, at the open after a margin call: close the largest unrealised loss first, and no more than is needed.
+
+    A unit closed frees `maintenance` times its price and costs k: with equity E, gross G and m = maintenance, as long
+    as E < m G close x = (m G - E) / (m p - k) units, or all there are.
+    """
+    book, rules, log = account.book, account.rules, account.log
+    rows = book.rows
+    taker, _ = rates_of(book.money[TRADED], rules)
+    for a in range(rows.shape[1]):
+        rows[SIZE, a] = rows[QUANTITY, a]
+    for _ in range(rows.shape[1]):
+        equity, gross = _worth(rows, bars, book.money[CASH])
+        a = _worst(rows, bars)
+        if a < 0 or equity * (1.0 + DUST) >= rules.maintenance * gross:
+            break
+        # One that was looked at is not looked at again.
+        rows[SIZE, a] = math.nan
+        held, p = rows[QUANTITY, a], bars.open[a]
+        s = slip_of(rows, a, held, bars.volume[a], rules)
+        deal = cheaper(p, s, bars.low[a], rules.tick) if held > 0.0 else dearer(p, s, bars.high[a], rules.tick)
+        k = abs(deal - p) + deal * taker + rules.unit_fee
+        need = rules.maintenance * gross - equity + rules.fixed_fee
+        x = _enough(abs(held), need, rules.maintenance * p - k, rules.lot)
+        if x * (deal * taker + rules.unit_fee) < rules.minimum_fee:
+            x = _enough(abs(held), need + rules.minimum_fee, rules.maintenance * p - abs(deal - p), rules.lot)
+        if rules.participation > 0.0 and x > rows[ROOM, a]:
+            x = lots(rows[ROOM, a], rules.lot)
+        if x == 0.0:
+            continue
+        q = -x if held > 0.0 else x
+        fee = pay(book, a, q, deal, taker, rules)
+        rows[ROOM, a] = max(0.0, rows[ROOM, a] - x)
+        order = book.desk[NEXT_ID]
+        book.desk[NEXT_ID] = order + 1
+        tell(book, log, BORN, order, t, a, 0.0, 0.0, 0.0, 0.0, 0.0, CALLED_IN)
+        tell(book, log, FILLED, order, t, a, 0.0, q, deal, fee, x * abs(deal - p), CALLED_IN)
+
+
+@kernel
+def _enough(held: float, need: float, freed: float, lot: float) -> float:
+    """Return how many units to close, whole lots and at most all."""
+    if freed <= 0.0:
+        return held
+    x = need / freed
+    if lot > 0.0:
+        x = math.ceil(x / lot - DUST) * lot
+    return min(held, x)
+
+
+@kernel
+def _worth(rows: Any, bars: Bars, cash: float) -> tuple[float, float]:
+    """Return equity and gross exposure at this open."""
+    equity, gross = cash, 0.0
+    for a in range(rows.shape[1]):
+        if rows[QUANTITY, a] != 0.0:
+            p = bars.open[a] if bars.open[a] == bars.open[a] else rows[PRICE, a]
+            equity += rows[QUANTITY, a] * p
+            gross += abs(rows[QUANTITY, a] * p)
+    return equity, gross
+
+
+@kernel
+def _worst(rows: Any, bars: Bars) -> int:
+    """Return the position with the largest unrealised loss among those that can trade now, or -1."""
+    worst, least = -1, math.inf
+    for a in range(rows.shape[1]):
+        p = bars.open[a]
+        if rows[QUANTITY, a] == 0.0 or rows[SIZE, a] != rows[SIZE, a] or not p > 0.0 or bars.volume[a] == 0.0:
+            continue
+        gain = rows[QUANTITY, a] * (p - rows[BASIS, a])
+        if gain < least:
+            worst, least = a, gain
+    return worst

@@ -1,0 +1,70 @@
+"""When a model learns, and from which bars."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+
+from barograph.errors import ConfigError, nearest
+
+__all__ = ["CALENDAR_RULES", "Fit"]
+
+CALENDAR_RULES: Final = ("week", "month", "quarter", "year")
+
+
+@dataclass(frozen=True)
+class Fit:
+    """When the model learns, and from which bars: always from bars up to the decision bar, minus the embargo.
+
+    `window` bars of training (the least, when `expanding`); `every` is a number of bars, one of week, month, quarter,
+    year (the first bar of a new one), or "never"; `embargo` bars before the decision bar are left out.
+
+    >>> Fit(window=500, every="month").rows(999)
+    (500, 1000)
+    >>> Fit(window=500, every=21, expanding=True, embargo=5).rows(999)
+    (0, 995)
+    """
+
+    window: int
+    every: int | str = "year"
+    expanding: bool = False
+    embargo: int = 0
+
+    def __post_init__(self) -> None:
+        """Refuse a schedule that cannot be kept."""
+        if self.window < 2 or self.embargo < 0:
+            raise ConfigError(f"fit.window is {self.window} and fit.embargo {self.embargo}; wanted >= 2 and >= 0")
+        known = (*CALENDAR_RULES, "never")
+        if isinstance(self.every, str) and self.every not in known:
+            hint = nearest(self.every, known)
+            raise ConfigError(
+                f"fit.every is {self.every!r}; wanted a number of bars or one of {', '.join(known)}{hint}"
+            )
+        if not isinstance(self.every, str) and (not isinstance(self.every, int) or self.every < 1):
+            raise ConfigError(f"fit.every is {self.every}; wanted a whole number of bars, at least 1, or 'never'")
+
+    def rows(self, bar: int) -> tuple[int, int]:
+        """Return the training rows [first, last) of a fit at the close of `bar`."""
+        last = bar + 1 - self.embargo
+        return (0 if self.expanding else max(0, last - self.window)), last
+
+    def due(self, bar: int, start: int, ts: Any) -> bool:
+        """Tell whether a fit falls on the close of `bar`; the first one is on the bar before `start`."""
+        if bar == start - 1:
+            return True
+        if bar < start or self.every == "never":
+            return False
+        if isinstance(self.every, int):
+            return (bar - start + 1) % self.every == 0
+        return bool(_period(ts[bar], self.every) != _period(ts[bar - 1], self.every))
+
+
+def _period(ts: int, rule: str) -> int:
+    # A close at midnight belongs to the day that ends there.
+    day = np.datetime64(int(ts) - 1, "ns").astype("datetime64[D]")
+    if rule == "week":
+        return int((day.astype(np.int64) + 3) // 7)
+    month = int(day.astype("datetime64[M]").astype(np.int64))
+    return month // {"month": 1, "quarter": 3, "year": 12}[rule]

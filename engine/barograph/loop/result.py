@@ -1,0 +1,263 @@
+"""What a run leaves: arrays as the loop wrote them, and the tables people read."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from barograph.execution.book import PRICE
+from barograph.execution.events import (
+    _STATUS,
+    BORN,
+    DIVIDEND,
+    EVENTS,
+    FILLED,
+    PARTIAL,
+    REASONS,
+    ROLES,
+    SPLIT,
+    TRIGGERED,
+    _reason,
+    _Terms,
+    _words,
+)
+from barograph.orders import KINDS, LIVES
+from barograph.types import Filtered, Floats
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from barograph.data.history import History
+    from barograph.loop.machine import Machine
+    from barograph.loop.world import World
+    from barograph.regimes.fitted import Fitted
+    from barograph.regimes.matching import Match
+
+__all__ = ["Learned", "Result"]
+
+
+class Learned(NamedTuple):
+    """One fit: at the close of `bar`, on rows [first, last), and how its regimes were matched to the last fit's."""
+
+    bar: int
+    first: int
+    last: int
+    fitted: Fitted
+    match: Match | None
+
+
+@dataclass(frozen=True, eq=False)
+class Result:
+    """A run from bar `first` on: `table` holds equity, cash, gross, net, fees, financing; (n, 6).
+
+    `weights` (n, N) are those held at each close before the decision; `beliefs` (n, K + 1) are probabilities and the
+    log-density; `features` (T, d) start at the history's first bar; `logs` is the order log, in pieces as written.
+    """
+
+    machine: Machine
+    history: History
+    first: int
+    features: Floats
+    table: Floats
+    weights: Floats
+    beliefs: Floats
+    logs: tuple[Floats, ...]
+    fits: tuple[Learned, ...]
+    world: World
+
+    @cached_property
+    def events(self) -> Floats:
+        """The order log, one row an event, (events, 10 or 21): columns as `barograph.execution.book` names them."""
+        return np.concatenate(self.logs)
+
+    @property
+    def ts(self) -> Any:
+        """The closes (n,), int64 nanoseconds UTC."""
+        return self.history.ts[self.first :]
+
+    @property
+    def equity(self) -> Floats:
+        """Equity at each close (n,); the first is the starting point."""
+        return self.table[:, 0]
+
+    @property
+    def returns(self) -> Floats:
+        """Simple returns (n - 1,)."""
+        return self.equity[1:] / self.equity[:-1] - 1.0
+
+    @property
+    def filtered(self) -> Filtered:
+        """The beliefs as a path."""
+        return Filtered(self.beliefs[:, :-1], self.beliefs[:, -1])
+
+    @cached_property
+    def tables(self) -> dict[str, pd.DataFrame]:
+        """The tables of the run folder: equity, beliefs, orders, fills, events, trades, benchmark."""
+        from barograph.metrics.trips import round_trips
+
+        fills, events = self._fills(), self._account_events()
+        return {
+            "equity": self._equity(),
+            "beliefs": self._beliefs(),
+            "orders": self._orders(),
+            "fills": fills,
+            "events": events,
+            "trades": round_trips(fills, self._marks(), events),
+            "benchmark": self._benchmark(),
+        }
+
+    @cached_property
+    def metrics(self) -> dict[str, float | None]:
+        """The figures of the run, defined in `barograph.metrics.formulas`."""
+        from barograph.metrics.measure import measure
+
+        return measure(self.tables, periods=self.history.periods)
+
+    def __str__(self) -> str:
+        """Say the main figures in a few lines."""
+        keys = ("total_return", "cagr", "volatility", "sharpe", "max_drawdown", "turnover")
+        rows = [f"{key.replace('_', ' '):<16}{_figure(key, self.metrics.get(key)):>12}" for key in keys]
+        period = f"{self.history.when(self.first)} .. {self.history.when(len(self.history) - 1)}"
+        return "\n".join([period, *rows])
+
+    def _marks(self) -> dict[str, float]:
+        prices = self.world.book.rows[PRICE]
+        return {symbol: float(p) for symbol, p in zip(self.history.symbols, prices, strict=True)}
+
+    def _stamps(self, bars: Any) -> Any:
+        """Return the closes of these bars as the Parquet files hold them: microseconds, UTC, NaT for bar -1."""
+        import pandas as pd
+
+        rows = np.asarray(bars, dtype=np.int64)
+        moments = (self.history.ts[rows] // 1000).astype("datetime64[us]")
+        moments[rows < 0] = np.datetime64("NaT")
+        return pd.DatetimeIndex(moments).tz_localize("UTC")
+
+    def _symbols(self, columns: Any) -> Any:
+        return np.array(self.history.symbols, dtype=object)[np.asarray(columns, dtype=np.int64)]
+
+    def _equity(self) -> pd.DataFrame:
+        import pandas as pd
+
+        names = ("equity", "cash", "gross", "net", "fees", "financing")
+        frame = pd.DataFrame({"ts": self._stamps(np.arange(self.first, len(self.history)))})
+        for j, name in enumerate(names):
+            frame[name] = self.table[:, j]
+        for a, symbol in enumerate(self.history.symbols):
+            if self.history.traded[a]:
+                frame[f"weight_{symbol}"] = self.weights[:, a]
+        return frame
+
+    def _beliefs(self) -> pd.DataFrame:
+        import pandas as pd
+
+        K = self.beliefs.shape[1] - 1
+        frame = pd.DataFrame({"ts": self._stamps(np.arange(self.first, len(self.history)))})
+        for k in range(K):
+            frame[f"p_{k}"] = self.beliefs[:, k]
+        frame["regime"] = np.argmax(self.beliefs[:, :K], axis=1).astype(np.int64)
+        frame["logpdf"] = self.beliefs[:, K]
+        return frame
+
+    def _orders(self) -> pd.DataFrame:
+        import pandas as pd
+
+        events = self.events
+        born = events[events[:, 0] == BORN]
+        ends = events[np.isin(events[:, 0], list(_STATUS))]
+        last = {int(row[1]): row for row in ends}
+        filled: dict[int, float] = {}
+        for row in events[np.isin(events[:, 0], (FILLED, PARTIAL))]:
+            filled[int(row[1])] = filled.get(int(row[1]), 0.0) + row[5]
+        numbers = born[:, 1].astype(np.int64)
+        rows = [last.get(int(n)) for n in numbers]
+        terms = _Terms.of(born)
+        return pd.DataFrame(
+            {
+                "id": numbers,
+                "ts": self._stamps(born[:, 2]),
+                "asset": self._symbols(born[:, 3]),
+                "kind": _words(KINDS, terms.kind),
+                "weight": born[:, 4],
+                "status": np.array([_STATUS[int(e[0])] if e is not None else "open" for e in rows], dtype=object),
+                "quantity": np.array([filled.get(int(n), 0.0) for n in numbers], dtype=np.float64),
+                "reason": np.array([_reason(e) for e in rows], dtype=object),
+                "end_ts": self._stamps([int(e[2]) if e is not None else -1 for e in rows]),
+                "asked": terms.asked,
+                "limit": terms.limit,
+                "stop": terms.stop,
+                "trail": terms.trail,
+                "life": _words(LIVES, terms.life),
+                "until": self._until(terms.until),
+                "role": _words(ROLES, terms.role),
+                "parent": terms.parent.astype(np.int64),
+                "group": terms.group.astype(np.int64),
+                "tag": terms.tag.astype(np.int64),
+            }
+        )
+
+    def _until(self, moments: Any) -> Any:
+        import pandas as pd
+
+        ends = np.array([int(m) // 1000 if np.isfinite(m) else np.iinfo(np.int64).min for m in moments], dtype=np.int64)
+        return pd.DatetimeIndex(ends.astype("datetime64[us]")).tz_localize("UTC")
+
+    def _fills(self) -> pd.DataFrame:
+        import pandas as pd
+
+        rows = self.events[np.isin(self.events[:, 0], (FILLED, PARTIAL))]
+        return pd.DataFrame(
+            {
+                "order_id": rows[:, 1].astype(np.int64),
+                "ts": self._stamps(rows[:, 2]),
+                "asset": self._symbols(rows[:, 3]),
+                "quantity": rows[:, 5],
+                "price": rows[:, 6],
+                "fee": rows[:, 7],
+                "slippage": rows[:, 8],
+                "reason": _words(REASONS, rows[:, 9]),
+            }
+        )
+
+    def _account_events(self) -> pd.DataFrame:
+        """What happened to the account that is no fill: actions, margin, guards, and orders that were triggered."""
+        import pandas as pd
+
+        rows = self.events[self.events[:, 0] >= TRIGGERED]
+        names = np.array([*self.history.symbols, ""], dtype=object)
+        reasons = _words(REASONS, rows[:, 9])
+        reasons[np.isin(rows[:, 0], (TRIGGERED, DIVIDEND, SPLIT))] = ""
+        return pd.DataFrame(
+            {
+                "ts": self._stamps(rows[:, 2]),
+                "event": _words(EVENTS, rows[:, 0]),
+                "asset": names[rows[:, 3].astype(np.int64)],
+                "order_id": rows[:, 1].astype(np.int64),
+                "quantity": rows[:, 5],
+                "price": rows[:, 6],
+                "reason": reasons,
+            }
+        )
+
+    def _benchmark(self) -> pd.DataFrame:
+        import pandas as pd
+
+        traded, rows = np.flatnonzero(self.history.traded), slice(self.first, None)
+        actions = self.history.actions if len(self.history.actions) == 1 else self.history.actions[rows]
+        factor, _, _, final = (actions[:, row, traded] for row in range(4))
+        # Dividends buy more of what paid them; what is delisted is the cash it paid from then on.
+        price = np.where(np.isnan(final), self.history.close[rows, traded], final) * factor
+        close = pd.DataFrame(price).ffill().to_numpy()
+        first = np.array([c[np.isfinite(c)][0] if np.isfinite(c).any() else np.nan for c in close.T])
+        growth = np.where(np.isfinite(close), close / first, 1.0)
+        equity = growth.mean(axis=1) * self.equity[0] if len(traded) else np.full(len(self.equity), self.equity[0])
+        return pd.DataFrame({"ts": self._stamps(np.arange(self.first, len(self.history))), "equity": equity})
+
+
+def _figure(key: str, value: float | None) -> str:
+    if value is None:
+        return "-"
+    return f"{value:.2f}" if key in ("sharpe", "turnover") else f"{value:.2%}"

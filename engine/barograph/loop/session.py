@@ -1,0 +1,301 @@
+"""A run as every loop drives it: bars go by, fits fall due, the log is put away.
+
+Walk-forward is part of it: before bar t is looked at, a fit that fell due at the close of t-1 is made, on bars up to
+t-1 only; the new filter is brought to the present by filtering its training window.
+"""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
+
+import numpy as np
+from numba.core.errors import NumbaError
+
+from barograph.data.actions import ACTIONS, telling
+from barograph.errors import ConfigError, FitError, PartError, StrategyError
+from barograph.execution.book import (
+    BAD_ORDER,
+    BAD_PAIR,
+    CULPRIT,
+    EQUITY,
+    LOG_FULL,
+    LOGGED,
+    NO_SLIP,
+    NO_SLOT,
+    NOT_A_NUMBER,
+    TOO_MANY,
+    TS,
+    events_a_bar,
+    requests_a_bar,
+)
+from barograph.execution.events import log_columns
+from barograph.jit.kernel import Kernel
+from barograph.jit.memory import Memory, section, store_of
+from barograph.loop.advance import bound
+from barograph.loop.machine import Machine
+from barograph.loop.result import Learned, Result
+from barograph.loop.wiring import Wired, wire
+from barograph.loop.world import World
+from barograph.regimes.filtering import filter_rows
+from barograph.regimes.matching import Match, match
+from barograph.types import Floats
+
+if TYPE_CHECKING:
+    from barograph.data.history import History
+    from barograph.regimes.fitted import Fitted, Model
+
+__all__ = ["Progress", "Session", "columns_of"]
+
+Progress = Callable[[int, int], None]
+# Pages of the log are touched once, when written: what a run does not fill costs nothing, and 32 MB of rows at a time
+# come in large pages, where small pieces made 100 assets rebalanced every bar pay three times the price of the trading.
+_EVENTS = 400_000
+
+
+def _gist(error: Exception) -> str:
+    """Return the first line of a compiler's page that says something."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return next((line for line in lines if not line.startswith(("Failed in", "During", "File"))), type(error).__name__)
+
+
+def _line(error: Exception) -> str:
+    """Return the file and line an exception came from."""
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{Path(last.filename).name}, line {last.lineno}"
+
+
+def columns_of(history: History) -> tuple[Any, ...]:
+    """Return the arrays that the loop's body reads; one row of actions tells it that nothing ever happens."""
+    h, actions = history, history.actions
+    if len(h) == 1 and any(telling(h.action_columns, name) is not None for name in ACTIONS):
+        actions = np.repeat(actions, 2, axis=0)
+        actions.flags.writeable = False
+    return h.ts, h.open, h.high, h.low, h.close, h.volume, actions
+
+
+class _Tape(NamedTuple):
+    """What a run writes: features (T, d), then from the start equity (n, 6), weights (n, N), beliefs (n, K+1), log."""
+
+    X: Floats
+    E: Floats
+    W: Floats
+    B: Floats
+    log: Floats
+
+
+class Session:
+    """One run: the columns, the world as it moves, and what has been written so far."""
+
+    def __init__(
+        self,
+        machine: Machine,
+        history: History,
+        world: World | None,
+        progress: Progress | None,
+        interpret: bool = False,
+    ) -> None:
+        self.machine, self.history, self.progress, self.interpret = machine, history, progress, interpret
+        self.columns = columns_of(history)
+        self.fits: list[Learned] = []
+        self.logs: list[Floats] = []
+        self.logged = 0
+        if world is not None:
+            world.check(history)
+        wired = self._wire(None, 0)
+        self.X = np.full((len(history), len(wired.names)), np.nan)
+        self.start = self._start(wired) if world is None else world.start
+        self.bar = 0 if world is None else world.bar
+        self.fitted: Fitted | None = None if world is None else world.fitted
+        if world is None:
+            self.memory, self.wired = self._begin(wired)
+        else:
+            self.wired = self._wire(self.fitted, 0)
+            self.memory = world.into(self.wired.memory)
+            if machine.learns:
+                self._observe(wired, self.bar)
+
+    def run(self, stride: int) -> Result:
+        """Go to the end of the history, at most `stride` bars a call, stopping at every fit that falls due."""
+        total = len(self.history)
+        first = max(self.start, self.bar)
+        tape = self._tape(first, total)
+        while self.bar < total:
+            if self.bar > self.start and self._due(self.bar - 1):
+                self._learn(self.bar - 1)
+            tape = self._advance(tape, self._until(total), stride, first)
+            if self.progress is not None:
+                self.progress(self.bar, total)
+        self._drain(tape.log)
+        world = World(self.memory, self.bar, self.start, self.fitted, self.history)
+        return Result(
+            self.machine, self.history, first, tape.X, tape.E, tape.W, tape.B, tuple(self.logs), tuple(self.fits), world
+        )
+
+    def _tape(self, first: int, total: int) -> _Tape:
+        n, assets, K = max(0, total - first), len(self.history.symbols), self.wired.filter.regimes
+        a_bar = self._events_a_bar()
+        # Untouched rows of zeros cost nothing, and what no event writes is the same in every loop.
+        log = np.zeros((a_bar * min(n + 1, max(4, _EVENTS // a_bar)), log_columns(self.wired.resting)))
+        return _Tape(self.X, np.empty((n, 6)), np.empty((n, assets)), np.empty((n, K + 1)), log)
+
+    def _events_a_bar(self) -> int:
+        return events_a_bar(len(self.history.symbols), self.wired.resting)
+
+    def _due(self, bar: int) -> bool:
+        return self.machine.fit is not None and self.machine.fit.due(bar, self.start, self.history.ts)
+
+    def _until(self, total: int) -> int:
+        """Return the first bar after this one before which a fit is due."""
+        if self.machine.fit is None:
+            return total
+        bar = max(self.bar, self.start) + 1
+        while bar < total and not self._due(bar - 1):
+            bar += 1
+        return min(bar, total)
+
+    def _advance(self, tape: _Tape, until: int, stride: int, first: int) -> _Tape:
+        """Go to bar `until`; return the tape with the log that has room now."""
+        go, room = self._bound(tape), self._room(tape)
+        t = self.bar
+        while t < until:
+            t, self.logged, fault = self._go(go, t, min(t + stride, until), first)
+            if fault:
+                self._fail(fault, t - 1)
+            if self.logged > room:
+                self._drain(tape.log)
+                tape = tape._replace(log=np.zeros_like(tape.log))
+                go = self._bound(tape)
+        self.bar = t
+        return tape
+
+    def _go(self, go: Callable[..., Any], t: int, until: int, first: int) -> Any:
+        """Call into the loop's body; what goes wrong in the user's part is told as theirs, with part and bar."""
+        try:
+            return go(t, until, first)
+        except NumbaError as error:
+            parts = f"features, filter {self.wired.filter.name} and strategy {self.machine.strategy.name}"
+            raise PartError(f"{parts} do not compile together: {_gist(error)}") from error
+        except Exception as error:
+            if isinstance(self.machine.strategy.step, Kernel):
+                between = f"between {self.history.when(t)} and {self.history.when(until - 1)}"
+                raise PartError(f"a part raised {type(error).__name__} {between}: {error}") from error
+            at = int(np.searchsorted(self.history.ts, self.memory.read(3).desk[TS]))
+            where = self.history.when(min(at, len(self.history) - 1))
+            raise StrategyError(
+                f"strategy {self.machine.strategy.name} raised {type(error).__name__} at the close of {where}: "
+                f"{error} ({_line(error)})"
+            ) from error
+
+    def _bound(self, tape: _Tape) -> Callable[[int, int, int], tuple[int, int, int]]:
+        m, p = self.memory, self.wired.params
+        room = self._room(tape)
+        return bound(self.wired.advance, room, *self.columns, self.wired.rates, m.f, m.i, m.at, p.f, p.i, p.at, *tape)
+
+    def _room(self, tape: _Tape) -> int:
+        """Return how full the log may be before a bar."""
+        return len(tape.log) - self._events_a_bar()
+
+    def _drain(self, log: Floats) -> None:
+        """Put the log away, and begin the next one."""
+        # A log that stayed mostly empty is not kept whole.
+        self.logs.append(log[: self.logged] if 2 * self.logged > len(log) else log[: self.logged].copy())
+        self.memory.read(3).desk[LOGGED] = 0
+        self.logged = 0
+
+    def _fail(self, fault: int, bar: int) -> None:
+        book, when = self.memory.read(3), self.history.when(bar)
+        who = f"strategy {self.machine.strategy.name}"
+        culprit = int(book.desk[CULPRIT])
+        symbol = self.history.symbols[culprit] if culprit >= 0 else "a column that does not exist"
+        most = requests_a_bar(len(self.history.symbols), self.machine.resting)
+        told = {
+            NOT_A_NUMBER: f"returned NaN (or -inf, or a wrong number of weights) for {symbol} at the close of {when}; "
+            "wanted a weight, or HOLD to leave the position alone",
+            NO_SLOT: f"has more than {self.machine.resting} orders on {symbol} at {when}; cancel some, or raise "
+            "execution.resting",
+            NO_SLIP: f"wrote more requests than its slip has room for at the close of {when}; ask for a larger "
+            "orders.slip(...)",
+            BAD_ORDER: f"asked for an order nobody can mean on {symbol} at the close of {when}; wanted an asset's "
+            "column, a quantity that is not 0, prices and tags above 0 (trailing fractions below 1)",
+            BAD_PAIR: f"paired orders of two assets at the close of {when}; one_cancels_other wants two of one asset",
+            TOO_MANY: f"wrote more than {most} requests on its slip at the close of {when}; ask for fewer, or raise "
+            "execution.resting",
+            LOG_FULL: f"caused more events at {when} than a bar can hold; please report this",
+        }
+        ruined = f"ruined the account: equity is {float(book.money[EQUITY]):.2f} at {when}"
+        raise StrategyError(f"{who} {told.get(fault, ruined)}")
+
+    def _start(self, wired: Wired) -> int:
+        """Return the first decided bar: the wanted one, or the earliest at which the model has its training window."""
+        machine, total = self.machine, len(self.history)
+        wanted = None if machine.start is None else self.history.index(machine.start)
+        if machine.fit is None:
+            return wanted or 0
+        self._observe(wired, total)
+        finite = np.flatnonzero(np.isfinite(self.X).all(axis=1))
+        # What was looked at to count rows is forgotten again: a fit that reached too far would find NaN.
+        self.X[:] = np.nan
+        need = machine.fit.window
+        earliest = int(finite[need - 1]) + 1 + machine.fit.embargo if len(finite) >= need else total
+        if earliest >= total:
+            raise ConfigError(
+                f"fit.window wants {need} bars of features before the first decision, the history has "
+                f"{len(finite)} in {total} bars; shorten the window or load more history"
+            )
+        if wanted is not None and wanted < earliest:
+            raise ConfigError(
+                f"start is {self.history.when(wanted)}, but fit.window = {need} bars are first complete "
+                f"for {self.history.when(earliest)}; start there or shorten the window"
+            )
+        return wanted or earliest
+
+    def _observe(self, wired: Wired, last: int) -> None:
+        m, p = wired.memory.copy(), wired.params
+        wired.observe(0, last, *self.columns, m.f, m.i, m.at, p.f, p.i, p.at, self.X)
+
+    def _begin(self, wired: Wired) -> tuple[Memory, Wired]:
+        if self.machine.learns:
+            self.wired = wired
+            self._observe(wired, self.start)
+            self._learn(self.start - 1, first=True)
+            return self.memory, self.wired
+        memory = wired.memory.copy()
+        if self.start > 0 and (self.machine.model is not None or self.machine.filter is not None):
+            self._observe(wired, self.start)
+            memory.write(1, filter_rows(wired.filter, self.X[: self.start], self.interpret)[0])
+        return memory, wired
+
+    def _learn(self, bar: int, first: bool = False) -> None:
+        """Fit at the close of `bar`, match the regimes to the last fit's, and bring the new filter to the present."""
+        plan = self.machine.fit
+        assert plan is not None
+        lo, hi = plan.rows(bar)
+        fitted, matched = self._fitted(lo, hi, bar)
+        wired = self._wire(fitted, lo)
+        if first:
+            self.memory = wired.memory.copy()
+        elif not np.array_equal(wired.memory.at, self.memory.at):
+            raise PartError(f"model {fitted.name}: the fit at {self.history.when(bar)} changed the filter's shape")
+        state, _ = filter_rows(wired.filter, self.X[lo : bar + 1], self.interpret)
+        store_of(self.memory.shapes[1])(self.memory.f, self.memory.i, section(self.memory.at, 1), state)
+        self.wired, self.fitted = wired, fitted
+        self.fits.append(Learned(bar, lo, hi, fitted, matched))
+
+    def _wire(self, fitted: Fitted | None, first: int) -> Wired:
+        """Wire the machine to a fit whose training window begins at row `first`, or to none."""
+        return wire(self.machine, self.history, fitted, interpret=self.interpret)
+
+    def _fitted(self, lo: int, hi: int, bar: int) -> tuple[Fitted, Match | None]:
+        model = cast("Model", self.machine.model)
+        try:
+            fitted = model.fit(np.array(self.X[lo:hi]), self.fitted)
+        except FitError as error:
+            raise FitError(f"fit at the close of {self.history.when(bar)}: {error}") from error
+        except Exception as error:
+            told = f"{model.name} raised {type(error).__name__}: {error} ({_line(error)})"
+            raise FitError(f"fit at the close of {self.history.when(bar)}: {told}") from error
+        fitted = fitted.named(self.wired.names)
+        return (fitted, None) if self.fitted is None else match(self.fitted, fitted)

@@ -1,0 +1,213 @@
+"""Where a deployment's bars come from: a chain of feeds, the best one first, and what is wrong with what they bring."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+import numpy as np
+
+from barograph.config.build import feed_or_history, load_history
+from barograph.config.secrets import redacted
+from barograph.data.actions import ACTIONS, filled
+from barograph.data.calendars import DAY, moments
+from barograph.data.history import FIELDS, History
+from barograph.epoch import FIRST
+from barograph.errors import BarographError, DataError, FeedError
+from barograph.types import Feed
+
+if TYPE_CHECKING:
+    from barograph.config.parts import Part
+    from barograph.config.schema import Config
+
+__all__ = ["Chain", "Fetched", "Revision", "compared", "feeds_of", "replaying", "seed"]
+
+_NOTHING: Final = dict.fromkeys(FIELDS[:4], np.nan) | {name: action.neutral for name, action in ACTIONS.items()}
+"""What is said of an asset at a moment without a bar."""
+# Longer than any holiday.
+_EARLIER: Final = 15 * DAY
+
+
+class Fetched(NamedTuple):
+    """What a look brought: bars or None, and which feeds failed before, with what they said."""
+
+    history: History | None
+    failures: tuple[tuple[str, str], ...]
+
+
+class Revision(NamedTuple):
+    """A past bar that is not what was recorded: one value, before and now.
+
+    The column "bar" says that an asset has a bar where it had none, or none where it had one; its value is the close.
+    """
+
+    ts: int
+    symbol: str
+    column: str
+    before: float
+    now: float
+
+
+class Chain:
+    """Feeds in order of preference: each look begins with the best, so a feed that recovers is used again at once."""
+
+    def __init__(self, feeds: Sequence[Feed], symbols: Sequence[str] = ()) -> None:
+        self.feeds, self.symbols = list(feeds), tuple(symbols)
+
+    def fetch(self, after: int, until: int, overdue: int = 0) -> Fetched:
+        """Ask one feed after the other until one answers; raises `DataError` when none does.
+
+        One that answers without the `overdue` bar is passed over for one that has it. A feed is anybody's code: what
+        it does wrong is its own failure, whatever it raises.
+        """
+        failures: list[tuple[str, str]] = []
+        answers: list[History | None] = []
+        for feed in self.feeds:
+            try:
+                found = feed.fetch(after, until)
+                answers.append(None if found is None else self._ours(feed, found, until))
+            except BarographError as error:
+                failures.append((feed.name, str(redacted(str(error)))))
+                continue
+            except Exception as error:  # What is no error of ours may hold a secret: its name and place are enough.
+                failures.append((feed.name, f"raised {type(error).__name__} ({_line(error)})"))
+                continue
+            if _newest(answers[-1]) >= overdue or len(self.feeds) == 1:
+                return Fetched(answers[-1], tuple(failures))
+            failures.append((feed.name, "answers without the bar that is overdue"))
+        if not answers:
+            raise DataError("no feed answers: " + "; ".join(f"{name}: {said}" for name, said in failures))
+        # None has it: the best one that answered is as good as any, unless another went further.
+        return Fetched(max(answers, key=_newest), tuple(failures))
+
+    def close(self) -> None:
+        """End what feeds hold open; one that holds a connection has a `close` beside its `fetch`."""
+        for feed in self.feeds:
+            end = getattr(feed.fetch, "close", None)
+            if end is not None:
+                end()
+
+    def _ours(self, feed: Feed, found: History, until: int) -> History:
+        """Put the columns in our order; refuse what is missing, and bars of the future."""
+        if len(found) and int(found.ts[-1]) > until:
+            raise DataError(
+                f"{feed.name}: has a bar that closes {found.when(-1)}, which is not over yet; check the clock"
+            )
+        missing = [symbol for symbol in self.symbols if symbol not in found.symbols]
+        if missing:
+            raise DataError(f"{feed.name}: has no {', '.join(missing)}; it has {', '.join(found.symbols)}")
+        return found if not self.symbols or found.symbols == self.symbols else _columns(found, self.symbols)
+
+
+def _newest(history: History | None) -> int:
+    return 0 if history is None else int(history.ts[-1])
+
+
+def _line(error: Exception) -> str:
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{Path(last.filename).name}, line {last.lineno}"
+
+
+def _columns(history: History, symbols: Sequence[str]) -> History:
+    place = [history.column(symbol) for symbol in symbols]
+    names = (*FIELDS, *ACTIONS)
+    given = {name: getattr(history, name) for name in names}
+    picked: dict[str, Any] = {name: None if v is None else v[:, place] for name, v in given.items()}
+    return replace(history, symbols=tuple(symbols), traded=tuple(history.traded[c] for c in place), **picked)
+
+
+def feeds_of(config: Config, folder: Path) -> list[Feed]:
+    """Return the feeds of a config; without [paper] feeds, its [data] and what is observed are asked at every look."""
+    if config.paper.feeds:
+        return [_asked(part, f"paper.feeds.{n}", folder) for n, part in enumerate(config.paper.feeds)]
+    data = _asked(config.data, "data", folder)
+    observed = [_asked(part, f"observed.{n}", folder) for n, part in enumerate(config.observed)]
+    end = moments(None, config.run.end)[1]
+
+    def fetch(after: int, until: int) -> History | None:
+        found = _beside(data, observed, after, min(until, end))
+        return None if found is None else between(found, after, until)
+
+    return [data._replace(fetch=fetch) if observed or config.run.end is not None else data]
+
+
+def _asked(part: Part, where: str, folder: Path) -> Feed:
+    """Return a part as a feed: one that is a feed is asked, a loader loads again at every look."""
+    found = feed_or_history(part, where, folder)
+    if isinstance(found, Feed):
+        return found
+
+    def load(after: int, until: int) -> History | None:
+        again = feed_or_history(part, where, folder)
+        assert isinstance(again, History)
+        return between(again, after, until)
+
+    return Feed(where, load)
+
+
+def _beside(data: Feed, observed: Sequence[Feed], after: int, until: int) -> History | None:
+    """Return bars with what is observed beside them, from some days before: a row shows what closed since the last."""
+    history: History | None = data.fetch(after - _EARLIER, until)
+    if history is None:
+        return None
+    for feed in observed:
+        seen = feed.fetch(after - _EARLIER, until)
+        if seen is None:
+            raise FeedError(f"{feed.name}: has no bar in the span of {data.name}; wanted one to look at")
+        history = history.join(seen.observe(*seen.symbols), rows="mine")
+    return history
+
+
+def replaying(history: History) -> Feed:
+    """Return a feed that shows a history up to the moment it is asked at, and not a bar more."""
+    return Feed("replay", lambda after, until: between(history, after, until))
+
+
+def between(history: History, after: int, until: int) -> History | None:
+    """Return the bars that closed in (after, until], or None."""
+    first, last = (int(np.searchsorted(history.ts, t, side="right")) for t in (after, until))
+    return history.slice(first, last) if last > first else None
+
+
+def seed(config: Config, folder: Path, chain: Chain, until: int) -> History:
+    """Return all bars up to now, for a deployment that begins: those of [data], then what the feeds have since."""
+    found = load_history(config, folder)
+    history = between(found, FIRST, until)
+    if history is None:
+        raise DataError(f"{found.source}: has no bar before now; the first closes {found.when(0)}")
+    if config.paper.feeds:
+        chain.symbols = history.symbols
+        later = chain.fetch(int(history.ts[-1]), until).history
+        history = history if later is None else history.then(replace(later, traded=history.traded))
+    return history
+
+
+def compared(recorded: History, past: History, tolerance: float) -> list[Revision]:
+    """Return what differs between recorded bars and the same span as a feed has it now; volumes do not count."""
+    rows = np.minimum(np.searchsorted(recorded.ts, past.ts), len(recorded) - 1)
+    known = (recorded.ts[rows] == past.ts)[:, None]
+    now = _deciding(past)
+    was = {name: np.where(known, values[rows], _NOTHING[name]) for name, values in _deciding(recorded).items()}
+    other = np.isnan(was["close"]) != np.isnan(now["close"])
+    changed = {"bar": other, **{name: ~other & ~_near(was[name], now[name], tolerance) for name in _NOTHING}}
+    found = []
+    for column, where in changed.items():
+        value = "close" if column == "bar" else column
+        for t, a in np.argwhere(where):
+            values = float(was[value][t, a]), float(now[value][t, a])
+            found.append(Revision(int(past.ts[t]), past.symbols[a], column, *values))
+    return sorted(found, key=lambda one: (one.ts, past.symbols.index(one.symbol)))
+
+
+def _deciding(history: History) -> dict[str, Any]:
+    """Return what decides of a history: prices and actions, each (T, N)."""
+    return {name: getattr(history, name) for name in FIELDS[:4]} | {
+        name: filled(history.action_columns, name, history.close.shape) for name in ACTIONS
+    }
+
+
+def _near(was: Any, now: Any, tolerance: float) -> Any:
+    return (np.isnan(was) & np.isnan(now)) | (np.abs(now - was) <= tolerance * np.abs(was))

@@ -1,0 +1,112 @@
+"""Keep regime 0 today regime 0 tomorrow: order the first fit by volatility, match every later one to the fit before.
+
+A mixture's likelihood does not care how its regimes are numbered, so an unmatched refit may swap calm and wild
+overnight. A match can also be wrong; how clear it was is part of the answer.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Final, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import linear_sum_assignment
+
+from barograph.errors import PartError
+from barograph.regimes.fitted import Fitted
+from barograph.types import Floats
+
+__all__ = ["Match", "match", "order_by_volatility"]
+
+FAR: Final = math.log(2.0)
+"""A regime whose volatility doubled, and nothing else, is this far from its old self: farther is another regime."""
+CLEAR: Final = 0.1
+"""The next best numbering must cost at least this much more, however cheap the best one is."""
+
+
+class Match(NamedTuple):
+    """How the regimes of a refit were recognised.
+
+    New regime i is what the refit called ``permutation[i]``. `cost` is the sum of the K distances; `margin` is how
+    much dearer the next best numbering is (infinite for one regime). `message` is one line for the report.
+    """
+
+    permutation: tuple[int, ...]
+    cost: float
+    margin: float
+    convincing: bool
+    message: str
+
+
+def order_by_volatility(fitted: Fitted) -> Fitted:
+    """Return the fit with its regimes numbered from the calmest to the wildest, by the volatility of feature 0."""
+    return fitted.reordered(np.argsort(fitted.signature()[1], kind="stable"))
+
+
+def match(previous: Fitted, fitted: Fitted) -> tuple[Fitted, Match]:
+    """Renumber the regimes of `fitted` to those of `previous` that they are nearest to, and say how clear that was.
+
+    The distance of two regimes is the length of (difference of means / geometric mean of the two volatilities,
+    difference of log volatilities, difference of persistences), all of feature 0; persistence is P(stay). The
+    numbering with the least sum is found exactly (Hungarian algorithm, Kuhn 1955). It is convincing when the mean
+    distance is below log 2, a doubled volatility, and the next best numbering costs at least twice as much. Where it
+    is not, the regimes are numbered afresh by volatility: a doubtful guess would be carried on by every later fit.
+
+    Raises `PartError` when the two have different numbers of regimes.
+    """
+    if previous.regimes != fitted.regimes:
+        raise PartError(f"match: {fitted.regimes} regimes cannot be matched to the previous fit's {previous.regimes}")
+    distance = _distance(previous, fitted)
+    order = _assign(distance)
+    cost = _cost(distance, order)
+    margin = _next_best(distance, order) - cost
+    convincing = cost / len(order) < FAR and margin >= max(cost, CLEAR)
+    if not convincing:
+        order = np.argsort(fitted.signature()[1], kind="stable")
+    renumbered = fitted.reordered(order)
+    message = _message(cost, margin, convincing) + _out_of_order(renumbered)
+    return renumbered, Match(tuple(int(k) for k in order), cost, margin, convincing, message)
+
+
+def _out_of_order(fitted: Fitted) -> str:
+    """Say so when recognised regimes have overtaken each other: the last is then no longer the wildest."""
+    ordered = bool(np.all(np.diff(fitted.signature()[1]) >= 0.0))
+    return "" if ordered else "; no longer in the order of volatility"
+
+
+def _distance(previous: Fitted, fitted: Fitted) -> Floats:
+    """Distances (K, K): rows are the previous fit's regimes, columns the new one's."""
+    mean, log_volatility, persistence = (
+        old[:, None] - new[None, :] for old, new in zip(previous.signature(), fitted.signature(), strict=True)
+    )
+    scale = np.exp(0.5 * (previous.signature()[1][:, None] + fitted.signature()[1][None, :]))
+    return np.asarray(np.sqrt((mean / scale) ** 2 + log_volatility**2 + persistence**2))
+
+
+def _assign(distance: Floats) -> NDArray[np.int64]:
+    return np.asarray(linear_sum_assignment(distance)[1], dtype=np.int64)
+
+
+def _cost(distance: Floats, order: NDArray[np.int64]) -> float:
+    return float(distance[np.arange(len(order)), order].sum())
+
+
+def _next_best(distance: Floats, order: NDArray[np.int64]) -> float:
+    """Forbid each pair of the best numbering in turn: the second best lacks at least one of them."""
+    if len(order) == 1:
+        return math.inf
+    forbidden = float(distance.sum()) + 1.0
+    costs = []
+    for i, k in enumerate(order):
+        without = distance.copy()
+        without[i, k] = forbidden
+        costs.append(_cost(distance, _assign(without)))
+    return min(costs)
+
+
+def _message(cost: float, margin: float, convincing: bool) -> str:
+    found = f"total distance {cost:.3g}, next best numbering {margin:.3g} more"
+    if convincing:
+        return f"regimes recognised: {found}"
+    return f"regimes not recognised with confidence: {found}; numbered afresh by volatility"

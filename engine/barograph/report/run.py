@@ -1,0 +1,163 @@
+"""The run folder: everything about one run, written whole or not at all, never edited."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import shutil
+import tempfile
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from barograph.config.provenance import code_hash, commit, config_hash, hashed, versions
+from barograph.errors import ConfigError, DataError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from barograph.audit.bounds import Bounds
+    from barograph.config.schema import Config
+    from barograph.loop.result import Learned, Result
+
+__all__ = ["check_root", "write_run"]
+
+
+def write_run(
+    result: Result,
+    config: Config,
+    root: Path,
+    wall_times: dict[str, float],
+    source: Path,
+    bounds: Bounds | None = None,
+) -> Path:
+    """Write ``root/<utc>-<name>-<hash8>/`` and return it; on any error nothing is left behind.
+
+    `bounds`, when they were asked for, go into metrics.json; every Parquet file is the same with and without them.
+    """
+    from barograph.report import write_report
+
+    check_root(root)
+    root.mkdir(parents=True, exist_ok=True)
+    fresh = Path(tempfile.mkdtemp(prefix=".new-", dir=root))
+    try:
+        _write(result, config, fresh, wall_times, source)
+        _json(_measures(result, bounds), fresh / "metrics.json")
+        write_report(fresh)
+        fresh.chmod(0o755)
+        return fresh.rename(_free(root, config, result))
+    except BaseException:
+        shutil.rmtree(fresh)
+        raise
+
+
+def check_root(root: Path) -> None:
+    """Raise `ConfigError` when run folders cannot be made there, before anything is computed."""
+    parent = next(p for p in (root, *root.absolute().parents) if p.exists())
+    if not parent.is_dir() or not os.access(parent, os.W_OK):
+        raise ConfigError(f"--runs {root}: {parent} is not a folder that can be written to")
+
+
+def _free(root: Path, config: Config, result: Result) -> Path:
+    stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
+    mark = hashed([config_hash(config), result.history.digest()])[:8]
+    for suffix in ("", *(f"-{n}" for n in range(2, 1000))):
+        folder = root / f"{stamp}-{config.name}-{mark}{suffix}"
+        if not folder.exists():
+            return folder
+    raise DataError(f"{root}: too many runs of {config.name} in one second")
+
+
+def _write(result: Result, config: Config, folder: Path, wall_times: dict[str, float], source: Path) -> None:
+    import tomli_w
+
+    for name, table in result.tables.items():
+        _parquet(table, folder / f"{name}.parquet")
+    (folder / "config.toml").write_text(tomli_w.dumps(config.redacted()), encoding="utf-8")
+    _json([_learned(fit, result) for fit in result.fits], folder / "fits.json")
+    _json(_manifest(result, config, wall_times, source), folder / "manifest.json")
+
+
+def _measures(result: Result, bounds: Bounds | None) -> dict[str, Any]:
+    return dict(result.metrics) if bounds is None else {**result.metrics, "bounds": bounds._asdict()}
+
+
+def _parquet(table: pd.DataFrame, path: Path) -> None:
+    import pyarrow
+    from pyarrow import parquet
+
+    # pandas' own metadata names its version and would change the bytes; the columns are the interface.
+    content = pyarrow.Table.from_pandas(table, preserve_index=False).replace_schema_metadata(None)
+    parquet.write_table(content, path, compression="zstd", coerce_timestamps="us")
+
+
+def _json(content: Any, path: Path) -> None:
+    path.write_text(json.dumps(content, indent=2, allow_nan=False, default=_plain) + "\n", encoding="utf-8")
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, np.generic):
+        return value.item()
+    if isinstance(value, np.ndarray):
+        return value.tolist()
+    raise TypeError(f"{type(value).__name__} has no place in a JSON file")
+
+
+def _finite(value: float) -> float | None:
+    return float(value) if np.isfinite(value) else None
+
+
+def _learned(fit: Learned, result: Result) -> dict[str, Any]:
+    history, match = result.history, fit.match
+    return {
+        "ts": history.when(fit.bar),
+        "first": history.when(fit.first),
+        "last": history.when(fit.last - 1),
+        "observations": fit.fitted.observations,
+        "converged": fit.fitted.converged,
+        "log_likelihood": _finite(fit.fitted.log_likelihood[-1]),
+        "match": None
+        if match is None
+        else {
+            "permutation": list(match.permutation),
+            "convincing": match.convincing,
+            "cost": _finite(match.cost),
+            "margin": _finite(match.margin),
+            "message": match.message,
+        },
+        "summary": fit.fitted.summary(),
+    }
+
+
+def _manifest(result: Result, config: Config, wall_times: dict[str, float], source: Path) -> dict[str, Any]:
+    history = result.history
+    return {
+        "name": config.name,
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "versions": {"python": platform.python_version(), **versions()},
+        "git": commit(source),
+        "data": {
+            "symbols": list(history.symbols),
+            "traded": [s for s, t in zip(history.symbols, history.traded, strict=True) if t],
+            "source": history.source,
+            "calendar": history.calendar,
+            "periods": history.periods,
+            "bars": len(history),
+            "first": history.when(result.first),
+            "last": history.when(len(history) - 1),
+            "digest": history.digest(),
+        },
+        "config_hash": config_hash(config),
+        "code_hash": code_hash(config),
+        "seed": None if config.model is None else config.model.arguments.get("seed", 0),
+        "features": list(result.fits[-1].fitted.features) if result.fits else [],
+        "wall_times": wall_times,
+        "findings": [_finding(f) for f in history.findings],
+    }
+
+
+def _finding(finding: Any) -> dict[str, Any]:
+    return dict(finding._asdict())

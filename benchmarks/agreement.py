@@ -222,7 +222,7 @@ def _life(slip: Any, row: int, ts: int, rng: Any) -> None:
 def run(step: Any, history: bg.History, params: tuple[float, ...], **terms: Any) -> bg.Result:
     """Run a random strategy on free credit."""
     plan = bg.strategy(step, params=params, init=lambda _: np.array([0.0, *[math.nan] * 3]))
-    return bg.scan(bg.Machine(strategy=plan, **{**FREE, **terms}), history)
+    return bg.scan(bg.Machine(strategy=plan, terms=bg.Terms(**{**FREE, **terms})), history)
 
 
 def costs(seed: int, slippage: bool = True) -> dict[str, Any]:

@@ -95,7 +95,7 @@ def _hundred(count: int) -> list[Row]:
     history = many_assets(count)
     rows = []
     for name, band in (("scan, 100 assets, band 0.2 %", 0.002), ("scan, 100 assets, all traded every bar", 0.0)):
-        machine = bg.Machine(strategy=regime_filter(), filter=true_filter(), band=band)
+        machine = bg.Machine(strategy=regime_filter(), filter=true_filter(), terms=bg.Terms(band=band))
         events = len(bg.scan(machine, history).events) / count
         spent = best(lambda machine=machine: bg.scan(machine, history)) / count  # type: ignore[misc]
         rows.append(Row(name, 1e6 * spent, "us/bar", "<= 5", f"{events:.1f} order events a bar"))
@@ -104,7 +104,7 @@ def _hundred(count: int) -> list[Row]:
 
 def fused_run(machine: bg.Machine, history: bg.History) -> Any:
     """Return the equity (T,) of the threshold-0.5 regime filter on one asset, by one loop written for it alone."""
-    p, m = machine.filter.params, machine  # type: ignore[union-attr]
+    p, m = machine.filter.params, machine.terms  # type: ignore[union-attr]
     equity, beliefs = np.empty(len(history)), np.empty((len(history), 2))
     terms = (m.cash, m.fee, m.fixed_fee, m.slippage, m.leverage, m.borrow_rate, m.cash_rate)
     h = history
@@ -217,15 +217,16 @@ RUN = """
 import json, sys, time
 began = time.perf_counter()
 from numba.core import event
-from barograph import cli, compiling
-spent, load = [0.0, 0], compiling._Cache.load_overload
+from barograph import cli
+from barograph.jit.cache import Cache
+spent, load = [0.0, 0], Cache.load_overload
 def timed(*given):
     began = time.perf_counter()
     found = load(*given)
     spent[0] += time.perf_counter() - began
     spent[1] += found is not None
     return found
-compiling._Cache.load_overload = timed
+Cache.load_overload = timed
 sys.argv = ["barograph", "run", sys.argv[1], "--runs", sys.argv[2], "--json"]
 with event.install_recorder("numba:compile") as recorder:
     try:

@@ -57,7 +57,7 @@ def resting(size: float = 1.0) -> Table:
     for name, step in (("stop, take-profit, trailing", _protected), ("limits and stops with brackets", _ladder)):
         for history, wanted in ((one, "<= 500"), (many, "<= 150")):
             assets = len(history.symbols)
-            machine = bg.Machine(strategy=bg.strategy(step), filter=true_filter(), cash=1e6 * assets)
+            machine = bg.Machine(strategy=bg.strategy(step), filter=true_filter(), terms=bg.Terms(cash=1e6 * assets))
             count = len(bg.scan(machine, history).events) / len(history) / assets
             spent = 1e9 * best(lambda m=machine, h=history: bg.scan(m, h), 3) / len(history) / assets  # type: ignore[misc]
             unit = "ns/bar" if assets == 1 else "ns/asset-bar"
@@ -69,7 +69,7 @@ def _books(history: bg.History) -> list[Row]:
     """Compare the light book with the full one on a machine that needs only the light one."""
     light = bg.Machine(strategy=regime_filter(), filter=true_filter())
     # A smallest order value that nothing meets asks for the full book and changes nothing else.
-    full = bg.Machine(strategy=regime_filter(), filter=true_filter(), min_notional=1e-9)
+    full = bg.Machine(strategy=regime_filter(), filter=true_filter(), terms=bg.Terms(min_notional=1e-9))
     same = np.array_equal(bg.scan(light, history).equity, bg.scan(full, history).equity)
     spent = [1e9 * best(lambda m=m: bg.scan(m, history), 5) / len(history) for m in (light, full)]  # type: ignore[misc]
     bits = "equity: same bits" if same else "equity: OTHER BITS"
@@ -133,10 +133,12 @@ def monthly(size: float = 1.0) -> Table:
     """Time equal weights restored every month on 500 assets, 5,000 daily bars."""
     history = portfolio(max(20, int(500 * size)), bars(5_000, size))
     assets = len(history.symbols)
-    machine = bg.Machine(strategy=fixed_weights([1.0 / assets] * assets), fee=FEE, slippage=0.0, borrow_rate=0.0)
+    machine = bg.Machine(
+        strategy=fixed_weights([1.0 / assets] * assets), terms=bg.Terms(fee=FEE, slippage=0.0, borrow_rate=0.0)
+    )
     run = bg.scan(machine, history)
     spent = best(lambda: bg.scan(machine, history), 3)
-    told = f"{int((run.events[:, 0] == 1).sum()):,} fills; money grew {run.equity[-1] / machine.cash:.6g}x"
+    told = f"{int((run.events[:, 0] == 1).sum()):,} fills; money grew {run.equity[-1] / machine.terms.cash:.6g}x"
     rows = [Row("ours", spent, "s", "<= 2", told)]
     for name, make in (("vectorbt", _vectorbt), ("bt", _bt)):
         rows.append(_beside(name, make, history, spent))

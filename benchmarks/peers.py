@@ -44,10 +44,9 @@ def ours(history: bg.History) -> Callable[[], float]:
         strategy=bg.strategy(_follow),
         features=[features.sma(FAST), features.sma(SLOW)],
         filter=bg.Filter(lambda _: np.array([0.0, 1.0]), _above, (), 2, "crossing"),
-        fee=FEE,
-        slippage=0.0,
+        terms=bg.Terms(fee=FEE, slippage=0.0),
     )
-    return lambda: float(bg.scan(machine, history).equity[-1] / machine.cash)
+    return lambda: float(bg.scan(machine, history).equity[-1] / machine.terms.cash)
 
 
 def vectorbt(history: bg.History) -> Callable[[], float]:

@@ -38,7 +38,9 @@ def spy(shared: Path) -> History:
 
 def published(shared: Path, spy: History, classes: dict[str, float], **terms: Any) -> bg.Result:
     positions = fixed_positions(str(shared / PREDICTIONS), column="pred", map=classes)
-    return scan(bg.Machine(strategy=positions, start="2005-04-27", leverage=2.0, **{**PAPER, **terms}), spy)
+    return scan(
+        bg.Machine(strategy=positions, start="2005-04-27", terms=bg.Terms(leverage=2.0, **{**PAPER, **terms})), spy
+    )
 
 
 def row(result: bg.Result) -> tuple[float, float, float, float, float]:
@@ -53,7 +55,7 @@ def row(result: bg.Result) -> tuple[float, float, float, float, float]:
 
 
 def test_the_published_table(shared: Path, spy: History) -> None:
-    held = scan(bg.Machine(strategy=buy_and_hold(), start="2005-04-27", **PAPER), spy)
+    held = scan(bg.Machine(strategy=buy_and_hold(), start="2005-04-27", terms=bg.Terms(**PAPER)), spy)
     assert len(held.returns) == 4953
     assert row(held) == (635.50, 0.6265, 0.0476, 1.2052, -55.19)
     filtered = published(shared, spy, CLASSES["filter"])
@@ -84,7 +86,7 @@ def test_the_next_open_rows(shared: Path, spy: History, fee: float, name: str, w
 
 
 def golden(history: History, strategy: bg.Strategy, start: int) -> bg.Result:
-    return scan(bg.Machine(strategy=strategy, start=start, **PAPER), history)
+    return scan(bg.Machine(strategy=strategy, start=start, terms=bg.Terms(**PAPER)), history)
 
 
 class Quiet:
@@ -133,7 +135,7 @@ def test_golden_numbers_on_the_sample(
 def test_positions_known_a_day_early_show_what_the_anchors_say(shared: Path, spy: History) -> None:
     """The same positions with no lag: +5352 % and Sharpe 2.39, the size of a look-ahead of one bar."""
     predicted = pd.read_parquet(shared / PREDICTIONS)["pred"].to_numpy()
-    held = scan(bg.Machine(strategy=buy_and_hold(), start="2005-04-27", **PAPER), spy)
+    held = scan(bg.Machine(strategy=buy_and_hold(), start="2005-04-27", terms=bg.Terms(**PAPER)), spy)
     early = held.returns * (predicted[1:] == 0)
     assert round(100 * float(np.prod(1.0 + early) - 1.0)) == 5352
     assert round(sharpe(early, 252.0), 2) == 2.39

@@ -48,7 +48,7 @@ def test_peer_that_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_loop_by_hand_is_the_engine_to_the_bit(leverage: float) -> None:
     history = one_asset(20_000)
     terms = {"fee": 0.001, "fixed_fee": 3.0, "slippage": 0.0004, "cash_rate": 0.02, "leverage": leverage}
-    machine = bg.Machine(strategy=regime_filter(), filter=true_filter(), **terms)
+    machine = bg.Machine(strategy=regime_filter(), filter=true_filter(), terms=bg.Terms(**terms))
     run = bg.scan(machine, history)
     assert len(run.events) > 50
     assert fused_run(machine, history).tobytes() == np.ascontiguousarray(run.equity).tobytes()

@@ -35,7 +35,9 @@ def same_fills(one: Result, other: Result, quantity: float = 1.0, fee: float = 1
 @given(k=knobs())
 def test_cash_and_positions_at_their_prices_are_the_equity(answer: str, k: Knobs) -> None:
     market = market_of(k)
-    result = attempt(bg.Machine(strategy=strategy_of(answer, k), **terms_of(k, market)), market.history())
+    result = attempt(
+        bg.Machine(strategy=strategy_of(answer, k), terms=bg.Terms(**terms_of(k, market))), market.history()
+    )
     if result is not None:
         held = (result.weights * result.equity[:, None]).sum(axis=1)
         np.testing.assert_allclose(result.table[:, 1] + held, result.equity, rtol=1e-9)
@@ -48,7 +50,7 @@ def test_cash_and_positions_at_their_prices_are_the_equity(answer: str, k: Knobs
 def test_without_costs_and_moves_there_is_no_free_money(answer: str, k: Knobs) -> None:
     market = still(market_of(k))
     terms = terms_of(k, market) | {"borrow_rate": 0.0, "cash_rate": 0.0}
-    result = interpreted(bg.Machine(strategy=strategy_of(answer, k), **terms), market.history())
+    result = interpreted(bg.Machine(strategy=strategy_of(answer, k), terms=bg.Terms(**terms)), market.history())
     np.testing.assert_allclose(result.equity, CASH, rtol=1e-9)
 
 
@@ -57,12 +59,14 @@ def test_without_costs_and_moves_there_is_no_free_money(answer: str, k: Knobs) -
 def test_twice_the_cash_is_twice_of_everything(answer: str, k: Knobs) -> None:
     market = market_of(k)
     terms, plan = terms_of(k, market), strategy_of(answer, k)
-    once = attempt(bg.Machine(strategy=plan, **terms), market.history())
+    once = attempt(bg.Machine(strategy=plan, terms=bg.Terms(**terms)), market.history())
     twice = {name: 2.0 * terms[name] for name in ("cash", "fixed_fee", "minimum_fee", "min_notional", "lot")}
     twice["tiers"] = tuple((2.0 * value, *fees) for value, *fees in terms["tiers"])
     if answer == "orders":
         plan = plan._replace(params=plan.params._replace(unit=2.0 * CASH))
-    other = attempt(bg.Machine(strategy=plan, **terms | twice), market.history(volume=2.0 * market.volume))
+    other = attempt(
+        bg.Machine(strategy=plan, terms=bg.Terms(**terms | twice)), market.history(volume=2.0 * market.volume)
+    )
     assert (once is None) == (other is None)
     if once is not None and other is not None:
         # Twice is a power of two: no rounding is in the way.
@@ -78,8 +82,8 @@ def test_a_split_changes_nothing_but_quantities(answer: str, ratios: tuple[float
     k = k._replace(on=k.on | {"splits", "gaps"})
     market = market_of(k, ratios)
     terms, plan = terms_of(k, market), strategy_of(answer, k)
-    declared = attempt(bg.Machine(strategy=plan, **terms), market.history())
-    told_nothing = attempt(bg.Machine(strategy=plan, **terms), adjusted(market).history())
+    declared = attempt(bg.Machine(strategy=plan, terms=bg.Terms(**terms)), market.history())
+    told_nothing = attempt(bg.Machine(strategy=plan, terms=bg.Terms(**terms)), adjusted(market).history())
     assert (declared is None) == (told_nothing is None)
     if declared is not None and told_nothing is not None:
         np.testing.assert_allclose(declared.table, told_nothing.table, rtol=1e-9, atol=1e-9 * CASH)
@@ -96,8 +100,8 @@ def test_the_order_of_the_columns_changes_nothing(answer: str, k: Knobs, order: 
     k = k._replace(assets=3)
     market = market_of(k)
     terms, plan = terms_of(k, market), strategy_of(answer, k)
-    one = attempt(bg.Machine(strategy=plan, **terms), market.history())
-    other = attempt(bg.Machine(strategy=moved(plan, order), **terms), market.history(order))
+    one = attempt(bg.Machine(strategy=plan, terms=bg.Terms(**terms)), market.history())
+    other = attempt(bg.Machine(strategy=moved(plan, order), terms=bg.Terms(**terms)), market.history(order))
     assert (one is None) == (other is None)
     if one is not None and other is not None:
         np.testing.assert_allclose(one.table, other.table, rtol=1e-9, atol=1e-9 * CASH)
@@ -117,7 +121,9 @@ def moved(plan: bg.Strategy, order: list[int]) -> bg.Strategy:
 def test_a_cash_account_never_borrows(answer: str, k: Knobs) -> None:
     k = k._replace(account="cash", leverage=1.0)
     market = market_of(k)
-    result = attempt(bg.Machine(strategy=strategy_of(answer, k), **terms_of(k, market)), market.history())
+    result = attempt(
+        bg.Machine(strategy=strategy_of(answer, k), terms=bg.Terms(**terms_of(k, market))), market.history()
+    )
     if result is not None:
         assert result.table[:, 1].min() >= -1e-8 * CASH
 
@@ -147,7 +153,8 @@ def test_the_pessimist_is_never_richer_than_the_optimist(k: Knobs, size: float, 
     plan = bg.strategy(enter_once, params=(size, loss, profit), init=lambda _: 0)
     paths = ("pessimistic", "nearest", "optimistic")
     runs = [
-        interpreted(bg.Machine(strategy=plan, **terms_of(k, market) | {"path": p}), market.history()) for p in paths
+        interpreted(bg.Machine(strategy=plan, terms=bg.Terms(**terms_of(k, market) | {"path": p})), market.history())
+        for p in paths
     ]
     low, middle, high = (run.equity for run in runs)
     assert np.all(low <= middle * (1.0 + 1e-12))

@@ -38,9 +38,9 @@ def records(table: Any, history: History) -> list[dict[str, Any]]:
 
 def known(machine: bg.Machine) -> dict[str, Any]:
     """Return the terms as the oracle wants them."""
-    found = {name: getattr(machine, name) for name in oracle.TERMS}
-    found["slippage"] = machine.slippage + 0.5 * machine.spread
-    found["maker_fee"] = machine.fee if machine.maker_fee is None else machine.maker_fee
+    found = {name: getattr(machine.terms, name) for name in oracle.TERMS}
+    found["slippage"] = machine.terms.slippage + 0.5 * machine.terms.spread
+    found["maker_fee"] = machine.terms.fee if machine.terms.maker_fee is None else machine.terms.maker_fee
     return found
 
 
@@ -69,7 +69,7 @@ def account(result: Result) -> list[oracle.Row]:
     return oracle.rebuild(
         bars_of(history),
         actions_of(history),
-        {"borrow": series(machine.borrow_rate), "cash": series(machine.cash_rate)},
+        {"borrow": series(machine.terms.borrow_rate), "cash": series(machine.terms.cash_rate)},
         known(machine),
         orders,
         records(result.tables["fills"], history),
@@ -80,7 +80,7 @@ def account(result: Result) -> list[oracle.Row]:
 def check(result: Result) -> None:
     """Compare a run with its account to 1e-9 of the money at stake."""
     rows = account(result)
-    cash = result.machine.cash
+    cash = result.machine.terms.cash
     scale = np.array([cash, cash, 1.0, 1.0, cash, cash])
     for t, row in enumerate(rows):
         wanted = [float(getattr(row, n)) for n in ("equity", "cash", "gross", "net", "fees", "financing")]
@@ -106,7 +106,9 @@ def attempt(machine: bg.Machine, history: History) -> Result | None:
 def test_the_account_can_be_rebuilt(answer: str, fill: str, k: Knobs) -> None:
     k = k._replace(fill=fill)
     market = market_of(k)
-    result = attempt(bg.Machine(strategy=strategy_of(answer, k), **terms_of(k, market)), market.history())
+    result = attempt(
+        bg.Machine(strategy=strategy_of(answer, k), terms=bg.Terms(**terms_of(k, market))), market.history()
+    )
     if result is not None:
         check(result)
 

@@ -102,7 +102,7 @@ LIGHT = ("next_open", "next_close", "same_close", "lots", "called")
 def in_full(machine: bg.Machine, history: History) -> Result:
     """Run a machine with the table of orders it does not need."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("barograph.loop.wiring.plain", lambda _: False)
+        patch.setattr("barograph.execution.terms.Terms.plain", lambda _: False)
         run = interpreted(machine, history)
     assert run.events.shape[1] > 10
     return run
@@ -133,7 +133,7 @@ def test_the_two_books_agree_with_splits_dividends_and_delistings_too(name: str)
 @settings(max_examples=15)
 def test_a_python_strategy_writes_the_same_bits_as_a_compiled_one(history: History) -> None:
     terms = {"filter": machines()["next_open"].filter, "fee": 0.001, "slippage": 0.0005}
-    runs = [bg.Machine(strategy=started(step, 0.9), **terms) for step in (lean, lean_in_python)]
+    runs = [bg.Machine(strategy=started(step, 0.9), terms=bg.Terms(**terms)) for step in (lean, lean_in_python)]
     assert same(*(scan(machine, history) for machine in runs))
 
 

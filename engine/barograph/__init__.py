@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from barograph.errors import PartError as PartError
     from barograph.errors import StrategyError as StrategyError
     from barograph.execution.terms import Guard as Guard
+    from barograph.execution.terms import Terms as Terms
     from barograph.jit.kernel import compiled as compiled
     from barograph.jit.kernel import kernel as kernel
     from barograph.jit.views import frozen as frozen
@@ -66,6 +67,7 @@ _WHERE = {
     "strategy": "loop.machine",
     "Result": "loop.result",
     "Guard": "execution.terms",
+    "Terms": "execution.terms",
     "Rate": "data.rates",
     "HOLD": "types",
     "Asset": "types",

@@ -23,17 +23,6 @@ from barograph.jit.kernel import kernel
 from barograph.types import Orders
 
 __all__ = [
-    "FOR_DAY",
-    "GTC",
-    "GTD",
-    "KINDS",
-    "LIMIT",
-    "LIVES",
-    "MARKET",
-    "ON_CLOSE",
-    "STOP",
-    "STOP_LIMIT",
-    "TRAILING",
     "bracket",
     "cancel",
     "cancel_all",

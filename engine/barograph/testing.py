@@ -13,6 +13,7 @@ import numpy as np
 
 from barograph.audit.lookahead import largest_changes, perturbed
 from barograph.data.history import History
+from barograph.execution.terms import Terms
 from barograph.jit.kernel import kernel
 from barograph.jit.views import frozen
 from barograph.loop.machine import Machine, strategy
@@ -167,5 +168,5 @@ def check_filter(filter: Filter, features: Sequence[Feature] = (), history: Hist
 
 def check_strategy(tested: Strategy, history: History | None = None, leverage: float = 10.0) -> None:
     """Check a strategy against a filter of two regimes: the laws, and that it always answers with a weight."""
-    machine = Machine(filter=coin(), strategy=tested, leverage=leverage, maintenance=0.0)
+    machine = Machine(filter=coin(), strategy=tested, terms=Terms(leverage=leverage, maintenance=0.0))
     check_machine(machine, history if history is not None else some_bars())

@@ -15,9 +15,8 @@ from barograph.paper.ports import Intent, Placed
 from barograph.paper.testnet.reconcile import client_id
 from barograph_adapters._ccxt import library
 from barograph_adapters.brokers import testnet as brokers
-
-from .fake_exchange import AFTER, BEFORE, KEY, SECRET, FakeExchange
-from .fake_orders import BTC, ETH, broker_of, intent
+from tests.fakes.exchange import AFTER, BEFORE, KEY, SECRET, FakeExchange
+from tests.fakes.orders import BTC, ETH, broker_of, intent
 
 
 @pytest.fixture

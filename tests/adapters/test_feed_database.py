@@ -15,8 +15,7 @@ import pytest
 from barograph.config.parts import Part, make
 from barograph.errors import BarographError, ConfigError, DataError, FeedError
 from barograph_adapters.feeds.database import database
-
-from .fake_yahoo import Clock, at, walk
+from tests.fakes.yahoo import Clock, at, walk
 
 SPY, TLT = walk("2024-05-01", "2024-07-12", 1), walk("2024-05-01", "2024-07-12", 2)
 MONDAY, FRIDAY = at("2024-07-01T20:00"), at("2024-07-05T20:00")
@@ -217,7 +216,7 @@ def test_from_a_config(url: str, tmp_path: Path) -> None:
 def test_postgresql_for_real() -> None:
     import sqlalchemy as sa
 
-    from .postgres import server
+    from tests.kit.postgres import server
 
     place = server().fresh()
     engine = sa.create_engine(place, poolclass=sa.NullPool)

@@ -18,8 +18,7 @@ from barograph_adapters import _ccxt
 from barograph_adapters.feeds import exchange as module
 from barograph_adapters.feeds._candles import MS, bars, checked
 from barograph_adapters.feeds.exchange import Exchange, exchange
-
-from .fake_exchange import AFTER, BEFORE, HOUR, MINUTE, STEPS, FakeExchange, candle
+from tests.fakes.exchange import AFTER, BEFORE, HOUR, MINUTE, STEPS, FakeExchange, candle
 
 NOON = 1_700_000_000_000 // HOUR * HOUR
 NS = HOUR * MS

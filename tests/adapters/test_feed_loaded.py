@@ -14,8 +14,7 @@ from barograph.data.history import History
 from barograph.errors import ConfigError, DataError, FeedError
 from barograph_adapters.feeds.loaded import folder, loaded, replay
 from barograph_adapters.files import csv
-
-from .fake_yahoo import at, walk
+from tests.fakes.yahoo import at, walk
 
 SPY, TLT = walk("2024-05-01", "2024-07-12", 1), walk("2024-05-01", "2024-07-12", 2)
 MONDAY, FRIDAY = at("2024-07-01T20:00"), at("2024-07-05T20:00")

@@ -21,8 +21,7 @@ from barograph.errors import ConfigError, DataError, FeedError
 from barograph_adapters._retry import BusyError
 from barograph_adapters.feeds import stooq as module
 from barograph_adapters.feeds.stooq import stooq
-
-from .fake_yahoo import SECOND, Clock, at, serving, walk
+from tests.fakes.yahoo import SECOND, Clock, at, serving, walk
 
 KEY = "k3y with/odd&signs"
 MONDAY, FRIDAY, NIGHT = at("2024-07-01T20:00"), at("2024-07-05T20:00"), at("2024-07-05T21:00")

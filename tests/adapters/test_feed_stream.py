@@ -17,8 +17,7 @@ from barograph.errors import ConfigError, FeedError
 from barograph_adapters.feeds import stream as module
 from barograph_adapters.feeds._candles import MS
 from barograph_adapters.feeds.stream import Buffer, Stream, stream
-
-from .fake_exchange import HOUR, MINUTE, FakeExchange, candle
+from tests.fakes.exchange import HOUR, MINUTE, FakeExchange, candle
 
 NOON = 1_700_000_000_000 // HOUR * HOUR
 SYMBOLS = {"BTC/USDT": "BTCUSDT", "ETH/USDT": "ETHUSDT"}

@@ -22,8 +22,7 @@ from barograph.errors import ConfigError, DataError, FeedError
 from barograph_adapters._retry import BusyError, retried
 from barograph_adapters.feeds import yahoo as module
 from barograph_adapters.feeds.yahoo import INTERVALS, yahoo
-
-from .fake_yahoo import BROKEN, SPOILT, Clock, FakeYahoo, Share, at, rerouted, walk
+from tests.fakes.yahoo import BROKEN, SPOILT, Clock, FakeYahoo, Share, at, rerouted, walk
 
 HARMLESS = {"duplicated", "reordered", "other time zone", "null row", "null close", "null last"}
 MONDAY, FRIDAY = at("2024-07-01T20:00"), at("2024-07-05T20:00")

@@ -143,7 +143,9 @@ def _around(state, bars, belief, portfolio, params):
 
 def _acting() -> bg.Machine:
     guards = [bg.Guard("drawdown", 0.02, "reduce_only", cool_down=3), bg.Guard("gross", 1.5)]
-    return bg.Machine(strategy=bg.strategy(_around), leverage=2.0, resting=16, cash=10_000.0, guards=guards)
+    return bg.Machine(
+        strategy=bg.strategy(_around), terms=bg.Terms(leverage=2.0, resting=16, cash=10_000.0, guards=guards)
+    )
 
 
 def test_orders_guards_and_actions_are_audited_too(monkeypatch: pytest.MonkeyPatch) -> None:

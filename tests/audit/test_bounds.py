@@ -44,7 +44,7 @@ FREE: dict[str, Any] = {"fee": 0.0, "slippage": 0.0}
 
 
 def test_a_run_whose_sign_depends_on_the_path_flips() -> None:
-    found = bounds(scan(bg.Machine(strategy=bg.strategy(bracketed), **FREE), wide()))
+    found = bounds(scan(bg.Machine(strategy=bg.strategy(bracketed), terms=bg.Terms(**FREE)), wide()))
     low, high = (found.paths[path]["total_return"] for path in ("pessimistic", "optimistic"))
     assert low == pytest.approx(0.9**7 - 1.0)
     assert high == pytest.approx(1.1**7 - 1.0)
@@ -55,8 +55,8 @@ def test_a_run_whose_sign_depends_on_the_path_flips() -> None:
 
 @pytest.mark.parametrize("path", ["pessimistic", "optimistic", "nearest"])
 def test_the_interval_does_not_depend_on_the_path_of_the_run(path: str) -> None:
-    found = bounds(scan(bg.Machine(strategy=bg.strategy(bracketed), path=path, **FREE), wide()))
-    assert found == bounds(scan(bg.Machine(strategy=bg.strategy(bracketed), **FREE), wide()))
+    found = bounds(scan(bg.Machine(strategy=bg.strategy(bracketed), terms=bg.Terms(path=path, **FREE)), wide()))
+    assert found == bounds(scan(bg.Machine(strategy=bg.strategy(bracketed), terms=bg.Terms(**FREE)), wide()))
 
 
 def test_a_run_without_resting_orders_is_made_once(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -73,15 +73,18 @@ def test_a_run_without_resting_orders_is_made_once(monkeypatch: pytest.MonkeyPat
 
 def test_the_other_paths_would_have_been_the_same() -> None:
     """What is not run again needs no second run: without resting orders no path moves a fill."""
-    runs = [scan(bg.Machine(strategy=bg.strategy(simple), path=path), wide()) for path in ("pessimistic", "optimistic")]
+    runs = [
+        scan(bg.Machine(strategy=bg.strategy(simple), terms=bg.Terms(path=path)), wide())
+        for path in ("pessimistic", "optimistic")
+    ]
     assert runs[0].table.tobytes() == runs[1].table.tobytes()
 
 
 def test_a_path_that_ruins_the_account_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    run = scan(bg.Machine(strategy=bg.strategy(bracketed), path="optimistic", **FREE), wide())
+    run = scan(bg.Machine(strategy=bg.strategy(bracketed), terms=bg.Terms(path="optimistic", **FREE)), wide())
 
     def ruined(machine: bg.Machine, *_: Any, **__: Any) -> Any:
-        if machine.path == "pessimistic":
+        if machine.terms.path == "pessimistic":
             raise bg.StrategyError("ruined the account")
         return scan(machine, run.history)
 

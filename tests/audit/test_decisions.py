@@ -135,8 +135,8 @@ def test_bars_are_handed_over_without_gaps(tmp_path: Path) -> None:
     assert all(np.isfinite(values).all() for values in task[:4])
     assert ((task.low <= task.open) & (task.open <= task.high)).all()
     assert ticks(task)[::3].tolist() == task.open.tolist()
-    assert task.terms == {"cash": 1e6, "fill": "next_open", "fee": gaps.machine.fee, "unit_fee": 0.0,
-                          "fixed_fee": 0.0, "minimum_fee": 0.0, "slippage": gaps.machine.slippage}  # fmt: skip
+    assert task.terms == {"cash": 1e6, "fill": "next_open", "fee": gaps.machine.terms.fee, "unit_fee": 0.0,
+                          "fixed_fee": 0.0, "minimum_fee": 0.0, "slippage": gaps.machine.terms.slippage}  # fmt: skip
 
 
 # What is refused, and what is listed
@@ -229,7 +229,7 @@ def test_resting_orders_over_gaps_are_refused() -> None:
 def test_a_run_that_goes_on_is_refused() -> None:
     history = bars(3)
     plan = bg.strategy(rebalance, params=(1.0, 1.0, 1.0, 1.0), init=lambda _: np.array([0.0, np.nan, np.nan]))
-    machine = bg.Machine(strategy=plan, **FREE)
+    machine = bg.Machine(strategy=plan, terms=bg.Terms(**FREE))
     begun = bg.replay(machine, history.head(50))
     assert any("goes on from a world" in line for line in refusals(bg.replay(machine, history, begun.world), "bt"))
 

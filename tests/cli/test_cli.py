@@ -343,19 +343,22 @@ def test_terms_rates_and_guards_reach_the_machine(project: Path) -> None:
     (project / "terms.toml").write_text(SMALL + RATES)
     config = load(project / "terms.toml")
     machine = build(config, project)
-    assert isinstance(machine.borrow_rate, bg.Rate)
-    assert machine.borrow_rate.values.tolist() == [0.05, 0.02]
-    assert (machine.cash_rate, machine.leverage, list(machine.tiers)) == (0.01, 1.5, [[0.0, 0.001, 0.0005]])
-    assert [guard.on for guard in machine.guards] == ["drawdown", "kill"]
-    assert machine.guards[1].limit == "2020-05-01"
+    assert isinstance(machine.terms.borrow_rate, bg.Rate)
+    assert machine.terms.borrow_rate.values.tolist() == [0.05, 0.02]
+    assert (machine.terms.cash_rate, machine.terms.leverage, list(machine.terms.tiers)) == (
+        0.01,
+        1.5,
+        [[0.0, 0.001, 0.0005]],
+    )
+    assert [guard.on for guard in machine.terms.guards] == ["drawdown", "kill"]
+    assert machine.terms.guards[1].limit == "2020-05-01"
     again = Config.model_validate(config.resolved())
     assert again == config
 
 
-def test_every_term_of_the_machine_is_a_key_with_the_same_default() -> None:
-    terms = {field.name: field for field in fields(bg.Machine)}
-    parts = {"strategy", "features", "model", "filter", "fit", "start", "name", "guards"}
-    assert set(Execution.model_fields) == set(terms) - parts
+def test_every_term_is_a_key_with_the_same_default() -> None:
+    terms = {field.name: field for field in fields(bg.Terms)}
+    assert set(Execution.model_fields) == set(terms) - {"guards"}
     for name, key in Execution.model_fields.items():
         default = terms[name].default
         assert key.default == (list(default) if isinstance(default, tuple) else default), name

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from barograph.audit.lookahead import perturbed
 from barograph.data.calendars import DAY, closes, sessions
 from barograph.data.history import FIELDS, History
 from barograph.errors import DataError
@@ -281,7 +282,7 @@ def test_digest_sees_all_that_matters_and_nothing_else() -> None:
 def test_perturbed_keeps_the_past_and_changes_all_the_future(bars: int, cut: int, seed: int) -> None:
     after = min(cut, bars - 1)
     history = some(bars, ("A", "B")).join(some(bars, ("C",), first=3 * DAY))
-    changed = history.perturbed(after, seed)
+    changed = perturbed(history, after, seed)
     past = slice(0, after + 1)
     for name in FIELDS:
         old, new = getattr(history, name), getattr(changed, name)
@@ -293,7 +294,7 @@ def test_perturbed_keeps_the_past_and_changes_all_the_future(bars: int, cut: int
     known = ~np.isnan(changed.close)
     assert (changed.high >= np.maximum(changed.open, changed.close))[known].all()
     assert (changed.low <= np.minimum(changed.open, changed.close))[known].all()
-    assert same(changed, history.perturbed(after, seed))
+    assert same(changed, perturbed(history, after, seed))
 
 
 def test_an_observed_asset_that_closes_later_is_seen_a_row_later() -> None:

@@ -12,6 +12,7 @@ import pytest
 import barograph as bg
 from barograph import orders
 from barograph.data.calendars import moments
+from barograph.epoch import DAY
 from barograph.errors import BarographError
 from barograph.execution import book, events
 from barograph.execution.money import fee_of, pay, rebase
@@ -387,9 +388,9 @@ def test_months() -> None:
     days += [dt.date(year, month, 1) + dt.timedelta(days=n) for year in range(1700, 2262, 9) for month in range(1, 13)
              for n in (-1, 0, 27)]  # fmt: skip
     epoch = dt.date(1970, 1, 1)
-    numbers = {month_of((day - epoch).days * epoch.DAY) - 12 * day.year - day.month for day in days}
+    numbers = {month_of((day - epoch).days * DAY) - 12 * day.year - day.month for day in days}
     assert len(numbers) == 1
-    assert month_of(epoch.DAY - 1) == month_of(0) == month_of(-1) + 1
+    assert month_of(DAY - 1) == month_of(0) == month_of(-1) + 1
 
 
 def test_the_numbers_of_fees_and_prices() -> None:

@@ -27,7 +27,9 @@ def wrote(room: int, requests: int, *, resting: int = 8) -> bg.Result:
             orders.cancel_all(slip, 0)
         return state, slip
 
-    machine = bg.Machine(strategy=bg.strategy(kernel(step), init=lambda _: 0, name="full"), resting=resting)
+    machine = bg.Machine(
+        strategy=bg.strategy(kernel(step), init=lambda _: 0, name="full"), terms=bg.Terms(resting=resting)
+    )
     return interpreted(machine, history_of(Case("slip", (f"{H} | =",) * 3, {}, [], [])))
 
 

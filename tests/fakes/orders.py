@@ -8,8 +8,7 @@ from typing import Any
 from barograph.paper.ports import Intent, Kept, Placed
 from barograph.paper.testnet.reconcile import client_id, prefix
 from barograph_adapters.brokers import testnet as brokers
-
-from .fake_exchange import FakeExchange
+from tests.fakes.exchange import FakeExchange
 
 BTC, ETH = "BTC/USDT", "ETH/USDT"
 

@@ -22,8 +22,7 @@ from barograph.jit import cache as disk_cache
 from barograph.jit.fingerprint import Unfingerprintable, fingerprint, layout
 from barograph.jit.kernel import Kernel, compiled, kernel
 from barograph.testing import coin, some_bars
-
-from .machines import machines
+from tests.kit.machines import machines
 
 PRELUDE = """
 import dataclasses, enum, functools, numba, numpy as np

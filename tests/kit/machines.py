@@ -143,46 +143,54 @@ def machines() -> dict[str, bg.Machine]:
     learns = {"model": gaussian_hmm(states=2, starts=2, seed=3), "fit": bg.Fit(window=60, every=25)}
     return {
         **{
-            f"{fill}": bg.Machine(strategy=started(lean), filter=coin(), fill=fill, leverage=1.5, band=0.01, **TERMS)
+            f"{fill}": bg.Machine(
+                strategy=started(lean), filter=coin(), terms=bg.Terms(fill=fill, leverage=1.5, band=0.01, **TERMS)
+            )
             for fill in ("next_open", "next_close", "same_close")
         },
-        "lots": bg.Machine(strategy=started(lean), filter=coin(), lot=10.0, fixed_fee=1.0, leverage=3.0, **TERMS),
-        "features": bg.Machine(strategy=started(lean), features=several, filter=coin(), **TERMS),
-        "python strategy": bg.Machine(strategy=started(lean_in_python), filter=coin(), leverage=1.5, **TERMS),
-        "python filter": bg.Machine(strategy=started(lean), filter=slow, leverage=1.5, **TERMS),
-        "learns": bg.Machine(strategy=bg.strategy(follow), **learns, **TERMS),
+        "lots": bg.Machine(
+            strategy=started(lean), filter=coin(), terms=bg.Terms(lot=10.0, fixed_fee=1.0, leverage=3.0, **TERMS)
+        ),
+        "features": bg.Machine(strategy=started(lean), features=several, filter=coin(), terms=bg.Terms(**TERMS)),
+        "python strategy": bg.Machine(
+            strategy=started(lean_in_python), filter=coin(), terms=bg.Terms(leverage=1.5, **TERMS)
+        ),
+        "python filter": bg.Machine(strategy=started(lean), filter=slow, terms=bg.Terms(leverage=1.5, **TERMS)),
+        "learns": bg.Machine(strategy=bg.strategy(follow), **learns, terms=bg.Terms(**TERMS)),
         "learns by the month": bg.Machine(
             strategy=bg.strategy(follow),
             model=gaussian_hmm(states=2, starts=2, seed=3),
             fit=bg.Fit(window=60, every="month", expanding=True, embargo=3),
-            **TERMS,
+            terms=bg.Terms(**TERMS),
         ),
-        "protected": bg.Machine(strategy=bg.strategy(guarded), filter=coin(), guards=held, **dear),
-        "orders": bg.Machine(strategy=started(explicit), filter=coin(), guards=held, **dear),
+        "protected": bg.Machine(strategy=bg.strategy(guarded), filter=coin(), terms=bg.Terms(guards=held, **dear)),
+        "orders": bg.Machine(strategy=started(explicit), filter=coin(), terms=bg.Terms(guards=held, **dear)),
         "orders in python": bg.Machine(
-            strategy=started(explicit_in_python), filter=coin(), path="nearest", fill="same_close", lot=5.0, **dear
+            strategy=started(explicit_in_python),
+            filter=coin(),
+            terms=bg.Terms(path="nearest", fill="same_close", lot=5.0, **dear),
         ),
         "every term": bg.Machine(
             strategy=started(lean),
             filter=coin(),
-            guards=more,
-            tiers=[[0, 0.002, 0.001], [4e5, 0.001, 0.0]],
-            unit_fee=0.01,
-            min_notional=500.0,
-            path="optimistic",
-            fill="next_close",
-            **{**dear, "borrow_rate": rate},
+            terms=bg.Terms(
+                guards=more,
+                tiers=[[0, 0.002, 0.001], [4e5, 0.001, 0.0]],
+                unit_fee=0.01,
+                min_notional=500.0,
+                path="optimistic",
+                fill="next_close",
+                **{**dear, "borrow_rate": rate},
+            ),
         ),
         "called": bg.Machine(
             strategy=started(lean, 12.0),
             filter=coin(),
-            guards=more[:1],
-            leverage=3.3,
-            maintenance=0.3,
-            warning=0.35,
-            **{**TERMS, "cash_rate": rate},
+            terms=bg.Terms(
+                guards=more[:1], leverage=3.3, maintenance=0.3, warning=0.35, **{**TERMS, "cash_rate": rate}
+            ),
         ),
-        "late start": bg.Machine(strategy=started(lean), filter=coin(), start=40, **TERMS),
+        "late start": bg.Machine(strategy=started(lean), filter=coin(), start=40, terms=bg.Terms(**TERMS)),
     }
 
 

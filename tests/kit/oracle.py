@@ -273,8 +273,10 @@ class _Book:
         side = 1 if q > 0 else -1
         if order["kind"] in ("limit", "stop_limit") and limit is not None:
             assert side * (price - limit * moved) <= NEAR * price, "filled worse than its limit"
-        # What little volume has left of a stop is at the market: its price has traded.
-        fresh = life.filled == 0 and self.spent[a] <= life.born
+        # What little volume has left of a stop is at the market: its price has traded. A leg may be touched in the bar
+        # that it was born in, an order that a close asked for may not.
+        touched_from = life.born if order["role"] != "entry" else life.born + 1
+        fresh = life.filled == 0 and self.spent[a] < touched_from
         if order["kind"] == "stop" and stop is not None and fresh:
             assert side * (price - stop * moved) >= -NEAR * price, "a stop filled before its price"
         anchor = self._anchor(order)

@@ -35,7 +35,9 @@ def script(*answers: Any, assets: int = 1, history: bg.History | None = None, **
         stack = [np.column_stack([c * (1.0 + a) for a in range(assets)]) for c in columns]
         history = bg.History.from_arrays(np.arange(1, 8) * DAY, *stack, calendar="24/7")
     plan = bg.strategy(step, init=lambda _: 0)
-    return bg.replay(bg.Machine(strategy=plan, **{"fee": 0.001, "slippage": 0.0, **FREE, **terms}), history)
+    return bg.replay(
+        bg.Machine(strategy=plan, terms=bg.Terms(**{"fee": 0.001, "slippage": 0.0, **FREE, **terms})), history
+    )
 
 
 def candles(*rows: tuple[float, float, float, float]) -> bg.History:

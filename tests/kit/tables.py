@@ -184,7 +184,9 @@ def _each(weights: Any, assets: int) -> Any:
 def play(case: Case, observe: str = "", **more: Any) -> Result:
     """Run a case in plain Python; the asset `observe` is not traded."""
     history = history_of(case).observe(*observe)
-    machine = bg.Machine(strategy=scripted(case.script, len(history.symbols)), **{**FREE, **case.terms, **more})
+    machine = bg.Machine(
+        strategy=scripted(case.script, len(history.symbols)), terms=bg.Terms(**{**FREE, **case.terms, **more})
+    )
     return interpreted(machine, history)
 
 
@@ -249,7 +251,7 @@ def _check_account(case: Case, run: Result) -> None:
     """Recompute cash, equity, exposures, fees and weights of every bar from the wanted fills and the bars alone."""
     history, asked = run.history, _columns(run, "orders")
     assets, fees = len(history.symbols), case.fees or [0.0] * len(case.fills)
-    cash, units, last = float(run.machine.cash), np.zeros(assets), np.full(assets, math.nan)
+    cash, units, last = float(run.machine.terms.cash), np.zeros(assets), np.full(assets, math.nan)
     for t in range(len(history)):
         actions = history.actions[t if len(history.actions) > 1 else 0]
         charge, charged = case.financing.get(t + 1, 0.0), 0.0

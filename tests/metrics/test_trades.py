@@ -162,7 +162,7 @@ TURBULENT: dict[str, Any] = {"leverage": 3.0, "maintenance": 0.3, "short_rate": 
 
 
 def eventful_run() -> bg.Result:
-    machine = bg.Machine(strategy=bg.strategy(restless, init=lambda _: 0), **TURBULENT)
+    machine = bg.Machine(strategy=bg.strategy(restless, init=lambda _: 0), terms=bg.Terms(**TURBULENT))
     return interpreted(machine, eventful())
 
 

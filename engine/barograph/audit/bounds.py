@@ -53,9 +53,15 @@ def bounds(result: Result, progress: Callable[[int, int], None] | None = None) -
     stopped: dict[str, str] = {}
     for path in PATHS:
         paths[path] = own
-        if resting and path != result.machine.path:
+        if resting and path != result.machine.terms.path:
             try:
-                paths[path] = _measured(scan(replace(result.machine, path=path), result.history, progress=progress))
+                paths[path] = _measured(
+                    scan(
+                        replace(result.machine, terms=replace(result.machine.terms, path=path)),
+                        result.history,
+                        progress=progress,
+                    )
+                )
             except StrategyError as error:
                 paths[path], stopped[path] = dict.fromkeys(MEASURES), str(error)
     return Bounds(paths, resting, _flips(result, paths, bool(stopped)), stopped)

@@ -158,7 +158,7 @@ def _launch(python: str, name: str, folders: list[Path]) -> tuple[str, str]:
     if "No module named" in told and "barograph_adapters" in told:
         return (
             "",
-            f"Barograph is not installed in that environment; {python} -m pip install . {package}, in its source's folder",
+            f"Barograph is not installed there; {python} -m pip install . {package}, in the folder of its source",
         )
     if done.returncode != 0 or not done.stdout.strip():
         return "", f"{python} failed: {told}; --python wants the Python of an environment with {package} and Barograph"

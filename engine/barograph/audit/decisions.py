@@ -42,7 +42,7 @@ def write_task(result: Result, folder: Path) -> None:
     decisions(result).to_parquet(folder / "orders.parquet")
     machine = result.machine
     names = ("cash", "fill", "fee", "unit_fee", "fixed_fee", "minimum_fee")
-    terms = {name: getattr(machine, name) for name in names} | {"slippage": slippage(machine)}
+    terms = {name: getattr(machine.terms, name) for name in names} | {"slippage": slippage(machine)}
     (folder / "terms.json").write_text(json.dumps(terms), encoding="utf-8")
 
 
@@ -74,7 +74,7 @@ def decisions(result: Result) -> Any:
     )
     market["after"] = _after(fills)[timed.index].where(market.id.map(kinds.weight).notna())
     market["kind"], market["role"] = market.id.map(kinds.kind), market.id.map(kinds.role)
-    market["moment"] = [_moment(o.kind, o.role, result.machine.fill) for o in market.itertuples()]
+    market["moment"] = [_moment(o.kind, o.role, result.machine.terms.fill) for o in market.itertuples()]
     market["bar"] = market.filled - (market.moment != AFTER_CLOSE)
     # What never came to trade for want of room, or by a guard, is no order for anybody else either.
     resting = orders[~orders.kind.isin(TIMED) & orders.status.ne("rejected")].copy()

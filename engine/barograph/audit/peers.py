@@ -202,7 +202,7 @@ def _outlived(run: _Run) -> Any:
     level = legs.limit.where(legs.kind.eq("limit"), legs.stop)
     touched = legs[(legs.low <= level) & (level <= legs.high) | _passed(legs)]
     market = run.ended(run.orders[run.orders.kind.eq("market") & run.orders.status.eq("filled")])
-    at_open = set(zip(market.bar, market.asset, strict=True)) if run.machine.fill == "next_open" else set()
+    at_open = set(zip(market.bar, market.asset, strict=True)) if run.machine.terms.fill == "next_open" else set()
     return np.unique(
         [bar for bar, asset in zip(touched.bar, touched.asset, strict=True) if (bar, asset) not in at_open]
     )
@@ -228,22 +228,23 @@ def _narrow(run: _Run) -> Any:
 
 
 _EVERY: Final = (
-    Limit(lambda r: bool(r.cash[0] != r.machine.cash), "a run that goes on from a world", 6, "compare the whole run"),
+    Limit(lambda r: bool(r.cash[0] != r.machine.terms.cash), "a run that goes on from a world", 6,
+          "compare the whole run"),
     Limit(_charged, "interest and borrowing costs", 1,
           "--set execution.borrow_rate=0 --set execution.cash_rate=0 --set execution.short_rate=0"),
     Limit(_actions, "dividends, splits and delistings", 0, "load adjusted prices"),
-    Limit(lambda r: r.machine.volatility_slippage > 0.0 or r.machine.impact > 0.0,
+    Limit(lambda r: r.machine.terms.volatility_slippage > 0.0 or r.machine.terms.impact > 0.0,
           "slippage that depends on volatility or size", 4,
           "--set execution.volatility_slippage=0 --set execution.impact=0"),
-    Limit(lambda r: r.machine.tick > 0.0, "prices rounded to ticks", 4, "--set execution.tick=0"),
-    Limit(lambda r: len(r.machine.tiers) > 0, "fees in tiers", 2, "--set execution.tiers=[]"),
+    Limit(lambda r: r.machine.terms.tick > 0.0, "prices rounded to ticks", 4, "--set execution.tick=0"),
+    Limit(lambda r: len(r.machine.terms.tiers) > 0, "fees in tiers", 2, "--set execution.tiers=[]"),
     Limit(_gaps, "resting orders over bars without a price or volume", 4, "leave those bars out"),
     Limit(_cut, "resting orders that wait for more volume", 4, "--set execution.participation=0"),
-    Limit(lambda r: len(r.resting) > 0 and r.machine.path != "pessimistic", "another path than the pessimistic one", 3,
-          "--set execution.path=pessimistic"),
+    Limit(lambda r: len(r.resting) > 0 and r.machine.terms.path != "pessimistic",
+          "another path than the pessimistic one", 3, "--set execution.path=pessimistic"),
 )  # fmt: skip
 _MAKER: Final = Limit(
-    lambda r: r.machine.maker_fee not in (None, r.machine.fee) and "limit" in set(r.resting.kind),
+    lambda r: r.machine.terms.maker_fee not in (None, r.machine.terms.fee) and "limit" in set(r.resting.kind),
     "a fee of its own for resting limits", 2, "leave out execution.maker_fee")  # fmt: skip
 _MARKET_ONLY: Final = Limit(
     _kinds(), "resting orders", 3, "compare them with backtesting (stops, take-profits) or backtrader (limits, stops)"
@@ -264,9 +265,9 @@ PEERS: Final[dict[str, Peer]] = {
             Limit(lambda r: r.history.close.shape[1] > 1, "more than one asset", 2, "keep one asset"),
             Limit(lambda r: bool((r.resting.role == "entry").any() or (r.resting.role == "trailing_stop").any()),
                   "resting orders other than a position's stop and take-profit", 3, "compare them with backtrader"),
-            Limit(lambda r: r.machine.fill == "next_close" or bool((r.orders.kind == "market_on_close").any()),
+            Limit(lambda r: r.machine.terms.fill == "next_close" or bool((r.orders.kind == "market_on_close").any()),
                   "fills at the next close", 2, "--set execution.fill=next_open"),
-            Limit(lambda r: r.machine.fixed_fee > 0.0 or r.machine.minimum_fee > 0.0,
+            Limit(lambda r: r.machine.terms.fixed_fee > 0.0 or r.machine.terms.minimum_fee > 0.0,
                   "fees by the order: it charges by the trade", 2, _FIXED),
             _SLIPPED_LIMITS,
             _MAKER,
@@ -283,9 +284,9 @@ PEERS: Final[dict[str, Peer]] = {
         (
             Limit(lambda r: bool((r.resting.kind == "trailing_stop").any()),
                   "trailing stops: it moves them at closes only", 3, "use fixed stops"),
-            Limit(lambda r: (r.machine.fixed_fee > 0.0 or r.machine.minimum_fee > 0.0) and _flips(r),
+            Limit(lambda r: (r.machine.terms.fixed_fee > 0.0 or r.machine.terms.minimum_fee > 0.0) and _flips(r),
                   "fees by the order where one order turns a position round: it charges both halves", 2, _FIXED),
-            Limit(lambda r: r.machine.fill != "next_open" and slippage(r.machine) > 0.0,
+            Limit(lambda r: r.machine.terms.fill != "next_open" and slippage(r.machine) > 0.0,
                   "slippage at a close: it has none there, or bounds it by the next bar", 4,
                   "--set execution.slippage=0 --set execution.spread=0"),
             _REDUCE_ONLY,
@@ -307,7 +308,7 @@ PEERS: Final[dict[str, Peer]] = {
             _MARKET_ONLY,
             Limit(lambda r: bool((r.cash < -_CRUMB * r.equity).any()), "borrowed money", 2,
                   "--set execution.leverage=1, and weights within 1"),
-            Limit(lambda r: r.machine.unit_fee > 0.0 or r.machine.minimum_fee > 0.0,
+            Limit(lambda r: r.machine.terms.unit_fee > 0.0 or r.machine.terms.minimum_fee > 0.0,
                   "fees by the unit and minimum fees", 2, "--set execution.unit_fee=0 --set execution.minimum_fee=0"),
             Limit(_twice, "two orders of one asset at one moment", 2, "compare them with backtrader"),
         ),
@@ -322,7 +323,7 @@ PEERS: Final[dict[str, Peer]] = {
 
 def slippage(machine: Any) -> float:
     """Return the constant part of slippage, half the spread included, a fraction of the price."""
-    return float(machine.slippage + machine.spread / 2.0)
+    return float(machine.terms.slippage + machine.terms.spread / 2.0)
 
 
 def refusals(result: Result, name: str) -> list[str]:

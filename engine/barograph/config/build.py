@@ -68,6 +68,7 @@ def feed_or_history(part: Part, where: str, folder: Path) -> History | Feed:
 
 def build(config: Config, folder: Path) -> Machine:
     """Make the machine of a config. Raises `PartError` or `ConfigError` naming the key."""
+    from barograph.execution.terms import Terms
     from barograph.loop.fit import Fit
     from barograph.loop.machine import Machine
 
@@ -80,8 +81,7 @@ def build(config: Config, folder: Path) -> Machine:
         model=None if config.model is None else _model(config.model, folder),
         fit=fit,
         start=config.run.start,
-        guards=guards_of(config),
-        **terms,
+        terms=Terms(guards=guards_of(config), **terms),
     )
 
 

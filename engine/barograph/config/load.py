@@ -56,21 +56,16 @@ def load(path: Path | str, overrides: Sequence[str] = ()) -> Config:
 
 
 def _check_terms(config: Config) -> None:
-    """Let the machine judge the terms together, before any data are loaded; rates that are parts come later."""
-    from barograph.loop.machine import Machine
-    from barograph.types import Strategy
+    """Judge the terms together, before any data are loaded; rates that are parts come later."""
+    from barograph.execution.terms import Terms
 
     terms = {key: value for key, value in dict(config.execution).items() if not isinstance(value, Part)}
     guards = guards_of(config)
     try:
-        Machine(strategy=Strategy(_nothing, _nothing, (), "none"), guards=guards, **terms)
+        Terms(guards=guards, **terms)
     except ConfigError as error:
         named = str(error).partition(" ")[0] in Execution.model_fields
         raise ConfigError(f"execution{'.' if named else ': '}{error}") from error
-
-
-def _nothing(*_: Any) -> None:
-    """Stand in for a strategy where only the terms are looked at."""
 
 
 def _override(tree: dict[str, Any], text: str) -> None:

@@ -140,6 +140,7 @@ def log_columns(resting: int) -> int:
 def spell(kind: int, life: int, role: int) -> int:
     """Put three small numbers into one that no reason has.
 
+    >>> from barograph.orders import FOR_DAY, STOP
     >>> spell(STOP, FOR_DAY, STOP_LOSS)
     142
     """

@@ -115,7 +115,7 @@ def finance(book: Book, bars: Bars, rates: Any, rules: Rules) -> None:
     if (
         (rules.tiers.shape[0] > 0 or rules.guards.shape[0] > 0)
         and last != NEVER
-        and month_of((bars.ts - 1) // DAY) != month_of((last - 1) // DAY)
+        and month_of(bars.ts - 1) != month_of(last - 1)
     ):
         money[TRADED] = 0.0
     desk[TS] = bars.ts

@@ -1,10 +1,14 @@
-"""The terms of trade in words people use, turned into the numbers the step wants."""
+"""The terms of trade: one noun, its bounds in one place, and the numbers that the step wants.
+
+A config's table `[execution]` takes keys, defaults, bounds and descriptions from here: a new term is one edit.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from operator import ge, gt, le, lt
 from typing import Any, Final
 
 import numpy as np
@@ -16,13 +20,9 @@ from barograph.execution.book import FILLS, PATHS, Rules
 from barograph.execution.guards import GUARDS, MODES
 from barograph.types import Floats
 
-__all__ = ["ACCOUNTS", "Guard", "Switch", "check_terms", "plain", "rules_of"]
+__all__ = ["ACCOUNTS", "Guard", "Switch", "Terms", "tier_rows"]
 
 ACCOUNTS: Final = ("margin", "cash")
-_AT_LEAST_NOTHING: Final = (
-    "fee", "unit_fee", "fixed_fee", "minimum_fee", "slippage", "spread", "volatility_slippage", "impact", "lot", "tick",
-    "min_notional", "participation", "maintenance", "warning", "short_rate", "band",
-)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -87,37 +87,157 @@ class Switch:
         return float(self.reason), math.inf, float(MODES.index(self.mode)), 0.0
 
 
-def check_terms(machine: Any) -> None:
-    """Raise `ConfigError` naming the first term that cannot be meant."""
-    for key in _AT_LEAST_NOTHING:
-        if not 0.0 <= getattr(machine, key) < np.inf:
-            raise ConfigError(f"{key} is {getattr(machine, key)}; wanted a number of at least 0")
-    for key in ("cash", "leverage"):
-        if not 0.0 < getattr(machine, key) < np.inf:
-            raise ConfigError(f"{key} is {getattr(machine, key)}; wanted a number above 0")
-    if not isinstance(machine.borrow_rate, Rate) and not 0.0 <= machine.borrow_rate < np.inf:
-        raise ConfigError(f"borrow_rate is {machine.borrow_rate}; wanted a number of at least 0, or a series")
-    if not isinstance(machine.cash_rate, Rate) and not np.isfinite(machine.cash_rate):
-        raise ConfigError(f"cash_rate is {machine.cash_rate}; wanted a number, or a series")
-    if machine.maker_fee is not None and not -0.01 <= machine.maker_fee < 0.5:
-        raise ConfigError(f"maker_fee is {machine.maker_fee}; wanted a fraction from -0.01 (a rebate) to 0.5")
-    if machine.participation > 1.0 or machine.maintenance > 1.0:
-        raise ConfigError("participation and maintenance are fractions; wanted numbers up to 1")
-    if machine.account == "cash" and machine.leverage > 1.0:
-        raise ConfigError(
-            f"a cash account has no leverage of {machine.leverage}; set account = 'margin' or leverage = 1"
+def _term(default: Any, about: str, **bounds: Any) -> Any:
+    """Declare a term: its default, what it is, its bounds (ge, gt, le, lt, or `one_of`); a `series` may be a `Rate`."""
+    return field(default=default, metadata={"about": about, **bounds})
+
+
+@dataclass(frozen=True)
+class Terms:
+    """What trading costs and what is allowed; the defaults are honest: costs on, financing on when borrowed.
+
+    Fees, slippage, spread and band are fractions (5 % is 0.05), rates are a year, actual/365; `docs/execution.md`
+    says clause by clause what each does.
+
+    >>> Terms(fee=0.001).fee
+    0.001
+    >>> Terms(fee=0.7)
+    Traceback (most recent call last):
+    barograph.errors.ConfigError: fee is 0.7; wanted a number of at least 0 and below 0.5 (a fraction: 5 % is 0.05)
+
+    Raises `ConfigError` naming the first term that cannot be meant.
+    """
+
+    cash: float = _term(1_000_000.0, "starting cash", gt=0.0)
+    fill: str = _term("next_open", "where targets and market orders fill", one_of=FILLS)
+    path: str = _term("pessimistic", "which extreme of a bar comes first", one_of=PATHS)
+    fee: float = _term(0.0005, "taker's fee, a fraction of the traded value", ge=0.0, lt=0.5)
+    maker_fee: float | None = _term(None, "fee of a limit order that waited; default: fee", ge=-0.01, lt=0.5)
+    unit_fee: float = _term(0.0, "money a unit", ge=0.0)
+    fixed_fee: float = _term(0.0, "money a fill", ge=0.0)
+    minimum_fee: float = _term(0.0, "least fee of a fill, beside the fixed one", ge=0.0)
+    tiers: Sequence[Sequence[float]] = _term(
+        (), "rows [value traded this month, fee, maker_fee]: the fees from there on", rows=True
+    )
+    slippage: float = _term(0.0002, "fraction of the price, never beyond the bar", ge=0.0, lt=0.5)
+    spread: float = _term(0.0, "bid to ask, a fraction; half of it is paid", ge=0.0, lt=0.5)
+    volatility_slippage: float = _term(0.0, "slippage in volatilities of one bar", ge=0.0)
+    impact: float = _term(0.0, "slippage in volatilities times √(quantity / volume)", ge=0.0)
+    lot: float = _term(0.0, "smallest unit traded; 0 is any quantity", ge=0.0)
+    tick: float = _term(0.0, "step of prices; 0 is any price", ge=0.0)
+    min_notional: float = _term(0.0, "smallest value of an order; closing is always allowed", ge=0.0)
+    participation: float = _term(0.0, "most of a bar's volume taken; 0 is no cap", ge=0.0, le=1.0)
+    account: str = _term("margin", "a cash account sells only what it holds and borrows nothing", one_of=ACCOUNTS)
+    leverage: float = _term(1.0, "highest gross exposure, as a multiple of equity", gt=0.0)
+    maintenance: float = _term(0.25, "equity over gross below which positions are closed", ge=0.0, le=1.0)
+    warning: float = _term(0.30, "equity over gross below which a warning is logged, if above maintenance", ge=0.0)
+    borrow_rate: float | Rate = _term(
+        0.05,
+        "yearly rate on negative cash, actual/365: a number, or a part that returns a Rate",
+        ge=0.0,
+        lt=2.0,
+        series=True,
+    )
+    cash_rate: float | Rate = _term(
+        0.0,
+        "yearly rate on positive cash, actual/365: a number, or a part that returns a Rate",
+        gt=-1.0,
+        lt=2.0,
+        series=True,
+    )
+    short_rate: float = _term(0.005, "yearly rate on the marked value of shorts, actual/365", ge=0.0, lt=5.0)
+    band: float = _term(0.0, "no trade while the weight is nearer to its target than this", ge=0.0)
+    resting: int = _term(8, "most orders that rest at one time, an asset", ge=1, le=64)
+    guards: Sequence[Guard | Switch] = field(default=(), metadata={"own_table": True})
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be meant: each term alone, then together."""
+        for term in fields(self):
+            _judge(term.name, getattr(self, term.name), term.metadata)
+        self._judge_together()
+
+    def _judge_together(self) -> None:
+        if self.account == "cash" and self.leverage > 1.0:
+            raise ConfigError(
+                f"a cash account has no leverage of {self.leverage}; set account = 'margin' or leverage = 1"
+            )
+        if self.maintenance * self.leverage > 1.0:
+            needed = f"maintenance {self.maintenance} asks for at most {1.0 / self.maintenance:g} times equity"
+            raise ConfigError(f"leverage is {self.leverage}, but {needed}; lower one of them")
+        if sum(isinstance(guard, Guard) for guard in self.guards) > 16:
+            raise ConfigError(f"there are {len(self.guards)} guards; wanted at most 16")
+
+    def plain(self) -> bool:
+        """Tell whether the light book knows these terms: fees by value and fill, slippage, lot, rates, band."""
+        special = (self.unit_fee, self.minimum_fee, self.volatility_slippage, self.impact, self.tick)
+        more = (self.min_notional, self.participation)
+        return not any(special) and not any(more) and len(self.tiers) == 0 and self.account == "margin"
+
+    def rules(self, traded: Sequence[bool]) -> Rules:
+        """Return the terms as the compiled step wants them."""
+        return Rules(
+            fee=float(self.fee),
+            maker_fee=float(self.fee if self.maker_fee is None else self.maker_fee),
+            unit_fee=float(self.unit_fee),
+            fixed_fee=float(self.fixed_fee),
+            minimum_fee=float(self.minimum_fee),
+            tiers=tier_rows(self.tiers),
+            slippage=float(self.slippage) + 0.5 * float(self.spread),
+            volatility_slippage=float(self.volatility_slippage),
+            impact=float(self.impact),
+            lot=float(self.lot),
+            tick=float(self.tick),
+            min_notional=float(self.min_notional),
+            leverage=float(self.leverage),
+            shorts=1 if self.account == "margin" else 0,
+            maintenance=float(self.maintenance),
+            warning=max(float(self.warning), float(self.maintenance)),
+            short_rate=float(self.short_rate),
+            participation=float(self.participation),
+            path=PATHS.index(self.path),
+            band=float(self.band),
+            fill=FILLS.index(self.fill),
+            traded=np.array(traded, dtype=np.int64),
+            guards=np.array([guard.row() for guard in self.guards]).reshape(len(self.guards), 4),
         )
-    if machine.maintenance * machine.leverage > 1.0:
-        needed = f"maintenance {machine.maintenance} asks for at most {1.0 / machine.maintenance:g} times equity"
-        raise ConfigError(f"leverage is {machine.leverage}, but {needed}; lower one of them")
-    if not 1 <= machine.resting <= 64:
-        raise ConfigError(f"resting is {machine.resting}; wanted 1 to 64 orders an asset")
-    if sum(isinstance(guard, Guard) for guard in machine.guards) > 16:
-        raise ConfigError(f"there are {len(machine.guards)} guards; wanted at most 16")
-    _tiers(machine.tiers)
 
 
-def _tiers(tiers: Sequence[Sequence[float]]) -> Floats:
+def _judge(name: str, value: Any, told: Mapping[str, Any]) -> None:
+    """Raise `ConfigError` when one term is beyond its bounds, or no number where one is wanted."""
+    if "rows" in told:
+        tier_rows(value)
+    elif "one_of" in told:
+        if value not in told["one_of"]:
+            hint = nearest(str(value), told["one_of"])
+            raise ConfigError(f"{name} is {value!r}; wanted one of {', '.join(told['one_of'])}{hint}")
+    elif "own_table" in told:
+        strange = [guard for guard in value if not isinstance(guard, Guard | Switch)]
+        if strange:
+            raise ConfigError(f"guards holds {strange[0]!r}; wanted bg.Guard(on, limit, mode)")
+    elif not (value is None and name == "maker_fee") and not (told.get("series") and isinstance(value, Rate)):
+        _judge_number(name, value, told)
+
+
+_WITHIN: Final[dict[str, Callable[[Any, Any], bool]]] = {"ge": ge, "gt": gt, "le": le, "lt": lt}
+
+
+def _judge_number(name: str, value: Any, told: Mapping[str, Any]) -> None:
+    kinds = int | np.integer if isinstance(told.get("ge"), int) else int | float | np.number
+    number = isinstance(value, kinds) and not isinstance(value, bool) and math.isfinite(value)
+    if not number or not all(_WITHIN[key](value, told[key]) for key in _WITHIN if key in told):
+        raise ConfigError(f"{name} is {value!r}; wanted {_wish(told)}")
+
+
+def _wish(told: Mapping[str, Any]) -> str:
+    words = {"ge": "of at least", "gt": "above", "le": "up to", "lt": "below"}
+    bounds = " and ".join(f"{word} {told[key]:g}" for key, word in words.items() if key in told)
+    # What has a small upper bound is a fraction, and what breaks it is usually a percentage.
+    whole = " whole" if isinstance(told.get("ge"), int) else ""
+    fraction = " (a fraction: 5 % is 0.05)" if told.get("lt", told.get("le", math.inf)) <= 5 else ""
+    return f"a{whole} number {bounds}{fraction}{', or a series' if told.get('series') else ''}"
+
+
+def tier_rows(tiers: Sequence[Sequence[float]]) -> Floats:
     """Return the fee tiers as (J, 3), or refuse them."""
     rows = np.zeros((0, 3)) if len(tiers) == 0 else np.array([list(row) for row in tiers], dtype=np.float64)
     if rows.ndim != 2 or rows.shape[1] != 3 or not np.isfinite(rows).all() or np.any(np.diff(rows[:, 0]) <= 0.0):
@@ -125,39 +245,3 @@ def _tiers(tiers: Sequence[Sequence[float]]) -> Floats:
     if np.any(rows[:, 1] < 0.0) or np.any(rows[:, 2] < -0.01) or np.any(rows[:, 1:] >= 0.5):
         raise ConfigError("tiers wants fees as fractions: from 0 (a maker's from -0.01, a rebate) to 0.5")
     return rows
-
-
-def plain(machine: Any) -> bool:
-    """Tell whether the light book knows these terms: fee, fixed fee, slippage, lot, leverage, rates, band, guards."""
-    special = (machine.unit_fee, machine.minimum_fee, machine.volatility_slippage, machine.impact, machine.tick)
-    more = (machine.min_notional, machine.participation)
-    return not any(special) and not any(more) and len(machine.tiers) == 0 and machine.account == "margin"
-
-
-def rules_of(machine: Any, traded: Sequence[bool]) -> Rules:
-    """Return a machine's terms as the compiled step wants them."""
-    return Rules(
-        fee=float(machine.fee),
-        maker_fee=float(machine.fee if machine.maker_fee is None else machine.maker_fee),
-        unit_fee=float(machine.unit_fee),
-        fixed_fee=float(machine.fixed_fee),
-        minimum_fee=float(machine.minimum_fee),
-        tiers=_tiers(machine.tiers),
-        slippage=float(machine.slippage) + 0.5 * float(machine.spread),
-        volatility_slippage=float(machine.volatility_slippage),
-        impact=float(machine.impact),
-        lot=float(machine.lot),
-        tick=float(machine.tick),
-        min_notional=float(machine.min_notional),
-        leverage=float(machine.leverage),
-        shorts=1 if machine.account == "margin" else 0,
-        maintenance=float(machine.maintenance),
-        warning=max(float(machine.warning), float(machine.maintenance)),
-        short_rate=float(machine.short_rate),
-        participation=float(machine.participation),
-        path=PATHS.index(machine.path),
-        band=float(machine.band),
-        fill=FILLS.index(machine.fill),
-        traded=np.array(traded, dtype=np.int64),
-        guards=np.array([guard.row() for guard in machine.guards]).reshape(len(machine.guards), 4),
-    )

@@ -25,18 +25,18 @@ def period_of(ts: int, every: int) -> int:
         return days
     if every == BY_WEEK:
         return (days + 3) // 7  # day 0 was a Thursday, weeks begin on Monday
-    return month_of(days)
+    return month_of(ts - 1)
 
 
 @kernel
-def month_of(days: int) -> int:
-    """Number the calendar month of a day since 1970 (UTC), by years that begin in March: the leap day ends them.
+def month_of(ts: int) -> int:
+    """Number the calendar month (UTC) of a moment, by years that begin in March: the leap day ends them.
 
-    >>> month_of(31) - month_of(30)
+    >>> month_of(31 * DAY) - month_of(31 * DAY - 1)
     1
     """
     # The Gregorian calendar repeats every 146,097 days.
-    days = days + 719_468
+    days = ts // DAY + 719_468
     cycle = days // 146_097
     day = days - 146_097 * cycle
     year = (day - day // 1_460 + day // 36_524 - day // 146_096) // 365

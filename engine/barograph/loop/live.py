@@ -54,7 +54,9 @@ class Live(Session):
         self.history = h = self.history.then(later)
         self.columns = columns_of(h)
         self.X = np.vstack([self.X, np.full((len(later), self.X.shape[1]), np.nan)])
-        self.wired = self.wired._replace(rates=rates_on(h.ts, self.machine.borrow_rate, self.machine.cash_rate))
+        self.wired = self.wired._replace(
+            rates=rates_on(h.ts, self.machine.terms.borrow_rate, self.machine.terms.cash_rate)
+        )
 
     @property
     def waiting(self) -> int:

@@ -210,11 +210,11 @@ class Session:
         who = f"strategy {self.machine.strategy.name}"
         culprit = int(book.desk[CULPRIT])
         symbol = self.history.symbols[culprit] if culprit >= 0 else "a column that does not exist"
-        most = requests_a_bar(len(self.history.symbols), self.machine.resting)
+        most = requests_a_bar(len(self.history.symbols), self.machine.terms.resting)
         told = {
             NOT_A_NUMBER: f"returned NaN (or -inf, or a wrong number of weights) for {symbol} at the close of {when}; "
             "wanted a weight, or HOLD to leave the position alone",
-            NO_SLOT: f"has more than {self.machine.resting} orders on {symbol} at {when}; cancel some, or raise "
+            NO_SLOT: f"has more than {self.machine.terms.resting} orders on {symbol} at {when}; cancel some, or raise "
             "execution.resting",
             NO_SLIP: f"wrote more requests than its slip has room for at the close of {when}; ask for a larger "
             "orders.slip(...)",

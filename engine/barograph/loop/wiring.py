@@ -10,7 +10,6 @@ import numpy as np
 from barograph.data.rates import rates_on
 from barograph.errors import PartError
 from barograph.execution.book import open_book
-from barograph.execution.terms import plain
 from barograph.features import log_return
 from barograph.features.combine import Stack, name_columns, stack
 from barograph.jit.kernel import Kernel
@@ -80,7 +79,7 @@ def _resolve(tree: Any, history: History) -> Any:
 
 def needs_table(machine: Machine, answer: type) -> bool:
     """Tell whether these answers, on this machine's terms, need the full book."""
-    return answer is not Target or not plain(machine)
+    return answer is not Target or not machine.terms.plain()
 
 
 def _wired(machine: Machine, parts: Stack, chosen: Filter, plan: Strategy, history: History) -> Wired:
@@ -88,12 +87,12 @@ def _wired(machine: Machine, parts: Stack, chosen: Filter, plan: Strategy, histo
     features = _begin("features", parts.init, parts.params)
     believed = _begin(f"filter {chosen.name}", chosen.init, chosen.params)
     decided = _begin(f"strategy {plan.name}", plan.init, plan.params)
-    rules = machine.rules(history.traded)
+    rules = machine.terms.rules(history.traded)
     params = Memory.of((parts.params, chosen.params, plan.params, rules), PARTS[:4])
     trial = Memory.of((features, believed, decided), PARTS[:3])
     kind = _try(trial, params, parts, chosen, plan, assets)
-    resting = machine.resting if needs_table(machine, kind) else 0
-    book = open_book(float(machine.cash), assets, len(rules.guards), resting)
+    resting = machine.terms.resting if needs_table(machine, kind) else 0
+    book = open_book(float(machine.terms.cash), assets, len(rules.guards), resting)
     memory = Memory.of((features, believed, decided, book, _scratch(assets, chosen.regimes)), PARTS)
     answer = Answer(kind, resting > 0)
     return Wired(
@@ -103,7 +102,7 @@ def _wired(machine: Machine, parts: Stack, chosen: Filter, plan: Strategy, histo
         params=params,
         filter=chosen,
         names=parts.names,
-        rates=rates_on(history.ts, machine.borrow_rate, machine.cash_rate),
+        rates=rates_on(history.ts, machine.terms.borrow_rate, machine.terms.cash_rate),
         resting=resting,
     )
 

@@ -46,7 +46,7 @@ _HALT, _FLATTEN, _UNHEALTHY = range(3)
 
 def switchable(machine: Machine) -> Machine:
     """Return the machine with the switches that a deployment has; as long as none is on, it decides the same."""
-    return replace(machine, guards=[*machine.guards, *SWITCHES])
+    return replace(machine, terms=replace(machine.terms, guards=[*machine.terms.guards, *SWITCHES]))
 
 
 def commanded(command: str) -> dict[int, bool]:
@@ -193,7 +193,7 @@ class Deployment:
 
     def _switched(self, commands: Sequence[Command], trouble: Sequence[str]) -> list[int]:
         """Turn the switches as commands and trouble ask; return those that are on."""
-        first = len(self.live.machine.guards) - len(SWITCHES)
+        first = len(self.live.machine.terms.guards) - len(SWITCHES)
         wanted: dict[int, bool] = {}
         for command in commands:
             wanted |= commanded(command.command)

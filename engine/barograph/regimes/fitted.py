@@ -29,7 +29,7 @@ from barograph.types import Filter, Filtered, Floats, Predicted, Smoothed
 
 __all__ = ["Family", "Fitted", "Model", "Moments", "table"]
 
-FORMAT: Final = "barograph.regimes.fitted"
+FORMAT: Final = "barograph.fitted"
 VERSION: Final = 1
 # What the header holds beside the arrays.
 _HELD: Final = ("observations", "free_parameters", "completed", "converged", "seed", "features", "dropped")

@@ -11,9 +11,8 @@ import pytest
 from barograph.errors import BrokerError
 from barograph.paper.ports import Intent, Placed
 from barograph.paper.testnet.reconcile import Report, client_id, prefix, reconcile, submit
-
-from .fake_exchange import KEY, SECRET, FakeExchange
-from .fake_orders import BTC, ETH, Ledger, broker_of, intent
+from tests.fakes.exchange import KEY, SECRET, FakeExchange
+from tests.fakes.orders import BTC, ETH, Ledger, broker_of, intent
 
 
 @pytest.fixture

@@ -92,12 +92,12 @@ KEYS = [name for model in MODELS for name in model.model_fields]
 WORDS = [
     *book.FILLS,
     *book.PATHS,
-    *orders.KINDS,
-    *orders.LIVES,
-    *events.ROLES,
-    *events.EVENTS,
+    *orders.KINDS.values(),
+    *orders.LIVES.values(),
+    *events.ROLES.values(),
+    *events.EVENTS.values(),
     *guards.GUARDS,
-    *guards.MODES[1:],
+    *list(guards.MODES.values())[1:],
     *ACCOUNTS,
     *orders.__all__,
 ]
@@ -175,7 +175,7 @@ def test_every_word_of_the_contract_is_explained_in_it(name: str) -> None:
     assert re.search(rf"[`\"\s|]{name}[`\"(,:\s]", CONTRACT), name
 
 
-@pytest.mark.parametrize("reason", events.REASONS)
+@pytest.mark.parametrize("reason", events.REASONS.values())
 def test_every_reason_is_explained_in_the_contract(reason: str) -> None:
     assert re.search(rf"[|,] {re.escape(reason)}( \||,)", CONTRACT), reason
 

@@ -43,10 +43,29 @@ __all__ = [
     "until",
 ]
 
-KINDS: Final = ("market", "limit", "stop", "stop_limit", "trailing_stop", "market_on_close")
-MARKET, LIMIT, STOP, STOP_LIMIT, TRAILING, ON_CLOSE = range(6)
-LIVES: Final = ("GTC", "DAY", "GTD")
-GTC, FOR_DAY, GTD = range(3)
+# These numbers stand in journals that exist, and never change (see `execution/events.py`).
+MARKET: Final = 0
+LIMIT: Final = 1
+STOP: Final = 2
+STOP_LIMIT: Final = 3
+TRAILING: Final = 4
+ON_CLOSE: Final = 5
+
+KINDS: Final = {
+    MARKET: "market",
+    LIMIT: "limit",
+    STOP: "stop",
+    STOP_LIMIT: "stop_limit",
+    TRAILING: "trailing_stop",
+    ON_CLOSE: "market_on_close",
+}
+
+GTC: Final = 0
+FOR_DAY: Final = 1
+GTD: Final = 2
+
+LIVES: Final = {GTC: "GTC", FOR_DAY: "DAY", GTD: "GTD"}
+
 # Columns of a slip's rows. Row 0 is the heading: how many rows are written, and 1 when one found no room, 2 when a
 # pair was of two assets.
 (ACTION, ASSET, KIND_OF, AMOUNT, LIMIT_PRICE, STOP_PRICE, DISTANCE, PERCENTAGE, LIFETIME, MOMENT, REDUCES, TAGGED,

@@ -15,7 +15,7 @@ import numpy as np
 
 from barograph.data.history import FIELDS, History
 from barograph.errors import BarographError
-from barograph.execution.events import BORN, EVENTS, EXPIRED, FILLED, PARTIAL
+from barograph.execution.events import BAR, BORN, EVENT, EVENTS, EXPIRED, FILLED, PARTIAL
 from barograph.jit.kernel import kernel
 from barograph.jit.views import frozen
 from barograph.loop.machine import Machine
@@ -37,7 +37,7 @@ _FILLS: Final = (FILLED, PARTIAL)
 KINDS_OF_EVENTS: Final = {
     "decisions": (BORN,),
     "fills": _FILLS,
-    "events": tuple(code for code in range(len(EVENTS)) if code not in (BORN, *_FILLS)),
+    "events": tuple(code for code in EVENTS if code not in (BORN, *_FILLS)),
 }
 DECODINGS: Final = ("filtered", "viterbi", "smoothed")
 
@@ -164,12 +164,12 @@ def largest_changes(one: Result, other: Result, cut: int) -> dict[str, float]:
 def _events(run: Result, cut: int) -> Floats:
     """Return the log up to a bar. An order's life ends between two bars, and is told when the second one comes."""
     log = run.events
-    up_to: Floats = log[log[:, 2] + (log[:, 0] == EXPIRED) <= cut]
+    up_to: Floats = log[log[:, BAR] + (log[:, EVENT] == EXPIRED) <= cut]
     return up_to
 
 
 def _of(log: Floats, chosen: tuple[int, ...]) -> Floats:
-    rows: Floats = log[np.isin(log[:, 0], chosen)]
+    rows: Floats = log[np.isin(log[:, EVENT], chosen)]
     return rows
 
 

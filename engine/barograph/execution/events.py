@@ -1,134 +1,155 @@
-"""The log of all that happens to the account and its orders: its words, its columns, its rows."""
+"""The log of all that happens to the account and its orders: its words, its columns, its writer and its one reader.
+
+The numbers are written into journals that exist and never change: a new word takes the next free number, wherever it
+stands below (`tests/execution/test_events.py` pins every one). A row says what, order, bar, asset, weight, quantity,
+price, fee, slippage, reason. Where an order of the full book is born, the last five are its terms: asked, limit, stop,
+trail, and a number that spells kind, life and role; the row then goes on: until, parent, group, tag. A narrow row is a
+fast one: the memory it is written to is new.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
 import numpy as np
 
 from barograph.jit.kernel import kernel
+from barograph.orders import KINDS, LIVES
+from barograph.types import Floats
 
-__all__ = [
-    "AS_WANTED",
-    "BORN",
-    "CALLED_IN",
-    "CANCELLED",
-    "DAILY_LOSS",
-    "DATE_PASSED",
-    "DAY_OVER",
-    "DELISTED",
-    "DELISTING",
-    "DIVIDEND",
-    "DRAWDOWN",
-    "ENTRY",
-    "EVENTS",
-    "EXPIRED",
-    "FILLED",
-    "FLATTENED",
-    "GUARD",
-    "HALTED",
-    "KILL",
-    "LIQUIDATION",
-    "LOG_COLUMNS",
-    "MARGIN_CALL",
-    "MARGIN_WARNING",
-    "NEWER",
-    "NO_LOT",
-    "NO_REDUCTION",
-    "NO_ROOM",
-    "NO_SHORTS",
-    "NO_VOLUME",
-    "OTHER_FILLED",
-    "OVER_GROSS",
-    "OVER_NET",
-    "OVER_POSITION",
-    "PARTIAL",
-    "REASONS",
-    "REJECTED",
-    "RELEASED",
-    "REPLACED",
-    "ROLES",
-    "SHRUNK",
-    "SPELLED",
-    "SPLIT",
-    "STOP_LOSS",
-    "STOP_OUT",
-    "TAKE_PROFIT",
-    "THERE",
-    "TOO_SMALL",
-    "TRAIL_LOSS",
-    "TRIGGERED",
-    "TURNOVER",
-    "UNHEALTHY",
-    "UNPROTECTED",
-    "UNTRADED",
-    "WITHDRAWN",
-    "log_columns",
-    "spell",
-    "write",
-]
+__all__ = ["EVENTS", "REASONS", "ROLES", "STATUS", "AccountEvents", "Born", "Changes", "Fills", "account_events",
+           "born", "changes", "fills", "log_columns", "spell", "write"]  # fmt: skip
 
-EVENTS: Final = (
-    "born",
-    "filled",
-    "cancelled",
-    "rejected",
-    "partial",
-    "expired",
-    "triggered",
-    "dividend",
-    "split",
-    "delisted",
-    "margin_warning",
-    "margin_call",
-    "guard",
-    "released",
-)
-(BORN, FILLED, CANCELLED, REJECTED, PARTIAL, EXPIRED, TRIGGERED, DIVIDEND, SPLIT, DELISTED, MARGIN_WARNING,
- MARGIN_CALL, GUARD, RELEASED) = range(14)  # fmt: skip
-REASONS: Final = (
-    "as wanted",
-    "shrunk: no room under the leverage limit",
-    "no room under the leverage limit",
-    "replaced by a newer target",
-    "less than one lot",
-    "already at the target",
-    "participation: the rest waits for more volume",
-    "below the smallest order value",
-    "cash account: nothing to sell",
-    "reduce only: nothing to reduce",
-    "the other order of the pair filled",
-    "nothing left to protect",
-    "replaced by a newer order",
-    "cancelled by the strategy",
-    "its day is over",
-    "its date has passed",
-    "the asset is delisted",
-    "the asset is not traded",
-    "margin call",
-    "drawdown limit",
-    "daily loss limit",
-    "gross exposure limit",
-    "net exposure limit",
-    "position limit",
-    "turnover limit",
-    "cool-down after a stop-out",
-    "kill switch",
-    "halted by the operator",
-    "flattened by the operator",
-    "the model is unhealthy or the data are stale",
-)
-(AS_WANTED, SHRUNK, NO_ROOM, REPLACED, NO_LOT, THERE, NO_VOLUME, TOO_SMALL, NO_SHORTS, NO_REDUCTION, OTHER_FILLED,
- UNPROTECTED, NEWER, WITHDRAWN, DAY_OVER, DATE_PASSED, DELISTING, UNTRADED, CALLED_IN, DRAWDOWN, DAILY_LOSS, OVER_GROSS,
- OVER_NET, OVER_POSITION, TURNOVER, STOP_OUT, KILL, HALTED, FLATTENED, UNHEALTHY) = range(30)  # fmt: skip
-ROLES: Final = ("entry", "stop_loss", "take_profit", "trailing_stop", "liquidation")
-ENTRY, STOP_LOSS, TAKE_PROFIT, TRAIL_LOSS, LIQUIDATION = range(5)
-# One row an event: what, order, bar, asset, weight, quantity, price, fee, slippage, reason. Where an order of the full
-# book is born, the last five are its terms: asked, limit, stop, trail, and a number that spells kind, life and role;
-# the row then goes on: until, parent, group, tag. A narrow row is a fast one: the memory it is written to is new.
+BORN: Final = 0
+FILLED: Final = 1
+CANCELLED: Final = 2
+REJECTED: Final = 3
+PARTIAL: Final = 4
+EXPIRED: Final = 5
+TRIGGERED: Final = 6
+DIVIDEND: Final = 7
+SPLIT: Final = 8
+DELISTED: Final = 9
+MARGIN_WARNING: Final = 10
+MARGIN_CALL: Final = 11
+GUARD: Final = 12
+RELEASED: Final = 13
+
+EVENTS: Final = {
+    BORN: "born",
+    FILLED: "filled",
+    CANCELLED: "cancelled",
+    REJECTED: "rejected",
+    PARTIAL: "partial",
+    EXPIRED: "expired",
+    TRIGGERED: "triggered",
+    DIVIDEND: "dividend",
+    SPLIT: "split",
+    DELISTED: "delisted",
+    MARGIN_WARNING: "margin_warning",
+    MARGIN_CALL: "margin_call",
+    GUARD: "guard",
+    RELEASED: "released",
+}
+"""What can happen."""
+
+AS_WANTED: Final = 0
+SHRUNK: Final = 1
+NO_ROOM: Final = 2
+REPLACED: Final = 3
+NO_LOT: Final = 4
+THERE: Final = 5
+NO_VOLUME: Final = 6
+TOO_SMALL: Final = 7
+NO_SHORTS: Final = 8
+NO_REDUCTION: Final = 9
+OTHER_FILLED: Final = 10
+UNPROTECTED: Final = 11
+NEWER: Final = 12
+WITHDRAWN: Final = 13
+DAY_OVER: Final = 14
+DATE_PASSED: Final = 15
+DELISTING: Final = 16
+UNTRADED: Final = 17
+CALLED_IN: Final = 18
+DRAWDOWN: Final = 19
+DAILY_LOSS: Final = 20
+OVER_GROSS: Final = 21
+OVER_NET: Final = 22
+OVER_POSITION: Final = 23
+TURNOVER: Final = 24
+STOP_OUT: Final = 25
+KILL: Final = 26
+HALTED: Final = 27
+FLATTENED: Final = 28
+UNHEALTHY: Final = 29
+
+REASONS: Final = {
+    AS_WANTED: "as wanted",
+    SHRUNK: "shrunk: no room under the leverage limit",
+    NO_ROOM: "no room under the leverage limit",
+    REPLACED: "replaced by a newer target",
+    NO_LOT: "less than one lot",
+    THERE: "already at the target",
+    NO_VOLUME: "participation: the rest waits for more volume",
+    TOO_SMALL: "below the smallest order value",
+    NO_SHORTS: "cash account: nothing to sell",
+    NO_REDUCTION: "reduce only: nothing to reduce",
+    OTHER_FILLED: "the other order of the pair filled",
+    UNPROTECTED: "nothing left to protect",
+    NEWER: "replaced by a newer order",
+    WITHDRAWN: "cancelled by the strategy",
+    DAY_OVER: "its day is over",
+    DATE_PASSED: "its date has passed",
+    DELISTING: "the asset is delisted",
+    UNTRADED: "the asset is not traded",
+    CALLED_IN: "margin call",
+    DRAWDOWN: "drawdown limit",
+    DAILY_LOSS: "daily loss limit",
+    OVER_GROSS: "gross exposure limit",
+    OVER_NET: "net exposure limit",
+    OVER_POSITION: "position limit",
+    TURNOVER: "turnover limit",
+    STOP_OUT: "cool-down after a stop-out",
+    KILL: "kill switch",
+    HALTED: "halted by the operator",
+    FLATTENED: "flattened by the operator",
+    UNHEALTHY: "the model is unhealthy or the data are stale",
+}
+"""Why an order ended, or filled other than it was asked; and which guard a guard's event is of."""
+
+ENTRY: Final = 0
+STOP_LOSS: Final = 1
+TAKE_PROFIT: Final = 2
+TRAIL_LOSS: Final = 3
+LIQUIDATION: Final = 4
+
+ROLES: Final = {
+    ENTRY: "entry",
+    STOP_LOSS: "stop_loss",
+    TAKE_PROFIT: "take_profit",
+    TRAIL_LOSS: "trailing_stop",
+    LIQUIDATION: "liquidation",
+}
+"""What an order is for."""
+
+STATUS: Final = {FILLED: "filled", CANCELLED: "cancelled", REJECTED: "rejected", EXPIRED: "expired"}
+"""What an order is after the event that ends it."""
+
+WAITING: Final = "waiting at the end of the data"
+"""The reason of an order that nothing has ended."""
+
+# Columns of a row. Where an order is born, columns 5 to 9 are its terms.
+EVENT, ORDER, BAR, ASSET, WEIGHT, QUANTITY, PRICE, FEE, SLIPPAGE, REASON = range(10)
+ASKED, LIMIT, STOP, TRAIL, SPELLING, UNTIL, PARENT, GROUP, TAG = range(5, 14)
 LOG_COLUMNS: Final = 10
 _BORN_COLUMNS: Final = 4
+
+# The spelling of an order's kind, life and role: one number that no reason has.
 SPELLED: Final = 100
+_LIFE: Final = 8
+_ROLE: Final = 32
 
 
 def log_columns(resting: int) -> int:
@@ -144,31 +165,36 @@ def spell(kind: int, life: int, role: int) -> int:
     >>> spell(STOP, FOR_DAY, STOP_LOSS)
     142
     """
-    return SPELLED + kind + 8 * life + 32 * role
+    return SPELLED + kind + _LIFE * life + _ROLE * role
 
 
 @kernel
 def write(log: Any, row: int, event: int, order: int, t: int, a: int, weight: float, q: float, price: float,
           fee: float, slip: float, reason: int) -> None:  # fmt: skip
     """Write one event into the log."""
-    log[row, 0] = event
-    log[row, 1] = order
-    log[row, 2] = t
-    log[row, 3] = a
-    log[row, 4] = weight
-    log[row, 5] = q
-    log[row, 6] = price
-    log[row, 7] = fee
-    log[row, 8] = slip
-    log[row, 9] = reason
+    log[row, EVENT] = event
+    log[row, ORDER] = order
+    log[row, BAR] = t
+    log[row, ASSET] = a
+    log[row, WEIGHT] = weight
+    log[row, QUANTITY] = q
+    log[row, PRICE] = price
+    log[row, FEE] = fee
+    log[row, SLIPPAGE] = slip
+    log[row, REASON] = reason
 
 
-_STATUS = {FILLED: "filled", CANCELLED: "cancelled", REJECTED: "rejected", EXPIRED: "expired"}
+class Born(NamedTuple):
+    """Orders as they were born, one value an order (n,); a target has a weight and no terms.
 
+    `order`, `bar`, `asset` (a column of the history), `parent`, `group` and `tag` are whole numbers, `kind`, `life` and
+    `role` words, `until` a moment in ns or infinity, the rest floats, NaN for none; `termed` says which have terms.
+    """
 
-class _Terms(NamedTuple):
-    """What orders were born as, one value an order; targets have a weight and no terms."""
-
+    order: Any
+    bar: Any
+    asset: Any
+    weight: Any
     kind: Any
     asked: Any
     limit: Any
@@ -180,26 +206,141 @@ class _Terms(NamedTuple):
     parent: Any
     group: Any
     tag: Any
-
-    @classmethod
-    def of(cls, born: Any) -> _Terms:
-        """Read them from the log; a row of the light book, or of a target, says nothing."""
-        none, zero = np.full(len(born), np.nan), np.zeros(len(born))
-        role = np.where(born[:, 9] == CALLED_IN, float(ROLES.index("liquidation")), 0.0)
-        blank = cls(zero, none, none, none, none, zero, np.full(len(born), np.inf), role, zero, zero, zero)
-        if born.shape[1] == LOG_COLUMNS:
-            return blank
-        told = born[:, 9] >= SPELLED
-        spelled = np.where(told, born[:, 9], SPELLED).astype(np.int64) - SPELLED
-        (asked, limit, stop, trail), (until, parent, group, tag) = born[:, 5:9].T, born[:, LOG_COLUMNS:].T
-        life, role = spelled // 8 % 4, spelled // 32
-        rows = cls(spelled % 8, asked, limit, stop, trail, life, until, role, parent, group, tag)
-        return cls(*(np.where(told, row, empty) for row, empty in zip(rows, blank, strict=True)))
+    termed: Any
 
 
-def _words(names: tuple[str, ...], codes: Any) -> Any:
-    return np.array(names, dtype=object)[np.asarray(codes, dtype=np.int64)]
+class Fills(NamedTuple):
+    """Fills, whole or in part, one value a fill (n,)."""
+
+    order: Any
+    bar: Any
+    asset: Any
+    quantity: Any
+    price: Any
+    fee: Any
+    slippage: Any
+    reason: Any
+    whole: Any
 
 
-def _reason(event: Any) -> str:
-    return "waiting at the end of the data" if event is None else REASONS[int(event[9])]
+class Changes(NamedTuple):
+    """What became of orders, as it happened: units filled, and status and reason ("" where the order goes on)."""
+
+    order: Any
+    bar: Any
+    asset: Any
+    weight: Any
+    filled: Any
+    status: Any
+    reason: Any
+
+
+class AccountEvents(NamedTuple):
+    """What happened that is no birth, fill or end: `measured` and `limit` are a guard's, or quantity and price.
+
+    `asset` is -1 where it is about the account; `mode` is a guard's number; the reason of what needs none is "".
+    """
+
+    event: Any
+    order: Any
+    bar: Any
+    asset: Any
+    mode: Any
+    measured: Any
+    limit: Any
+    reason: Any
+
+
+def born(log: Floats) -> Born:
+    """Read the orders that were born; a log of the light book (10 columns) has no terms.
+
+    >>> row = [BORN, 7, 3, 0, np.nan, 10.0, np.nan, 95.0, np.nan, spell(2, 0, 1), np.inf, 6, 6, 0]
+    >>> order = born(np.array([row], dtype=np.float64))
+    >>> order.kind[0], order.role[0], float(order.stop[0]), int(order.parent[0])
+    ('stop', 'stop_loss', 95.0, 6)
+    """
+    rows = log[log[:, EVENT] == BORN]
+    narrow = rows.shape[1] == LOG_COLUMNS
+    termed = np.zeros(len(rows), dtype=bool) if narrow else rows[:, SPELLING] >= SPELLED
+    spelled = np.where(termed, rows[:, SPELLING] - SPELLED, 0.0).astype(np.int64)
+    role = np.where(termed, spelled // _ROLE, np.where(rows[:, REASON] == CALLED_IN, LIQUIDATION, ENTRY))
+    none = np.full(len(rows), np.nan)
+
+    def term(column: int, empty: Any) -> Any:
+        return np.where(termed, none if narrow else rows[:, column], empty)
+
+    return Born(
+        order=_whole(rows, ORDER),
+        bar=_whole(rows, BAR),
+        asset=_whole(rows, ASSET),
+        weight=rows[:, WEIGHT],
+        kind=_words(KINDS, spelled % _LIFE),
+        asked=term(ASKED, none),
+        limit=term(LIMIT, none),
+        stop=term(STOP, none),
+        trail=term(TRAIL, none),
+        life=_words(LIVES, spelled % _ROLE // _LIFE),
+        until=term(UNTIL, np.inf),
+        role=_words(ROLES, role),
+        parent=term(PARENT, 0.0).astype(np.int64),
+        group=term(GROUP, 0.0).astype(np.int64),
+        tag=term(TAG, 0.0).astype(np.int64),
+        termed=termed,
+    )
+
+
+def fills(log: Floats) -> Fills:
+    """Read the fills."""
+    rows = log[np.isin(log[:, EVENT], (FILLED, PARTIAL))]
+    return Fills(
+        order=_whole(rows, ORDER),
+        bar=_whole(rows, BAR),
+        asset=_whole(rows, ASSET),
+        quantity=rows[:, QUANTITY],
+        price=rows[:, PRICE],
+        fee=rows[:, FEE],
+        slippage=rows[:, SLIPPAGE],
+        reason=_words(REASONS, rows[:, REASON]),
+        whole=rows[:, EVENT] == FILLED,
+    )
+
+
+def changes(log: Floats) -> Changes:
+    """Read what became of orders."""
+    rows = log[np.isin(log[:, EVENT], (PARTIAL, *STATUS))]
+    status = _words({**STATUS, PARTIAL: ""}, rows[:, EVENT])
+    return Changes(
+        order=_whole(rows, ORDER),
+        bar=_whole(rows, BAR),
+        asset=_whole(rows, ASSET),
+        weight=rows[:, WEIGHT],
+        filled=np.where(np.isin(rows[:, EVENT], (FILLED, PARTIAL)), rows[:, QUANTITY], 0.0),
+        status=status,
+        reason=np.where(status == "", "", _words(REASONS, rows[:, REASON])),
+    )
+
+
+def account_events(log: Floats) -> AccountEvents:
+    """Read what happened to the account: actions, margin, guards, and orders that were triggered."""
+    rows = log[~np.isin(log[:, EVENT], (BORN, PARTIAL, *STATUS))]
+    told = ~np.isin(rows[:, EVENT], (TRIGGERED, DIVIDEND, SPLIT))
+    return AccountEvents(
+        event=_words(EVENTS, rows[:, EVENT]),
+        order=_whole(rows, ORDER),
+        bar=_whole(rows, BAR),
+        asset=_whole(rows, ASSET),
+        mode=rows[:, WEIGHT],
+        measured=rows[:, QUANTITY],
+        limit=rows[:, PRICE],
+        reason=np.where(told, _words(REASONS, rows[:, REASON]), ""),
+    )
+
+
+def _whole(rows: Floats, column: int) -> Any:
+    return rows[:, column].astype(np.int64)
+
+
+def _words(words: Mapping[int, str], codes: Any) -> Any:
+    named = np.full(max(words) + 1, "", dtype=object)
+    named[list(words)] = list(words.values())
+    return named[np.asarray(codes, dtype=np.int64)]

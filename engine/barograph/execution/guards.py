@@ -66,8 +66,14 @@ GUARDS: Final = {
     "stop_out": STOP_OUT,
     "kill": KILL,
 }
-MODES: Final = ("free", "no_new_risk", "reduce_only", "flatten")
-FREE, NO_NEW_RISK, REDUCE_ONLY, FLATTEN = range(4)
+# A guard's event tells its mode by these numbers: they stand in journals that exist, and never change.
+FREE: Final = 0
+NO_NEW_RISK: Final = 1
+REDUCE_ONLY: Final = 2
+FLATTEN: Final = 3
+
+MODES: Final = {FREE: "free", NO_NEW_RISK: "no_new_risk", REDUCE_ONLY: "reduce_only", FLATTEN: "flatten"}
+
 EXPOSURES: Final = (OVER_GROSS, OVER_NET, OVER_POSITION)
 
 

@@ -17,12 +17,13 @@ from barograph.data.calendars import moments
 from barograph.data.rates import Rate
 from barograph.errors import ConfigError, DataError, nearest
 from barograph.execution.book import FILLS, PATHS, Rules
-from barograph.execution.guards import GUARDS, MODES
+from barograph.execution.guards import FREE, GUARDS, MODES
 from barograph.types import Floats
 
 __all__ = ["ACCOUNTS", "Guard", "Switch", "Terms", "tier_rows"]
 
 ACCOUNTS: Final = ("margin", "cash")
+_BY_MODE: Final = {word: number for number, word in MODES.items() if number != FREE}
 
 
 @dataclass(frozen=True)
@@ -49,8 +50,8 @@ class Guard:
         """Refuse a limit that cannot be kept."""
         if self.on not in GUARDS:
             raise ConfigError(f"guard on {self.on!r}; wanted one of {', '.join(GUARDS)}{nearest(self.on, GUARDS)}")
-        if self.mode not in MODES[1:]:
-            wanted = ", ".join(MODES[1:])
+        if self.mode not in _BY_MODE:
+            wanted = ", ".join(_BY_MODE)
             raise ConfigError(f"guard on {self.on}: mode is {self.mode!r}; wanted one of {wanted}")
         if isinstance(self.limit, str) != (self.on == "kill"):
             wanted = "a date, as in '2024-07-01'" if self.on == "kill" else "a number"
@@ -69,7 +70,7 @@ class Guard:
     def row(self) -> tuple[float, float, float, float]:
         """Return the guard as the compiled step wants it."""
         limit = float(moments(self.limit, None)[0]) if isinstance(self.limit, str) else float(self.limit)
-        return float(GUARDS[self.on]), limit, float(MODES.index(self.mode)), float(self.cool_down)
+        return float(GUARDS[self.on]), limit, float(_BY_MODE[self.mode]), float(self.cool_down)
 
 
 @dataclass(frozen=True)
@@ -84,7 +85,7 @@ class Switch:
 
     def row(self) -> tuple[float, float, float, float]:
         """Return the switch as the compiled step wants a guard: one whose limit is never reached."""
-        return float(self.reason), math.inf, float(MODES.index(self.mode)), 0.0
+        return float(self.reason), math.inf, float(_BY_MODE[self.mode]), 0.0
 
 
 def _term(default: Any, about: str, **bounds: Any) -> Any:

@@ -8,23 +8,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from barograph.execution import events
 from barograph.execution.book import PRICE
-from barograph.execution.events import (
-    _STATUS,
-    BORN,
-    DIVIDEND,
-    EVENTS,
-    FILLED,
-    PARTIAL,
-    REASONS,
-    ROLES,
-    SPLIT,
-    TRIGGERED,
-    _reason,
-    _Terms,
-    _words,
-)
-from barograph.orders import KINDS, LIVES
 from barograph.types import Filtered, Floats
 
 if TYPE_CHECKING:
@@ -98,14 +83,14 @@ class Result:
         """The tables of the run folder: equity, beliefs, orders, fills, events, trades, benchmark."""
         from barograph.metrics.trips import round_trips
 
-        fills, events = self._fills(), self._account_events()
+        fills, account = self._fills(), self._account_events()
         return {
             "equity": self._equity(),
             "beliefs": self._beliefs(),
             "orders": self._orders(),
             "fills": fills,
-            "events": events,
-            "trades": round_trips(fills, self._marks(), events),
+            "events": account,
+            "trades": round_trips(fills, self._marks(), account),
             "benchmark": self._benchmark(),
         }
 
@@ -165,37 +150,34 @@ class Result:
     def _orders(self) -> pd.DataFrame:
         import pandas as pd
 
-        events = self.events
-        born = events[events[:, 0] == BORN]
-        ends = events[np.isin(events[:, 0], list(_STATUS))]
-        last = {int(row[1]): row for row in ends}
+        orders, changes = events.born(self.events), events.changes(self.events)
+        ended = changes.status != ""
+        last = dict(zip(changes.order[ended].tolist(), np.flatnonzero(ended).tolist(), strict=True))
         filled: dict[int, float] = {}
-        for row in events[np.isin(events[:, 0], (FILLED, PARTIAL))]:
-            filled[int(row[1])] = filled.get(int(row[1]), 0.0) + row[5]
-        numbers = born[:, 1].astype(np.int64)
-        rows = [last.get(int(n)) for n in numbers]
-        terms = _Terms.of(born)
+        for order, quantity in zip(changes.order.tolist(), changes.filled.tolist(), strict=True):
+            filled[order] = filled.get(order, 0.0) + quantity
+        ends = [last.get(order) for order in orders.order.tolist()]
         return pd.DataFrame(
             {
-                "id": numbers,
-                "ts": self._stamps(born[:, 2]),
-                "asset": self._symbols(born[:, 3]),
-                "kind": _words(KINDS, terms.kind),
-                "weight": born[:, 4],
-                "status": np.array([_STATUS[int(e[0])] if e is not None else "open" for e in rows], dtype=object),
-                "quantity": np.array([filled.get(int(n), 0.0) for n in numbers], dtype=np.float64),
-                "reason": np.array([_reason(e) for e in rows], dtype=object),
-                "end_ts": self._stamps([int(e[2]) if e is not None else -1 for e in rows]),
-                "asked": terms.asked,
-                "limit": terms.limit,
-                "stop": terms.stop,
-                "trail": terms.trail,
-                "life": _words(LIVES, terms.life),
-                "until": self._until(terms.until),
-                "role": _words(ROLES, terms.role),
-                "parent": terms.parent.astype(np.int64),
-                "group": terms.group.astype(np.int64),
-                "tag": terms.tag.astype(np.int64),
+                "id": orders.order,
+                "ts": self._stamps(orders.bar),
+                "asset": self._symbols(orders.asset),
+                "kind": orders.kind,
+                "weight": orders.weight,
+                "status": np.array(["open" if n is None else changes.status[n] for n in ends], dtype=object),
+                "quantity": np.array([filled.get(order, 0.0) for order in orders.order.tolist()], dtype=np.float64),
+                "reason": np.array([events.WAITING if n is None else changes.reason[n] for n in ends], dtype=object),
+                "end_ts": self._stamps([-1 if n is None else changes.bar[n] for n in ends]),
+                "asked": orders.asked,
+                "limit": orders.limit,
+                "stop": orders.stop,
+                "trail": orders.trail,
+                "life": orders.life,
+                "until": self._until(orders.until),
+                "role": orders.role,
+                "parent": orders.parent,
+                "group": orders.group,
+                "tag": orders.tag,
             }
         )
 
@@ -208,17 +190,17 @@ class Result:
     def _fills(self) -> pd.DataFrame:
         import pandas as pd
 
-        rows = self.events[np.isin(self.events[:, 0], (FILLED, PARTIAL))]
+        fills = events.fills(self.events)
         return pd.DataFrame(
             {
-                "order_id": rows[:, 1].astype(np.int64),
-                "ts": self._stamps(rows[:, 2]),
-                "asset": self._symbols(rows[:, 3]),
-                "quantity": rows[:, 5],
-                "price": rows[:, 6],
-                "fee": rows[:, 7],
-                "slippage": rows[:, 8],
-                "reason": _words(REASONS, rows[:, 9]),
+                "order_id": fills.order,
+                "ts": self._stamps(fills.bar),
+                "asset": self._symbols(fills.asset),
+                "quantity": fills.quantity,
+                "price": fills.price,
+                "fee": fills.fee,
+                "slippage": fills.slippage,
+                "reason": fills.reason,
             }
         )
 
@@ -226,19 +208,17 @@ class Result:
         """What happened to the account that is no fill: actions, margin, guards, and orders that were triggered."""
         import pandas as pd
 
-        rows = self.events[self.events[:, 0] >= TRIGGERED]
+        told = events.account_events(self.events)
         names = np.array([*self.history.symbols, ""], dtype=object)
-        reasons = _words(REASONS, rows[:, 9])
-        reasons[np.isin(rows[:, 0], (TRIGGERED, DIVIDEND, SPLIT))] = ""
         return pd.DataFrame(
             {
-                "ts": self._stamps(rows[:, 2]),
-                "event": _words(EVENTS, rows[:, 0]),
-                "asset": names[rows[:, 3].astype(np.int64)],
-                "order_id": rows[:, 1].astype(np.int64),
-                "quantity": rows[:, 5],
-                "price": rows[:, 6],
-                "reason": reasons,
+                "ts": self._stamps(told.bar),
+                "event": told.event,
+                "asset": names[told.asset],
+                "order_id": told.order,
+                "quantity": told.measured,
+                "price": told.limit,
+                "reason": told.reason,
             }
         )
 

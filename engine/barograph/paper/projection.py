@@ -8,34 +8,15 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 
-from barograph.execution.events import (
-    BORN,
-    CALLED_IN,
-    CANCELLED,
-    DIVIDEND,
-    EVENTS,
-    EXPIRED,
-    FILLED,
-    LOG_COLUMNS,
-    PARTIAL,
-    REASONS,
-    REJECTED,
-    ROLES,
-    SPELLED,
-    SPLIT,
-    TRIGGERED,
-)
-from barograph.orders import KINDS, LIVES
+from barograph.execution import events
 from barograph.paper.journal import floats
 
 __all__ = ["TABLES", "Rows", "project"]
 
 TABLES: Final = ("bars", "equity", "positions", "beliefs", "orders", "fills", "events", "parameters", "alerts")
 """The tables that `project` has rows for."""
-_STATUS: Final = {FILLED: "filled", CANCELLED: "cancelled", REJECTED: "rejected", EXPIRED: "expired"}
 _EQUITY: Final = ("equity", "cash", "gross", "net", "fees", "financing")
 BARS: Final = ("open", "high", "low", "close", "volume", "dividend", "split", "final")
-_NEVER: Final = (TRIGGERED, DIVIDEND, SPLIT)
 
 
 class Rows(NamedTuple):
@@ -58,20 +39,21 @@ def project(kind: str, content: Any, symbols: Sequence[str]) -> Rows:
 
 def _cycle(content: Any, symbols: Sequence[str]) -> Rows:
     ts = content["ts"]
-    log = floats(content["events"])
+    log = _log(content["events"])
     new: dict[str, list[dict[str, Any]]] = {
         "bars": list(_bars(content, symbols)),
         "equity": [{"ts": ts, **dict(zip(_EQUITY, floats(content["equity"]).tolist(), strict=True))}],
         "positions": list(_positions(content, symbols)),
         "beliefs": [_belief(content)],
-        "orders": [],
-        "fills": [],
-        "events": [],
+        "orders": list(_orders(log, ts, symbols)),
+        "fills": list(_fills(log, ts, symbols)),
+        "events": list(_account_events(log, ts, [*symbols, ""])),
         "alerts": [{**alert, "facts": _text(alert["facts"])} for alert in content["alerts"]],
     }
     changed: list[tuple[int, float, dict[str, Any]]] = []
-    for row in log:
-        _event(row, ts, [*symbols, ""], new, changed)
+    for order, _, _, _, filled, status, reason in _each(events.changes(log)):
+        ended = {"status": status, "reason": reason, "end_ts": ts} if status else {}
+        _change(order, filled, ended, new, changed)
     return Rows(new, changed)
 
 
@@ -101,23 +83,26 @@ def _belief(content: Any) -> dict[str, Any]:
     return {"ts": content["ts"], **sure, "probabilities": told}
 
 
-def _event(row: Any, ts: int, names: Sequence[str], new: Any, changed: Any) -> None:
-    """Sort one row of the order log into the tables; its time is the bar's own."""
-    what, order, symbol = int(row[0]), int(row[1]), names[int(row[3])]
-    if what == BORN:
-        new["orders"].append(_order(row, ts, symbol))
-        return
-    if what in (FILLED, PARTIAL):
-        words = ("quantity", "price", "fee", "slippage")
-        figures = dict(zip(words, row[5:9].tolist(), strict=True))
-        new["fills"].append({"ts": ts, "order_id": order, "symbol": symbol, **figures, "reason": REASONS[int(row[9])]})
-    if what in (FILLED, PARTIAL, *_STATUS):
-        ended = {"status": _STATUS[what], "reason": REASONS[int(row[9])], "end_ts": ts} if what in _STATUS else {}
-        _change(order, float(row[5]) if what in (FILLED, PARTIAL) else 0.0, ended, new, changed)
-    if what >= TRIGGERED:
-        reason = "" if what in _NEVER else REASONS[int(row[9])]
-        told = {"event": EVENTS[what], "symbol": symbol, "order_id": order, "reason": reason}
-        new["events"].append({"ts": ts, **told, "quantity": float(row[5]), "price": float(row[6])})
+def _log(rows: Any) -> Any:
+    """Return a bar's rows of the order log; a bar on which nothing happened has none."""
+    return floats(rows) if len(rows) else np.zeros((0, events.LOG_COLUMNS))
+
+
+def _each(columns: Any) -> Any:
+    """Go over columns of the log row by row, as plain numbers and words."""
+    return zip(*(column.tolist() for column in columns), strict=True)
+
+
+def _fills(log: Any, ts: int, symbols: Sequence[str]) -> Any:
+    for order, _, asset, quantity, price, fee, slippage, reason, _ in _each(events.fills(log)):
+        told = {"ts": ts, "order_id": order, "symbol": symbols[asset], "quantity": quantity, "price": price}
+        yield {**told, "fee": fee, "slippage": slippage, "reason": reason}
+
+
+def _account_events(log: Any, ts: int, names: Sequence[str]) -> Any:
+    for event, order, _, asset, _, measured, limit, reason in _each(events.account_events(log)):
+        told = {"ts": ts, "event": event, "symbol": names[asset], "order_id": order, "reason": reason}
+        yield {**told, "quantity": measured, "price": limit}
 
 
 def _change(order: int, filled: float, ended: dict[str, Any], new: Any, changed: Any) -> None:
@@ -129,27 +114,30 @@ def _change(order: int, filled: float, ended: dict[str, Any], new: Any, changed:
         here.update(ended, quantity=here["quantity"] + filled)
 
 
-def _order(row: Any, ts: int, symbol: str) -> dict[str, Any]:
-    """Return a new order; a row of the light book, or of a target, has no terms."""
-    terms: dict[str, Any] = {
-        "kind": "market",
-        "asked": None,
-        "limit": None,
-        "stop": None,
-        "trail": None,
-        "life": "GTC",
-        "until": None,
-    }
-    terms |= {"role": "liquidation" if int(row[9]) == CALLED_IN else "entry", "parent": 0, "group": 0, "tag": 0}
-    if len(row) > LOG_COLUMNS and row[9] >= SPELLED:
-        spelled = int(row[9]) - SPELLED
-        terms |= {"kind": KINDS[spelled % 8], "life": LIVES[spelled // 8 % 4], "role": ROLES[spelled // 32]}
-        terms |= dict(zip(("asked", "limit", "stop", "trail"), (_known(x) for x in row[5:9]), strict=True))
-        until, parent, group, tag = row[LOG_COLUMNS:]
-        terms |= {"until": int(until) if np.isfinite(until) else None}
-        terms |= {"parent": int(parent), "group": int(group), "tag": int(tag)}
-    waits = {"status": "open", "quantity": 0.0, "reason": "waiting at the end of the data", "end_ts": None}
-    return {"order_id": int(row[1]), "ts": ts, "symbol": symbol, "weight": float(row[4]), **terms, **waits}
+def _orders(log: Any, ts: int, symbols: Sequence[str]) -> Any:
+    """Return new orders; what a target does not say is nothing."""
+    for row in _each(events.born(log)):
+        order = events.Born(*row)
+        prices = {name: _known(getattr(order, name)) for name in ("asked", "limit", "stop", "trail")}
+        until = int(order.until) if np.isfinite(order.until) else None
+        yield {
+            "order_id": order.order,
+            "ts": ts,
+            "symbol": symbols[order.asset],
+            "weight": order.weight,
+            "kind": order.kind,
+            **prices,
+            "life": order.life,
+            "until": until,
+            "role": order.role,
+            "parent": order.parent,
+            "group": order.group,
+            "tag": order.tag,
+            "status": "open",
+            "quantity": 0.0,
+            "reason": events.WAITING,
+            "end_ts": None,
+        }
 
 
 def _known(x: float) -> float | None:

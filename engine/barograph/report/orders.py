@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from barograph.execution.events import AS_WANTED, NEWER, OTHER_FILLED, REASONS, STATUS, UNPROTECTED
 from barograph.report.folder import Run
 from barograph.report.tables import Row, Table, day
 from barograph.report.words import bound_rows, bound_words, money, number, percent
@@ -15,12 +16,12 @@ if TYPE_CHECKING:
 
 __all__ = ["bound_table", "bound_verdict", "events", "intent_words", "kinds", "unfilled"]
 
-STATES = ("filled", "cancelled", "rejected", "expired", "open")
+STATES = (*STATUS.values(), "open")
 MOST_EVENTS = 30
 # A fill that is not all that was wanted says so in its reason.
-WHOLE = "as wanted"
+WHOLE = REASONS[AS_WANTED]
 # How a protective leg ends when it was not needed: nothing was missed.
-SPARED = ("the other order of the pair filled", "nothing left to protect", "replaced by a newer order")
+SPARED = tuple(REASONS[reason] for reason in (OTHER_FILLED, UNPROTECTED, NEWER))
 
 # The gravest first.
 SAID = {

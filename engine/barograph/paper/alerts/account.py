@@ -3,72 +3,50 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, Final
 
-import numpy as np
-
+from barograph.execution import events
 from barograph.execution.book import DUST
-from barograph.execution.events import (
-    BORN,
-    CALLED_IN,
-    EVENTS,
-    FILLED,
-    GUARD,
-    LOG_COLUMNS,
-    MARGIN_CALL,
-    MARGIN_WARNING,
-    PARTIAL,
-    REASONS,
-    REJECTED,
-    RELEASED,
-    SPELLED,
-)
 from barograph.execution.guards import MODES
-from barograph.orders import KINDS
 from barograph.paper.alerts.view import Found, Look, State, alert, plain
 
 __all__ = ["born", "drawdown", "filled", "guards", "orders", "rejected", "risk", "value_at_risk"]
 
 
-def _rows(look: Look, *events: int) -> Any:
-    return look.step.events[np.isin(look.step.events[:, 0], events)].tolist()
-
-
-def _symbol(look: Look, row: list[float]) -> str:
-    return look.about.symbols[int(row[3])]
+def _each(columns: Any) -> Any:
+    return zip(*(column.tolist() for column in columns), strict=True)
 
 
 def born(look: Look) -> list[State]:
     """Return the orders that were born at this bar: a wanted weight, or a quantity, and the prices they wait for."""
-    return [_born(look, row) for row in _rows(look, BORN)]
+    return [_born(look, events.Born(*row)) for row in _each(events.born(look.step.events))]
 
 
-def _born(look: Look, row: list[float]) -> State:
-    order: State = {"symbol": _symbol(look, row), "kind": "target", "weight": row[4]}
-    order |= {"quantity": None, "limit": None, "stop": None}
-    if row[9] == CALLED_IN:
-        order |= {"kind": "liquidation", "weight": None}
-    if len(row) > LOG_COLUMNS and row[9] >= SPELLED:
-        kind = KINDS[(int(row[9]) - int(SPELLED)) % 8]
-        order |= {"kind": kind, "weight": None, "quantity": plain(row[5])}
-        order |= {"limit": plain(row[6]), "stop": plain(row[7])}
-    return order
+def _born(look: Look, order: events.Born) -> State:
+    symbol = look.about.symbols[order.asset]
+    if order.termed:
+        prices = {"quantity": plain(order.asked), "limit": plain(order.limit), "stop": plain(order.stop)}
+        return {"symbol": symbol, "kind": order.kind, "weight": None, **prices}
+    called = order.role == events.ROLES[events.LIQUIDATION]
+    told = {"kind": "liquidation", "weight": None} if called else {"kind": "target", "weight": order.weight}
+    return {"symbol": symbol, **told, "quantity": None, "limit": None, "stop": None}
 
 
 def filled(look: Look) -> list[State]:
     """Return the fills of this bar."""
     return [
-        {"symbol": _symbol(look, row), "quantity": row[5], "price": row[6], "fee": row[7], "order": int(row[1])}
-        | {"whole": row[0] == FILLED, "reason": REASONS[int(row[9])]}
-        for row in _rows(look, FILLED, PARTIAL)
+        {"symbol": look.about.symbols[asset], "quantity": quantity, "price": price, "fee": fee, "order": order}
+        | {"whole": whole, "reason": reason}
+        for order, _, asset, quantity, price, fee, _, reason, whole in _each(events.fills(look.step.events))
     ]
 
 
 def rejected(look: Look) -> list[State]:
     """Return the orders of this bar that were rejected, and why."""
     return [
-        {"symbol": _symbol(look, row), "order": int(row[1]), "weight": plain(row[4]), "reason": REASONS[int(row[9])]}
-        for row in _rows(look, REJECTED)
+        {"symbol": look.about.symbols[asset], "order": order, "weight": plain(weight), "reason": reason}
+        for order, _, asset, weight, _, status, reason in _each(events.changes(look.step.events))
+        if status == events.STATUS[events.REJECTED]
     ]
 
 
@@ -83,23 +61,27 @@ def orders(look: Look, state: State) -> Found:
     return {}, alerts
 
 
+_MARGIN: Final = (events.EVENTS[events.MARGIN_WARNING], events.EVENTS[events.MARGIN_CALL])
+_GUARDS: Final = (events.EVENTS[events.GUARD], events.EVENTS[events.RELEASED])
+
+
 def guards(look: Look, state: State) -> Found:
     """Tell what the guards and the margin did in this bar; a margin call is critical, a release is good news."""
-    rows = [_guard(row) for row in _rows(look, GUARD, RELEASED, MARGIN_WARNING, MARGIN_CALL)]
+    told = (events.AccountEvents(*row) for row in _each(events.account_events(look.step.events)))
+    rows = [_guard(event) for event in told if event.event in (*_MARGIN, *_GUARDS)]
     if not rows:
         return {}, []
-    events = {row["event"] for row in rows}
-    severity = "critical" if "margin_call" in events else "info" if events == {"released"} else None
+    happened = {row["event"] for row in rows}
+    severity = "critical" if "margin_call" in happened else "info" if happened == {"released"} else None
     return {}, [alert("guard", look, {"events": rows, "equity": look.equity, "holdings": look.holdings}, severity)]
 
 
-def _guard(row: list[float]) -> State:
-    """Read a guard's row (weight, quantity and price are mode, measure and limit), or the margin's (gross exposure)."""
-    event = int(row[0])
-    if event in (MARGIN_WARNING, MARGIN_CALL):
-        return {"event": EVENTS[event], "reason": "margin", "mode": None, "measured": plain(row[5]), "limit": None}
-    facts: State = {"event": EVENTS[event], "reason": REASONS[int(row[9])], "mode": MODES[int(row[4])]}
-    return facts | {"measured": plain(row[5]), "limit": plain(row[6])}
+def _guard(told: events.AccountEvents) -> State:
+    """Read a guard's event (mode, measure, limit), or the margin's (gross exposure)."""
+    if told.event in _MARGIN:
+        return {"event": told.event, "reason": "margin", "mode": None, "measured": plain(told.measured), "limit": None}
+    facts: State = {"event": told.event, "reason": told.reason, "mode": MODES[int(told.mode)]}
+    return facts | {"measured": plain(told.measured), "limit": plain(told.limit)}
 
 
 def drawdown(look: Look, state: State) -> Found:

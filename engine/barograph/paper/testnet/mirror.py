@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from barograph.errors import BrokerError
-from barograph.execution.events import BORN, SPELLED
+from barograph.execution import events
 from barograph.paper.ports import Alert, Intent, Kept
 from barograph.paper.testnet.reconcile import ListingBroker, Report, client_id, reconcile, submit
 from barograph.types import Step
@@ -30,22 +30,22 @@ log: Final = logging.getLogger("barograph.paper")
 def intents_of(deployment: str, symbols: Sequence[str], step: Step, held: Mapping[str, float]) -> tuple[Intent, ...]:
     """Return the intents of one close, where the broker's orders so far brought these units.
 
-    >>> born = np.array([[BORN, 7, 3, 0, 0.5, 0.0, 0.0, 0.0, 0.0, 0.0]])
+    >>> born = np.array([[events.BORN, 7, 3, 0, 0.5, 0.0, 0.0, 0.0, 0.0, 0.0]])
     >>> account, prices = np.array([1000.0, 1000.0, 0, 0, 0, 0]), np.array([[0.0], [50.0]])
     >>> step = Step(3, 0, account, np.zeros(1), np.ones(2), born, prices)
     >>> [intent.quantity for intent in intents_of("demo", ["BTC/USDT"], step, {"BTC/USDT": 4.0})]
     [6.0]
     """
     made = []
-    for row in step.events[step.events[:, 0] == BORN]:
-        a, weight = int(row[3]), float(row[4])
+    born = events.born(step.events)
+    for order, a, weight, termed in zip(born.order, born.asset, born.weight.tolist(), born.termed, strict=True):
         price = float(step.positions[1, a])
-        if row[9] >= SPELLED or not np.isfinite(weight) or not price > 0.0:
+        if termed or not np.isfinite(weight) or not price > 0.0:
             continue
         symbol, wanted = symbols[a], weight * float(step.equity[0]) / price
         quantity = wanted - held.get(symbol, 0.0)
         if quantity != 0.0:
-            made.append(Intent(client_id(deployment, int(row[1])), step.ts, symbol, quantity, "market", None, None))
+            made.append(Intent(client_id(deployment, int(order)), step.ts, symbol, quantity, "market", None, None))
     return tuple(made)
 
 

@@ -18,7 +18,7 @@ import barograph as bg
 from barograph.data.synthetic import SCENARIOS, Scenario, draw, simulate
 from barograph.epoch import DAY, YEAR
 from barograph.execution.book import DUST
-from barograph_models._gaussian import gaussian_params
+from barograph_models._chain.gaussian import gaussian_params
 from barograph_models.gaussian_hmm import DIAGONAL
 from barograph_strategies.regime_filter import regime_filter
 from benchmarks import Row, Table, bars, best

@@ -132,8 +132,8 @@ def test_the_two_books_agree_with_splits_dividends_and_delistings_too(name: str)
 @given(history=made_up())
 @settings(max_examples=15)
 def test_a_python_strategy_writes_the_same_bits_as_a_compiled_one(history: History) -> None:
-    terms = {"filter": machines()["next_open"].filter, "fee": 0.001, "slippage": 0.0005}
-    runs = [bg.Machine(strategy=started(step, 0.9), terms=bg.Terms(**terms)) for step in (lean, lean_in_python)]
+    chosen, terms = machines()["next_open"].filter, bg.Terms(fee=0.001, slippage=0.0005)
+    runs = [bg.Machine(strategy=started(step, 0.9), filter=chosen, terms=terms) for step in (lean, lean_in_python)]
     assert same(*(scan(machine, history) for machine in runs))
 
 

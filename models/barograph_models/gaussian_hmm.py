@@ -2,66 +2,31 @@
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable
 from functools import partial
-from typing import Any, Literal
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import Literal
 
 from barograph.errors import FitError
-from barograph.jit.kernel import kernel
-from barograph.jit.views import borrow, frozen
 from barograph.regimes.fitted import Family, Fitted, Model
-from barograph.regimes.matching import order_by_volatility
-from barograph.types import Belief, Floats
-from barograph_models import _gaussian
-from barograph_models._chain import CONVERGED, DIED, Ascent, ascend, smooth, viterbi
-from barograph_models._data import Sample, check_choice, check_counts, check_positive, sample
-from barograph_models._filter import ChainState, init, observed, predict, weigh
-from barograph_models._gaussian import Emission, GaussianParams, gaussian_params, in_units, standardised
-from barograph_models._restarts import best_of, reason, same_kind
-from barograph_models._starts import start_params
+from barograph.types import Floats
+from barograph_models._chain import gaussian
+from barograph_models._chain.emission import Emission
+from barograph_models._chain.filter import chain_step, init
+from barograph_models._chain.gaussian import EMISSIONS, GaussianParams, gaussian_params
+from barograph_models._chain.inference import ascend, decode, smooth, viterbi
+from barograph_models._chain.starts import start_params
+from barograph_models._fit.data import Sample, check_choice, check_counts, check_positive, sample
+from barograph_models._fit.restarts import DIED, Answer, Ascent, Pieces, assembled, from_many_starts, reason
 
 __all__ = ["DIAGONAL", "FULL", "GaussianParams", "fit_from", "gaussian_hmm", "gaussian_params"]
 
 
-@functools.cache
-def _step(emission: Emission) -> Callable[..., tuple[ChainState, Belief]]:
-    log_density = emission.log_density
-
-    @kernel
-    def step(state: Any, x: Any, params: Any) -> tuple[ChainState, Belief]:
-        """Predict by the transition matrix, then weigh by the densities; a row with any NaN only predicts."""
-        probs, ahead, logs = borrow(state.probs), borrow(state.ahead), borrow(state.logs)
-        predict(state.seen, probs, ahead, params)
-        logpdf = 0.0
-        if observed(x):
-            means, whitening, peak = borrow(params.means), borrow(params.whitening), borrow(params.peak)
-            for k in range(logs.size):
-                logs[k] = log_density(x, k, means, whitening, peak)
-            logpdf = weigh(ahead, logs, probs)
-        else:
-            for k in range(probs.size):
-                probs[k] = ahead[k]
-        return ChainState(state.probs, state.ahead, state.logs, state.seen + 1), Belief(frozen(state.probs), logpdf)
-
-    return step
-
-
-def _decode(params: GaussianParams, X: Floats) -> NDArray[np.int64]:
-    return viterbi(params, X)[0]
-
-
 def _family(name: str, emission: Emission) -> Family:
-    return Family(
-        f"{__name__}:{name}", GaussianParams, init, _step(emission), _gaussian.moments, smooth=smooth, decode=_decode
-    )
+    hindsight = (partial(smooth, emission), partial(decode, emission))
+    return Family(f"{__name__}:{name}", GaussianParams, init, chain_step(emission), gaussian.moments, *hindsight)
 
 
-DIAGONAL = _family("DIAGONAL", _gaussian.DIAGONAL)
-FULL = _family("FULL", _gaussian.FULL)
+DIAGONAL = _family("DIAGONAL", gaussian.DIAGONAL)
+FULL = _family("FULL", gaussian.FULL)
 _FAMILIES = {"diagonal": DIAGONAL, "full": FULL}
 
 
@@ -87,6 +52,7 @@ def gaussian_hmm(
 
     L. Rabiner, *A tutorial on hidden Markov models*, Proc. IEEE 77 (1989), equations 19-41 and 53-54.
 
+    >>> import numpy as np
     >>> noise = np.random.default_rng(0).standard_normal((400, 1))
     >>> calm_then_wild = noise * np.repeat([[0.5], [3.0]], 200, axis=0)
     >>> fitted = gaussian_hmm(states=2, starts=2).fit(calm_then_wild, None)
@@ -98,23 +64,19 @@ def gaussian_hmm(
     check_counts(name, states=states, starts=starts, iterations=iterations)
     check_choice(name, "covariance", covariance, tuple(_FAMILIES))
     check_positive(name, tolerance=tolerance, variance_floor=variance_floor)
-
-    def fit(X: Floats, previous: Fitted | None) -> Fitted:
-        data = sample(X, states, name)
-        limits = (iterations, tolerance * data.rows, variance_floor)
-        attempts = [partial(_from_seeds, data, states, covariance, seed, i, limits) for i in range(starts)]
-        if previous is not None and same_kind(previous, _FAMILIES[covariance], states, data):
-            attempts.append(partial(ascend, data, standardised(previous.params, data), *limits))
-        ascent, dropped = best_of(attempts, name, jobs)
-        return order_by_volatility(_fitted(data, ascent, seed, dropped))
-
-    return Model(fit, states, name)
+    pieces = _pieces(states, covariance, iterations, tolerance, variance_floor)
+    return from_many_starts(name, pieces, states, starts, seed, jobs)
 
 
-def _from_seeds(
-    data: Sample, states: int, covariance: str, seed: int, index: int, limits: tuple[int, float, float]
-) -> Ascent:
-    return ascend(data, start_params(data, states, covariance, seed, index), *limits)
+def _pieces(states: int, covariance: str, iterations: int, tolerance: float, variance_floor: float) -> Pieces:
+    climb = partial(ascend, EMISSIONS[covariance], iterations=iterations, tolerance=tolerance, given=variance_floor)
+    return Pieces(
+        family=_FAMILIES[covariance],
+        begin=partial(start_params, states, covariance),
+        resume=gaussian.standardised,
+        climb=climb,
+        answer=_answer,
+    )
 
 
 def fit_from(
@@ -125,27 +87,18 @@ def fit_from(
     For warm starts and studies: the regimes keep their order, and a negative `tolerance` runs all `iterations`. The
     last entry of ``log_likelihood`` belongs to the parameters returned. Raises `FitError` when a regime dies.
     """
-    name = "gaussian_hmm"
-    data = sample(X, len(params.start), name)
-    ascent = ascend(data, standardised(params, data), iterations, tolerance * data.rows, variance_floor)
+    name, states = "gaussian_hmm", len(params.start)
+    pieces = _pieces(states, gaussian.kind(params), iterations, tolerance, variance_floor)
+    data = sample(X, states, name)
+    ascent = pieces.climb(data, pieces.resume(data, params))
     if ascent.verdict == DIED:
         raise FitError(f"{name}: {reason(ascent)}; take fewer states, or more data")
-    return _fitted(data, ascent, 0, ())
+    return assembled(pieces, data, ascent)
 
 
-def _fitted(data: Sample, ascent: Ascent, seed: int, dropped: tuple[str, ...]) -> Fitted:
-    params = in_units(ascent.params, data)
-    K, d = params.means.shape
-    free = d if params.covariances.ndim == 2 else d * (d + 1) // 2
-    return Fitted(
-        family=DIAGONAL if params.covariances.ndim == 2 else FULL,
-        params=params,
-        log_likelihood=ascent.path,
-        observations=data.rows,
-        free_parameters=(K - 1) + K * (K - 1) + K * d + K * free,
-        completed=viterbi(ascent.params, data.with_nan())[1] - data.log_volume,
-        converged=ascent.verdict == CONVERGED,
-        seed=seed,
-        features=tuple(f"x{j}" for j in range(d)),
-        dropped=dropped,
-    )
+def _answer(data: Sample, ascent: Ascent) -> Answer:
+    params = gaussian.in_units(data, ascent.params)
+    K = len(params.start)
+    free = (K - 1) + K * (K - 1) + gaussian.free_parameters(params)
+    completed = viterbi(EMISSIONS[gaussian.kind(params)], ascent.params, data.with_nan())[1]
+    return Answer(params, free, completed - data.log_volume)

@@ -6,20 +6,16 @@ from functools import partial
 from typing import Any, Final, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from barograph.jit.kernel import kernel
-from barograph.jit.views import borrow, frozen
-from barograph.regimes.filtering import filter_path
-from barograph.regimes.fitted import Family, Fitted, Model, Moments
-from barograph.regimes.matching import order_by_volatility
-from barograph.types import Belief, Filter, Floats
-from barograph_models._chain import CONVERGED, DIED, UNFINISHED, Ascent
-from barograph_models._clusters import lloyd, nearest_centre, plus_plus
-from barograph_models._counts import soft_transition
-from barograph_models._data import Sample, check_counts, sample
-from barograph_models._filter import ChainState, observed, predict
-from barograph_models._restarts import best_of, same_kind
+from barograph.jit.views import borrow
+from barograph.regimes.fitted import Family, Model, Moments
+from barograph.types import Belief, Floats
+from barograph_models._chain.filter import ChainState, believed, filtered, likeliest, observed, predict, stand
+from barograph_models._fit.clusters import lloyd, nearest_centre, plus_plus
+from barograph_models._fit.counts import soft_transition
+from barograph_models._fit.data import Sample, check_counts
+from barograph_models._fit.restarts import CONVERGED, DIED, UNFINISHED, Answer, Ascent, Pieces, from_many_starts
 
 __all__ = ["KMEANS", "KMeansParams", "kmeans"]
 
@@ -60,9 +56,8 @@ def step(state: Any, x: Any, params: Any) -> tuple[ChainState, Belief]:
         logpdf = np.nan
     else:
         predict(state.seen, probs, ahead, params)
-        for k in range(probs.size):
-            probs[k] = ahead[k]
-    return ChainState(state.probs, state.ahead, state.logs, state.seen + 1), Belief(frozen(state.probs), logpdf)
+        stand(ahead, probs)
+    return believed(state, logpdf)
 
 
 @kernel
@@ -71,27 +66,13 @@ def begin(params: Any) -> ChainState:
     return ChainState(params.start.copy(), np.zeros(params.start.size), np.zeros(params.centre.size), 0)
 
 
-def _filter(params: KMeansParams) -> Filter:
-    own = KMeansParams(*(a.copy() for a in params))
-    return Filter(begin, step, own, len(own.start), "kmeans")
-
-
 def _moments(params: KMeansParams) -> Moments:
     return Moments(params.means, params.variances)
 
 
-def _smooth(params: KMeansParams, X: Floats) -> Floats:
-    # Bars are independent: what came later says nothing more.
-    return filter_path(_filter(params), X).probs
-
-
-def _decode(params: KMeansParams, X: Floats) -> NDArray[np.int64]:
-    return np.asarray(np.argmax(_smooth(params, X), axis=1), dtype=np.int64)
-
-
-KMEANS = Family(
-    f"{__name__}:KMEANS", KMeansParams, begin, step, _moments, _smooth, _decode, shared=("centre", "shrink")
-)
+_STEPS = (begin, step)
+_PATH, _LABELS = partial(filtered, *_STEPS), partial(likeliest, *_STEPS)
+KMEANS = Family(f"{__name__}:KMEANS", KMeansParams, *_STEPS, _moments, _PATH, _LABELS, shared=("centre", "shrink"))
 
 
 def kmeans(
@@ -122,29 +103,22 @@ def kmeans(
     """
     name = "kmeans"
     check_counts(name, states=states, starts=starts, iterations=iterations)
-
-    def fit(X: Floats, previous: Fitted | None) -> Fitted:
-        data = sample(X, states, name, scale)
-        attempts = [partial(_from_seeds, data, states, iterations, seed, i) for i in range(starts)]
-        if previous is not None and same_kind(previous, KMEANS, states, data):
-            attempts.append(partial(_ascend, data, (_centres(previous) - data.centre) / data.scale, iterations))
-        ascent, dropped = best_of(attempts, name, jobs)
-        return order_by_volatility(_fitted(data, ascent, seed, dropped))
-
-    return Model(fit, states, name)
+    pieces = Pieces(
+        family=KMEANS,
+        begin=lambda data, random, _: plus_plus(data.Z[data.observed], states, random),
+        resume=_resume,
+        climb=partial(_ascend, iterations),
+        answer=_answer,
+    )
+    return from_many_starts(name, pieces, states, starts, seed, jobs, scale)
 
 
-def _centres(fitted: Fitted) -> Floats:
-    """The centres in the data's own units."""
-    return np.asarray(fitted.params.centres / fitted.params.shrink + fitted.params.centre)
+def _resume(data: Sample, params: KMeansParams) -> Floats:
+    own = np.asarray(params.centres / params.shrink + params.centre)  # in the data's own units
+    return np.asarray((own - data.centre) / data.scale)
 
 
-def _from_seeds(data: Sample, states: int, iterations: int, seed: int, index: int) -> Ascent:
-    random = np.random.default_rng([seed, index])
-    return _ascend(data, plus_plus(data.Z[data.observed], states, random), iterations)
-
-
-def _ascend(data: Sample, centres: Floats, iterations: int) -> Ascent:
+def _ascend(iterations: int, data: Sample, centres: Floats) -> Ascent:
     Z = data.Z[data.observed]
     moved, labels, path, ended = lloyd(Z, centres, iterations)
     starved = np.bincount(labels, minlength=len(centres)).min() <= Z.shape[1]
@@ -154,7 +128,7 @@ def _ascend(data: Sample, centres: Floats, iterations: int) -> Ascent:
     return Ascent((moved, labels), -0.5 * n * (np.log(2.0 * np.pi * variance) + 1.0) - data.log_volume, verdict)
 
 
-def _fitted(data: Sample, ascent: Ascent, seed: int, dropped: tuple[str, ...]) -> Fitted:
+def _answer(data: Sample, ascent: Ascent) -> Answer:
     centres, labels = ascent.params
     K, d = centres.shape
     posterior = np.zeros((len(data.Z), K))
@@ -172,15 +146,4 @@ def _fitted(data: Sample, ascent: Ascent, seed: int, dropped: tuple[str, ...]) -
             [c.var(axis=0) for c in clusters], FLAT * (data.Z[data.observed] * data.scale).var(axis=0)
         ),
     )
-    return Fitted(
-        family=KMEANS,
-        params=params,
-        log_likelihood=ascent.path,
-        observations=data.rows,
-        free_parameters=K * d + 1,
-        completed=float(ascent.path[-1]),
-        converged=ascent.verdict == CONVERGED,
-        seed=seed,
-        features=tuple(f"x{j}" for j in range(d)),
-        dropped=dropped,
-    )
+    return Answer(params, free_parameters=K * d + 1, completed=float(ascent.path[-1]))

@@ -174,7 +174,8 @@ def test_a_run_that_fails_there_is_told_in_its_place(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("body", "words"), [
     ("raise SystemExit(3)", "bt is not installed; {python} -m pip install bt==1.4.1, or name an environment that"),
-    ("raise SystemExit('No module named barograph_adapters')", "Barograph is not installed in that environment"),
+    ("raise SystemExit('No module named barograph_adapters')",
+     "Barograph is not installed there; {python} -m pip install . bt==1.4.1, in the folder of its source"),
     ("1 / 0", "{python} failed: ZeroDivisionError: division by zero; --python wants the Python of an environment with"),
     ("raise SystemExit(4)", "{python} failed: without a word, exit status 4; --python wants"),
     ("pass", "{python} failed: without a word, exit status 0; --python wants"),

@@ -19,7 +19,7 @@ from scipy import stats
 from barograph.errors import ConfigError, FitError
 from barograph.jit.views import frozen
 from barograph.regimes.fitted import Fitted
-from barograph_models._gaussian import GaussianParams, gaussian_params
+from barograph_models._chain.gaussian import GaussianParams, gaussian_params
 from barograph_models.gaussian_hmm import fit_from, gaussian_hmm
 
 needs_compiler = pytest.mark.skipif(bool(numba.config.DISABLE_JIT), reason="minutes long in plain Python")

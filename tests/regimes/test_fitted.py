@@ -16,7 +16,7 @@ from barograph.errors import FitError, PartError
 from barograph.regimes.fitted import Fitted
 from barograph.regimes.matching import match, order_by_volatility
 from barograph.types import Smoothed
-from barograph_models._gaussian import gaussian_params
+from barograph_models._chain.gaussian import gaussian_params
 from barograph_models.gaussian_hmm import fit_from, gaussian_hmm
 from barograph_models.gaussian_mixture import gaussian_mixture
 from barograph_models.kmeans import kmeans

@@ -151,6 +151,16 @@ class Terms:
     resting: int = _term(8, "most orders that rest at one time, an asset", ge=1, le=64)
     guards: Sequence[Guard | Switch] = field(default=(), metadata={"own_table": True})
 
+    def __new__(cls, *_: Any, **given: Any) -> Terms:
+        """Tell whoever misspells a term what it may have been."""
+        for name in given:
+            if name not in cls.__dataclass_fields__:
+                known = ", ".join(cls.__dataclass_fields__)
+                raise ConfigError(
+                    f"{name!r} is no term of trade{nearest(name, cls.__dataclass_fields__)}; they are {known}"
+                )
+        return super().__new__(cls)
+
     def __post_init__(self) -> None:
         """Refuse what cannot be meant: each term alone, then together."""
         for term in fields(self):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, fields
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import numpy as np
 
@@ -26,9 +26,14 @@ def _nothing_believed(state: Any, x: Any, params: Any) -> Any:
     return state, Belief(frozen(state), 0.0)
 
 
-def no_model() -> Filter:
-    """Return the filter of a machine without a model: one regime, and it is certain."""
-    return Filter(init=lambda _: np.ones(1), step=_nothing_believed, params=(), regimes=1, name="none")
+def no_model(regimes: int = 1) -> Filter:
+    """Return the filter of a machine without a model: one regime, and it is certain; or several, equally likely."""
+    return Filter(lambda _: np.full(regimes, 1.0 / regimes), _nothing_believed, (), regimes, "none")
+
+
+def stand_in(machine: Machine) -> Filter:
+    """Return what stands in for the filter of a model that has not learned yet: it believes in as many regimes."""
+    return no_model(cast("Model", machine.model).regimes if machine.learns else 1)
 
 
 @kernel

@@ -16,7 +16,7 @@ from barograph.jit.kernel import Kernel
 from barograph.jit.memory import Memory, structure
 from barograph.jit.views import frozen
 from barograph.loop.advance import Answer, Scratch, advance_of, observe_of
-from barograph.loop.machine import Machine, no_model
+from barograph.loop.machine import Machine, stand_in
 from barograph.orders import WIDTH
 from barograph.types import Bars, Belief, Filter, Floats, Orders, Portfolio, Protected, Strategy, Target
 
@@ -60,7 +60,7 @@ def wire(
     parts = _resolve(stack(list(machine.features) or [log_return()]), history)
     if fitted is None and machine.model is not None and not machine.learns:
         fitted = cast("Fitted", machine.model)
-    chosen = filter or (fitted.filter() if fitted is not None else machine.filter or no_model())
+    chosen = filter or (fitted.filter() if fitted is not None else machine.filter or stand_in(machine))
     plan = machine.strategy
     if fitted is not None and plan.bind is not None:
         plan = plan._replace(params=plan.bind(plan.params, fitted))
@@ -135,15 +135,22 @@ def _try(memory: Memory, params: Memory, parts: Stack, chosen: Filter, plan: Str
         row = frozen(np.array(x, dtype=np.float64))
         state, belief = _call(f"filter {chosen.name}", chosen.step, m.read(1), row, p.read(1))
         _same(f"filter {chosen.name}", memory.shapes[1], state)
-        if not isinstance(belief, Belief) or np.shape(belief.probs) != (chosen.regimes,):
-            raise PartError(
-                f"filter {chosen.name}: wanted a Belief of {chosen.regimes} probabilities, found {belief!r}"
-            )
+        belief = _checked_belief(chosen, belief)
         account = Portfolio(1.0, 1.0, frozen(np.zeros(assets)), ones)
         state, target = _call(f"strategy {plan.name}", plan.step, m.read(2), bars, belief, account, p.read(2))
         _same(f"strategy {plan.name}", memory.shapes[2], state)
     _check_answer(plan.name, target, assets)
     return type(target)
+
+
+def _checked_belief(chosen: Filter, belief: Any) -> Belief:
+    """Return the belief as a strategy is lent it: read-only, of as many regimes as the filter says."""
+    if not isinstance(belief, Belief) or np.shape(belief.probs) != (chosen.regimes,):
+        raise PartError(f"filter {chosen.name}: wanted a Belief of {chosen.regimes} probabilities, found {belief!r}")
+    if isinstance(chosen.step, Kernel) and belief.probs.flags.writeable:
+        cure = "lend them for reading only, as in bg.Belief(bg.frozen(probs), logpdf)"
+        raise PartError(f"filter {chosen.name}: the probabilities of its Belief can be written to; {cure}")
+    return belief._replace(probs=frozen(belief.probs))
 
 
 def _call(name: str, step: Callable[..., Any], *arguments: Any) -> tuple[Any, Any]:

@@ -44,7 +44,7 @@ from barograph.regimes.fitted import Fitted
 from barograph.regimes.outlook import outlook
 from barograph.testing import some_bars
 from barograph.types import Step
-from barograph_models._gaussian import gaussian_params
+from barograph_models._chain.gaussian import gaussian_params
 from barograph_models.gaussian_hmm import DIAGONAL, gaussian_hmm
 from barograph_models.kmeans import kmeans
 from tests import ROOT
@@ -548,7 +548,7 @@ def cut(result: bg.Result) -> list[Step]:
 def runs() -> dict[str, tuple[list[Step], list[About]]]:
     """Real runs by name, each bar with what was known of it: the fit in force included."""
     several = machines()
-    learns = {"strategy": bg.strategy(follow), "fit": bg.Fit(window=60, every=25), **TERMS}
+    learns = {"strategy": bg.strategy(follow), "fit": bg.Fit(window=60, every=25), "terms": bg.Terms(**TERMS)}
     chosen: dict[str, tuple[bg.Machine, History]] = {
         "learns": (several["learns"], learnable(bars=260)),
         "no density": (bg.Machine(model=kmeans(states=2, starts=2), **learns), learnable(bars=200)),

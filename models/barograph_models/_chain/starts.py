@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from barograph.types import Floats
-from barograph_models._clusters import lloyd, plus_plus
-from barograph_models._data import Sample
-from barograph_models._gaussian import GaussianParams, gaussian_params
+from barograph_models._chain.gaussian import GaussianParams, gaussian_params
+from barograph_models._fit.clusters import lloyd, plus_plus
+from barograph_models._fit.data import Sample
 
 __all__ = ["start_params"]
 
@@ -22,9 +22,8 @@ STAY = (0.8, 0.99)  # a regime's first guess at persistence: five to a hundred b
 REACH = (1, 3, 10, 30)  # rows on either side that tell a row's local dispersion
 
 
-def start_params(data: Sample, states: int, covariance: str, seed: int, index: int) -> GaussianParams:
-    """Return the parameters that start number `index` begins from, in standardised units; drawn by the seed."""
-    random = np.random.default_rng([seed, index])
+def start_params(states: int, covariance: str, data: Sample, random: np.random.Generator, index: int) -> GaussianParams:
+    """Return the parameters that start number `index` begins from, in standardised units; drawn by `random`."""
     Z = data.Z[data.observed]
     space = _dispersion(Z, int(random.choice(REACH)))
     if index % 2 == 0:

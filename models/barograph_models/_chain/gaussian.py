@@ -17,9 +17,13 @@ from barograph.jit.kernel import compiled, kernel
 from barograph.jit.views import borrow
 from barograph.regimes.fitted import Moments
 from barograph.types import Floats
-from barograph_models._data import Sample
+from barograph_models._chain.emission import Emission
+from barograph_models._fit.data import Sample
 
-__all__ = ["DIAGONAL", "FULL", "Emission", "GaussianParams", "gaussian_params", "in_units", "moments", "standardised"]
+__all__ = [
+    "DIAGONAL", "EMISSIONS", "FULL", "GaussianParams", "free_parameters", "gaussian_params", "in_units", "kind",
+    "moments", "standardised",
+]  # fmt: skip
 
 LOG_TWO_PI = math.log(2.0 * math.pi)
 SWEEPS = 30  # Jacobi converges quadratically: six to ten sweeps reach the last bit at any size seen
@@ -41,33 +45,33 @@ class GaussianParams(NamedTuple):
     peak: Floats
 
 
-class Emission(NamedTuple):
-    """The kernels of one covariance shape.
+class Sums(NamedTuple):
+    """Weighted sums of the deviations from the *current* means (K, d), and of their products, as covariances are."""
 
-    ``log_density(x, k, means, whitening, peak)``; ``gather(x, weight, k, means, first, second)`` adds a weighted row
-    to the sums of deviations from the *current* means and of their products; ``update(k, total, first, second, means,
-    covariances, whitening, peak, floor)`` sets regime k to the sums' maximum-likelihood Gaussian; ``invert(k,
-    covariances, whitening, peak)`` derives the last two.
-    """
-
-    name: str
-    log_density: Callable[..., Any]
-    gather: Callable[..., Any]
-    update: Callable[..., Any]
-    invert: Callable[..., Any]
+    first: Floats
+    second: Floats
 
 
 @kernel
-def _diagonal_log_density(x: Any, k: Any, means: Any, whitening: Any, peak: Any) -> Any:
+def _clear(sums: Any) -> None:
+    first, second = sums.first, sums.second
+    first[:] = 0.0
+    second[:] = 0.0
+
+
+@kernel
+def _diagonal_log_density(x: Any, k: Any, own: Any) -> Any:
+    means, whitening = own.means, own.whitening
     total = 0.0
     for j in range(means.shape[1]):
         z = (x[j] - means[k, j]) * whitening[k, j]
         total += z * z
-    return peak[k] - 0.5 * total
+    return own.peak[k] - 0.5 * total
 
 
 @kernel
-def _diagonal_gather(x: Any, weight: Any, k: Any, means: Any, first: Any, second: Any) -> None:
+def _diagonal_gather(x: Any, weight: Any, k: Any, own: Any, sums: Any) -> None:
+    means, first, second = own.means, sums.first, sums.second
     for j in range(means.shape[1]):
         away = x[j] - means[k, j]
         first[k, j] += weight * away
@@ -75,14 +79,14 @@ def _diagonal_gather(x: Any, weight: Any, k: Any, means: Any, first: Any, second
 
 
 @kernel
-def _diagonal_update(
-    k: Any, total: Any, first: Any, second: Any, means: Any, covariances: Any, whitening: Any, peak: Any, floor: Any
-) -> None:
-    for j in range(means.shape[1]):
-        shift = first[k, j] / total
-        means[k, j] += shift
-        covariances[k, j] = max(second[k, j] / total - shift * shift, floor)
-    _diagonal_invert(k, covariances, whitening, peak)
+def _diagonal_update(total: Any, sums: Any, own: Any, floor: Any) -> None:
+    first, second, means, covariances = sums.first, sums.second, own.means, own.covariances
+    for k in range(total.size):
+        for j in range(means.shape[1]):
+            shift = first[k, j] / total[k]
+            means[k, j] += shift
+            covariances[k, j] = max(second[k, j] / total[k] - shift * shift, floor)
+        _diagonal_invert(k, covariances, own.whitening, own.peak)
 
 
 @kernel
@@ -95,18 +99,20 @@ def _diagonal_invert(k: Any, covariances: Any, whitening: Any, peak: Any) -> Non
 
 
 @kernel
-def _full_log_density(x: Any, k: Any, means: Any, whitening: Any, peak: Any) -> Any:
+def _full_log_density(x: Any, k: Any, own: Any) -> Any:
+    means, whitening = own.means, own.whitening
     total = 0.0
     for i in range(means.shape[1]):
         z = 0.0
         for j in range(i + 1):
             z += whitening[k, i, j] * (x[j] - means[k, j])
         total += z * z
-    return peak[k] - 0.5 * total
+    return own.peak[k] - 0.5 * total
 
 
 @kernel
-def _full_gather(x: Any, weight: Any, k: Any, means: Any, first: Any, second: Any) -> None:
+def _full_gather(x: Any, weight: Any, k: Any, own: Any, sums: Any) -> None:
+    means, first, second = own.means, sums.first, sums.second
     for i in range(means.shape[1]):
         away = weight * (x[i] - means[k, i])
         first[k, i] += away
@@ -115,21 +121,21 @@ def _full_gather(x: Any, weight: Any, k: Any, means: Any, first: Any, second: An
 
 
 @kernel
-def _full_update(
-    k: Any, total: Any, first: Any, second: Any, means: Any, covariances: Any, whitening: Any, peak: Any, floor: Any
-) -> None:
+def _full_update(total: Any, sums: Any, own: Any, floor: Any) -> None:
+    first, second, means, covariances = sums.first, sums.second, own.means, own.covariances
     d = means.shape[1]
-    for i in range(d):
-        for j in range(i + 1):
-            shift = (first[k, i] / total) * (first[k, j] / total)
-            covariances[k, i, j] = second[k, i, j] / total - shift
-            covariances[k, j, i] = covariances[k, i, j]
-    for i in range(d):
-        means[k, i] += first[k, i] / total
-    # The whitening is about to be overwritten anyway, so it serves as room for the trial factor.
-    if not _cholesky(k, covariances, whitening, floor):
-        _clip(k, covariances, floor)
-    _full_invert(k, covariances, whitening, peak)
+    for k in range(total.size):
+        for i in range(d):
+            for j in range(i + 1):
+                shift = (first[k, i] / total[k]) * (first[k, j] / total[k])
+                covariances[k, i, j] = second[k, i, j] / total[k] - shift
+                covariances[k, j, i] = covariances[k, i, j]
+        for i in range(d):
+            means[k, i] += first[k, i] / total[k]
+        # The whitening is about to be overwritten anyway, so it serves as room for the trial factor.
+        if not _cholesky(k, covariances, own.whitening, floor):
+            _clip(k, covariances, floor)
+        _full_invert(k, covariances, own.whitening, own.peak)
 
 
 @kernel
@@ -226,13 +232,22 @@ def _rotate(matrix: Any, vectors: Any, p: Any, q: Any) -> None:
     matrix[p, q], matrix[q, p] = 0.0, 0.0
 
 
-DIAGONAL = Emission("diagonal", _diagonal_log_density, _diagonal_gather, _diagonal_update, _diagonal_invert)
-FULL = Emission("full", _full_log_density, _full_gather, _full_update, _full_invert)
+def _room(params: Any) -> Sums:
+    return Sums(np.empty_like(params.means), np.empty_like(params.covariances))
 
 
-def _inverter(emission: Emission) -> Callable[..., None]:
-    invert = emission.invert
+def _least(params: Any) -> float:
+    """d+1 observations: fewer leave a full covariance singular."""
+    return float(params.means.shape[1] + 1)
 
+
+# The covariances are told their floor: the least variance, or eigenvalue.
+DIAGONAL = Emission(_diagonal_log_density, _clear, _diagonal_gather, _diagonal_update, _room, _least)
+FULL = Emission(_full_log_density, _clear, _full_gather, _full_update, _room, _least)
+EMISSIONS = {"diagonal": DIAGONAL, "full": FULL}
+
+
+def _inverter(invert: Callable[..., Any]) -> Callable[..., None]:
     def whiten(covariances, whitening, peak):  # type: ignore[no-untyped-def]
         covariances, whitening, peak = borrow(covariances), borrow(whitening), borrow(peak)
         for k in range(peak.size):
@@ -241,7 +256,7 @@ def _inverter(emission: Emission) -> Callable[..., None]:
     return compiled(whiten)
 
 
-_WHITEN = {"diagonal": _inverter(DIAGONAL), "full": _inverter(FULL)}
+_WHITEN = {"diagonal": _inverter(_diagonal_invert), "full": _inverter(_full_invert)}
 
 
 def gaussian_params(start: Any, transition: Any, means: Any, covariances: Any) -> GaussianParams:
@@ -258,17 +273,29 @@ def gaussian_params(start: Any, transition: Any, means: Any, covariances: Any) -
         least = covariance.min() if covariance.ndim == 1 else np.linalg.eigvalsh(covariance)[0]
         if not least > 0.0:
             raise FitError(f"regime {k}: its covariance is not positive definite (least eigenvalue {least:.3g})")
-    whitening, peak = np.zeros_like(arrays[3]), np.empty(len(arrays[0]))
-    _WHITEN["diagonal" if arrays[3].ndim == 2 else "full"](arrays[3], whitening, peak)
-    return GaussianParams(arrays[0], arrays[1], arrays[2], arrays[3], whitening, peak)
+    derived = (np.zeros_like(arrays[3]), np.empty(len(arrays[0])))
+    params = GaussianParams(arrays[0], arrays[1], arrays[2], arrays[3], *derived)
+    _WHITEN[kind(params)](params.covariances, params.whitening, params.peak)
+    return params
 
 
-def in_units(params: GaussianParams, data: Sample) -> GaussianParams:
+def kind(params: GaussianParams) -> str:
+    """Tell which of `EMISSIONS` the parameters are of."""
+    return "diagonal" if params.covariances.ndim == 2 else "full"
+
+
+def free_parameters(params: GaussianParams) -> int:
+    """Count what the K Gaussians may choose: their means, variances and covariances."""
+    K, d = params.means.shape
+    return int(K * d + K * (d if params.covariances.ndim == 2 else d * (d + 1) // 2))
+
+
+def in_units(data: Sample, params: GaussianParams) -> GaussianParams:
     """Bring params of standardised data to the data's own units."""
     return _rescaled(params, data.scale, params.means * data.scale + data.centre)
 
 
-def standardised(params: GaussianParams, data: Sample) -> GaussianParams:
+def standardised(data: Sample, params: GaussianParams) -> GaussianParams:
     """Bring params in the data's own units to standardised data."""
     return _rescaled(params, 1.0 / data.scale, (params.means - data.centre) / data.scale)
 

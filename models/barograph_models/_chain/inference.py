@@ -1,4 +1,4 @@
-"""Inference in a chain of regimes with Gaussian emissions: forward, backward, EM, smoothing, Viterbi.
+"""Inference in a chain of regimes, whatever they emit: forward, backward, EM, smoothing, Viterbi.
 
 Scaled, not logged: each row's densities are divided by the largest of them, so that an outlier underflows nowhere, and
 the forward and backward weights are rescaled only when they get small. That takes the logarithm and the division out
@@ -18,43 +18,36 @@ import numpy as np
 from numpy.typing import NDArray
 
 from barograph.jit.kernel import compiled, kernel
-from barograph.jit.views import borrow
+from barograph.jit.views import borrow, lend
 from barograph.types import Floats
-from barograph_models._data import Sample
-from barograph_models._gaussian import DIAGONAL, FULL, Emission, GaussianParams
+from barograph_models._chain.emission import Emission, climbed, densities_of
+from barograph_models._fit.data import Sample
+from barograph_models._fit.restarts import CONVERGED, DIED, UNFINISHED, Ascent
 
-__all__ = ["CONVERGED", "DIED", "UNFINISHED", "Ascent", "ascend", "densities_of", "emission_of", "smooth", "viterbi"]
+__all__ = ["ascend", "decode", "smooth", "viterbi"]
 
-CONVERGED: Final = 0
-UNFINISHED: Final = 1
-DIED: Final = 2
-
-# A row may shrink the weights by no more than LEAST, and they are rescaled below SMALL: the product stays far from the
-# smallest double. LEAST matters only where the likelier regime is out of reach to 150 decimals.
-LEAST: Final = 1e-150
-SMALL: Final = 1e-60
-LOG_LEAST: Final = math.log(LEAST)
-
-
-class Ascent(NamedTuple):
-    """One run of EM: where it ended, its log-likelihoods, and CONVERGED, UNFINISHED or DIED."""
-
-    params: Any
-    path: Floats
-    verdict: int
+SMALL: Final = 1e-60  # weights below it are rescaled
 
 
 class Work(NamedTuple):
-    """Room for one run: rows `alpha` and `density` (T, K), then sums the size of the parameters."""
+    """Room for one run: rows `alpha` and `density` (T, K), then what one row needs and what EM counts."""
 
     alpha: Floats
     density: Floats
     beta: Floats
     ahead: Floats
     total: Floats
-    first: Floats
-    second: Floats
     moves: Floats
+
+
+def _work(T: int, K: int) -> Work:
+    return Work(np.empty((T, K)), np.empty((T, K)), np.ones(K), np.empty(K), np.empty(K), np.empty((K, K)))
+
+
+@kernel
+def _lent(work: Any) -> Work:
+    alpha, density, beta, ahead = borrow(work.alpha), borrow(work.density), borrow(work.beta), borrow(work.ahead)
+    return Work(alpha, density, beta, ahead, borrow(work.total), borrow(work.moves))
 
 
 @kernel
@@ -103,44 +96,16 @@ def _back(transition: Any, density: Any, alpha: Any, beta: Any, ahead: Any, t: A
 
 
 @functools.cache
-def densities_of(emission: Emission) -> Callable[..., Any]:
-    log_density = emission.log_density
-
-    @kernel
-    def densities(X: Any, observed: Any, means: Any, whitening: Any, peak: Any, density: Any) -> Any:
-        """Fill `density` (T, K), each row divided by its largest; return the sum of those divisors' logarithms."""
-        T, K = density.shape
-        shift = 0.0
-        for t in range(T):
-            if not observed[t]:
-                for k in range(K):
-                    density[t, k] = 1.0
-                continue
-            largest = -math.inf
-            for k in range(K):
-                density[t, k] = log_density(X[t], k, means, whitening, peak)
-                largest = max(largest, density[t, k])
-            for k in range(K):
-                gap = density[t, k] - largest
-                density[t, k] = 1.0 if gap == 0.0 else math.exp(gap) if gap > LOG_LEAST else LEAST
-            shift += largest
-        return shift
-
-    return densities
-
-
-@functools.cache
 def _expect(emission: Emission) -> Callable[..., Any]:
     gather = emission.gather
 
     @kernel
-    def expect(X: Any, observed: Any, transition: Any, means: Any, work: Any) -> None:
+    def expect(X: Any, observed: Any, transition: Any, own: Any, work: Any, sums: Any) -> None:
         """Walk back once, adding each row to the sums as it passes: no smoothed path is ever stored."""
-        alpha, density, beta, ahead, total, first, second, moves = work
+        alpha, density, beta, ahead = work.alpha, work.density, work.beta, work.ahead
+        total, moves = work.total, work.moves
         T, K = alpha.shape
         total[:] = 0.0
-        first[:] = 0.0
-        second[:] = 0.0
         moves[:] = 0.0
         beta[:] = 1.0
         whole = 0.0
@@ -157,7 +122,7 @@ def _expect(emission: Emission) -> Callable[..., Any]:
                 for k in range(K):
                     weight = scale * alpha[t, k] * beta[k]
                     total[k] += weight
-                    gather(X[t], weight, k, means, first, second)
+                    gather(X[t], weight, k, own, sums)
 
     return expect
 
@@ -183,71 +148,46 @@ def _move(start: Any, transition: Any, work: Any) -> None:
 
 @functools.cache
 def _baum_welch(emission: Emission) -> Callable[..., tuple[int, int]]:
-    densities, expect, update = densities_of(emission), _expect(emission), emission.update
+    densities, expect = densities_of(emission), _expect(emission)
+    clear, update = emission.clear, emission.update
 
-    def run(  # type: ignore[no-untyped-def]
-        X, observed, start, transition, means, covariances, whitening, peak, work, floor, tolerance, path
-    ):
+    def run(X, observed, params, room, counts, given, least, tolerance, path):  # type: ignore[no-untyped-def]
         X, observed, path = borrow(X), borrow(observed), borrow(path)
-        start, transition, means = borrow(start), borrow(transition), borrow(means)
-        covariances, whitening, peak = borrow(covariances), borrow(whitening), borrow(peak)
-        alpha, density, beta, ahead, total, first, second, moves = work
-        alpha, density, beta, ahead = borrow(alpha), borrow(density), borrow(beta), borrow(ahead)
-        total, first, second, moves = borrow(total), borrow(first), borrow(second), borrow(moves)
-        lent = Work(alpha, density, beta, ahead, total, first, second, moves)
+        start, transition = borrow(params.start), borrow(params.transition)
+        own, work, sums = lend(params), _lent(room), lend(counts)
         for n in range(path.size):
-            shift = densities(X, observed, means, whitening, peak, density)
-            path[n] = shift + _forward(start, transition, density, alpha)
+            shift = densities(X, observed, own, work.density)
+            path[n] = shift + _forward(start, transition, work.density, work.alpha)
             if n > 0 and path[n] - path[n - 1] <= tolerance:
                 return n + 1, CONVERGED
             if n + 1 == path.size:
                 break
-            expect(X, observed, transition, means, lent)
+            clear(sums)
+            expect(X, observed, transition, own, work, sums)
             for k in range(start.size):
-                if total[k] < means.shape[1] + 1:
+                if work.total[k] < least:
                     return n + 1, DIED
-            _move(start, transition, lent)
-            for k in range(start.size):
-                update(k, total[k], first, second, means, covariances, whitening, peak, floor)
+            _move(start, transition, work)
+            update(work.total, sums, own, given)
         return path.size, UNFINISHED
 
     return compiled(run)
 
 
-def emission_of(params: GaussianParams) -> Emission:
-    """Tell the covariance's shape from the parameters."""
-    return DIAGONAL if params.covariances.ndim == 2 else FULL
-
-
-def ascend(data: Sample, params: GaussianParams, iterations: int, tolerance: float, floor: float) -> Ascent:
-    """Run EM on standardised data from `params`, which are left alone; the path is in the units of the data given.
-
-    It ends when an iteration gains at most `tolerance`, when a regime holds fewer than d+1 observations, or after
-    `iterations`. The last likelihood on the path is that of the parameters returned.
-    """
-    own = GaussianParams(*(a.copy() for a in params))
-    path = np.empty(iterations)
-    work = _work(len(data.Z), own)
-    count, verdict = _baum_welch(emission_of(own))(data.Z, data.observed, *own, work, floor, tolerance, path)
-    return Ascent(own, path[:count] - data.log_volume, verdict)
-
-
-def _work(T: int, params: GaussianParams) -> Work:
-    K = len(params.start)
-    rows = (np.empty((T, K)), np.empty((T, K)))
-    sums = (np.empty_like(params.means), np.empty_like(params.covariances), np.empty((K, K)))
-    return Work(*rows, np.empty(K), np.empty(K), np.empty(K), *sums)
+def ascend(emission: Emission, data: Sample, params: Any, iterations: int, tolerance: float, given: Any) -> Ascent:
+    """Run EM in the chain from `params`, as `climbed` says."""
+    room = _work(len(data.Z), len(params.start))
+    return climbed(_baum_welch(emission), room, emission, data, params, iterations, tolerance, given)
 
 
 @functools.cache
 def _smoother(emission: Emission) -> Callable[..., None]:
     densities = densities_of(emission)
 
-    def run(X, observed, start, transition, means, whitening, peak, alpha, density, beta, ahead):  # type: ignore[no-untyped-def]
-        X, observed, start, transition = borrow(X), borrow(observed), borrow(start), borrow(transition)
-        means, whitening, peak = borrow(means), borrow(whitening), borrow(peak)
+    def run(X, observed, params, alpha, density, beta, ahead):  # type: ignore[no-untyped-def]
+        X, observed, start, transition = borrow(X), borrow(observed), borrow(params.start), borrow(params.transition)
         alpha, density, beta, ahead = borrow(alpha), borrow(density), borrow(beta), borrow(ahead)
-        densities(X, observed, means, whitening, peak, density)
+        densities(X, observed, lend(params), density)
         _forward(start, transition, density, alpha)
         for t in range(alpha.shape[0] - 1, -1, -1):
             if t < alpha.shape[0] - 1:
@@ -263,15 +203,13 @@ def _smoother(emission: Emission) -> Callable[..., None]:
     return compiled(run)
 
 
-def smooth(params: GaussianParams, X: Floats) -> Floats:
+def smooth(emission: Emission, params: Any, X: Floats) -> Floats:
     """Return P(regime at each row | all rows), (T, K); a row with any NaN is missing."""
     T, K = len(X), len(params.start)
     alpha = np.empty((T, K))
     if T:
         observed = np.isfinite(X).all(axis=1)
-        chain = (params.start, params.transition, params.means, params.whitening, params.peak)
-        work = (alpha, np.empty((T, K)), np.ones(K), np.empty(K))
-        _smoother(emission_of(params))(X, observed, *chain, *work)
+        _smoother(emission)(X, observed, params, alpha, np.empty((T, K)), np.ones(K), np.empty(K))
     return alpha
 
 
@@ -279,10 +217,9 @@ def smooth(params: GaussianParams, X: Floats) -> Floats:
 def _decoder(emission: Emission) -> Callable[..., float]:
     log_density = emission.log_density
 
-    def run(X, observed, log_start, log_transition, means, whitening, peak, best, came, labels):  # type: ignore[no-untyped-def]
+    def run(X, observed, log_start, log_transition, params, best, came, labels):  # type: ignore[no-untyped-def]
         X, observed, labels, best, came = borrow(X), borrow(observed), borrow(labels), borrow(best), borrow(came)
-        log_start, log_transition = borrow(log_start), borrow(log_transition)
-        means, whitening, peak = borrow(means), borrow(whitening), borrow(peak)
+        log_start, log_transition, own = borrow(log_start), borrow(log_transition), lend(params)
         T, K = came.shape
         for t in range(T):
             for k in range(K):
@@ -296,7 +233,7 @@ def _decoder(emission: Emission) -> Callable[..., float]:
                         ):
                             came[t, k] = i
                     value = best[t - 1, came[t, k]] + log_transition[came[t, k], k]
-                best[t, k] = value + (log_density(X[t], k, means, whitening, peak) if observed[t] else 0.0)
+                best[t, k] = value + (log_density(X[t], k, own) if observed[t] else 0.0)
         last = 0
         for k in range(K):
             if best[T - 1, k] > best[T - 1, last]:
@@ -309,7 +246,7 @@ def _decoder(emission: Emission) -> Callable[..., float]:
     return compiled(run)
 
 
-def viterbi(params: GaussianParams, X: Floats) -> tuple[NDArray[np.int64], float]:
+def viterbi(emission: Emission, params: Any, X: Floats) -> tuple[NDArray[np.int64], float]:
     """Return the most likely regimes given all rows, (T,), and the log-likelihood of rows and regimes together."""
     T, K = len(X), len(params.start)
     labels = np.zeros(T, dtype=np.int64)
@@ -317,7 +254,11 @@ def viterbi(params: GaussianParams, X: Floats) -> tuple[NDArray[np.int64], float
         return labels, 0.0
     with np.errstate(divide="ignore"):
         chain = (np.log(params.start), np.log(params.transition))
-    emission = (params.means, params.whitening, params.peak)
     work = (np.empty((T, K)), np.zeros((T, K), dtype=np.int64))
     observed = np.isfinite(X).all(axis=1)
-    return labels, float(_decoder(emission_of(params))(X, observed, *chain, *emission, *work, labels))
+    return labels, float(_decoder(emission)(X, observed, *chain, params, *work, labels))
+
+
+def decode(emission: Emission, params: Any, X: Floats) -> NDArray[np.int64]:
+    """Return the most likely regimes given all rows, (T,)."""
+    return viterbi(emission, params, X)[0]

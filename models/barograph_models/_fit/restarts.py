@@ -1,0 +1,136 @@
+"""Many starts, one answer: run them on several cores, drop the ones that fail, keep the likeliest.
+
+The search is the same whatever climbs, EM or Lloyd's iterations; a model hands it its own `Pieces`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+
+from barograph.errors import FitError
+from barograph.regimes.fitted import Family, Fitted, Model
+from barograph.regimes.matching import order_by_volatility
+from barograph.types import Floats
+from barograph_models._fit.data import Sample, sample
+
+__all__ = ["CONVERGED", "DIED", "UNFINISHED", "Answer", "Ascent", "Pieces", "assembled", "from_many_starts", "reason"]
+
+CONVERGED: Final = 0
+UNFINISHED: Final = 1
+DIED: Final = 2
+
+
+class Ascent(NamedTuple):
+    """One climb, by EM or otherwise: where it ended, its log-likelihoods, and CONVERGED, UNFINISHED or DIED."""
+
+    params: Any
+    path: Floats
+    verdict: int
+
+
+class Answer(NamedTuple):
+    """What only the model can say of the ascent that was kept: params in the data's units, and two of its scores."""
+
+    params: Any
+    free_parameters: int
+    completed: float
+
+
+class Pieces(NamedTuple):
+    """What a model hands to the search; the places between which it climbs are its own business.
+
+    ``begin(data, random, i)`` draws where start number i begins, ``resume(data, params)`` is where a previous fit's
+    params are; ``climb(data, place)`` goes up from there, and ``answer(data, ascent)`` puts the best into words.
+    """
+
+    family: Family
+    begin: Callable[[Sample, np.random.Generator, int], Any]
+    resume: Callable[[Sample, Any], Any]
+    climb: Callable[[Sample, Any], Ascent]
+    answer: Callable[[Sample, Ascent], Answer]
+
+
+def from_many_starts(
+    name: str, pieces: Pieces, states: int, starts: int, seed: int, jobs: int | None, scale: bool = True
+) -> Model:
+    """Return the model that climbs from `starts` places drawn by `seed`, and from a previous fit of the same kind.
+
+    Its fit is the likeliest of them, ordered by volatility; those that failed are named in ``dropped``.
+    """
+
+    def fit(X: Floats, previous: Fitted | None) -> Fitted:
+        data = sample(X, states, name, scale)
+        attempts = [partial(_from_seed, pieces, data, seed, i) for i in range(starts)]
+        if previous is not None and _same_kind(previous, pieces.family, states, data):
+            attempts.append(partial(pieces.climb, data, pieces.resume(data, previous.params)))
+        ascent, dropped = _best_of(attempts, name, jobs)
+        return order_by_volatility(assembled(pieces, data, ascent, seed, dropped))
+
+    return Model(fit, states, name)
+
+
+def _from_seed(pieces: Pieces, data: Sample, seed: int, index: int) -> Ascent:
+    return pieces.climb(data, pieces.begin(data, np.random.default_rng([seed, index]), index))
+
+
+def assembled(pieces: Pieces, data: Sample, ascent: Ascent, seed: int = 0, dropped: tuple[str, ...] = ()) -> Fitted:
+    """Say one ascent, converged or not, as a `Fitted`."""
+    params, free_parameters, completed = pieces.answer(data, ascent)
+    return Fitted(
+        family=pieces.family,
+        params=params,
+        log_likelihood=ascent.path,
+        observations=data.rows,
+        free_parameters=free_parameters,
+        completed=completed,
+        converged=ascent.verdict == CONVERGED,
+        seed=seed,
+        features=tuple(f"x{j}" for j in range(data.Z.shape[1])),
+        dropped=dropped,
+    )
+
+
+def _best_of(attempts: Sequence[Callable[[], Ascent]], name: str, jobs: int | None) -> tuple[Ascent, tuple[str, ...]]:
+    """Return the likeliest attempt that succeeded, ties to the earliest, and a line for each that failed.
+
+    Attempts run in `jobs` threads (None: as many as the machine likes); the answer does not depend on the number.
+    Raises `FitError` when every attempt failed.
+    """
+    ascents = _all(attempts, jobs)
+    dropped = tuple(f"start {i}: {reason(a)}" for i, a in enumerate(ascents) if a.verdict != CONVERGED)
+    kept = [a for a in ascents if a.verdict == CONVERGED]
+    if not kept:
+        more = f" (and {len(dropped) - 1} more)" if len(dropped) > 1 else ""
+        raise FitError(f"{name}: every start failed; {dropped[0]}{more}; {_remedy(ascents)}")
+    return max(kept, key=lambda a: float(a.path[-1])), dropped
+
+
+def _all(attempts: Sequence[Callable[[], Ascent]], jobs: int | None) -> list[Ascent]:
+    if jobs == 1 or len(attempts) == 1:
+        return [attempt() for attempt in attempts]
+    with ThreadPoolExecutor(jobs) as pool:
+        return list(pool.map(lambda attempt: attempt(), attempts))
+
+
+def reason(ascent: Ascent) -> str:
+    """Say in a few words why a start failed."""
+    if ascent.verdict == DIED:
+        return f"a regime died after {len(ascent.path)} iterations"
+    gain = float(ascent.path[-1] - ascent.path[-2]) if len(ascent.path) > 1 else float("nan")
+    return f"no convergence in {len(ascent.path)} iterations (the last gained {gain:.3g})"
+
+
+def _remedy(ascents: Sequence[Ascent]) -> str:
+    if all(a.verdict == DIED for a in ascents):
+        return "take fewer states, or more data"
+    return "take more iterations, a larger tolerance, or fewer states"
+
+
+def _same_kind(previous: Fitted, family: Family, states: int, data: Sample) -> bool:
+    """Tell whether a previous fit can be one more start: the same model, regimes and number of features."""
+    return previous.family is family and (previous.regimes, len(previous.features)) == (states, data.Z.shape[1])

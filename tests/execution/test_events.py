@@ -1,0 +1,166 @@
+"""The words of the log: every number that stands in a journal is pinned here, and what is written is read again."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pytest
+
+from barograph import orders
+from barograph.execution import events, guards
+from barograph.execution.events import account_events, born, changes, fills, spell
+
+# Journals hold these numbers. A word may be added with a number of its own; none may ever change or be used again.
+PINNED: dict[str, tuple[Mapping[int, str], dict[int, str]]] = {
+    "events": (
+        events.EVENTS,
+        {
+            0: "born",
+            1: "filled",
+            2: "cancelled",
+            3: "rejected",
+            4: "partial",
+            5: "expired",
+            6: "triggered",
+            7: "dividend",
+            8: "split",
+            9: "delisted",
+            10: "margin_warning",
+            11: "margin_call",
+            12: "guard",
+            13: "released",
+        },
+    ),
+    "reasons": (
+        events.REASONS,
+        {
+            0: "as wanted",
+            1: "shrunk: no room under the leverage limit",
+            2: "no room under the leverage limit",
+            3: "replaced by a newer target",
+            4: "less than one lot",
+            5: "already at the target",
+            6: "participation: the rest waits for more volume",
+            7: "below the smallest order value",
+            8: "cash account: nothing to sell",
+            9: "reduce only: nothing to reduce",
+            10: "the other order of the pair filled",
+            11: "nothing left to protect",
+            12: "replaced by a newer order",
+            13: "cancelled by the strategy",
+            14: "its day is over",
+            15: "its date has passed",
+            16: "the asset is delisted",
+            17: "the asset is not traded",
+            18: "margin call",
+            19: "drawdown limit",
+            20: "daily loss limit",
+            21: "gross exposure limit",
+            22: "net exposure limit",
+            23: "position limit",
+            24: "turnover limit",
+            25: "cool-down after a stop-out",
+            26: "kill switch",
+            27: "halted by the operator",
+            28: "flattened by the operator",
+            29: "the model is unhealthy or the data are stale",
+        },
+    ),
+    "roles": (
+        events.ROLES,
+        {0: "entry", 1: "stop_loss", 2: "take_profit", 3: "trailing_stop", 4: "liquidation"},
+    ),
+    "kinds": (
+        orders.KINDS,
+        {0: "market", 1: "limit", 2: "stop", 3: "stop_limit", 4: "trailing_stop", 5: "market_on_close"},
+    ),
+    "lives": (orders.LIVES, {0: "GTC", 1: "DAY", 2: "GTD"}),
+    "modes": (guards.MODES, {0: "free", 1: "no_new_risk", 2: "reduce_only", 3: "flatten"}),
+}
+COLUMNS = {"EVENT": 0, "ORDER": 1, "BAR": 2, "ASSET": 3, "WEIGHT": 4, "QUANTITY": 5, "PRICE": 6, "FEE": 7, "SLIPPAGE": 8,
+           "REASON": 9, "ASKED": 5, "LIMIT": 6, "STOP": 7, "TRAIL": 8, "SPELLING": 9, "UNTIL": 10, "PARENT": 11,
+           "GROUP": 12, "TAG": 13}  # fmt: skip
+
+
+def moved(found: Mapping[int, str], pinned: dict[int, str]) -> dict[int, str | None]:
+    """Return the pinned numbers that mean something else now."""
+    return {number: found.get(number) for number, word in pinned.items() if found.get(number) != word}
+
+
+@pytest.mark.parametrize("name", PINNED)
+def test_the_numbers_of_the_journals_never_change(name: str) -> None:
+    found, pinned = PINNED[name]
+    assert not moved(found, pinned)
+    assert len(set(found.values())) == len(found)
+
+
+@pytest.mark.parametrize("name", PINNED)
+def test_an_inserted_word_is_caught(name: str) -> None:
+    """As when a word's number was its place in a tuple: everything behind the new one meant something else."""
+    found, pinned = PINNED[name]
+    words = list(found.values())
+    words.insert(2, "a new word")
+    assert len(moved(dict(enumerate(words)), pinned)) == len(pinned) - 2
+
+
+def test_the_columns_of_the_journals_never_change() -> None:
+    assert {name: getattr(events, name) for name in COLUMNS} == COLUMNS
+
+
+@pytest.mark.parametrize("role", events.ROLES)
+@pytest.mark.parametrize("life", orders.LIVES)
+@pytest.mark.parametrize("kind", orders.KINDS)
+def test_what_is_spelled_is_read(kind: int, life: int, role: int) -> None:
+    assert spell(kind, life, role) == 100 + kind + 8 * life + 32 * role
+    row = [events.BORN, 5, 3, 1, np.nan, 10.0, 99.0, np.nan, 0.5, spell(kind, life, role), np.inf, 4, 4, 7]
+    order = born(np.array([row], dtype=np.float64))
+    assert (order.kind[0], order.life[0], order.role[0]) == (
+        orders.KINDS[kind],
+        orders.LIVES[life],
+        events.ROLES[role],
+    )
+    assert (order.asked[0], order.limit[0], order.trail[0], order.tag[0]) == (10.0, 99.0, 0.5, 7)
+    assert order.termed[0]
+
+
+@pytest.mark.parametrize("width", [10, 14])
+def test_a_target_has_a_weight_and_no_terms(width: int) -> None:
+    rows = np.zeros((2, width))
+    rows[:, : events.WEIGHT + 1] = [[events.BORN, 5, 3, 1, 0.4], [events.BORN, 6, 3, 0, np.nan]]
+    rows[1, events.REASON] = events.CALLED_IN
+    found = born(rows)
+    assert found.role.tolist() == ["entry", "liquidation"]
+    assert found.kind.tolist() == ["market"] * 2
+    assert not found.termed.any()
+    assert np.isnan([found.asked, found.limit, found.stop, found.trail]).all()
+    assert np.isinf(found.until).all()
+    assert found.weight[0] == 0.4
+
+
+def row(what: int, order: int = 1, reason: int = 0, q: float = 0.0, **more: Any) -> list[float]:
+    return [what, order, 2, 0, more.get("weight", 0.0), q, more.get("price", 0.0), 0.1, 0.2, reason]
+
+
+def test_every_row_is_read_once() -> None:
+    log = np.array([row(what, reason=events.KILL, q=3.0) for what in events.EVENTS])
+    told = [len(read(log).order) for read in (born, changes, account_events)]
+    assert told == [1, 5, 8]
+    assert sum(told) == len(log)
+
+
+def test_what_became_of_orders_is_told_in_its_order() -> None:
+    log = np.array([row(events.PARTIAL, 1, events.NO_VOLUME, 4.0), row(events.CANCELLED, 2, events.NEWER),
+                    row(events.FILLED, 1, events.AS_WANTED, 6.0)])  # fmt: skip
+    found = changes(log)
+    assert found.order.tolist() == [1, 2, 1]
+    assert found.filled.tolist() == [4.0, 0.0, 6.0]
+    assert found.status.tolist() == ["", "cancelled", "filled"]
+    assert found.reason.tolist() == ["", "replaced by a newer order", "as wanted"]
+    assert fills(log).whole.tolist() == [False, True]
+
+
+def test_what_needs_no_reason_has_none() -> None:
+    log = np.array([row(what, reason=0) for what in (events.TRIGGERED, events.DIVIDEND, events.SPLIT, events.GUARD)])
+    assert account_events(log).reason.tolist() == ["", "", "", "as wanted"]

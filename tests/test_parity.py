@@ -102,7 +102,7 @@ LIGHT = ("next_open", "next_close", "same_close", "lots", "called")
 def in_full(machine: bg.Machine, history: History) -> Result:
     """Run a machine with the table of orders it does not need."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("barograph.execution.terms.Terms.plain", lambda _: False)
+        patch.setattr("barograph.execution.terms.Terms.fits_light_book", lambda _: False)
         run = interpreted(machine, history)
     assert run.events.shape[1] > 10
     return run

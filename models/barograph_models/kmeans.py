@@ -8,7 +8,7 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 
 from barograph.jit.kernel import kernel
-from barograph.jit.views import borrow
+from barograph.jit.views import unowned
 from barograph.regimes.fitted import Family, Model, Moments
 from barograph.types import Belief, Floats
 from barograph_models._chain.filter import ChainState, believed, filtered, likeliest, observed, predict, stand
@@ -44,13 +44,13 @@ def step(state: Any, x: Any, params: Any) -> tuple[ChainState, Belief]:
 
     The log density is NaN, as k-means has none, and zero for a row that was not observed.
     """
-    probs, ahead, scaled = borrow(state.probs), borrow(state.ahead), borrow(state.logs)
+    probs, ahead, scaled = unowned(state.probs), unowned(state.ahead), unowned(state.logs)
     logpdf = 0.0
     if observed(x):
-        centre, shrink = borrow(params.centre), borrow(params.shrink)
+        centre, shrink = unowned(params.centre), unowned(params.shrink)
         for j in range(x.size):
             scaled[j] = (x[j] - centre[j]) * shrink[j]
-        nearest = nearest_centre(scaled, borrow(params.centres))[0]
+        nearest = nearest_centre(scaled, unowned(params.centres))[0]
         for k in range(probs.size):
             probs[k] = 1.0 if k == nearest else 0.0
         logpdf = np.nan

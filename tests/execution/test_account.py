@@ -11,21 +11,21 @@ import pytest
 
 import barograph as bg
 from barograph import orders
-from barograph.data.calendars import moments
+from barograph.data.calendars import span_of
 from barograph.epoch import DAY
 from barograph.errors import BarographError
 from barograph.execution import book, events
 from barograph.execution.money import fee_of, pay, rebase
-from barograph.execution.prices import cheaper, dearer, slip_of, to_tick
+from barograph.execution.prices import cheaper, dearer, slippage_of, to_tick
 from barograph.execution.sizes import base_of, moved, reduced, shrunk, value_of, why_none
-from barograph.execution.touch import REACHING, after_slip, follow, outdone, reached
+from barograph.execution.touch import REACHING, after_slippage, dominated, follow, reached
 from barograph.jit.periods import month_of
 from tests.kit.tables import FIRST, FULL, HOUR, SHRUNK, TARGET, WAITS, Case, check, market, named, play, stop_limit
 
 BOUGHT = "1-2 A market filled"
 KILL = "kill switch"
 NAN = math.nan
-WHEN = float(moments("2024-03-06", None)[0])
+WHEN = float(span_of("2024-03-06", None)[0])
 
 
 def row(event: int, order: int, bar: int, a: int, *numbers: float, reason: int = events.AS_WANTED) -> tuple[float, ...]:
@@ -80,7 +80,7 @@ LOGS = [
         row(events.BORN, 1, 1, 0, 1),
         row(events.FILLED, 1, 2, 0, 1, 9_995 / 101, 100, 9_995 / 101 + 5, reason=events.AS_WANTED),
         row(events.BORN, 2, 2, 1, 0.5),
-        row(events.REJECTED, 2, 3, 1, 0.5, 0, 100, reason=events.NO_ROOM),
+        row(events.REJECTED, 2, 3, 1, 0.5, 0, 100, reason=events.NO_HEADROOM),
     ], terms=COSTS),
     case("2 less than a lot", "100 | 120", {1: 0.01}, [
         row(events.BORN, 1, 1, 0, 0.01),
@@ -103,8 +103,8 @@ LOGS = [
 def test_the_log(told: Case, log: list[tuple[float, ...]], more: dict[str, Any]) -> None:
     """Live trading keeps the log: what an event says nothing about is nothing, in every cell."""
     run = play(told, **more)
-    marks, rows = run.world.book.marks, run.world.book.rows
-    assert run.world.book.desk[book.WAITING] == (marks[book.PENDING] > 0).sum()
+    flags, rows = run.world.book.flags, run.world.book.rows
+    assert run.world.book.counters[book.WAITING] == (flags[book.PENDING] > 0).sum()
     assert not rows[book.BASIS, rows[book.QUANTITY] == 0.0].any()
     assert run.events[:, :10].tolist() == [pytest.approx(wanted, rel=1e-12, abs=1e-12) for wanted in log]
 
@@ -307,10 +307,10 @@ RANGES = [
 def resting(*orders: tuple[float, ...], pair: int = 0) -> book.Book:
     """A book with these orders: kind, quantity, limit, stop, trailing distance."""
     made = book.open_book(1.0, 1, resting=4)
-    made.marks[book.LIVE, 0] = len(orders)
+    made.flags[book.LIVE, 0] = len(orders)
     for s, (kind, *numbers) in enumerate(orders):
-        made.facts[0, s, [book.ID, book.KIND, book.GROUP]] = s + 1, kind, pair
-        made.terms[0, s, [book.LEFT, book.LIMIT_AT, book.STOP_AT, book.TRAIL_BY]] = numbers
+        made.order_codes[0, s, [book.ID, book.KIND, book.GROUP]] = s + 1, kind, pair
+        made.order_values[0, s, [book.LEFT, book.LIMIT_AT, book.STOP_AT, book.TRAIL_BY]] = numbers
     return made
 
 
@@ -318,7 +318,7 @@ def resting(*orders: tuple[float, ...], pair: int = 0) -> book.Book:
 def test_reached(told: tuple[float, ...]) -> None:
     """Clause 3: room is shared among what this bar's range can touch."""
     made = resting(told[:5])
-    assert reached(made.facts[0, 0], made.terms[0, 0], told[5], told[6], 0.0) is told[7]
+    assert reached(made.order_codes[0, 0], made.order_values[0, 0], told[5], told[6], 0.0) is told[7]
 
 
 # Two of a pair, the range of the bar, and which of the two the other stands for.
@@ -337,7 +337,7 @@ PAIRS = [
 def test_outdone(one: tuple[float, ...], other: tuple[float, ...], pair: int, wanted: list[bool]) -> None:
     """Clause 3: of a pair that may fill only one asks for room, the dearer, of two as dear the older."""
     made = resting(one, other, pair=pair)
-    assert [outdone(made, 0, s, 0.9, 1.2, 1.2, 0.1, REACHING, 5) for s in range(2)] == wanted
+    assert [dominated(made, 0, s, 0.9, 1.2, 1.2, 0.1, REACHING, 5) for s in range(2)] == wanted
 
 
 # A trailing stop of half a unit: side, level, distance, price, tick, the level then.
@@ -357,7 +357,7 @@ def test_follow(told: tuple[float, ...]) -> None:
     """Clause 3: up for a seller, down for a buyer, never back, to a tick that is no better for him."""
     q, level, by, to, tick, wanted = told
     made = resting((orders.TRAILING, q, NAN, level, by))
-    assert follow(made.facts[0, 0], made.terms[0, 0], to, tick) == wanted
+    assert follow(made.order_codes[0, 0], made.order_values[0, 0], to, tick) == wanted
 
 
 def test_room_for_increases_with_costs() -> None:
@@ -398,17 +398,17 @@ def test_the_numbers_of_fees_and_prices() -> None:
     assert fee_of(-10.0, 100.0, -0.01, RULES) == -10.0
     assert fee_of(1.0, 10.0, 0.01, RULES._replace(minimum_fee=0.5, fixed_fee=2.0)) == 2.5
     rows = book.open_book(0.0, 1).rows
-    assert slip_of(rows, 0, 1.0, 1.0, RULES._replace(slippage=0.01, impact=1.0)) == 0.01
+    assert slippage_of(rows, 0, 1.0, 1.0, RULES._replace(slippage=0.01, impact=1.0)) == 0.01
     rows[book.VARIANCE] = 0.04
-    assert slip_of(rows, 0, -0.5, 0.5, RULES._replace(impact=0.5)) == 0.1
-    assert slip_of(rows, 0, 1.0, NAN, RULES._replace(volatility_slippage=0.5)) == 0.1
-    assert slip_of(rows, 0, 0.5, 0.0, RULES._replace(volatility_slippage=0.5, impact=0.5)) == 0.1
+    assert slippage_of(rows, 0, -0.5, 0.5, RULES._replace(impact=0.5)) == 0.1
+    assert slippage_of(rows, 0, 1.0, NAN, RULES._replace(volatility_slippage=0.5)) == 0.1
+    assert slippage_of(rows, 0, 0.5, 0.0, RULES._replace(volatility_slippage=0.5, impact=0.5)) == 0.1
     assert [dearer(100.2, 0.0, 200.0, 0.5), cheaper(100.2, 0.0, 0.0, 0.5)] == [100.5, 100.0]
     assert [to_tick(100.0, up, 1.0) for up in (True, False)] == [100.0, 100.0]
     assert [to_tick(100.5, up, 1.0) for up in (True, False)] == [101.0, 100.0]
     bars = bg.Bars(0, *np.array([[100.0], [110.0], [90.0], [100.0], [NAN], [1.0]]))
-    assert after_slip(rows, 0, 0.5, 100.0, bars, RULES._replace(slippage=0.01)) == 101.0
-    assert after_slip(rows, 0, -0.5, 100.0, bars, RULES._replace(slippage=0.01)) == 99.0
+    assert after_slippage(rows, 0, 0.5, 100.0, bars, RULES._replace(slippage=0.01)) == 101.0
+    assert after_slippage(rows, 0, -0.5, 100.0, bars, RULES._replace(slippage=0.01)) == 99.0
 
 
 def test_what_fills_add_up_to() -> None:

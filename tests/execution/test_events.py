@@ -10,7 +10,7 @@ import pytest
 
 from barograph import orders
 from barograph.execution import events, guards
-from barograph.execution.events import account_events, born, changes, fills, spell
+from barograph.execution.events import account_events, born, changes, fills, pack_terms
 
 # Journals hold these numbers. A word may be added with a number of its own; none may ever change or be used again.
 PINNED: dict[str, tuple[Mapping[int, str], dict[int, str]]] = {
@@ -79,9 +79,11 @@ PINNED: dict[str, tuple[Mapping[int, str], dict[int, str]]] = {
     "lives": (orders.LIVES, {0: "GTC", 1: "DAY", 2: "GTD"}),
     "modes": (guards.MODES, {0: "free", 1: "no_new_risk", 2: "reduce_only", 3: "flatten"}),
 }
-COLUMNS = {"EVENT": 0, "ORDER": 1, "BAR": 2, "ASSET": 3, "WEIGHT": 4, "QUANTITY": 5, "PRICE": 6, "FEE": 7, "SLIPPAGE": 8,
-           "REASON": 9, "ASKED": 5, "LIMIT": 6, "STOP": 7, "TRAIL": 8, "SPELLING": 9, "UNTIL": 10, "PARENT": 11,
-           "GROUP": 12, "TAG": 13}  # fmt: skip
+COLUMNS = {
+    **{"EVENT": 0, "ORDER": 1, "BAR": 2, "ASSET": 3, "WEIGHT": 4, "QUANTITY": 5, "PRICE": 6, "FEE": 7, "SLIPPAGE": 8},
+    **{"REASON": 9, "ASKED": 5, "LIMIT": 6, "STOP": 7, "TRAIL": 8, "PACKED_TERMS": 9},
+    **{"UNTIL": 10, "PARENT": 11, "GROUP": 12, "TAG": 13},
+}
 
 
 def moved(found: Mapping[int, str], pinned: dict[int, str]) -> dict[int, str | None]:
@@ -113,8 +115,8 @@ def test_the_columns_of_the_journals_never_change() -> None:
 @pytest.mark.parametrize("life", orders.LIVES)
 @pytest.mark.parametrize("kind", orders.KINDS)
 def test_what_is_spelled_is_read(kind: int, life: int, role: int) -> None:
-    assert spell(kind, life, role) == 100 + kind + 8 * life + 32 * role
-    row = [events.BORN, 5, 3, 1, np.nan, 10.0, 99.0, np.nan, 0.5, spell(kind, life, role), np.inf, 4, 4, 7]
+    assert pack_terms(kind, life, role) == 100 + kind + 8 * life + 32 * role
+    row = [events.BORN, 5, 3, 1, np.nan, 10.0, 99.0, np.nan, 0.5, pack_terms(kind, life, role), np.inf, 4, 4, 7]
     order = born(np.array([row], dtype=np.float64))
     assert (order.kind[0], order.life[0], order.role[0]) == (
         orders.KINDS[kind],

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import barograph as bg
-from barograph.data.calendars import moments
+from barograph.data.calendars import span_of
 from tests.kit.tables import FIRST, HOUR, Case, check, limit, market, named, play, stop, trailing
 
 NONE = math.nan
@@ -147,7 +147,7 @@ EXPOSURES = [
          [BOUGHT, "2-3 A market filled"], guard("turnover", 0.5), events=[hit(3, 0.6, 0.5, TURNOVER)]),
 ]  # fmt: skip
 
-WHEN = float(moments("2024-03-06", None)[0])
+WHEN = float(span_of("2024-03-06", None)[0])
 KILLED = hit(3, float(FIRST + 48 * HOUR), WHEN, KILL)
 SWITCHES = [
     Case("6 kill: flatten from the day on, for good", "100 | = | = | = | =", ALWAYS, [*ONE, (4, 2, -100, 100)],

@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 
 import barograph as bg
-from barograph.data.calendars import moments
+from barograph.data.calendars import span_of
 from tests.kit.tables import (
     FIRST,
     FULL,
     HOUR,
-    NO_ROOM,
+    NO_HEADROOM,
     PAIR,
     UNPROTECTED,
     Ask,
@@ -38,7 +38,7 @@ BOUGHT = "1-2 A market filled"
 NONE_LEFT = "reduce only: nothing to reduce"
 LOSS, PROFIT = "stop (stop_loss of 1)", "limit (take_profit of 1)"
 KILL, DRAWDOWN = "kill switch", "drawdown limit"
-WHEN = float(moments("2024-03-06", None)[0])
+WHEN = float(span_of("2024-03-06", None)[0])
 
 
 def killed(mode: str, cool_down: int = 0) -> dict[str, Any]:
@@ -287,7 +287,7 @@ MEETINGS = [
          events=[(3, "delisted", "A", 0, 4.0, 50.0, "the asset is delisted")], end=9_820),
     Case("5 after a call entries find no room, at the open and inside", "100 | = | 85 | 85 86 80 84",
          {1: [market(400)], 3: [limit(50, 82)]}, [(2, 1, 400, 100), (4, 3, *CLOSED[2:])],
-         [BOUGHT, f"3-4 A limit rejected: {NO_ROOM}", "4-4 A market (liquidation) filled: margin call"],
+         [BOUGHT, f"3-4 A limit rejected: {NO_HEADROOM}", "4-4 A market (liquidation) filled: margin call"],
          {"leverage": 4.0}, events=CALLED),
     Case("5 the legs of a bracket close what the liquidation left", "100 | = | 85 | 85 86 79 80",
          {1: [market(400, bracket=(80, NONE))]},

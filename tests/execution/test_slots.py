@@ -80,8 +80,8 @@ ENDINGS: dict[str, Case] = {
 def test_a_free_slot_says_nothing(how: str) -> None:
     """The same book is the same bytes, whatever was there before."""
     book = play(ENDINGS[how]).world.book
-    assert not book.facts.any()
-    np.testing.assert_array_equal(book.terms, 0.0)
+    assert not book.order_codes.any()
+    np.testing.assert_array_equal(book.order_values, 0.0)
 
 
 def test_a_target_of_an_equity_that_is_gone_names_it() -> None:

@@ -11,7 +11,7 @@ import barograph as bg
 from tests.execution.test_units import same_in_other_units
 from tests.kit.tables import (
     NEWER,
-    NO_ROOM,
+    NO_HEADROOM,
     PAIR,
     SHRUNK,
     WAITS,
@@ -51,7 +51,7 @@ MAKING = [
 R = math.log(1.1)
 FIVE = "100 | = | 100 106 94 100"
 IDLE = "100 | = | ="
-ROOMS = [
+PLACES = [
     Case("3 room: what has acted at the open asks for none inside", ("100 v60 | = | =", "100 | = | 98 99 94 97"),
          {2: [limit(100, 100), limit(70, 95, asset=1)]}, [(3, 1, 30, 100, WAITS), (3, 2, 70, 95)],
          ["2- A limit open", "2-3 B limit filled"], {"participation": 0.5}),
@@ -282,12 +282,12 @@ CALLS = [(2, "margin_warning", "", 0, 4.0, 10_000, "margin call"),
 GONE, TRAIL, LEVER = "cancelled by the strategy", "trailing_stop (trailing_stop)", {"leverage": 2.0}
 FULLY = [
     Case("2 no room for the rest of an order", "100 v360 | = | 80 v360", {1: [market(300)]},
-         [(2, 1, 180, 100, WAITS)], [f"1-3 A market cancelled: {NO_ROOM}"], {**LEVER, **HALF}),
+         [(2, 1, 180, 100, WAITS)], [f"1-3 A market cancelled: {NO_HEADROOM}"], {**LEVER, **HALF}),
     Case("2 no room for the rest of a weight", ("100 v120 | = | =", "100 v1000 | = | 120 v1000"), {1: (1.0, -1.0)},
          [(2, 1, 60, 100, WAITS), (2, 2, -100, 100)],
-         [f"1-3 A market cancelled: {NO_ROOM}", "1-2 B market filled"], {**LEVER, **HALF}),
+         [f"1-3 A market cancelled: {NO_HEADROOM}", "1-2 B market filled"], {**LEVER, **HALF}),
     Case("2 no room for a weight", ("100 | = | 110 | =", "100 | = | 110 | ="), {1: (0.0, -1.0), 3: (0.5, bg.HOLD)},
-         [(2, 1, -100, 100)], ["1-2 B market filled", f"3-4 A market rejected: {NO_ROOM}"]),
+         [(2, 1, -100, 100)], ["1-2 B market filled", f"3-4 A market rejected: {NO_HEADROOM}"]),
     Case("5 a liquidation of one lot ends the legs with the position", "100 | = | 85 | =",
          {1: [market(400, bracket=(NONE, 300))]}, [(2, 1, 400, 100), (4, 3, -400, 85, "margin call")],
          [BOUGHT, "2-4 A limit (take_profit of 1) cancelled: nothing left to protect",
@@ -338,7 +338,7 @@ FULLY = [
 ]  # fmt: skip
 
 
-@named([*MAKING, *ROOMS, *WAYS, *TAKEN, *OPENS, *FULLY])
+@named([*MAKING, *PLACES, *WAYS, *TAKEN, *OPENS, *FULLY])
 def test_the_table(case: Case) -> None:
     check(case)
     same_in_other_units(case)

@@ -118,6 +118,6 @@ def test_terms_say_what_cannot_be_meant(words: dict[str, Any], told: str) -> Non
 
 
 def test_a_changed_term_is_judged_again() -> None:
-    with pytest.raises(ConfigError, match="^fee is 0.7"):
+    with pytest.raises(ConfigError, match=r"^fee is 0\.7"):
         replace(bg.Terms(), fee=0.7)
     assert replace(bg.Machine(strategy=HALF), terms=bg.Terms(fee=0.1)).terms.fee == 0.1

@@ -146,6 +146,6 @@ LIGHT = [case for case in WEIGHTS if set(case.terms) <= PLAIN]
 def test_both_books_write_the_same_bits(case: Case) -> None:
     """Whatever the light book does with weights the full one does too, to the last cell of the log."""
     light, full = play(case), play(case, min_notional=1e-300)
-    assert light.world.book.facts.size == 0 < full.world.book.facts.size
+    assert light.world.book.order_codes.size == 0 < full.world.book.order_codes.size
     np.testing.assert_array_equal(light.table, full.table)
     np.testing.assert_array_equal(light.events, full.events[:, :10])

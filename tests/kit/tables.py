@@ -30,7 +30,7 @@ FREE: dict[str, Any] = {"fee": 0.0, "slippage": 0.0, "cash": 10_000.0, "borrow_r
 # A fee that is lost in the last bit of any other number, and yet a term that only the full book knows.
 FULL: dict[str, Any] = {"unit_fee": 1e-300}
 # Reasons, as the tables of a run say them.
-SHRUNK, NO_ROOM = "shrunk: no room under the leverage limit", "no room under the leverage limit"
+SHRUNK, NO_HEADROOM = "shrunk: no room under the leverage limit", "no room under the leverage limit"
 WAITS, NEWER = "participation: the rest waits for more volume", "replaced by a newer order"
 TARGET = "replaced by a newer target"
 PAIR, UNPROTECTED, NO_LOT = "the other order of the pair filled", "nothing left to protect", "less than one lot"

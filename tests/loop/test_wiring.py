@@ -52,7 +52,7 @@ def test_the_trial_bar_has_as_many_regimes_as_the_model(regimes: int) -> None:
 @pytest.mark.parametrize("mark", [bg.kernel, lambda step: step], ids=["kernel", "python"])
 def test_a_belief_is_for_reading_only(mark: Any, more: dict[str, Any]) -> None:
     plan = bg.strategy(mark(certain_of_the_first))
-    with pytest.raises(PartError, match="strategy certain_of_the_first: step failed with ValueError: .* read-only"):
+    with pytest.raises(PartError, match=r"strategy certain_of_the_first: step failed with ValueError: .* read-only"):
         bg.scan(bg.Machine(strategy=plan, **more), learnable(bars=160))
 
 

@@ -47,8 +47,8 @@ def test_its_words_are_those_that_were_written(store: SqlStore) -> None:
     made: dict[str, list[dict[str, Any]]] = {"fills": [], "events": []}
     for entry in store.entries("old"):
         rows = project(entry.kind, entry.content, ["DAILY2"]).new
-        for table, found in made.items():
-            found += rows.get(table, [])
+        for table in made:
+            made[table] += rows.get(table, [])
     for table, found in made.items():
         was = store.rows(table, "old")
         assert len(found) == len(was) > 10

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from barograph.data.calendars import ALWAYS, moments
+from barograph.data.calendars import ALWAYS, span_of
 from barograph.data.history import History
 from barograph.errors import ConfigError, DataError, FeedError
 from barograph.types import Feed
@@ -71,7 +71,7 @@ class Exchange:
         if isinstance(symbols, str):
             raise ConfigError(f'{name}: symbols = {symbols!r}; wanted a list of markets, as ["BTC/USDT"]')
         self.assets = tickers(symbols, observed, ALWAYS, name)
-        self.earliest = moments(start, None)[0] - 1
+        self.earliest = span_of(start, None)[0] - 1
         self.name, self.interval, self.margin = name, interval, int(1000 * margin)
         self.tries, self.page, self.most, self.sleep = tries, page, most, sleep
         self.client = opened(name, options or {}, timeout)

@@ -110,7 +110,7 @@ def yahoo(
     bounded(name, timeout, tries, settle)
     if find_spec("yfinance") is None:
         raise ConfigError(f"{name}: needs the package yfinance; {with_extra('live')}")
-    earliest = calendars.moments(start, None)[0] - 1
+    earliest = calendars.span_of(start, None)[0] - 1
     wall, lent = clock or WALL, _Lent(timeout)
 
     def fetch(after: int, until: int) -> History | None:

@@ -29,10 +29,10 @@ __all__ = [
     "bars_a_session",
     "check_times",
     "closes",
-    "moments",
     "nanoseconds",
     "placed",
     "sessions",
+    "span_of",
     "utc",
 ]
 
@@ -165,7 +165,7 @@ def _within_bounds(library: Any, code: str, start: str, end: str) -> Any:
     return _quietly(library.get_calendar, code, first, last) if first < last else recorded
 
 
-def moments(start: Any, end: Any) -> tuple[int, int]:
+def span_of(start: Any, end: Any) -> tuple[int, int]:
     """Return the first and last ns UTC of a span; a bare date means its whole day, open ends mean all time.
 
     >>> first, last = moments("1970-01-02", "1970-01-02")

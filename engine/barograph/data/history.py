@@ -13,7 +13,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from barograph.data.actions import ACTIONS, ActionColumns, actions_of, filled, joined, telling, validate_actions
-from barograph.data.calendars import ALWAYS, Times, bars_a_session, check_times, moments, nanoseconds
+from barograph.data.calendars import ALWAYS, Times, bars_a_session, check_times, nanoseconds, span_of
 from barograph.data.checks import check
 from barograph.data.findings import CODES, Finding, accepted
 from barograph.data.reading import one_currency, read
@@ -186,7 +186,7 @@ class History:
     ) -> History:
         """Read, cut, check and mend one asset's table: the way every loader goes."""
         table = read(frame, how)
-        first, last = moments(start, end)
+        first, last = span_of(start, end)
         table = table.at((table.ts >= first) & (table.ts <= last))
         if len(table.ts) == 0:
             raise DataError(f"{how.source}: no bars between start = {start!r} and end = {end!r}")
@@ -272,7 +272,7 @@ class History:
         A date (``"2024-07-01"``) is a whole day of UTC, from just after its midnight to the next one; a time stamp or
         an int of nanoseconds is that moment.
         """
-        first, last = moments(start, end)
+        first, last = span_of(start, end)
         rows = np.searchsorted(self.ts, first), np.searchsorted(self.ts, last, side="right")
         if rows[0] >= rows[1]:
             raise DataError(f"{self.source}: no bars between start = {start!r} and end = {end!r}")
@@ -307,7 +307,7 @@ class History:
         Raises `DataError` when there is none.
         """
         is_row = isinstance(start, int | np.integer)
-        row = int(start) if is_row else int(np.searchsorted(self.ts, moments(start, None)[0]))
+        row = int(start) if is_row else int(np.searchsorted(self.ts, span_of(start, None)[0]))
         if not 0 <= row < len(self):
             raise DataError(f"{self.source}: no bar at {start!r}; there are {len(self)}, the last of {self.when(-1)}")
         return row

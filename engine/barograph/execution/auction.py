@@ -30,24 +30,24 @@ from barograph.execution.book import (
     PRICE,
     QUANTITY,
     REDUCE,
-    ROOM,
     SIZE,
     STOP_AT,
     TAKER,
     TRADED,
+    VOLUME_LEFT,
     WAITING,
     WANTED,
     Account,
     Book,
     Rules,
+    log_event,
     taken,
-    tell,
 )
 from barograph.execution.events import (
     AS_WANTED,
     CANCELLED,
     FILLED,
-    NO_ROOM,
+    NO_HEADROOM,
     NO_SHORTS,
     NO_VOLUME,
     PARTIAL,
@@ -55,52 +55,52 @@ from barograph.execution.events import (
     SHRUNK,
     TOO_SMALL,
 )
-from barograph.execution.intrabar import walk
+from barograph.execution.intrabar import fill_inside_bars
 from barograph.execution.money import CALLED, pay, rates_of
-from barograph.execution.prices import cheaper, dearer, slip_of
+from barograph.execution.prices import cheaper, dearer, slippage_of
 from barograph.execution.resting import allowed, expire, fill, guarded, tidy
 from barograph.execution.sizes import base_of, lots, moved, reduced, ruin, shrunk, value_of, why_none
-from barograph.execution.touch import ASKING, after_slip, outdone, touch, trigger
+from barograph.execution.touch import ASKING, after_slippage, dominated, touch, trigger
 from barograph.jit.kernel import kernel, shared
 from barograph.orders import LIMIT, MARKET, ON_CLOSE, STOP_LIMIT
 from barograph.types import Bars, Floats
 
-__all__ = ["admit", "cross_at_close", "trade"]
+__all__ = ["fill_at_close", "fill_bar", "set_fees_and_volume"]
 
 
 @kernel
-def admit(book: Book, bars: Bars, rules: Rules) -> None:
+def set_fees_and_volume(book: Book, bars: Bars, rules: Rules) -> None:
     """Say what fees are in force, and how much volume each asset may take from this bar (clause 4)."""
     money, rows = book.money, book.rows
     money[TAKER], money[MAKER] = rates_of(money[TRADED], rules)
     for a in range(rows.shape[1]):
         v = bars.volume[a]
-        rows[ROOM, a] = math.inf
+        rows[VOLUME_LEFT, a] = math.inf
         if v > 0.0 and rules.participation > 0.0:
-            rows[ROOM, a] = rules.participation * v
+            rows[VOLUME_LEFT, a] = rules.participation * v
 
 
 @shared
-def trade(account: Account, bars: Bars, t: int) -> None:
+def fill_bar(account: Account, bars: Bars, t: int) -> None:
     """Clauses 2 to 4: everything that fills between this bar's open and its close."""
     book, rules, bars = account.book, account.rules, taken(bars)
     rows = book.rows
     expire(book, bars, account.log, t)
     # A liquidation may have moved positions under their protection.
-    if book.desk[MARGIN] == CALLED:
+    if book.counters[MARGIN] == CALLED:
         for a in range(rows.shape[1]):
             guarded(account, a, rows[PRICE, a], t)
             tidy(book, a)
     _cross(account, book, rules, bars, bars.open, t, NEXT_OPEN)
-    if book.desk[FAULT] != FINE:
+    if book.counters[FAULT] != FINE:
         return
-    walk(account, book, rules, bars, t)
-    if rules.fill == NEXT_CLOSE or book.desk[CLOSERS] > 0:
-        cross_at_close(account, bars, t, NEXT_CLOSE)
+    fill_inside_bars(account, book, rules, bars, t)
+    if rules.fill == NEXT_CLOSE or book.counters[CLOSERS] > 0:
+        fill_at_close(account, bars, t, NEXT_CLOSE)
 
 
 @shared
-def cross_at_close(account: Account, bars: Bars, t: int, moment: int) -> None:
+def fill_at_close(account: Account, bars: Bars, t: int, moment: int) -> None:
     """Fill at the close what was decided before, or at this very close."""
     bars = taken(bars)
     _cross(account, account.book, account.rules, bars, bars.close, t, moment)
@@ -113,8 +113,8 @@ def _cross(account: Account, book: Book, rules: Rules, bars: Bars, prices: Float
 
     The moment is the one that a `fill` is named after: the open, the close, the close after the decision.
     """
-    rows, marks = book.rows, book.marks
-    targets = book.desk[WAITING] > 0 and moment == rules.fill
+    rows, flags = book.rows, book.flags
+    targets = book.counters[WAITING] > 0 and moment == rules.fill
     asked = _ask_all(book, rules, account.log, bars, prices, t, moment)
     if not targets and not asked:
         return
@@ -125,7 +125,7 @@ def _cross(account: Account, book: Book, rules: Rules, bars: Bars, prices: Float
     for growing in (False, True):
         for a in range(prices.size):
             # Resting orders that reduced a position before its target's turn leave another gap to it.
-            if targets and marks[PENDING, a] > 0 and (not growing or marks[LIVE, a] > 0):
+            if targets and flags[PENDING, a] > 0 and (not growing or flags[LIVE, a] > 0):
                 _size(book, a, bars, prices[a], rules, equity)
         share = _share(book, prices, rules, targets, t) if growing else 1.0
         _fill_all(account, book, rules, prices, t, targets, growing, share)
@@ -139,14 +139,14 @@ def _size(book: Book, a: int, bars: Bars, p: float, rules: Rules, equity: float)
 
     Where the minimum fee is what is charged, it stands beside the fixed fee and the rate is nothing.
     """
-    rows, marks = book.rows, book.marks
+    rows, flags = book.rows, book.flags
     rows[SIZE, a] = math.nan
-    marks[CAPPED, a] = 0
+    flags[CAPPED, a] = 0
     if not p > 0.0 or bars.volume[a] == 0.0:
         return
     w, n, f, u = rows[WANTED, a], rows[QUANTITY, a], book.money[TAKER], rules.unit_fee
     gap = w * (equity - rules.fixed_fee) - n * p
-    s = slip_of(rows, a, gap / p, bars.volume[a], rules)
+    s = slippage_of(rows, a, gap / p, bars.volume[a], rules)
     dear, cheap = dearer(p, s, bars.high[a], rules.tick), cheaper(p, s, bars.low[a], rules.tick)
     deal = dear if gap > 0.0 else cheap
     q = _units(gap, p, w, dear, cheap, f, u)
@@ -157,13 +157,13 @@ def _size(book: Book, a: int, bars: Bars, p: float, rules: Rules, equity: float)
         q = 0.0
     size = 0.0 if w == 0.0 else moved(n, q, rules.lot)
     if rules.shorts == 0 and size < 0.0:
-        size, marks[CAPPED, a] = 0.0, 3
-    if marks[CURBED, a] > 0:
+        size, flags[CAPPED, a] = 0.0, 3
+    if flags[CURBED, a] > 0:
         size = reduced(n, size)
     if size not in (0.0, n) and abs(size - n) * p < rules.min_notional:
-        size, marks[CAPPED, a] = n, 2
-    elif abs(size - n) > rows[ROOM, a]:
-        size, marks[CAPPED, a] = n + math.copysign(lots(rows[ROOM, a], rules.lot), size - n), 1
+        size, flags[CAPPED, a] = n, 2
+    elif abs(size - n) > rows[VOLUME_LEFT, a]:
+        size, flags[CAPPED, a] = n + math.copysign(lots(rows[VOLUME_LEFT, a], rules.lot), size - n), 1
     rows[SIZE, a], rows[DEAL, a] = size, deal
 
 
@@ -178,37 +178,37 @@ def _units(gap: float, p: float, w: float, dear: float, cheap: float, f: float, 
 def _ask_all(book: Book, rules: Rules, log: Any, bars: Bars, prices: Floats, t: int,
              moment: int) -> bool:  # fmt: skip
     """Write into ASK and OFFER what every resting order would trade at this moment, and tell whether any would."""
-    rows, marks, any_asked, closers = book.rows, book.marks, False, 0
+    rows, flags, any_asked, closers = book.rows, book.flags, False, 0
     for a in range(prices.size):
         p = prices[a]
-        for s in range(marks[LIVE, a]):
-            facts, terms = book.facts[a, s], book.terms[a, s]
-            terms[ASK] = 0.0
-            closers += 1 if facts[KIND] == ON_CLOSE else 0
-            if facts[ID] == 0 or not p > 0.0 or bars.volume[a] == 0.0 or not _timely(facts, terms, rules, moment):
+        for s in range(flags[LIVE, a]):
+            codes, values = book.order_codes[a, s], book.order_values[a, s]
+            values[ASK] = 0.0
+            closers += 1 if codes[KIND] == ON_CLOSE else 0
+            if codes[ID] == 0 or not p > 0.0 or bars.volume[a] == 0.0 or not _timely(codes, values, rules, moment):
                 continue
-            kind, q = facts[KIND], terms[LEFT]
+            kind, q = codes[KIND], values[LEFT]
             if kind not in (MARKET, ON_CLOSE):
-                if touch(kind, q, terms[LIMIT_AT], terms[STOP_AT], p, p) != p:
+                if touch(kind, q, values[LIMIT_AT], values[STOP_AT], p, p) != p:
                     continue
                 if kind == STOP_LIMIT:
                     trigger(book, log, a, s, p, t)
-                    if touch(LIMIT, q, terms[LIMIT_AT], terms[STOP_AT], p, p) != p:
+                    if touch(LIMIT, q, values[LIMIT_AT], values[STOP_AT], p, p) != p:
                         continue
-            terms[ASK] = q
-            terms[OFFER] = p if facts[KIND] == LIMIT else after_slip(rows, a, q, p, bars, rules)
+            values[ASK] = q
+            values[OFFER] = p if codes[KIND] == LIMIT else after_slippage(rows, a, q, p, bars, rules)
             any_asked = True
-    book.desk[CLOSERS] = closers
+    book.counters[CLOSERS] = closers
     return any_asked
 
 
 @kernel
-def _timely(facts: Any, terms: Any, rules: Rules, moment: int) -> bool:
+def _timely(codes: Any, values: Any, rules: Rules, moment: int) -> bool:
     """Tell whether this moment is one at which the order can fill."""
     # What volume has left of a stop does not wait for the moment at which decisions fill.
-    if facts[KIND] == MARKET and terms[STOP_AT] != terms[STOP_AT]:
+    if codes[KIND] == MARKET and values[STOP_AT] != values[STOP_AT]:
         return bool(moment == rules.fill)
-    return bool(moment == (NEXT_CLOSE if facts[KIND] == ON_CLOSE else NEXT_OPEN))
+    return bool(moment == (NEXT_CLOSE if codes[KIND] == ON_CLOSE else NEXT_OPEN))
 
 
 @kernel
@@ -223,7 +223,7 @@ def _share(book: Book, prices: Floats, rules: Rules, targets: bool, t: int) -> f
     The sums, and their order, are those of `targets.share_of`; resting orders are counted from where the asset's target
     leads.
     """
-    rows, marks = book.rows, book.marks
+    rows, flags = book.rows, book.flags
     equity, gross, wanted, costs, fixed = book.money[CASH], 0.0, 0.0, 0.0, 0.0
     per_fill = rules.fixed_fee + rules.minimum_fee
     for a in range(prices.size):
@@ -232,25 +232,25 @@ def _share(book: Book, prices: Floats, rules: Rules, targets: bool, t: int) -> f
         if held != 0.0:
             equity += held * p
             gross += abs(held * p)
-        if targets and marks[PENDING, a] > 0 and rows[SIZE, a] == rows[SIZE, a] and _grows(held, rows[SIZE, a]):
+        if targets and flags[PENDING, a] > 0 and rows[SIZE, a] == rows[SIZE, a] and _grows(held, rows[SIZE, a]):
             cost = abs(rows[DEAL, a] - p) + (book.money[TAKER] * rows[DEAL, a] + rules.unit_fee)
             base = base_of(held, rows[SIZE, a])
             wanted += abs(rows[SIZE, a] - base) * p
             costs += abs(rows[SIZE, a] - base) * cost
             fixed += per_fill + abs(held - base) * cost
             gross -= abs(held - base) * p
-        if marks[LIVE, a] > 0:
-            sized = targets and marks[PENDING, a] > 0 and rows[SIZE, a] == rows[SIZE, a]
+        if flags[LIVE, a] > 0:
+            sized = targets and flags[PENDING, a] > 0 and rows[SIZE, a] == rows[SIZE, a]
             grown, freed, cost, count = _asked_for(book, a, p, rows[SIZE, a] if sized else held, rules, t)
             wanted += grown * p
             costs += grown * cost
             fixed += per_fill * count + freed * cost
             gross -= freed * p
-    room = rules.leverage * (equity - fixed) - gross
+    headroom = rules.leverage * (equity - fixed) - gross
     need = wanted + rules.leverage * costs
-    if need <= 0.0 or room >= need * (1.0 - DUST):
+    if need <= 0.0 or headroom >= need * (1.0 - DUST):
         return 1.0
-    return float(max(0.0, room / need))
+    return float(max(0.0, headroom / need))
 
 
 @kernel
@@ -260,12 +260,12 @@ def _asked_for(book: Book, a: int, p: float, start: float, rules: Rules, t: int)
     All the purchases, or all the sales: whichever asks for more room. The others may or may not fill before them.
     """
     bought, sold, paid, charged, count = 0.0, 0.0, 0.0, 0.0, 0.0
-    for s in range(book.marks[LIVE, a]):
-        terms = book.terms[a, s]
-        if terms[ASK] == 0.0 or outdone(book, a, s, p, p, p, rules.tick, ASKING, t):
+    for s in range(book.flags[LIVE, a]):
+        values = book.order_values[a, s]
+        if values[ASK] == 0.0 or dominated(book, a, s, p, p, p, rules.tick, ASKING, t):
             continue
-        q = allowed(start, terms[ASK], book.facts[a, s, REDUCE], rules.shorts)
-        cost = abs(terms[OFFER] - p) + (book.money[TAKER] * terms[OFFER] + rules.unit_fee)
+        q = allowed(start, values[ASK], book.order_codes[a, s, REDUCE], rules.shorts)
+        cost = abs(values[OFFER] - p) + (book.money[TAKER] * values[OFFER] + rules.unit_fee)
         bought, paid = bought + max(q, 0.0), paid + max(q, 0.0) * cost
         sold, charged = sold + max(-q, 0.0), charged + max(-q, 0.0) * cost
         count += 1.0
@@ -292,21 +292,21 @@ def _adds(start: float, q: float, held: float) -> tuple[float, float]:
 def _fill_all(account: Account, book: Book, rules: Rules, prices: Floats, t: int, targets: bool, growing: bool,
               share: float) -> None:  # fmt: skip
     """Fill what grows a position, or what does not; the oldest first."""
-    rows, marks = book.rows, book.marks
+    rows, flags = book.rows, book.flags
     for a in range(prices.size):
-        sized = targets and marks[PENDING, a] > 0 and rows[SIZE, a] == rows[SIZE, a]
+        sized = targets and flags[PENDING, a] > 0 and rows[SIZE, a] == rows[SIZE, a]
         if sized and _grows(rows[QUANTITY, a], rows[SIZE, a]) == growing:
             _fill_target(account, book, rules, a, prices[a], share, t)
-        for s in range(marks[LIVE, a]):
-            facts, terms = book.facts[a, s], book.terms[a, s]
-            if terms[ASK] == 0.0 or facts[ID] == 0:
+        for s in range(flags[LIVE, a]):
+            codes, values = book.order_codes[a, s], book.order_values[a, s]
+            if values[ASK] == 0.0 or codes[ID] == 0:
                 continue
             held = rows[QUANTITY, a]
-            q = allowed(held, terms[ASK], facts[REDUCE], rules.shorts)
+            q = allowed(held, values[ASK], codes[REDUCE], rules.shorts)
             # What has nothing to reduce yet may have, once the increases are in.
             if growing or (q != 0.0 and not _grows(held, held + q)):
-                terms[ASK] = 0.0
-                fill(account, a, s, prices[a], terms[OFFER], share, False, t)
+                values[ASK] = 0.0
+                fill(account, a, s, prices[a], values[OFFER], share, False, t)
 
 
 @kernel
@@ -323,31 +323,31 @@ def _why(capped: int, curbed: int, lot: float) -> int:
 def _fill_target(account: Account, book: Book, rules: Rules, a: int, p: float, share: float,
                  t: int) -> None:  # fmt: skip
     """Fill an order to a target weight; one that wants more than the bar's volume waits with the rest."""
-    rows, marks = book.rows, book.marks
+    rows, flags = book.rows, book.flags
     held, size, deal = rows[QUANTITY, a], rows[SIZE, a], rows[DEAL, a]
     if share < 1.0:
         size = shrunk(held, base_of(held, size), size, share, rules.lot)
-    q, capped = size - held, marks[CAPPED, a] == 1
+    q, capped = size - held, flags[CAPPED, a] == 1
     event, fee, reason = FILLED, 0.0, (SHRUNK if share < 1.0 else AS_WANTED)
-    if marks[CAPPED, a] == 3:
+    if flags[CAPPED, a] == 3:
         reason = NO_SHORTS
     if capped:
         event, reason = PARTIAL, NO_VOLUME
-        if abs(q) <= DUST * rows[ROOM, a]:
+        if abs(q) <= DUST * rows[VOLUME_LEFT, a]:
             return
     if q == 0.0:
-        event, reason = CANCELLED, _why(int(marks[CAPPED, a]), int(marks[CURBED, a]), rules.lot)
+        event, reason = CANCELLED, _why(int(flags[CAPPED, a]), int(flags[CURBED, a]), rules.lot)
         if share < 1.0:
-            event, reason = (CANCELLED if marks[PARTLY, a] == 1 else REJECTED), NO_ROOM
+            event, reason = (CANCELLED if flags[PARTLY, a] == 1 else REJECTED), NO_HEADROOM
     else:
         fee = pay(book, a, q, deal, book.money[TAKER], rules)
-        rows[ROOM, a] = max(0.0, rows[ROOM, a] - abs(q))
+        rows[VOLUME_LEFT, a] = max(0.0, rows[VOLUME_LEFT, a] - abs(q))
         rows[QUANTITY, a] = size
     slip = abs(q) * abs(deal - p)
-    tell(book, account.log, event, marks[PENDING, a], t, a, rows[WANTED, a], q, deal, fee, slip, reason)
-    marks[PARTLY, a] = 1
+    log_event(book, account.log, event, flags[PENDING, a], t, a, rows[WANTED, a], q, deal, fee, slip, reason)
+    flags[PARTLY, a] = 1
     if event != PARTIAL:
-        marks[PENDING, a] = 0
-        book.desk[WAITING] -= 1
+        flags[PENDING, a] = 0
+        book.counters[WAITING] -= 1
     if q != 0.0:
         guarded(account, a, deal, t)

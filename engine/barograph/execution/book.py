@@ -23,10 +23,10 @@ __all__ = [
     "Book",
     "Rules",
     "events_a_bar",
+    "log_event",
     "open_book",
     "requests_a_bar",
     "taken",
-    "tell",
 ]
 
 FILLS: Final = ("next_open", "next_close", "same_close")
@@ -39,28 +39,29 @@ DUST: Final = 1e-9
 # since the last row, value traded this calendar month, the fees in force, the equity before this day and before
 # this bar.
 CASH, EQUITY, GROSS, NET, FEES, FINANCING, TRADED, TAKER, MAKER, OPENING, PREVIOUS = range(11)
-# Columns of `Book.desk`: the next order's id, targets waiting, events logged, what went wrong with which asset, the
+# Columns of `Book.counters`: the next order's id, targets waiting, events logged, what went wrong with which asset, the
 # margin's state, the last bar's close, its day, stop-outs in this bar, whether any order that may expire was ever born,
 # orders resting for this bar's close.
 NEXT_ID, WAITING, LOGGED, FAULT, CULPRIT, MARGIN, TS, TODAY, STOPS, DATED, CLOSERS = range(11)
 # Rows of `Book.rows`: units, last price, average cost, variance of returns, the waiting target's weight; the position
 # and the price it would fill at; volume left in this bar; the levels a `Protected` answer wants.
-(QUANTITY, PRICE, BASIS, VARIANCE, WANTED, SIZE, DEAL, ROOM, STOP_LEVEL, TAKE_LEVEL, TRAIL_LEVEL) = range(11)
-# Rows of `Book.marks`: the waiting target's id (0 = none), 1 once delisted, resting orders, whether a target is capped,
+(QUANTITY, PRICE, BASIS, VARIANCE, WANTED, SIZE, DEAL, VOLUME_LEFT, STOP_LEVEL, TAKE_LEVEL, TRAIL_LEVEL) = range(11)
+# Rows of `Book.flags`: the waiting target's id (0 = none), 1 once delisted, resting orders, whether a target is capped,
 # whether this bar's range touches an order, whether a part of the target has filled, how many of the orders have ended,
 # why the target may only reduce (0: it may do all).
 PENDING, GONE, LIVE, CAPPED, REACHED, PARTLY, ENDED, CURBED = range(8)
-# Rows of `Book.holds`: bars left (-1: it holds no more, ever), whether it holds, the equity it counts a drawdown from.
+# Rows of `Book.guard_state`: bars left (-1: it holds no more, ever), whether it holds, the equity that its drawdown is
+# counted from.
 UNTIL_BAR, ACTIVE, HIGHEST = range(3)
-# Columns of `Book.facts`; ID 0 is an order that has ended, HELD the bar on which it last acted.
+# Columns of `Book.order_codes`; ID 0 is an order that has ended, HELD the bar on which it last acted.
 ID, KIND, LIFE, ROLE, PARENT, GROUP, TAG, REDUCE, PERCENT, FIRST_DAY, HELD = range(11)
-# Columns of `Book.terms`: signed quantities, prices, distances, a moment (ns); ASK and OFFER are scratch.
+# Columns of `Book.order_values`: signed quantities, prices, distances, a moment (ns); ASK and OFFER are scratch.
 LEFT, ASKED, LIMIT_AT, STOP_AT, TRAIL_BY, UNTIL, LOSS_AT, PROFIT_AT, LOSS_TRAIL, ASK, OFFER = range(11)
 FAULTS: Final = ("fine", "not a number", "ruined", "no slot", "no slip", "bad order", "log full", "bad pair",
                  "too many")  # fmt: skip
 FINE, NOT_A_NUMBER, RUINED, NO_SLOT, NO_SLIP, BAD_ORDER, LOG_FULL, BAD_PAIR, TOO_MANY = range(9)
 # An order that ends keeps its place until the bar is over: each may leave three legs, and they may end too.
-ROOMS: Final = 4
+PLACES: Final = 4
 
 
 class Rules(NamedTuple):
@@ -99,18 +100,19 @@ class Rules(NamedTuple):
 class Book(NamedTuple):
     """Everything the engine remembers of the account and its orders, in arrays that are written in place.
 
-    `money` and `desk` hold what there is one of, `rows` (11, N) and `marks` (8, N) what each asset has, `holds` (3, G)
-    what each guard remembers. `facts` and `terms` (N, 4 S, 11) are the resting orders, at
-    most S an asset at a time, in order of birth; a light book has none. The columns of each are named above.
+    `money` and `counters` hold what there is one of, `rows` (11, N) and `flags` (8, N) what each asset has,
+    `guard_state` (3, G) what each guard remembers. `order_codes` and `order_values` (N, 4 S, 11), integers and floats,
+    are the resting orders, at most S an asset at a time, in order of birth; a light book has none. The columns of each
+    are named above.
     """
 
     money: Any
-    desk: Any
+    counters: Any
     rows: Any
-    marks: Any
-    holds: Any
-    facts: Any
-    terms: Any
+    flags: Any
+    guard_state: Any
+    order_codes: Any
+    order_values: Any
 
 
 class Account(NamedTuple):
@@ -130,19 +132,19 @@ def open_book(cash: float, assets: int, guards: int = 0, resting: int = 0) -> Bo
     money = np.zeros(11)
     for column in (CASH, EQUITY, OPENING, PREVIOUS):
         money[column] = cash
-    desk = np.zeros(11, dtype=np.int64)
-    desk[NEXT_ID], desk[CULPRIT], desk[TS], desk[TODAY] = 1, -1, NEVER, NEVER
+    counters = np.zeros(11, dtype=np.int64)
+    counters[NEXT_ID], counters[CULPRIT], counters[TS], counters[TODAY] = 1, -1, NEVER, NEVER
     rows = np.zeros((11, assets))
     for column in (PRICE, VARIANCE, STOP_LEVEL, TAKE_LEVEL, TRAIL_LEVEL):
         rows[column] = np.nan
     return Book(
         money,
-        desk,
+        counters,
         rows,
-        marks=np.zeros((8, assets), dtype=np.int64),
-        holds=np.array([[0.0], [0.0], [cash]]).repeat(guards, axis=1),
-        facts=np.zeros((assets, ROOMS * resting, 11), dtype=np.int64),
-        terms=np.zeros((assets, ROOMS * resting, 11)),
+        flags=np.zeros((8, assets), dtype=np.int64),
+        guard_state=np.array([[0.0], [0.0], [cash]]).repeat(guards, axis=1),
+        order_codes=np.zeros((assets, PLACES * resting, 11), dtype=np.int64),
+        order_values=np.zeros((assets, PLACES * resting, 11)),
     )
 
 
@@ -170,12 +172,12 @@ def taken(bars: Bars) -> Bars:
 
 
 @kernel
-def tell(book: Book, log: Any, event: int, order: int, t: int, a: int, weight: float, q: float, price: float,
+def log_event(book: Book, log: Any, event: int, order: int, t: int, a: int, weight: float, q: float, price: float,
          fee: float, slip: float, reason: int) -> None:  # fmt: skip
     """Write the next event; a log that is full is a fault, never an overrun."""
-    row = book.desk[LOGGED]
+    row = book.counters[LOGGED]
     if row >= log.shape[0]:
-        book.desk[FAULT] = LOG_FULL
+        book.counters[FAULT] = LOG_FULL
         return
     write(log, row, event, order, t, a, weight, q, price, fee, slip, reason)
-    book.desk[LOGGED] = row + 1
+    book.counters[LOGGED] = row + 1

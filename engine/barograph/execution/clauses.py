@@ -9,26 +9,26 @@ from __future__ import annotations
 from typing import Any
 
 from barograph.execution.answers import each, spread
-from barograph.execution.auction import admit, cross_at_close, trade
+from barograph.execution.auction import fill_at_close, fill_bar, set_fees_and_volume
 from barograph.execution.book import FAULT, FINE, MARGIN, NEXT_CLOSE, NEXT_OPEN, SAME_CLOSE, Account, Book, Rules
-from barograph.execution.guards import FLATTEN, REDUCE_ONLY, drop_targets, hold, restrain, watch
-from barograph.execution.money import CALLED, act, finance, liquidate, settle
+from barograph.execution.guards import FLATTEN, REDUCE_ONLY, drop_targets, mode_in_force, restrain, switch_guards
+from barograph.execution.money import CALLED, apply_actions, finance, liquidate, settle
 from barograph.execution.placing import place_orders, place_protection, withdraw
 from barograph.execution.resting import adjust
-from barograph.execution.targets import match, place, record
+from barograph.execution.targets import fill_targets, place_targets, write_equity_row
 from barograph.jit.kernel import Kernel, kernel
-from barograph.jit.views import lend
+from barograph.jit.views import by_address
 from barograph.types import Bars, Orders, Protected
 
-__all__ = ["close_of", "open_of"]
+__all__ = ["make_close", "make_open"]
 
 
-def open_of(full: bool) -> Kernel[..., Any]:
+def make_open(full: bool) -> Kernel[..., Any]:
     """Return the kernel of clauses 0 to 5 and the equity point: all that happens before anybody thinks."""
     return _open_full if full else _open_light
 
 
-def close_of(answer: type, full: bool) -> Kernel[..., Any]:
+def make_close(answer: type, full: bool) -> Kernel[..., Any]:
     """Return the kernel of clause 6 for this kind of answer."""
     if answer is Orders:
         return _take_orders
@@ -41,14 +41,14 @@ def close_of(answer: type, full: bool) -> Kernel[..., Any]:
 def _open_light(account: Account, book: Book, rules: Rules, log: Any, bars: Bars, t: int, actions: Any, acting: bool,
                 rates: Any, equity: Any, weights: Any) -> None:  # fmt: skip
     if acting:
-        act(account, actions, t)
+        apply_actions(account, actions, t)
     finance(book, bars, rates, rules)
-    if book.desk[MARGIN] == CALLED:
-        liquidate(account, lend(bars), t)
+    if book.counters[MARGIN] == CALLED:
+        liquidate(account, by_address(bars), t)
     if rules.fill == NEXT_OPEN:
-        match(book, bars, rules, log, t, False)
+        fill_targets(book, bars, rules, log, t, False)
     elif rules.fill == NEXT_CLOSE:
-        match(book, bars, rules, log, t, True)
+        fill_targets(book, bars, rules, log, t, True)
     _close_books(account, book, rules, bars, t, equity, weights)
 
 
@@ -56,24 +56,24 @@ def _open_light(account: Account, book: Book, rules: Rules, log: Any, bars: Bars
 def _open_full(account: Account, book: Book, rules: Rules, log: Any, bars: Bars, t: int, actions: Any, acting: bool,
                rates: Any, equity: Any, weights: Any) -> None:  # fmt: skip
     if acting:
-        act(account, actions, t)
+        apply_actions(account, actions, t)
     finance(book, bars, rates, rules)
-    admit(book, bars, rules)
-    if book.desk[MARGIN] == CALLED:
-        liquidate(account, lend(bars), t)
+    set_fees_and_volume(book, bars, rules)
+    if book.counters[MARGIN] == CALLED:
+        liquidate(account, by_address(bars), t)
     if acting:
         adjust(account, actions, t)
-    trade(account, lend(bars), t)
+    fill_bar(account, by_address(bars), t)
     _close_books(account, book, rules, bars, t, equity, weights)
 
 
 @kernel
 def _close_books(account: Account, book: Book, rules: Rules, bars: Bars, t: int, equity: Any, weights: Any) -> None:
-    if book.desk[FAULT] == FINE:
+    if book.counters[FAULT] == FINE:
         settle(account, book, rules, bars, t)
-    if book.desk[FAULT] == FINE and rules.guards.shape[0] > 0:
-        watch(account, t)
-    record(book, equity, weights)
+    if book.counters[FAULT] == FINE and rules.guards.shape[0] > 0:
+        switch_guards(account, t)
+    write_equity_row(book, equity, weights)
 
 
 @kernel
@@ -81,7 +81,7 @@ def _guarded(account: Account, book: Book, rules: Rules, weights: Any, t: int) -
     """Let the guards in force cut what the targets ask for; return the reason of the strictest, or 0."""
     if rules.guards.shape[0] == 0:
         return 0
-    mode, reason = hold(book, rules)
+    mode, reason = mode_in_force(book, rules)
     if mode >= REDUCE_ONLY:
         drop_targets(account, t, reason)
     restrain(account, weights, mode)
@@ -94,9 +94,9 @@ def _take_weights(account: Account, book: Book, rules: Rules, log: Any, bars: Ba
     """Targets in the light book; under `same_close` they fill at the close they were decided at."""
     spread(answer.weights, scratch.weights, rules.traded)
     curbed = _guarded(account, book, rules, scratch.weights, t)
-    place(book, scratch.weights, rules, log, t, curbed)
+    place_targets(book, scratch.weights, rules, log, t, curbed)
     if rules.fill == SAME_CLOSE:
-        match(book, bars, rules, log, t, True)
+        fill_targets(book, bars, rules, log, t, True)
 
 
 @kernel
@@ -105,9 +105,9 @@ def _take_targets(account: Account, book: Book, rules: Rules, log: Any, bars: Ba
     """Targets in the full book; where nobody asks for protection, none is looked for."""
     spread(answer.weights, scratch.weights, rules.traded)
     curbed = _guarded(account, book, rules, scratch.weights, t)
-    place(book, scratch.weights, rules, log, t, curbed)
+    place_targets(book, scratch.weights, rules, log, t, curbed)
     if rules.fill == SAME_CLOSE:
-        cross_at_close(account, lend(bars), t, SAME_CLOSE)
+        fill_at_close(account, by_address(bars), t, SAME_CLOSE)
 
 
 @kernel
@@ -118,17 +118,17 @@ def _take_protected(account: Account, book: Book, rules: Rules, log: Any, bars: 
     each(answer.take, scratch.levels[1])
     each(answer.trail, scratch.levels[2])
     curbed = _guarded(account, book, rules, scratch.weights, t)
-    place(book, scratch.weights, rules, log, t, curbed)
+    place_targets(book, scratch.weights, rules, log, t, curbed)
     place_protection(account, scratch.levels, t)
     if rules.fill == SAME_CLOSE:
-        cross_at_close(account, lend(bars), t, SAME_CLOSE)
+        fill_at_close(account, by_address(bars), t, SAME_CLOSE)
 
 
 @kernel
 def _take_orders(account: Account, book: Book, rules: Rules, log: Any, bars: Bars, t: int, answer: Any,
                  scratch: Any) -> None:  # fmt: skip
     """Explicit orders; under a guard that flattens, all is cancelled and every position gets a target of nothing."""
-    mode, reason = hold(book, rules)
+    mode, reason = mode_in_force(book, rules)
     if mode >= REDUCE_ONLY:
         withdraw(account, t, reason, mode < FLATTEN)
     if mode < FLATTEN:
@@ -136,6 +136,6 @@ def _take_orders(account: Account, book: Book, rules: Rules, log: Any, bars: Bar
     if mode == FLATTEN:
         for a in range(scratch.weights.size):
             scratch.weights[a] = 0.0
-        place(book, scratch.weights, rules, log, t, reason)
-    if rules.fill == SAME_CLOSE and book.desk[FAULT] == FINE:
-        cross_at_close(account, lend(bars), t, SAME_CLOSE)
+        place_targets(book, scratch.weights, rules, log, t, reason)
+    if rules.fill == SAME_CLOSE and book.counters[FAULT] == FINE:
+        fill_at_close(account, by_address(bars), t, SAME_CLOSE)

@@ -19,7 +19,7 @@ from barograph.orders import KINDS, LIVES
 from barograph.types import Floats
 
 __all__ = ["EVENTS", "REASONS", "ROLES", "STATUS", "AccountEvents", "Born", "Changes", "Fills", "account_events",
-           "born", "changes", "fills", "log_columns", "spell", "write"]  # fmt: skip
+           "born", "changes", "fills", "log_columns", "pack_terms", "write"]  # fmt: skip
 
 BORN: Final = 0
 FILLED: Final = 1
@@ -56,7 +56,7 @@ EVENTS: Final = {
 
 AS_WANTED: Final = 0
 SHRUNK: Final = 1
-NO_ROOM: Final = 2
+NO_HEADROOM: Final = 2
 REPLACED: Final = 3
 NO_LOT: Final = 4
 THERE: Final = 5
@@ -88,7 +88,7 @@ UNHEALTHY: Final = 29
 REASONS: Final = {
     AS_WANTED: "as wanted",
     SHRUNK: "shrunk: no room under the leverage limit",
-    NO_ROOM: "no room under the leverage limit",
+    NO_HEADROOM: "no room under the leverage limit",
     REPLACED: "replaced by a newer target",
     NO_LOT: "less than one lot",
     THERE: "already at the target",
@@ -142,12 +142,12 @@ WAITING: Final = "waiting at the end of the data"
 
 # Columns of a row. Where an order is born, columns 5 to 9 are its terms.
 EVENT, ORDER, BAR, ASSET, WEIGHT, QUANTITY, PRICE, FEE, SLIPPAGE, REASON = range(10)
-ASKED, LIMIT, STOP, TRAIL, SPELLING, UNTIL, PARENT, GROUP, TAG = range(5, 14)
+ASKED, LIMIT, STOP, TRAIL, PACKED_TERMS, UNTIL, PARENT, GROUP, TAG = range(5, 14)
 LOG_COLUMNS: Final = 10
 _BORN_COLUMNS: Final = 4
 
 # The spelling of an order's kind, life and role: one number that no reason has.
-SPELLED: Final = 100
+PACKED: Final = 100
 _LIFE: Final = 8
 _ROLE: Final = 32
 
@@ -158,14 +158,14 @@ def log_columns(resting: int) -> int:
 
 
 @kernel
-def spell(kind: int, life: int, role: int) -> int:
+def pack_terms(kind: int, life: int, role: int) -> int:
     """Put three small numbers into one that no reason has.
 
     >>> from barograph.orders import FOR_DAY, STOP
     >>> spell(STOP, FOR_DAY, STOP_LOSS)
     142
     """
-    return SPELLED + kind + _LIFE * life + _ROLE * role
+    return PACKED + kind + _LIFE * life + _ROLE * role
 
 
 @kernel
@@ -261,8 +261,8 @@ def born(log: Floats) -> Born:
     """
     rows = log[log[:, EVENT] == BORN]
     narrow = rows.shape[1] == LOG_COLUMNS
-    termed = np.zeros(len(rows), dtype=bool) if narrow else rows[:, SPELLING] >= SPELLED
-    spelled = np.where(termed, rows[:, SPELLING] - SPELLED, 0.0).astype(np.int64)
+    termed = np.zeros(len(rows), dtype=bool) if narrow else rows[:, PACKED_TERMS] >= PACKED
+    spelled = np.where(termed, rows[:, PACKED_TERMS] - PACKED, 0.0).astype(np.int64)
     role = np.where(termed, spelled // _ROLE, np.where(rows[:, REASON] == CALLED_IN, LIQUIDATION, ENTRY))
     none = np.full(len(rows), np.nan)
 

@@ -35,7 +35,7 @@ from barograph.execution.book import (
     Account,
     Book,
     Rules,
-    tell,
+    log_event,
 )
 from barograph.execution.events import (
     CANCELLED,
@@ -51,10 +51,10 @@ from barograph.execution.events import (
     TURNOVER,
 )
 from barograph.jit.kernel import kernel, shared
-from barograph.jit.views import borrow
+from barograph.jit.views import unowned
 from barograph.types import Floats
 
-__all__ = ["GUARDS", "MODES", "drop_targets", "hold", "restrain", "watch"]
+__all__ = ["GUARDS", "MODES", "drop_targets", "mode_in_force", "restrain", "switch_guards"]
 
 GUARDS: Final = {
     "drawdown": DRAWDOWN,
@@ -78,30 +78,30 @@ EXPOSURES: Final = (OVER_GROSS, OVER_NET, OVER_POSITION)
 
 
 @shared
-def watch(account: Account, t: int) -> None:
+def switch_guards(account: Account, t: int) -> None:
     """Measure the account at this close, and switch guards on and off; each change is an event with its reason."""
     book, rules, log = account.book, account.rules, account.log
-    money, desk, equity = book.money, book.desk, book.money[EQUITY]
-    day = (desk[TS] - 1) // DAY
-    if day != desk[TODAY]:
-        money[OPENING], desk[TODAY] = money[PREVIOUS], day
+    money, counters, equity = book.money, book.counters, book.money[EQUITY]
+    day = (counters[TS] - 1) // DAY
+    if day != counters[TODAY]:
+        money[OPENING], counters[TODAY] = money[PREVIOUS], day
     for g in range(rules.guards.shape[0]):
         what, limit, mode = int(rules.guards[g, 0]), rules.guards[g, 1], rules.guards[g, 2]
-        book.holds[HIGHEST, g] = max(book.holds[HIGHEST, g], equity)
-        x = _measure(book, what, book.holds[HIGHEST, g])
-        before = book.holds[ACTIVE, g]
+        book.guard_state[HIGHEST, g] = max(book.guard_state[HIGHEST, g], equity)
+        x = _measure(book, what, book.guard_state[HIGHEST, g])
+        before = book.guard_state[ACTIVE, g]
         # An exposure that stands at its limit, where decisions are cut to it, is within it; a loss is not. A moment is
         # a number so large that a tolerance would be seconds.
         hit = x >= limit if what == KILL else x >= limit * (1.0 - DUST)
         if what in EXPOSURES:
             hit = x > limit * (1.0 + DUST)
         _switch(book, g, hit, what, rules.guards[g, 3])
-        if book.holds[ACTIVE, g] == before:
+        if book.guard_state[ACTIVE, g] == before:
             continue
-        tell(book, log, RELEASED if before == 1.0 else GUARD, 0, t, -1, mode, x, limit, 0.0, 0.0, what)
+        log_event(book, log, RELEASED if before == 1.0 else GUARD, 0, t, -1, mode, x, limit, 0.0, 0.0, what)
         if before == 1.0 and what == DRAWDOWN:
-            book.holds[HIGHEST, g] = equity
-    money[PREVIOUS], desk[STOPS] = equity, 0
+            book.guard_state[HIGHEST, g] = equity
+    money[PREVIOUS], counters[STOPS] = equity, 0
 
 
 @kernel
@@ -119,9 +119,9 @@ def _measure(book: Book, what: int, highest: float) -> float:
     elif what == TURNOVER:
         x = money[TRADED] / money[EQUITY]
     elif what == STOP_OUT:
-        x = float(book.desk[STOPS])
+        x = float(book.counters[STOPS])
     elif what == KILL:
-        x = float(book.desk[TS])
+        x = float(book.counters[TS])
     else:
         x = _largest(book)
     return x
@@ -140,26 +140,26 @@ def _largest(book: Book) -> float:
 @kernel
 def _switch(book: Book, g: int, hit: bool, what: int, cool: float) -> None:
     """Switch one guard: on when hit; off when its bars are over, counted from the hit or, if not latched, its end."""
-    holds, latched = book.holds, what in (DRAWDOWN, KILL)
-    if holds[ACTIVE, g] == 1.0 and latched:
+    guard_state, latched = book.guard_state, what in (DRAWDOWN, KILL)
+    if guard_state[ACTIVE, g] == 1.0 and latched:
         # Without a time to cool down they hold for good; a date that has passed is hit once.
-        holds[UNTIL_BAR, g] -= 1.0
-        if cool > 0.0 and holds[UNTIL_BAR, g] <= 0.0:
-            holds[ACTIVE, g], holds[UNTIL_BAR, g] = 0.0, -1.0 if what == KILL else 0.0
-    elif holds[ACTIVE, g] == 1.0 and not hit:
-        holds[UNTIL_BAR, g] -= 1.0
-        if holds[UNTIL_BAR, g] < 0.0:
-            holds[ACTIVE, g], holds[UNTIL_BAR, g] = 0.0, 0.0
-    elif hit and holds[UNTIL_BAR, g] > -1.0:
-        holds[ACTIVE, g], holds[UNTIL_BAR, g] = 1.0, cool
+        guard_state[UNTIL_BAR, g] -= 1.0
+        if cool > 0.0 and guard_state[UNTIL_BAR, g] <= 0.0:
+            guard_state[ACTIVE, g], guard_state[UNTIL_BAR, g] = 0.0, -1.0 if what == KILL else 0.0
+    elif guard_state[ACTIVE, g] == 1.0 and not hit:
+        guard_state[UNTIL_BAR, g] -= 1.0
+        if guard_state[UNTIL_BAR, g] < 0.0:
+            guard_state[ACTIVE, g], guard_state[UNTIL_BAR, g] = 0.0, 0.0
+    elif hit and guard_state[UNTIL_BAR, g] > -1.0:
+        guard_state[ACTIVE, g], guard_state[UNTIL_BAR, g] = 1.0, cool
 
 
 @kernel
-def hold(book: Book, rules: Rules) -> tuple[int, int]:
+def mode_in_force(book: Book, rules: Rules) -> tuple[int, int]:
     """Return the strictest mode in force, and the reason."""
     mode, reason = FREE, 0
     for g in range(rules.guards.shape[0]):
-        if book.holds[ACTIVE, g] == 1.0 and rules.guards[g, 2] > mode:
+        if book.guard_state[ACTIVE, g] == 1.0 and rules.guards[g, 2] > mode:
             mode, reason = int(rules.guards[g, 2]), int(rules.guards[g, 0])
     return mode, reason
 
@@ -177,10 +177,10 @@ def _curb(w: float, held: float) -> float:
 @shared
 def restrain(account: Account, weights: Floats, mode: int) -> None:
     """Cut target weights to what the guards in force let through, and to the exposure limits."""
-    book, rules, weights = account.book, account.rules, borrow(weights)
-    rows, marks, equity = book.rows, book.marks, book.money[EQUITY]
+    book, rules, weights = account.book, account.rules, unowned(weights)
+    rows, flags, equity = book.rows, book.flags, book.money[EQUITY]
     for a in range(weights.size):
-        if marks[GONE, a] == 1:
+        if flags[GONE, a] == 1:
             weights[a] = math.inf
     for g in range(rules.guards.shape[0]):
         what, limit = int(rules.guards[g, 0]), rules.guards[g, 1]
@@ -195,18 +195,18 @@ def restrain(account: Account, weights: Floats, mode: int) -> None:
     for a in range(weights.size):
         held = rows[QUANTITY, a] * rows[PRICE, a] / equity if rows[QUANTITY, a] != 0.0 else 0.0
         # The same target again was decided before: what waits stays, or was dropped.
-        same = marks[PENDING, a] > 0 and weights[a] == rows[WANTED, a]
+        same = flags[PENDING, a] > 0 and weights[a] == rows[WANTED, a]
         if FREE < mode < FLATTEN and same:
             weights[a] = math.inf
-        elif mode > FREE and marks[GONE, a] == 0:
+        elif mode > FREE and flags[GONE, a] == 0:
             weights[a] = 0.0 if mode == FLATTEN else _curb(weights[a], held)
 
 
 @shared
 def _scale(account: Account, weights: Floats, limit: float, signed: bool) -> None:
     """Shrink all that is asked by one factor, so that with what is held the exposure is within its limit."""
-    book, weights = account.book, borrow(weights)
-    rows, marks, equity = book.rows, book.marks, book.money[EQUITY]
+    book, weights = account.book, unowned(weights)
+    rows, flags, equity = book.rows, book.flags, book.money[EQUITY]
     asked, kept = 0.0, 0.0
     for a in range(weights.size):
         if weights[a] != math.inf:
@@ -214,7 +214,7 @@ def _scale(account: Account, weights: Floats, limit: float, signed: bool) -> Non
         else:
             v = rows[QUANTITY, a] * rows[PRICE, a] / equity if rows[QUANTITY, a] != 0.0 else 0.0
             # What waits is left alone too, and will be held.
-            if marks[PENDING, a] > 0 and abs(rows[WANTED, a]) > abs(v):
+            if flags[PENDING, a] > 0 and abs(rows[WANTED, a]) > abs(v):
                 v = rows[WANTED, a]
             kept += v if signed else abs(v)
     total = asked + kept
@@ -230,11 +230,11 @@ def _scale(account: Account, weights: Floats, limit: float, signed: bool) -> Non
 def drop_targets(account: Account, t: int, reason: int) -> None:
     """Cancel waiting targets that would increase a position; the others may only reduce one."""
     book, log = account.book, account.log
-    rows, marks = book.rows, book.marks
+    rows, flags = book.rows, book.flags
     for a in range(rows.shape[1]):
         held = rows[QUANTITY, a] * rows[PRICE, a] / book.money[EQUITY] if rows[QUANTITY, a] != 0.0 else 0.0
-        marks[CURBED, a] = reason
-        if marks[PENDING, a] > 0 and (abs(rows[WANTED, a]) > abs(held) + DUST or rows[WANTED, a] * held < 0.0):
-            tell(book, log, CANCELLED, marks[PENDING, a], t, a, rows[WANTED, a], 0.0, 0.0, 0.0, 0.0, reason)
-            marks[PENDING, a] = 0
-            book.desk[WAITING] -= 1
+        flags[CURBED, a] = reason
+        if flags[PENDING, a] > 0 and (abs(rows[WANTED, a]) > abs(held) + DUST or rows[WANTED, a] * held < 0.0):
+            log_event(book, log, CANCELLED, flags[PENDING, a], t, a, rows[WANTED, a], 0.0, 0.0, 0.0, 0.0, reason)
+            flags[PENDING, a] = 0
+            book.counters[WAITING] -= 1

@@ -30,25 +30,25 @@ from barograph.execution.book import (
 )
 from barograph.execution.prices import ROUNDING
 from barograph.execution.resting import fill, tidy
-from barograph.execution.touch import REACHING, after_slip, follow, level_of, outdone, reached, touch, trigger
+from barograph.execution.touch import REACHING, after_slippage, dominated, follow, level_of, reached, touch, trigger
 from barograph.jit.kernel import kernel
 from barograph.orders import LIMIT, STOP_LIMIT, TRAILING
 from barograph.types import Bars
 
-__all__ = ["walk"]
+__all__ = ["fill_inside_bars"]
 
 
 @kernel
-def walk(account: Account, book: Book, rules: Rules, bars: Bars, t: int) -> None:
+def fill_inside_bars(account: Account, book: Book, rules: Rules, bars: Bars, t: int) -> None:
     """Clause 3: let every asset go through its bar, if that can touch any of its orders."""
-    share = _room_inside(book, bars, rules, t)
+    share = _headroom_inside(book, bars, rules, t)
     for a in range(book.rows.shape[1]):
-        if book.marks[REACHED, a] == 1:
+        if book.flags[REACHED, a] == 1:
             _walk(account, book, rules, a, bars, share, t)
 
 
 @kernel
-def _room_inside(book: Book, bars: Bars, rules: Rules, t: int) -> float:
+def _headroom_inside(book: Book, bars: Bars, rules: Rules, t: int) -> float:
     """Mark the assets whose range touches an order, and return the factor for increases inside the bar.
 
     All increases that the bars can touch share the room after the open: who comes first inside a bar nobody knows, and
@@ -56,29 +56,29 @@ def _room_inside(book: Book, bars: Bars, rules: Rules, t: int) -> float:
     add to a position, whichever is more, at their own prices; of a pair where one cancels the other the dearer counts.
     All of them pay.
     """
-    rows, marks = book.rows, book.marks
+    rows, flags = book.rows, book.flags
     wanted, costs, fills = 0.0, 0.0, 0.0
     for a in range(rows.shape[1]):
-        marks[REACHED, a] = 0
+        flags[REACHED, a] = 0
         low, high, p = bars.low[a], bars.high[a], bars.open[a]
         sound = 0.0 < low <= p <= high and low <= bars.close[a] <= high and bars.volume[a] != 0.0
-        if marks[LIVE, a] == 0 or not sound:
+        if flags[LIVE, a] == 0 or not sound:
             continue
         bought, sold, paid, received, charged, count = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
-        for s in range(marks[LIVE, a]):
-            facts, terms = book.facts[a, s], book.terms[a, s]
-            if not reached(facts, terms, low, high, rules.tick):
-                if facts[KIND] == TRAILING:
-                    terms[STOP_AT] = follow(facts, terms, high if terms[LEFT] < 0.0 else low, rules.tick)
+        for s in range(flags[LIVE, a]):
+            codes, values = book.order_codes[a, s], book.order_values[a, s]
+            if not reached(codes, values, low, high, rules.tick):
+                if codes[KIND] == TRAILING:
+                    values[STOP_AT] = follow(codes, values, high if values[LEFT] < 0.0 else low, rules.tick)
                 continue
-            marks[REACHED, a] = 1
-            if facts[REDUCE] > 0 or facts[HELD] == t or outdone(book, a, s, low, high, high, rules.tick, REACHING, t):
+            flags[REACHED, a] = 1
+            if codes[REDUCE] > 0 or codes[HELD] == t or dominated(book, a, s, low, high, high, rules.tick, REACHING, t):
                 continue
-            q, level = terms[LEFT], level_of(facts, terms, high)
+            q, level = values[LEFT], level_of(codes, values, high)
             bought, paid = bought + max(q, 0.0), paid + max(q, 0.0) * level
             sold, received = sold + max(-q, 0.0), received + max(-q, 0.0) * level
-            deal = level if facts[KIND] == LIMIT else after_slip(rows, a, q, level, bars, rules)
-            rate = max(book.money[TAKER], book.money[MAKER]) if facts[KIND] == LIMIT else book.money[TAKER]
+            deal = level if codes[KIND] == LIMIT else after_slippage(rows, a, q, level, bars, rules)
+            rate = max(book.money[TAKER], book.money[MAKER]) if codes[KIND] == LIMIT else book.money[TAKER]
             charged += abs(q) * (abs(deal - level) + rate * deal + rules.unit_fee)
             count += 1.0
         held = rows[QUANTITY, a]
@@ -86,11 +86,11 @@ def _room_inside(book: Book, bars: Bars, rules: Rules, t: int) -> float:
         shorter = (abs(held - sold) - abs(held)) * (received / sold if sold > 0.0 and rules.shorts == 1 else 0.0)
         if max(longer, shorter) > 0.0:
             wanted, costs, fills = wanted + max(longer, shorter), costs + charged, fills + count
-    return 1.0 if wanted == 0.0 else _room_for(book, bars, wanted, costs, fills, rules)
+    return 1.0 if wanted == 0.0 else _headroom_for(book, bars, wanted, costs, fills, rules)
 
 
 @kernel
-def _room_for(book: Book, bars: Bars, wanted: float, costs: float, fills: float, rules: Rules) -> float:
+def _headroom_for(book: Book, bars: Bars, wanted: float, costs: float, fills: float, rules: Rules) -> float:
     """Return the factor by which these increases fit under the leverage limit, the book valued at the open."""
     rows, equity, gross = book.rows, book.money[CASH], 0.0
     for a in range(rows.shape[1]):
@@ -99,8 +99,8 @@ def _room_for(book: Book, bars: Bars, wanted: float, costs: float, fills: float,
             equity += rows[QUANTITY, a] * p
             gross += abs(rows[QUANTITY, a] * p)
     fixed = fills * (rules.fixed_fee + rules.minimum_fee)
-    room, need = rules.leverage * (equity - fixed) - gross, wanted + rules.leverage * costs
-    return 1.0 if room >= need * (1.0 - DUST) else float(max(0.0, room / need))
+    headroom, need = rules.leverage * (equity - fixed) - gross, wanted + rules.leverage * costs
+    return 1.0 if headroom >= need * (1.0 - DUST) else float(max(0.0, headroom / need))
 
 
 @kernel
@@ -109,7 +109,7 @@ def _low_first(book: Book, a: int, bars: Bars, rules: Rules) -> bool:
     if rules.path == NEAREST:
         return bool(bars.open[a] - bars.low[a] <= bars.high[a] - bars.open[a])
     held = book.rows[QUANTITY, a]
-    side = held if held != 0.0 else -book.terms[a, 0, LEFT]
+    side = held if held != 0.0 else -book.order_values[a, 0, LEFT]
     return bool((side > 0.0) == (rules.path == PESSIMISTIC))
 
 
@@ -126,11 +126,11 @@ def _walk(account: Account, book: Book, rules: Rules, a: int, bars: Bars, share:
         going = True
         while going:
             s, x = _nearest(book, a, at, to, t)
-            going = s >= 0 and book.desk[FAULT] == FINE
+            going = s >= 0 and book.counters[FAULT] == FINE
             if going:
                 # Whoever waited at a limit makes the market; who is through it at once, or woke there, takes.
-                waited = x == book.terms[a, s, LIMIT_AT] and x != begun and (s != turned or x != at)
-                turned = s if book.facts[a, s, KIND] == STOP_LIMIT else turned
+                waited = x == book.order_values[a, s, LIMIT_AT] and x != begun and (s != turned or x != at)
+                turned = s if book.order_codes[a, s, KIND] == STOP_LIMIT else turned
                 _meet(account, book, rules, a, s, x, waited, bars, share, t)
                 at = x
         _trail(book, a, to, rules.tick)
@@ -142,11 +142,11 @@ def _walk(account: Account, book: Book, rules: Rules, a: int, bars: Bars, share:
 def _nearest(book: Book, a: int, at: float, to: float, t: int) -> tuple[int, float]:
     """Return the order that this leg touches first, and where; of two at one price, up to rounding, the older."""
     first, where, least = -1, at, math.inf
-    for s in range(book.marks[LIVE, a]):
-        facts, terms = book.facts[a, s], book.terms[a, s]
-        if facts[ID] == 0 or facts[HELD] == t:
+    for s in range(book.flags[LIVE, a]):
+        codes, values = book.order_codes[a, s], book.order_values[a, s]
+        if codes[ID] == 0 or codes[HELD] == t:
             continue
-        x = touch(facts[KIND], terms[LEFT], terms[LIMIT_AT], terms[STOP_AT], at, to)
+        x = touch(codes[KIND], values[LEFT], values[LIMIT_AT], values[STOP_AT], at, to)
         if x == x and abs(x - at) < least - ROUNDING * x:
             first, where, least = s, x, abs(x - at)
     return first, where
@@ -156,19 +156,19 @@ def _nearest(book: Book, a: int, at: float, to: float, t: int) -> tuple[int, flo
 def _meet(account: Account, book: Book, rules: Rules, a: int, s: int, x: float, waited: bool, bars: Bars, share: float,
           t: int) -> None:  # fmt: skip
     """Let a touched order act: a stop-limit becomes a limit, all others fill."""
-    facts, terms = book.facts[a, s], book.terms[a, s]
-    if facts[KIND] == STOP_LIMIT:
+    codes, values = book.order_codes[a, s], book.order_values[a, s]
+    if codes[KIND] == STOP_LIMIT:
         trigger(book, account.log, a, s, x, t)
         return
-    limit = facts[KIND] == LIMIT
-    deal = x if limit else after_slip(book.rows, a, terms[LEFT], x, bars, rules)
+    limit = codes[KIND] == LIMIT
+    deal = x if limit else after_slippage(book.rows, a, values[LEFT], x, bars, rules)
     fill(account, a, s, x, deal, share, limit and waited, t)
 
 
 @kernel
 def _trail(book: Book, a: int, to: float, tick: float) -> None:
     """Move trailing stops after a leg."""
-    for s in range(book.marks[LIVE, a]):
-        facts, terms = book.facts[a, s], book.terms[a, s]
-        if facts[ID] > 0 and facts[KIND] == TRAILING:
-            terms[STOP_AT] = follow(facts, terms, to, tick)
+    for s in range(book.flags[LIVE, a]):
+        codes, values = book.order_codes[a, s], book.order_values[a, s]
+        if codes[ID] > 0 and codes[KIND] == TRAILING:
+            values[STOP_AT] = follow(codes, values, to, tick)

@@ -25,18 +25,18 @@ from barograph.execution.book import (
     PENDING,
     PRICE,
     QUANTITY,
-    ROOM,
     RUINED,
     SIZE,
     TRADED,
     TS,
     VARIANCE,
+    VOLUME_LEFT,
     WAITING,
     WANTED,
     Account,
     Book,
     Rules,
-    tell,
+    log_event,
 )
 from barograph.execution.events import (
     AS_WANTED,
@@ -51,14 +51,14 @@ from barograph.execution.events import (
     MARGIN_WARNING,
     SPLIT,
 )
-from barograph.execution.prices import ROUNDING, cheaper, dearer, slip_of
+from barograph.execution.prices import ROUNDING, cheaper, dearer, slippage_of
 from barograph.execution.sizes import lots
 from barograph.jit.kernel import kernel, shared
 from barograph.jit.periods import month_of
 from barograph.jit.views import frozen
 from barograph.types import Bars
 
-__all__ = ["act", "fee_of", "finance", "liquidate", "pay", "rates_of", "rebase", "settle"]
+__all__ = ["apply_actions", "fee_of", "finance", "liquidate", "pay", "rates_of", "rebase", "settle"]
 
 # Decay of the volatility that slippage models use (RiskMetrics, daily).
 DECAY: Final = 0.94
@@ -67,33 +67,33 @@ FACTOR, PAID, RATIO, LAST = range(4)
 
 
 @shared
-def act(account: Account, actions: Any, t: int) -> None:
+def apply_actions(account: Account, actions: Any, t: int) -> None:
     """Clause 0: splits change quantities and prices, dividends are credited (a short owes them), the delisted pay out.
 
     `actions` (4, N) are this bar's factor, dividend a share (after the split), new shares for an old one, and the last
     price of an asset that ends here (NaN: it does not).
     """
     book, log, actions = account.book, account.log, frozen(actions)
-    rows, marks = book.rows, book.marks
+    rows, flags = book.rows, book.flags
     for a in range(rows.shape[1]):
         dividend, ratio, last = actions[PAID, a], actions[RATIO, a], actions[LAST, a]
         if ratio != 1.0:
             rows[QUANTITY, a] *= ratio
             rows[PRICE, a] /= ratio
             rows[BASIS, a] /= ratio
-            tell(book, log, SPLIT, 0, t, a, 0.0, rows[QUANTITY, a], ratio, 0.0, 0.0, AS_WANTED)
+            log_event(book, log, SPLIT, 0, t, a, 0.0, rows[QUANTITY, a], ratio, 0.0, 0.0, AS_WANTED)
         if dividend != 0.0 and rows[QUANTITY, a] != 0.0:
             book.money[CASH] += rows[QUANTITY, a] * dividend
-            tell(book, log, DIVIDEND, 0, t, a, 0.0, rows[QUANTITY, a], dividend, 0.0, 0.0, AS_WANTED)
+            log_event(book, log, DIVIDEND, 0, t, a, 0.0, rows[QUANTITY, a], dividend, 0.0, 0.0, AS_WANTED)
         if last == last:
             book.money[CASH] += rows[QUANTITY, a] * last
-            tell(book, log, DELISTED, 0, t, a, 0.0, rows[QUANTITY, a], last, 0.0, 0.0, DELISTING)
-            if marks[PENDING, a] > 0:
-                tell(book, log, CANCELLED, marks[PENDING, a], t, a, rows[WANTED, a], 0.0, 0.0, 0.0, 0.0, DELISTING)
-                marks[PENDING, a] = 0
-                book.desk[WAITING] -= 1
+            log_event(book, log, DELISTED, 0, t, a, 0.0, rows[QUANTITY, a], last, 0.0, 0.0, DELISTING)
+            if flags[PENDING, a] > 0:
+                log_event(book, log, CANCELLED, flags[PENDING, a], t, a, rows[WANTED, a], 0.0, 0.0, 0.0, 0.0, DELISTING)
+                flags[PENDING, a] = 0
+                book.counters[WAITING] -= 1
             rows[QUANTITY, a], rows[BASIS, a] = 0.0, 0.0
-            marks[GONE, a] = 1
+            flags[GONE, a] = 1
 
 
 @kernel
@@ -102,8 +102,8 @@ def finance(book: Book, bars: Bars, rates: Any, rules: Rules) -> None:
 
     `rates` are the yearly rates on negative and on positive cash; `short_rate` is owed on the marked value of shorts.
     """
-    money, desk = book.money, book.desk
-    cash, last = money[CASH], desk[TS]
+    money, counters = book.money, book.counters
+    cash, last = money[CASH], counters[TS]
     days = bars.ts // DAY - last // DAY if last != NEVER else 0
     # Most bars of a minute begin no day, and many assets are many to look through for shorts.
     if days > 0:
@@ -118,7 +118,7 @@ def finance(book: Book, bars: Bars, rates: Any, rules: Rules) -> None:
         and month_of(bars.ts - 1) != month_of(last - 1)
     ):
         money[TRADED] = 0.0
-    desk[TS] = bars.ts
+    counters[TS] = bars.ts
 
 
 @kernel
@@ -198,10 +198,10 @@ def settle(account: Account, book: Book, rules: Rules, bars: Bars, t: int) -> No
             net += v
     money[EQUITY], money[GROSS], money[NET] = equity, 0.0, 0.0
     if equity <= 0.0:
-        book.desk[FAULT] = RUINED
+        book.counters[FAULT] = RUINED
         return
     money[GROSS], money[NET] = gross / equity, net / equity
-    if equity < rules.warning * gross or book.desk[MARGIN] != COVERED:
+    if equity < rules.warning * gross or book.counters[MARGIN] != COVERED:
         _margin(account, equity, gross, t)
 
 
@@ -212,10 +212,10 @@ def _margin(account: Account, equity: float, gross: float, t: int) -> None:
     # A margin that is met exactly is met: rounding calls nobody.
     kept = equity * (1.0 + DUST)
     margin = CALLED if kept < rules.maintenance * gross else WARNED if kept < rules.warning * gross else COVERED
-    if margin > book.desk[MARGIN]:
+    if margin > book.counters[MARGIN]:
         event = MARGIN_CALL if margin == CALLED else MARGIN_WARNING
-        tell(book, log, event, 0, t, -1, 0.0, gross / equity, equity, 0.0, 0.0, CALLED_IN)
-    book.desk[MARGIN] = margin
+        log_event(book, log, event, 0, t, -1, 0.0, gross / equity, equity, 0.0, 0.0, CALLED_IN)
+    book.counters[MARGIN] = margin
 
 
 @kernel
@@ -247,24 +247,24 @@ def liquidate(account: Account, bars: Bars, t: int) -> None:
         # One that was looked at is not looked at again.
         rows[SIZE, a] = math.nan
         held, p = rows[QUANTITY, a], bars.open[a]
-        s = slip_of(rows, a, held, bars.volume[a], rules)
+        s = slippage_of(rows, a, held, bars.volume[a], rules)
         deal = cheaper(p, s, bars.low[a], rules.tick) if held > 0.0 else dearer(p, s, bars.high[a], rules.tick)
         k = abs(deal - p) + deal * taker + rules.unit_fee
         need = rules.maintenance * gross - equity + rules.fixed_fee
         x = _enough(abs(held), need, rules.maintenance * p - k, rules.lot)
         if x * (deal * taker + rules.unit_fee) < rules.minimum_fee:
             x = _enough(abs(held), need + rules.minimum_fee, rules.maintenance * p - abs(deal - p), rules.lot)
-        if rules.participation > 0.0 and x > rows[ROOM, a]:
-            x = lots(rows[ROOM, a], rules.lot)
+        if rules.participation > 0.0 and x > rows[VOLUME_LEFT, a]:
+            x = lots(rows[VOLUME_LEFT, a], rules.lot)
         if x == 0.0:
             continue
         q = -x if held > 0.0 else x
         fee = pay(book, a, q, deal, taker, rules)
-        rows[ROOM, a] = max(0.0, rows[ROOM, a] - x)
-        order = book.desk[NEXT_ID]
-        book.desk[NEXT_ID] = order + 1
-        tell(book, log, BORN, order, t, a, 0.0, 0.0, 0.0, 0.0, 0.0, CALLED_IN)
-        tell(book, log, FILLED, order, t, a, 0.0, q, deal, fee, x * abs(deal - p), CALLED_IN)
+        rows[VOLUME_LEFT, a] = max(0.0, rows[VOLUME_LEFT, a] - x)
+        order = book.counters[NEXT_ID]
+        book.counters[NEXT_ID] = order + 1
+        log_event(book, log, BORN, order, t, a, 0.0, 0.0, 0.0, 0.0, 0.0, CALLED_IN)
+        log_event(book, log, FILLED, order, t, a, 0.0, q, deal, fee, x * abs(deal - p), CALLED_IN)
 
 
 @kernel

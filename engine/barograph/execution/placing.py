@@ -27,11 +27,11 @@ from barograph.execution.book import (
     NEXT_ID,
     NO_SLIP,
     PERCENT,
+    PLACES,
     PRICE,
     PROFIT_AT,
     QUANTITY,
     REDUCE,
-    ROOMS,
     STOP_AT,
     STOP_LEVEL,
     TAG,
@@ -61,9 +61,9 @@ from barograph.execution.events import (
 from barograph.execution.prices import to_tick
 from barograph.execution.resting import alike, announce, append, end, protect, tidy
 from barograph.execution.sizes import lots
-from barograph.execution.touch import ANY_PRICE, EVER, level_of, outdone
+from barograph.execution.touch import ANY_PRICE, EVER, dominated, level_of
 from barograph.jit.kernel import kernel, shared
-from barograph.jit.views import borrow
+from barograph.jit.views import unowned
 from barograph.orders import (
     ACTION,
     AMOUNT,
@@ -101,12 +101,12 @@ GUARDED: Final = 2
 @shared
 def place_protection(account: Account, levels: Any, t: int) -> None:
     """Take the levels (3, N) a `Protected` answer wants, and move the legs of the positions there are."""
-    book, levels = account.book, borrow(levels)
+    book, levels = account.book, unowned(levels)
     rows = book.rows
     for a in range(rows.shape[1]):
         for j in range(3):
             if levels[j, a] <= 0.0 or levels[j, a] == math.inf or (j == 2 and levels[j, a] >= 1.0):
-                book.desk[FAULT], book.desk[CULPRIT] = BAD_ORDER, a
+                book.counters[FAULT], book.counters[CULPRIT] = BAD_ORDER, a
                 return
             rows[STOP_LEVEL + j, a] = levels[j, a]
         if rows[QUANTITY, a] != 0.0:
@@ -121,11 +121,11 @@ def withdraw(account: Account, t: int, reason: int, entries: bool) -> None:
     rows = book.rows
     for a in range(rows.shape[1]):
         held = rows[QUANTITY, a]
-        for s in range(book.marks[LIVE, a]):
-            left = book.terms[a, s, LEFT]
-            reduces = book.facts[a, s, REDUCE] > 0 or (held * left < 0.0 and abs(left) <= abs(held))
+        for s in range(book.flags[LIVE, a]):
+            left = book.order_values[a, s, LEFT]
+            reduces = book.order_codes[a, s, REDUCE] > 0 or (held * left < 0.0 and abs(left) <= abs(held))
             if entries and reduces:
-                book.facts[a, s, REDUCE] = _curbed(book.facts[a, s, REDUCE])
+                book.order_codes[a, s, REDUCE] = _curbed(book.order_codes[a, s, REDUCE])
             else:
                 end(book, log, a, s, t, CANCELLED, reason)
         tidy(book, a)
@@ -134,26 +134,26 @@ def withdraw(account: Account, t: int, reason: int, entries: bool) -> None:
 @shared
 def place_orders(account: Account, slip: Any, t: int, refused: int) -> None:
     """Work through a slip row by row; `refused` is the reason of the guard that lets no new risk in, or 0."""
-    book, rules, log, slip = account.book, account.rules, account.log, borrow(slip)
+    book, rules, log, slip = account.book, account.rules, account.log, unowned(slip)
     assets = book.rows.shape[1]
-    if slip[0, 1] != 0.0 or slip[0, 0] > requests_a_bar(assets, book.facts.shape[1] // ROOMS):
-        book.desk[FAULT] = BAD_PAIR if slip[0, 1] == 2.0 else NO_SLIP if slip[0, 1] != 0.0 else TOO_MANY
+    if slip[0, 1] != 0.0 or slip[0, 0] > requests_a_bar(assets, book.order_codes.shape[1] // PLACES):
+        book.counters[FAULT] = BAD_PAIR if slip[0, 1] == 2.0 else NO_SLIP if slip[0, 1] != 0.0 else TOO_MANY
         return
-    first = book.desk[NEXT_ID]
+    first = book.counters[NEXT_ID]
     for r in range(1, int(slip[0, 0]) + 1):
         row = slip[r]
         a = int(row[ASSET])
         if not 0 <= a < assets or a != row[ASSET]:
-            book.desk[FAULT], book.desk[CULPRIT] = BAD_ORDER, -1
+            book.counters[FAULT], book.counters[CULPRIT] = BAD_ORDER, -1
             return
         if row[ACTION] == NEW:
             if not _sound(row):
-                book.desk[FAULT], book.desk[CULPRIT] = BAD_ORDER, a
+                book.counters[FAULT], book.counters[CULPRIT] = BAD_ORDER, a
                 return
             _place(account, book, rules, a, row, first, t, refused)
         else:
             _cancel(book, log, a, int(row[TAGGED]), bool(row[ACTION] == CANCEL), t)
-        if book.desk[FAULT] != FINE:
+        if book.counters[FAULT] != FINE:
             return
 
 
@@ -175,8 +175,8 @@ def _sound(row: Any) -> bool:
 
 @kernel
 def _cancel(book: Book, log: Any, a: int, tag: int, tagged: bool, t: int) -> None:
-    for s in range(book.marks[LIVE, a]):
-        if not tagged or (book.facts[a, s, TAG] == tag and tag > 0):
+    for s in range(book.flags[LIVE, a]):
+        if not tagged or (book.order_codes[a, s, TAG] == tag and tag > 0):
             end(book, log, a, s, t, CANCELLED, WITHDRAWN)
     tidy(book, a)
 
@@ -197,16 +197,16 @@ def _place(account: Account, book: Book, rules: Rules, a: int, row: Any, first: 
                int(row[PERCENTAGE]), t, rules.tick)  # fmt: skip
     if s < 0:
         return
-    facts, terms = book.facts[a, s], book.terms[a, s]
-    facts[LIFE], facts[TAG], facts[REDUCE] = int(row[LIFETIME]), int(row[TAGGED]), int(row[REDUCES])
-    terms[UNTIL] = row[MOMENT]
-    if facts[LIFE] != GTC:
-        book.desk[DATED] = 1
-    terms[LOSS_AT], terms[PROFIT_AT], terms[LOSS_TRAIL] = row[LOSS_PRICE], row[PROFIT_PRICE], row[LOSS_DISTANCE]
+    codes, values = book.order_codes[a, s], book.order_values[a, s]
+    codes[LIFE], codes[TAG], codes[REDUCE] = int(row[LIFETIME]), int(row[TAGGED]), int(row[REDUCES])
+    values[UNTIL] = row[MOMENT]
+    if codes[LIFE] != GTC:
+        book.counters[DATED] = 1
+    values[LOSS_AT], values[PROFIT_AT], values[LOSS_TRAIL] = row[LOSS_PRICE], row[PROFIT_PRICE], row[LOSS_DISTANCE]
     announce(book, log, a, s, t)
     # What is decided under a guard only reduces, whatever has happened to the position when it fills.
     if refused != AS_WANTED:
-        facts[REDUCE] = _curbed(facts[REDUCE])
+        codes[REDUCE] = _curbed(codes[REDUCE])
     reason = _refusal(account, book, rules, a, q, row, refused)
     if reason != AS_WANTED:
         end(book, log, a, s, t, REJECTED, reason)
@@ -222,23 +222,23 @@ def _curbed(reduces: int) -> int:
 @kernel
 def _kept(book: Book, log: Any, a: int, row: Any, q: float, t: int, tick: float, refused: int) -> bool:
     """Tell whether the order with this tag rests with the same terms; one with other terms makes way."""
-    for s in range(book.marks[LIVE, a]):
-        facts, terms = book.facts[a, s], book.terms[a, s]
-        if facts[TAG] != row[TAGGED] or facts[ID] == 0:
+    for s in range(book.flags[LIVE, a]):
+        codes, values = book.order_codes[a, s], book.order_values[a, s]
+        if codes[TAG] != row[TAGGED] or codes[ID] == 0:
             continue
         # A stop-limit that has been triggered rests as a limit, a stop as a market order; both keep their stop.
-        same = facts[KIND] == row[KIND_OF] or (facts[KIND] == LIMIT and row[KIND_OF] == STOP_LIMIT)
-        same = same or (facts[KIND] == MARKET and row[KIND_OF] in (STOP, TRAILING))
-        same = same and facts[LIFE] == row[LIFETIME] and (facts[REDUCE] == ITSELF) == (row[REDUCES] == 1.0)
-        same = same and alike(terms[ASKED], q) and alike(terms[UNTIL], row[MOMENT])
-        same = same and alike(terms[LIMIT_AT], to_tick(row[LIMIT_PRICE], q < 0.0, tick))
-        same = same and (row[KIND_OF] == TRAILING or alike(terms[STOP_AT], to_tick(row[STOP_PRICE], q > 0.0, tick)))
-        same = same and alike(terms[TRAIL_BY], row[DISTANCE]) and facts[PERCENT] == row[PERCENTAGE]
-        same = same and alike(terms[LOSS_AT], row[LOSS_PRICE]) and alike(terms[PROFIT_AT], row[PROFIT_PRICE])
-        if same and alike(terms[LOSS_TRAIL], row[LOSS_DISTANCE]):
+        same = codes[KIND] == row[KIND_OF] or (codes[KIND] == LIMIT and row[KIND_OF] == STOP_LIMIT)
+        same = same or (codes[KIND] == MARKET and row[KIND_OF] in (STOP, TRAILING))
+        same = same and codes[LIFE] == row[LIFETIME] and (codes[REDUCE] == ITSELF) == (row[REDUCES] == 1.0)
+        same = same and alike(values[ASKED], q) and alike(values[UNTIL], row[MOMENT])
+        same = same and alike(values[LIMIT_AT], to_tick(row[LIMIT_PRICE], q < 0.0, tick))
+        same = same and (row[KIND_OF] == TRAILING or alike(values[STOP_AT], to_tick(row[STOP_PRICE], q > 0.0, tick)))
+        same = same and alike(values[TRAIL_BY], row[DISTANCE]) and codes[PERCENT] == row[PERCENTAGE]
+        same = same and alike(values[LOSS_AT], row[LOSS_PRICE]) and alike(values[PROFIT_AT], row[PROFIT_PRICE])
+        if same and alike(values[LOSS_TRAIL], row[LOSS_DISTANCE]):
             # Asked for again while no guard holds, it is free again.
-            if refused == AS_WANTED and facts[REDUCE] == GUARDED:
-                facts[REDUCE] = 0
+            if refused == AS_WANTED and codes[REDUCE] == GUARDED:
+                codes[REDUCE] = 0
             return True
         end(book, log, a, s, t, CANCELLED, NEWER)
     tidy(book, a)
@@ -250,7 +250,7 @@ def _refusal(account: Account, book: Book, rules: Rules, a: int, q: float, row: 
     """Return why a request is not taken, or that it is."""
     held, reason = book.rows[QUANTITY, a], AS_WANTED
     p = row[LIMIT_PRICE] if row[LIMIT_PRICE] == row[LIMIT_PRICE] else book.rows[PRICE, a]
-    if book.marks[GONE, a] == 1:
+    if book.flags[GONE, a] == 1:
         reason = DELISTING
     elif rules.traded[a] == 0:
         reason = UNTRADED
@@ -295,9 +295,9 @@ def _reach(book: Book, a: int, up: bool, tick: float) -> float:
     """Return the value of the position once all that may buy, or all that may sell, has filled."""
     p = book.rows[PRICE, a]
     value = book.rows[QUANTITY, a] * p if book.rows[QUANTITY, a] != 0.0 else 0.0
-    for s in range(book.marks[LIVE, a]):
-        facts, terms = book.facts[a, s], book.terms[a, s]
-        counts = facts[ID] > 0 and facts[REDUCE] == 0 and (terms[LEFT] > 0.0) == up
-        if counts and not outdone(book, a, s, 0.0, ANY_PRICE, p, tick, EVER, 0):
-            value += terms[LEFT] * level_of(facts, terms, p)
+    for s in range(book.flags[LIVE, a]):
+        codes, values = book.order_codes[a, s], book.order_values[a, s]
+        counts = codes[ID] > 0 and codes[REDUCE] == 0 and (values[LEFT] > 0.0) == up
+        if counts and not dominated(book, a, s, 0.0, ANY_PRICE, p, tick, EVER, 0):
+            value += values[LEFT] * level_of(codes, values, p)
     return value

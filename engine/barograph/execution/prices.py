@@ -8,13 +8,13 @@ from typing import Any, Final
 from barograph.execution.book import DUST, VARIANCE, Rules
 from barograph.jit.kernel import kernel
 
-__all__ = ["ROUNDING", "cheaper", "dearer", "slip_of", "to_tick"]
+__all__ = ["ROUNDING", "cheaper", "dearer", "slippage_of", "to_tick"]
 
 ROUNDING: Final = 1e-12
 
 
 @kernel
-def slip_of(rows: Any, a: int, q: float, volume: float, rules: Rules) -> float:
+def slippage_of(rows: Any, a: int, q: float, volume: float, rules: Rules) -> float:
     """Return slippage as a fraction of the price: s + k sigma + y sigma sqrt(|q| / volume).
 
     The square-root law of impact: Almgren, Thum, Hauptmann and Li, "Direct estimation of equity market impact", 2005.

@@ -45,12 +45,11 @@ from barograph.execution.book import (
     NO_SLOT,
     PARENT,
     PERCENT,
+    PLACES,
     PROFIT_AT,
     QUANTITY,
     REDUCE,
     ROLE,
-    ROOM,
-    ROOMS,
     STOP_AT,
     STOP_LEVEL,
     STOPS,
@@ -59,9 +58,10 @@ from barograph.execution.book import (
     TAKER,
     TRAIL_BY,
     UNTIL,
+    VOLUME_LEFT,
     Account,
     Book,
-    tell,
+    log_event,
 )
 from barograph.execution.events import (
     AS_WANTED,
@@ -75,8 +75,8 @@ from barograph.execution.events import (
     FILLED,
     LOG_COLUMNS,
     NEWER,
+    NO_HEADROOM,
     NO_REDUCTION,
-    NO_ROOM,
     NO_SHORTS,
     NO_VOLUME,
     OTHER_FILLED,
@@ -88,7 +88,7 @@ from barograph.execution.events import (
     TRAIL_LOSS,
     TRIGGERED,
     UNPROTECTED,
-    spell,
+    pack_terms,
 )
 from barograph.execution.money import LAST, RATIO, pay
 from barograph.execution.prices import ROUNDING, to_tick
@@ -114,11 +114,11 @@ def alike(x: float, y: float) -> bool:
 def append(book: Book, a: int, kind: int, role: int, parent: int, group: int, q: float, limit: float, stop: float,
            trail: float, percent: int, t: int, tick: float) -> int:  # fmt: skip
     """Take the next slot of the asset for an order; return it, or -1 and a fault when there is none."""
-    s, slots = book.marks[LIVE, a], book.facts.shape[1]
-    if s >= slots or ROOMS * (s - book.marks[ENDED, a]) >= slots:
-        book.desk[FAULT], book.desk[CULPRIT] = NO_SLOT, a
+    s, slots = book.flags[LIVE, a], book.order_codes.shape[1]
+    if s >= slots or PLACES * (s - book.flags[ENDED, a]) >= slots:
+        book.counters[FAULT], book.counters[CULPRIT] = NO_SLOT, a
         return -1
-    book.marks[LIVE, a] = s + 1
+    book.flags[LIVE, a] = s + 1
     _fill_in(book, a, s, kind, role, parent, group, q, limit, stop, trail, percent, t, tick)
     return int(s)
 
@@ -127,78 +127,78 @@ def append(book: Book, a: int, kind: int, role: int, parent: int, group: int, q:
 def _fill_in(book: Book, a: int, s: int, kind: int, role: int, parent: int, group: int, q: float, limit: float,
              stop: float, trail: float, percent: int, t: int, tick: float) -> None:  # fmt: skip
     """Write a new order, under the next number, into a slot."""
-    facts, terms = book.facts[a, s], book.terms[a, s]
-    facts[ID], facts[KIND], facts[LIFE], facts[ROLE] = book.desk[NEXT_ID], kind, GTC, role
-    facts[PARENT], facts[GROUP], facts[TAG], facts[REDUCE] = parent, group, 0, 1
-    facts[PERCENT], facts[FIRST_DAY], facts[HELD] = percent, NEVER, t
-    terms[LEFT], terms[ASKED], terms[TRAIL_BY], terms[UNTIL] = q, q, trail, math.inf
-    terms[LIMIT_AT], terms[STOP_AT] = to_tick(limit, q < 0.0, tick), to_tick(stop, q > 0.0, tick)
-    terms[LOSS_AT], terms[PROFIT_AT], terms[LOSS_TRAIL], terms[ASK] = math.nan, math.nan, math.nan, 0.0
-    book.desk[NEXT_ID] += 1
+    codes, values = book.order_codes[a, s], book.order_values[a, s]
+    codes[ID], codes[KIND], codes[LIFE], codes[ROLE] = book.counters[NEXT_ID], kind, GTC, role
+    codes[PARENT], codes[GROUP], codes[TAG], codes[REDUCE] = parent, group, 0, 1
+    codes[PERCENT], codes[FIRST_DAY], codes[HELD] = percent, NEVER, t
+    values[LEFT], values[ASKED], values[TRAIL_BY], values[UNTIL] = q, q, trail, math.inf
+    values[LIMIT_AT], values[STOP_AT] = to_tick(limit, q < 0.0, tick), to_tick(stop, q > 0.0, tick)
+    values[LOSS_AT], values[PROFIT_AT], values[LOSS_TRAIL], values[ASK] = math.nan, math.nan, math.nan, 0.0
+    book.counters[NEXT_ID] += 1
 
 
 @kernel
 def announce(book: Book, log: Any, a: int, s: int, t: int) -> None:
     """Write an order's birth, with all its terms, into the log."""
-    facts, terms, row = book.facts[a, s], book.terms[a, s], book.desk[LOGGED]
-    spelled = spell(facts[KIND], facts[LIFE], facts[ROLE])
-    tell(book, log, BORN, facts[ID], t, a, math.nan, terms[ASKED], terms[LIMIT_AT], terms[STOP_AT], terms[TRAIL_BY],
-         spelled)  # fmt: skip
-    if book.desk[FAULT] == LOG_FULL:
+    codes, values, row = book.order_codes[a, s], book.order_values[a, s], book.counters[LOGGED]
+    packed = pack_terms(codes[KIND], codes[LIFE], codes[ROLE])
+    log_event(book, log, BORN, codes[ID], t, a, math.nan, values[ASKED], values[LIMIT_AT], values[STOP_AT],
+              values[TRAIL_BY], packed)  # fmt: skip
+    if book.counters[FAULT] == LOG_FULL:
         return
     j = LOG_COLUMNS
-    log[row, j], log[row, j + 1], log[row, j + 2] = terms[UNTIL], facts[PARENT], facts[GROUP]
-    log[row, j + 3] = facts[TAG]
+    log[row, j], log[row, j + 1], log[row, j + 2] = values[UNTIL], codes[PARENT], codes[GROUP]
+    log[row, j + 3] = codes[TAG]
 
 
 @kernel
 def end(book: Book, log: Any, a: int, s: int, t: int, event: int, reason: int) -> None:
     """End an order that fills no more; its slot is free once the table is tidied."""
-    tell(book, log, event, book.facts[a, s, ID], t, a, math.nan, 0.0, 0.0, 0.0, 0.0, reason)
-    book.facts[a, s, ID] = 0
-    book.marks[ENDED, a] += 1
+    log_event(book, log, event, book.order_codes[a, s, ID], t, a, math.nan, 0.0, 0.0, 0.0, 0.0, reason)
+    book.order_codes[a, s, ID] = 0
+    book.flags[ENDED, a] += 1
 
 
 @kernel
 def tidy(book: Book, a: int) -> None:
     """Close the gaps that ended orders left; the order of birth, which breaks ties, stays."""
-    if book.marks[ENDED, a] > 0:
-        _close_gaps(book.facts, book.terms, book.marks, a)
+    if book.flags[ENDED, a] > 0:
+        _close_gaps(book.order_codes, book.order_values, book.flags, a)
 
 
 @shared
-def _close_gaps(facts: Any, terms: Any, marks: Any, a: int) -> None:
-    kept, live = 0, marks[LIVE, a]
+def _close_gaps(codes: Any, values: Any, flags: Any, a: int) -> None:
+    kept, live = 0, flags[LIVE, a]
     for s in range(live):
-        if facts[a, s, ID] == 0:
+        if codes[a, s, ID] == 0:
             continue
         if kept < s:
-            for j in range(facts.shape[2]):
-                facts[a, kept, j] = facts[a, s, j]
-                terms[a, kept, j] = terms[a, s, j]
+            for j in range(codes.shape[2]):
+                codes[a, kept, j] = codes[a, s, j]
+                values[a, kept, j] = values[a, s, j]
         kept += 1
     # A free slot says nothing: the same book is the same bytes, whatever was there before.
     for s in range(kept, live):
-        for j in range(facts.shape[2]):
-            facts[a, s, j] = 0
-            terms[a, s, j] = 0.0
-    marks[LIVE, a], marks[ENDED, a] = kept, 0
+        for j in range(codes.shape[2]):
+            codes[a, s, j] = 0
+            values[a, s, j] = 0.0
+    flags[LIVE, a], flags[ENDED, a] = kept, 0
 
 
 @kernel
 def expire(book: Book, bars: Bars, log: Any, t: int) -> None:
     """End what is over before this bar opens: the day of the first bar an order could trade in, or its last moment."""
     rows, today = book.rows, (bars.ts - 1) // DAY
-    if book.desk[DATED] == 0:
+    if book.counters[DATED] == 0:
         return
     for a in range(rows.shape[1]):
-        for s in range(book.marks[LIVE, a]):
-            facts = book.facts[a, s]
+        for s in range(book.flags[LIVE, a]):
+            codes = book.order_codes[a, s]
             trades = (bars.open[a] > 0.0 or bars.close[a] > 0.0) and bars.volume[a] != 0.0
-            if facts[LIFE] == FOR_DAY and facts[FIRST_DAY] == NEVER and trades:
-                facts[FIRST_DAY] = today
-            day_over = facts[LIFE] == FOR_DAY and NEVER < facts[FIRST_DAY] < today
-            if day_over or (facts[LIFE] == GTD and bars.ts > book.terms[a, s, UNTIL]):
+            if codes[LIFE] == FOR_DAY and codes[FIRST_DAY] == NEVER and trades:
+                codes[FIRST_DAY] = today
+            day_over = codes[LIFE] == FOR_DAY and NEVER < codes[FIRST_DAY] < today
+            if day_over or (codes[LIFE] == GTD and bars.ts > book.order_values[a, s, UNTIL]):
                 end(book, log, a, s, t - 1, EXPIRED, DAY_OVER if day_over else DATE_PASSED)
         tidy(book, a)
 
@@ -213,17 +213,17 @@ def adjust(account: Account, actions: Any, t: int) -> None:
         if ratio != 1.0:
             rows[STOP_LEVEL, a] /= ratio
             rows[TAKE_LEVEL, a] /= ratio
-        for s in range(book.marks[LIVE, a]):
+        for s in range(book.flags[LIVE, a]):
             if last == last:
                 end(book, log, a, s, t, CANCELLED, DELISTING)
             elif ratio != 1.0:
-                terms = book.terms[a, s]
+                values = book.order_values[a, s]
                 for j in (LEFT, ASKED):
-                    terms[j] *= ratio
+                    values[j] *= ratio
                 for j in (LIMIT_AT, STOP_AT, LOSS_AT, PROFIT_AT):
-                    terms[j] /= ratio
-                if book.facts[a, s, PERCENT] == 0:
-                    terms[TRAIL_BY] /= ratio
+                    values[j] /= ratio
+                if book.order_codes[a, s, PERCENT] == 0:
+                    values[TRAIL_BY] /= ratio
         if last == last:
             tidy(book, a)
 
@@ -243,38 +243,38 @@ def fill(account: Account, a: int, s: int, p: float, deal: float, share: float, 
     """Fill a touched order as far as position, room and volume allow, and see to what hangs on it."""
     book, rules, log = account.book, account.rules, account.log
     rows = book.rows
-    facts, terms = book.facts[a, s], book.terms[a, s]
+    codes, values = book.order_codes[a, s], book.order_values[a, s]
     held = rows[QUANTITY, a]
-    q = allowed(held, terms[LEFT], facts[REDUCE], rules.shorts)
-    if abs(q) <= DUST * abs(terms[LEFT]):
-        end(book, log, a, s, t, CANCELLED, NO_REDUCTION if facts[REDUCE] > 0 else NO_SHORTS)
+    q = allowed(held, values[LEFT], codes[REDUCE], rules.shorts)
+    if abs(q) <= DUST * abs(values[LEFT]):
+        end(book, log, a, s, t, CANCELLED, NO_REDUCTION if codes[REDUCE] > 0 else NO_SHORTS)
         return
     reason = AS_WANTED
-    if q != terms[LEFT]:
-        reason = NO_REDUCTION if facts[REDUCE] > 0 else NO_SHORTS
+    if q != values[LEFT]:
+        reason = NO_REDUCTION if codes[REDUCE] > 0 else NO_SHORTS
     if share < 1.0 and abs(held + q) > abs(held):
         base = base_of(held, held + q)
         q, reason = shrunk(held, base, held + q, share, rules.lot) - held, SHRUNK
         if q == 0.0:
-            full = terms[LEFT] == terms[ASKED]
-            end(book, log, a, s, t, REJECTED if full else CANCELLED, NO_ROOM)
+            full = values[LEFT] == values[ASKED]
+            end(book, log, a, s, t, REJECTED if full else CANCELLED, NO_HEADROOM)
             return
-    capped = abs(q) > rows[ROOM, a]
+    capped = abs(q) > rows[VOLUME_LEFT, a]
     if capped:
         q, reason = _cap(book, log, a, s, p, q, rules.lot, t), NO_VOLUME
-        if abs(q) <= DUST * abs(terms[LEFT]):
+        if abs(q) <= DUST * abs(values[LEFT]):
             return
     fee = pay(book, a, q, deal, book.money[MAKER] if maker else book.money[TAKER], rules)
-    rows[ROOM, a] = max(0.0, rows[ROOM, a] - abs(q))
+    rows[VOLUME_LEFT, a] = max(0.0, rows[VOLUME_LEFT, a] - abs(q))
     slip = abs(q) * abs(deal - p)
-    tell(book, log, PARTIAL if capped else FILLED, facts[ID], t, a, math.nan, q, deal, fee, slip, reason)
-    terms[LEFT] -= q
-    order, group = facts[ID], facts[GROUP]
-    if facts[ROLE] == STOP_LOSS or facts[ROLE] == TRAIL_LOSS:
-        book.desk[STOPS] += 1
+    log_event(book, log, PARTIAL if capped else FILLED, codes[ID], t, a, math.nan, q, deal, fee, slip, reason)
+    values[LEFT] -= q
+    order, group = codes[ID], codes[GROUP]
+    if codes[ROLE] == STOP_LOSS or codes[ROLE] == TRAIL_LOSS:
+        book.counters[STOPS] += 1
     if not capped:
-        facts[ID] = 0
-        book.marks[ENDED, a] += 1
+        codes[ID] = 0
+        book.flags[ENDED, a] += 1
     _bracket(account, book, a, s, order, q, deal, t)
     if group != 0:
         _pair(book, log, a, s, group, abs(q), capped, t)
@@ -284,24 +284,28 @@ def fill(account: Account, a: int, s: int, p: float, deal: float, share: float, 
 @kernel
 def _cap(book: Book, log: Any, a: int, s: int, p: float, q: float, lot: float, t: int) -> float:
     """Return what the volume leaves of q; the rest of a stop is at the market, as its price has traded."""
-    facts = book.facts[a, s]
-    facts[HELD] = t
-    if facts[KIND] in (STOP, TRAILING):
-        facts[KIND] = MARKET
-        tell(book, log, TRIGGERED, facts[ID], t, a, math.nan, 0.0, p, 0.0, 0.0, NO_VOLUME)
-    return math.copysign(lots(book.rows[ROOM, a], lot), q)
+    codes = book.order_codes[a, s]
+    codes[HELD] = t
+    if codes[KIND] in (STOP, TRAILING):
+        codes[KIND] = MARKET
+        log_event(book, log, TRIGGERED, codes[ID], t, a, math.nan, 0.0, p, 0.0, 0.0, NO_VOLUME)
+    return math.copysign(lots(book.rows[VOLUME_LEFT, a], lot), q)
 
 
 @kernel
 def _bracket(account: Account, book: Book, a: int, s: int, order: int, q: float, deal: float, t: int) -> None:
     """Let the legs of a bracket follow the part of their entry that has filled."""
-    loss, profit, by = book.terms[a, s, LOSS_AT], book.terms[a, s, PROFIT_AT], book.terms[a, s, LOSS_TRAIL]
+    loss, profit, by = (
+        book.order_values[a, s, LOSS_AT],
+        book.order_values[a, s, PROFIT_AT],
+        book.order_values[a, s, LOSS_TRAIL],
+    )
     if loss != loss and profit != profit and by != by:
         return
     found = False
-    for other in range(book.marks[LIVE, a]):
-        if book.facts[a, other, PARENT] == order and book.facts[a, other, ID] > 0:
-            book.terms[a, other, LEFT] -= q
+    for other in range(book.flags[LIVE, a]):
+        if book.order_codes[a, other, PARENT] == order and book.order_codes[a, other, ID] > 0:
+            book.order_values[a, other, LEFT] -= q
             found = True
     if found:
         return
@@ -334,13 +338,13 @@ def _leg(account: Account, a: int, slot: int, role: int, parent: int, group: int
 @kernel
 def _pair(book: Book, log: Any, a: int, s: int, group: int, q: float, partly: bool, t: int) -> None:
     """One cancels the other: what one of the group filled, the others fill no more."""
-    for other in range(book.marks[LIVE, a]):
-        facts = book.facts[a, other]
-        if other == s or facts[ID] == 0 or facts[GROUP] != group:
+    for other in range(book.flags[LIVE, a]):
+        codes = book.order_codes[a, other]
+        if other == s or codes[ID] == 0 or codes[GROUP] != group:
             continue
-        left = book.terms[a, other, LEFT]
+        left = book.order_values[a, other, LEFT]
         if partly and abs(left) > q:
-            book.terms[a, other, LEFT] = left - math.copysign(q, left)
+            book.order_values[a, other, LEFT] = left - math.copysign(q, left)
         else:
             end(book, log, a, other, t, CANCELLED, OTHER_FILLED)
 
@@ -351,15 +355,15 @@ def guarded(account: Account, a: int, anchor: float, t: int) -> None:
     book, log = account.book, account.log
     held = book.rows[QUANTITY, a]
     if held == 0.0:
-        for s in range(book.marks[LIVE, a]):
-            if book.facts[a, s, ID] > 0 and book.facts[a, s, ROLE] != ENTRY:
+        for s in range(book.flags[LIVE, a]):
+            if book.order_codes[a, s, ID] > 0 and book.order_codes[a, s, ROLE] != ENTRY:
                 end(book, log, a, s, t, CANCELLED, UNPROTECTED)
         return
-    for s in range(book.marks[LIVE, a]):
-        facts = book.facts[a, s]
-        leg = facts[ID] > 0 and facts[ROLE] != ENTRY and facts[GROUP] != PROTECTION
+    for s in range(book.flags[LIVE, a]):
+        codes = book.order_codes[a, s]
+        leg = codes[ID] > 0 and codes[ROLE] != ENTRY and codes[GROUP] != PROTECTION
         # On the other side there is nothing that legs of this side could protect.
-        if leg and book.terms[a, s, LEFT] * held > 0.0:
+        if leg and book.order_values[a, s, LEFT] * held > 0.0:
             end(book, log, a, s, t, CANCELLED, UNPROTECTED)
     protect(account, book, a, anchor, t)
 
@@ -372,20 +376,20 @@ def protect(account: Account, book: Book, a: int, anchor: float, t: int) -> None
     """
     rows, log = book.rows, account.log
     held, there = rows[QUANTITY, a], 0
-    for s in range(book.marks[LIVE, a]):
-        facts, terms = book.facts[a, s], book.terms[a, s]
-        if facts[ID] == 0 or facts[GROUP] != PROTECTION:
+    for s in range(book.flags[LIVE, a]):
+        codes, values = book.order_codes[a, s], book.order_values[a, s]
+        if codes[ID] == 0 or codes[GROUP] != PROTECTION:
             continue
-        role = facts[ROLE]
+        role = codes[ROLE]
         level = rows[STOP_LEVEL + role - STOP_LOSS, a]
         if level != level:
             end(book, log, a, s, t, CANCELLED, UNPROTECTED)
             continue
         there |= 1 << role
-        if terms[LEFT] * held < 0.0 and _stands(terms, role, level, held, account.rules.tick):
-            terms[LEFT] = -held
+        if values[LEFT] * held < 0.0 and _stands(values, role, level, held, account.rules.tick):
+            values[LEFT] = -held
         else:
-            tell(book, log, CANCELLED, facts[ID], t, a, math.nan, 0.0, 0.0, 0.0, 0.0, NEWER)
+            log_event(book, log, CANCELLED, codes[ID], t, a, math.nan, 0.0, 0.0, 0.0, 0.0, NEWER)
             _leg(account, a, s, role, 0, PROTECTION, -held, level, anchor, t)
     for role in range(STOP_LOSS, TRAIL_LOSS + 1):
         level = rows[STOP_LEVEL + role - STOP_LOSS, a]
@@ -394,10 +398,10 @@ def protect(account: Account, book: Book, a: int, anchor: float, t: int) -> None
 
 
 @kernel
-def _stands(terms: Any, role: int, level: float, held: float, tick: float) -> bool:
+def _stands(values: Any, role: int, level: float, held: float, tick: float) -> bool:
     """Tell whether a leg already is at the wanted level."""
     if role == TRAIL_LOSS:
-        return bool(terms[TRAIL_BY] == level)
+        return bool(values[TRAIL_BY] == level)
     if role == STOP_LOSS:
-        return alike(terms[STOP_AT], to_tick(level, held < 0.0, tick))
-    return alike(terms[LIMIT_AT], to_tick(level, held > 0.0, tick))
+        return alike(values[STOP_AT], to_tick(level, held < 0.0, tick))
+    return alike(values[LIMIT_AT], to_tick(level, held > 0.0, tick))

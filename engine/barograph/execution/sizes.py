@@ -55,7 +55,7 @@ def why_none(curbed: int, lot: float) -> int:
 @kernel
 def ruin(book: Book, equity: float) -> None:
     """End the run: there is no equity that a weight could be a part of."""
-    book.money[EQUITY], book.desk[FAULT] = equity, RUINED
+    book.money[EQUITY], book.counters[FAULT] = equity, RUINED
 
 
 @kernel

@@ -36,24 +36,34 @@ from barograph.execution.book import (
     Book,
     Rules,
 )
-from barograph.execution.events import AS_WANTED, BORN, CANCELLED, FILLED, NO_ROOM, REJECTED, REPLACED, SHRUNK, write
+from barograph.execution.events import (
+    AS_WANTED,
+    BORN,
+    CANCELLED,
+    FILLED,
+    NO_HEADROOM,
+    REJECTED,
+    REPLACED,
+    SHRUNK,
+    write,
+)
 from barograph.execution.money import rebase
 from barograph.execution.sizes import base_of, lots, moved, reduced, ruin, shrunk, value_of, why_none
 from barograph.jit.kernel import kernel
 from barograph.types import Bars, Floats
 
-__all__ = ["match", "place", "record", "share_of"]
+__all__ = ["fill_targets", "place_targets", "share_of", "write_equity_row"]
 
 
 @kernel
-def match(book: Book, bars: Bars, rules: Rules, log: Any, t: int, closing: bool) -> None:
+def fill_targets(book: Book, bars: Bars, rules: Rules, log: Any, t: int, closing: bool) -> None:
     """Clause 2: waiting orders fill at the open (or at the close), reductions before increases.
 
     The book is valued at these very prices, once, before the first fill: weights become units off one equity.
     Increases that together ask for more than the leverage limit allows shrink by one common factor, so that the
     order of the columns decides nothing.
     """
-    if book.desk[WAITING] == 0:
+    if book.counters[WAITING] == 0:
         return
     prices = bars.close if closing else bars.open
     equity = value_of(book.money[CASH], book.rows, prices)
@@ -66,7 +76,7 @@ def match(book: Book, bars: Bars, rules: Rules, log: Any, t: int, closing: bool)
 
 
 @kernel
-def record(book: Book, equity: Any, weights: Any) -> None:
+def write_equity_row(book: Book, equity: Any, weights: Any) -> None:
     """Write the equity point, before the decision (clause 6), and begin the next row's charges at nothing."""
     money, rows = book.money, book.rows
     equity[0], equity[1], equity[2] = money[EQUITY], money[CASH], money[GROSS]
@@ -79,36 +89,36 @@ def record(book: Book, equity: Any, weights: Any) -> None:
 
 
 @kernel
-def place(book: Book, weights: Floats, rules: Rules, log: Any, t: int, curbed: int) -> None:
+def place_targets(book: Book, weights: Floats, rules: Rules, log: Any, t: int, curbed: int) -> None:
     """Clause 6: turn weights into waiting orders; the same target twice is one order, HOLD touches nothing.
 
     `curbed` is the reason of a guard in force, or 0: what is decided under it may only reduce a position.
     """
-    desk, rows, marks = book.desk, book.rows, book.marks
-    n, waiting, logged, equity = desk[NEXT_ID], desk[WAITING], desk[LOGGED], book.money[EQUITY]
+    counters, rows, flags = book.counters, book.rows, book.flags
+    n, waiting, logged, equity = counters[NEXT_ID], counters[WAITING], counters[LOGGED], book.money[EQUITY]
     for a in range(rows.shape[1]):
         w = weights[a]
-        if rules.traded[a] == 0 or w == math.inf or marks[GONE, a] == 1:
+        if rules.traded[a] == 0 or w == math.inf or flags[GONE, a] == 1:
             continue
         if not w > -math.inf:
-            desk[FAULT], desk[CULPRIT] = NOT_A_NUMBER, a
+            counters[FAULT], counters[CULPRIT] = NOT_A_NUMBER, a
             break
-        if marks[PENDING, a] > 0:
+        if flags[PENDING, a] > 0:
             if rows[WANTED, a] == w:
-                marks[CURBED, a] = curbed
+                flags[CURBED, a] = curbed
                 continue
-            write(log, logged, CANCELLED, marks[PENDING, a], t, a, rows[WANTED, a], 0.0, 0.0, 0.0, 0.0, REPLACED)
-            marks[PENDING, a] = 0
+            write(log, logged, CANCELLED, flags[PENDING, a], t, a, rows[WANTED, a], 0.0, 0.0, 0.0, 0.0, REPLACED)
+            flags[PENDING, a] = 0
             logged += 1
             waiting -= 1
         if _moves(rows, a, w, equity, rules, curbed):
             write(log, logged, BORN, n, t, a, w, 0.0, 0.0, 0.0, 0.0, AS_WANTED)
             rows[WANTED, a] = w
-            marks[PENDING, a], marks[PARTLY, a], marks[CURBED, a] = n, 0, curbed
+            flags[PENDING, a], flags[PARTLY, a], flags[CURBED, a] = n, 0, curbed
             n += 1
             logged += 1
             waiting += 1
-    desk[NEXT_ID], desk[WAITING], desk[LOGGED] = n, waiting, logged
+    counters[NEXT_ID], counters[WAITING], counters[LOGGED] = n, waiting, logged
 
 
 @kernel
@@ -135,9 +145,9 @@ def _size(book: Book, bars: Bars, prices: Floats, rules: Rules, equity: float) -
     Closed form, costs included, with E equity, p price, P price after slippage, n held, f fee rate, F fixed fee:
     buy q = (w(E-F) - n p) / (p + w(P(1+f) - p)), sell |q| = (n p - w(E-F)) / (p - w(p - P(1-f))).
     """
-    rows, marks = book.rows, book.marks
+    rows, flags = book.rows, book.flags
     for a in range(prices.size):
-        if marks[PENDING, a] == 0:
+        if flags[PENDING, a] == 0:
             continue
         p = prices[a]
         # Clause 4: zero volume or no price fills nothing and loses nothing; unknown (NaN) volume is unlimited.
@@ -155,7 +165,7 @@ def _size(book: Book, bars: Bars, prices: Floats, rules: Rules, equity: float) -
         if abs(gap) <= DUST * equity:
             q = 0.0
         size = 0.0 if w == 0.0 else moved(n, q, rules.lot)
-        rows[SIZE, a] = size if marks[CURBED, a] == 0 else reduced(n, size)
+        rows[SIZE, a] = size if flags[CURBED, a] == 0 else reduced(n, size)
         rows[DEAL, a] = deal
 
 
@@ -170,34 +180,34 @@ def share_of(book: Book, prices: Floats, rules: Rules) -> float:
 
     The half of a flip that closes the old side needs no room and is not shrunk; its cost comes first.
     """
-    rows, marks = book.rows, book.marks
+    rows, flags = book.rows, book.flags
     equity, gross, wanted, costs, fixed = book.money[CASH], 0.0, 0.0, 0.0, 0.0
     for a in range(prices.size):
         p = prices[a] if prices[a] == prices[a] else rows[PRICE, a]
         if rows[QUANTITY, a] != 0.0:
             equity += rows[QUANTITY, a] * p
             gross += abs(rows[QUANTITY, a] * p)
-        if marks[PENDING, a] > 0 and rows[SIZE, a] == rows[SIZE, a] and _grows(rows, a):
+        if flags[PENDING, a] > 0 and rows[SIZE, a] == rows[SIZE, a] and _grows(rows, a):
             cost = abs(rows[DEAL, a] - p) + rules.fee * rows[DEAL, a]
             base = base_of(rows[QUANTITY, a], rows[SIZE, a])
             wanted += abs(rows[SIZE, a] - base) * p
             costs += abs(rows[SIZE, a] - base) * cost
             fixed += rules.fixed_fee + abs(rows[QUANTITY, a] - base) * cost
             gross -= abs(rows[QUANTITY, a] - base) * p
-    room = rules.leverage * (equity - fixed) - gross
+    headroom = rules.leverage * (equity - fixed) - gross
     need = wanted + rules.leverage * costs
-    if need <= 0.0 or room >= need * (1.0 - DUST):
+    if need <= 0.0 or headroom >= need * (1.0 - DUST):
         return 1.0
-    return float(max(0.0, room / need))
+    return float(max(0.0, headroom / need))
 
 
 @kernel
 def _fill_all(book: Book, prices: Floats, rules: Rules, log: Any, t: int, growing: bool, share: float) -> None:
     """Fill the orders that grow their position, or those that do not; each ends here, with a reason."""
-    money, desk, rows, marks = book.money, book.desk, book.rows, book.marks
-    cash, fees, traded, waiting, logged = money[CASH], money[FEES], money[TRADED], desk[WAITING], desk[LOGGED]
+    money, counters, rows, flags = book.money, book.counters, book.rows, book.flags
+    cash, fees, traded, waiting, logged = money[CASH], money[FEES], money[TRADED], counters[WAITING], counters[LOGGED]
     for a in range(prices.size):
-        if marks[PENDING, a] == 0 or rows[SIZE, a] != rows[SIZE, a] or _grows(rows, a) != growing:
+        if flags[PENDING, a] == 0 or rows[SIZE, a] != rows[SIZE, a] or _grows(rows, a) != growing:
             continue
         size, deal = rows[SIZE, a], rows[DEAL, a]
         if share < 1.0:
@@ -206,9 +216,9 @@ def _fill_all(book: Book, prices: Floats, rules: Rules, log: Any, t: int, growin
         q = size - rows[QUANTITY, a]
         event, fee, reason = FILLED, 0.0, (SHRUNK if share < 1.0 else AS_WANTED)
         if q == 0.0:
-            event, reason = REJECTED, NO_ROOM
+            event, reason = REJECTED, NO_HEADROOM
             if share == 1.0:
-                event, reason = CANCELLED, why_none(marks[CURBED, a], rules.lot)
+                event, reason = CANCELLED, why_none(flags[CURBED, a], rules.lot)
         else:
             fee = abs(q) * deal * rules.fee + rules.fixed_fee
             cash -= q * deal + fee
@@ -219,8 +229,8 @@ def _fill_all(book: Book, prices: Floats, rules: Rules, log: Any, t: int, growin
             # A bar may have an open and no close: the position is then worth what was paid.
             rows[PRICE, a] = rows[PRICE, a] if rows[PRICE, a] == rows[PRICE, a] else deal
         slip = abs(q) * abs(deal - prices[a])
-        write(log, logged, event, marks[PENDING, a], t, a, rows[WANTED, a], q, deal, fee, slip, reason)
-        marks[PENDING, a] = 0
+        write(log, logged, event, flags[PENDING, a], t, a, rows[WANTED, a], q, deal, fee, slip, reason)
+        flags[PENDING, a] = 0
         logged += 1
         waiting -= 1
-    money[CASH], money[FEES], money[TRADED], desk[WAITING], desk[LOGGED] = cash, fees, traded, waiting, logged
+    money[CASH], money[FEES], money[TRADED], counters[WAITING], counters[LOGGED] = cash, fees, traded, waiting, logged

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from barograph.data.calendars import moments
+from barograph.data.calendars import span_of
 from barograph.data.rates import Rate
 from barograph.errors import ConfigError, DataError, nearest
 from barograph.execution.book import FILLS, PATHS, Rules
@@ -69,7 +69,7 @@ class Guard:
 
     def row(self) -> tuple[float, float, float, float]:
         """Return the guard as the compiled step wants it."""
-        limit = float(moments(self.limit, None)[0]) if isinstance(self.limit, str) else float(self.limit)
+        limit = float(span_of(self.limit, None)[0]) if isinstance(self.limit, str) else float(self.limit)
         return float(GUARDS[self.on]), limit, float(_BY_MODE[self.mode]), float(self.cool_down)
 
 
@@ -178,7 +178,7 @@ class Terms:
         if sum(isinstance(guard, Guard) for guard in self.guards) > 16:
             raise ConfigError(f"there are {len(self.guards)} guards; wanted at most 16")
 
-    def plain(self) -> bool:
+    def fits_light_book(self) -> bool:
         """Tell whether the light book knows these terms: fees by value and fill, slippage, lot, rates, band."""
         special = (self.unit_fee, self.minimum_fee, self.volatility_slippage, self.impact, self.tick)
         more = (self.min_notional, self.participation)

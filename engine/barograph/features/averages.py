@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from barograph.features.combine import Transform, chain
 from barograph.features.prices import CLOSE
-from barograph.features.shared import empty_ring, moments, push, wilder_mean, window_of
+from barograph.features.shared import empty_ring, mean_and_squares, push, wilder_mean, window_of
 from barograph.jit.kernel import kernel
 from barograph.types import Feature
 
@@ -28,7 +28,7 @@ def _sma(ring: Any, value: float, _params: Any) -> Any:
     ring = push(ring, value)
     if ring.seen < ring.values.size:
         return ring, math.nan
-    mean, _ = moments(ring.values, value)
+    mean, _ = mean_and_squares(ring.values, value)
     return ring, value + mean
 
 
@@ -47,7 +47,7 @@ def deviation(ring: Any, value: float, _params: Any) -> Any:
     ring = push(ring, value)
     if ring.seen < ring.values.size:
         return ring, math.nan
-    _, squares = moments(ring.values, value)
+    _, squares = mean_and_squares(ring.values, value)
     return ring, math.sqrt(squares / (ring.values.size - 1)) if squares > 0.0 else 0.0
 
 
@@ -68,7 +68,7 @@ def _zscore(ring: Any, value: float, _params: Any) -> Any:
     ring = push(ring, value)
     if ring.seen < ring.values.size:
         return ring, math.nan
-    mean, squares = moments(ring.values, value)
+    mean, squares = mean_and_squares(ring.values, value)
     return ring, -mean / math.sqrt(squares / (ring.values.size - 1)) if squares > 0.0 else 0.0
 
 

@@ -13,7 +13,18 @@ import numpy as np
 from barograph.errors import PartError
 from barograph.jit.kernel import kernel
 
-__all__ = ["Last", "Ring", "Window", "empty_ring", "moments", "no_last", "nothing", "push", "wilder_mean", "window_of"]
+__all__ = [
+    "Last",
+    "Ring",
+    "Window",
+    "empty_ring",
+    "mean_and_squares",
+    "no_last",
+    "nothing",
+    "push",
+    "wilder_mean",
+    "window_of",
+]
 
 
 class Window(NamedTuple):
@@ -72,7 +83,7 @@ def push(ring: Any, value: float) -> Ring:
 
 
 @kernel
-def moments(values: Any, pivot: float) -> tuple[float, float]:
+def mean_and_squares(values: Any, pivot: float) -> tuple[float, float]:
     """Return the mean minus the pivot, and the sum of squared deviations from the mean."""
     # Sums of the distance from a pivot taken from the window: exact for equal numbers, and no cancellation at 1e5.
     first, second = 0.0, 0.0

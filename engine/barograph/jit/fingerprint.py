@@ -31,7 +31,7 @@ from numba.core.imputils import builtin_registry as lowered
 from numba.core.typing.templates import builtin_registry as typed
 
 from barograph.jit import views as lending
-from barograph.jit.views import Lent
+from barograph.jit.views import ByAddress
 
 __all__ = ["Marked", "Unfingerprintable", "digest", "fingerprint", "layout", "unchanged"]
 
@@ -94,7 +94,7 @@ def layout(kind: Any) -> object:
             raise Unfingerprintable(str(kind))
         names = getattr(kind, "fields", ())
         return (bearer.__module__, bearer.__qualname__, tuple(names), [layout(inner) for inner in kind.types])
-    if isinstance(kind, Lent):
+    if isinstance(kind, ByAddress):
         return ("lent", layout(kind.of))
     if isinstance(kind, types.Omitted):
         return ("omitted", _of(kind.value, {}))
@@ -238,7 +238,7 @@ def _of_named(value: Any, seen: dict[Any, int]) -> object:
 
 
 def _of_class(value: Any, seen: dict[Any, int]) -> object:
-    if value in (tuple, Lent):
+    if value in (tuple, ByAddress):
         return value.__qualname__
     bears = (value.__module__, value.__qualname__)
     if issubclass(value, tuple) and hasattr(value, "_fields"):

@@ -19,9 +19,9 @@ from numpy.typing import NDArray
 
 from barograph.errors import PartError
 from barograph.jit.kernel import Kernel, kernel
-from barograph.jit.views import borrow, frozen
+from barograph.jit.views import frozen, unowned
 
-__all__ = ["Memory", "load_of", "section", "store_of", "structure", "whole"]
+__all__ = ["Memory", "make_load", "make_store", "section", "structure", "whole"]
 
 _SCALARS = {"f": "f", "i": "i"}
 
@@ -49,17 +49,17 @@ def structure(tree: Any, where: str) -> Any:
 
 
 @cache
-def load_of(shape: Any, readonly: bool) -> Kernel[..., Any]:
+def make_load(shape: Any, readonly: bool) -> Kernel[..., Any]:
     """Write the kernel ``load(f, i, at) -> tree`` for one structure; arrays are views, read-only for parameters."""
-    names: dict[str, Any] = {"frozen": frozen, "borrow": borrow}
+    names: dict[str, Any] = {"frozen": frozen, "unowned": unowned}
     slot = [2]
     # Reshaping gives an array an owner again; borrowed, it is not counted (72 counts a bar took 130 ns).
-    body = _load_text(shape, names, slot, "frozen" if readonly else "borrow")
+    body = _load_text(shape, names, slot, "frozen" if readonly else "unowned")
     return _function("load", "f, i, at", [f"return {body}"], names)
 
 
 @cache
-def store_of(shape: Any) -> Kernel[..., Any]:
+def make_store(shape: Any) -> Kernel[..., Any]:
     """Write the kernel ``store(f, i, at, tree)`` for one structure; arrays already in place cost a copy onto itself."""
     lines: list[str] = []
     _store_text(shape, "tree", lines, [2])
@@ -144,11 +144,11 @@ class Memory(NamedTuple):
 
     def read(self, k: int) -> Any:
         """Return tree `k`, its arrays as views into the buffers."""
-        return load_of(self.shapes[k], readonly=False)(self.f, self.i, section(self.at, k))
+        return make_load(self.shapes[k], readonly=False)(self.f, self.i, section(self.at, k))
 
     def write(self, k: int, tree: Any) -> None:
         """Write tree `k` back."""
-        store_of(self.shapes[k])(self.f, self.i, section(self.at, k), tree)
+        make_store(self.shapes[k])(self.f, self.i, section(self.at, k), tree)
 
     def copy(self) -> Memory:
         """Return a copy that shares nothing that changes."""
@@ -172,7 +172,7 @@ def _table(tree: Any, table: list[int], sizes: list[int]) -> None:
 @kernel
 def section(at: Any, k: int) -> Any:
     """Return the part of the table that belongs to tree `k`."""
-    return borrow(at)[at[k] : at[k + 1]]
+    return unowned(at)[at[k] : at[k + 1]]
 
 
 def whole(value: Any) -> Any:

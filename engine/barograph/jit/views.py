@@ -15,13 +15,13 @@ from numba.core.datamodel import models, register_default
 from numba.core.typing.templates import AttributeTemplate
 from numba.extending import infer_getattr, lower_builtin, lower_getattr_generic, type_callable
 
-__all__ = ["Lent", "borrow", "frozen", "lend"]
+__all__ = ["ByAddress", "by_address", "frozen", "unowned"]
 
 T = TypeVar("T")
 types: Any = numba.types
 
 
-def borrow(array: Any) -> Any:
+def unowned(array: Any) -> Any:
     """Use an array without owning it: the caller keeps it alive, so nothing is counted.
 
     Reference counts, not allocations, were the price of passing tuples of arrays: 331 ns a bar with them, 60 without
@@ -41,7 +41,7 @@ def frozen(array: Any) -> Any:
     return view
 
 
-def lend(item: T) -> T:
+def by_address(item: T) -> T:
     """Lend a NamedTuple by its address: a kernel that is called reads the fields it needs, uncounted.
 
     By value an account is 170 words, and each call took 27 ns to pass them; by address it takes 3. What is lent must
@@ -50,12 +50,12 @@ def lend(item: T) -> T:
     return item
 
 
-class Lent(types.Type):  # type: ignore[misc]
+class ByAddress(types.Type):  # type: ignore[misc]
     """The compiler's type of a NamedTuple that is lent."""
 
     def __init__(self, of: Any) -> None:
         self.of = of
-        super().__init__(name=f"Lent({of})")
+        super().__init__(name=f"ByAddress({of})")
 
     @property
     def key(self) -> Any:
@@ -63,7 +63,7 @@ class Lent(types.Type):  # type: ignore[misc]
         return self.of
 
 
-@register_default(Lent)
+@register_default(ByAddress)
 class _LentModel(models.PrimitiveModel):  # type: ignore[misc]
     def __init__(self, manager: Any, kind: Any) -> None:
         super().__init__(manager, kind, ir.PointerType(manager.lookup(kind.of).get_value_type()))
@@ -71,7 +71,7 @@ class _LentModel(models.PrimitiveModel):  # type: ignore[misc]
 
 @infer_getattr
 class _Fields(AttributeTemplate):  # type: ignore[misc]
-    key = Lent
+    key = ByAddress
 
     def generic_resolve(self, kind: Any, name: str) -> Any:
         """Tell a field's type."""
@@ -103,7 +103,7 @@ def _disown(context: Any, builder: Any, source: Any, kind: Any) -> Any:
 
 
 def _strip(function: Callable[..., Any], readonly: bool) -> None:
-    """Teach the compiler `borrow` or `frozen`: the same array without an owner to count, closed to writing or not.
+    """Teach the compiler `unowned` or `frozen`: the same array without an owner to count, closed to writing or not.
 
     Typed and lowered directly: an `@overload` would compile a function for every type of array.
     """
@@ -124,20 +124,20 @@ def _strip(function: Callable[..., Any], readonly: bool) -> None:
     lower_builtin(function, types.Array)(lower)
 
 
-_strip(borrow, readonly=False)
+_strip(unowned, readonly=False)
 _strip(frozen, readonly=True)
 
 
-def _type_lend(_context: Any) -> Any:
-    return lambda item: Lent(item) if isinstance(item, types.BaseNamedTuple) else None
+def _type_by_address(_context: Any) -> Any:
+    return lambda item: ByAddress(item) if isinstance(item, types.BaseNamedTuple) else None
 
 
-def _lower_lend(_context: Any, builder: Any, _signature: Any, args: Any) -> Any:
+def _lower_by_address(_context: Any, builder: Any, _signature: Any, args: Any) -> Any:
     slot = cgutils.alloca_once(builder, args[0].type)
     builder.store(args[0], slot)
     return slot
 
 
-type_callable(lend)(_type_lend)
-lower_builtin(lend, types.BaseNamedTuple)(_lower_lend)
-lower_getattr_generic(Lent)(_read_field)
+type_callable(by_address)(_type_by_address)
+lower_builtin(by_address, types.BaseNamedTuple)(_lower_by_address)
+lower_getattr_generic(ByAddress)(_read_field)

@@ -16,12 +16,12 @@ from numba.core import config
 
 from barograph.execution.answers import each, spread
 from barograph.execution.book import CASH, EQUITY, FAULT, LOGGED, PRICE, QUANTITY, Account
-from barograph.execution.clauses import close_of, open_of
+from barograph.execution.clauses import make_close, make_open
 from barograph.execution.money import FACTOR
 from barograph.jit.kernel import Kernel, compiled, kernel
-from barograph.jit.memory import load_of, section, store_of
-from barograph.jit.views import borrow, frozen, lend
-from barograph.regimes.filtering import put_belief
+from barograph.jit.memory import make_load, make_store, section
+from barograph.jit.views import by_address, frozen, unowned
+from barograph.regimes.filtering import write_belief
 from barograph.types import Bars, Belief, Orders, Portfolio, Protected, Target
 
 __all__ = [
@@ -31,9 +31,9 @@ __all__ = [
     "STRATEGY",
     "Answer",
     "Scratch",
-    "advance_of",
     "bound",
-    "observe_of",
+    "make_advance",
+    "make_observe",
 ]
 
 # The trees of a world's memory and of its parameters, in this order.
@@ -62,7 +62,7 @@ class Scratch(NamedTuple):
 
 
 @kernel
-def lift(bars: Any, scratch: Any, acting: bool) -> Bars:
+def comparable_bars(bars: Any, scratch: Any, acting: bool) -> Bars:
     """Return the bars that features see: prices times the factor, so that a split is no return."""
     if not acting:
         return Bars(bars.ts, bars.open, bars.high, bars.low, bars.close, bars.volume, bars.factor)
@@ -74,20 +74,20 @@ def lift(bars: Any, scratch: Any, acting: bool) -> Bars:
 
 
 @kernel
-def see(book: Any) -> Portfolio:
+def lend_portfolio(book: Any) -> Portfolio:
     """Lend the account to a strategy, for reading only."""
     return Portfolio(book.money[EQUITY], book.money[CASH], frozen(book.rows[QUANTITY]), frozen(book.rows[PRICE]))
 
 
 @kernel
-def put(row: Any, x: Any) -> None:
+def write_features(row: Any, x: Any) -> None:
     """Write a bar's feature values into its row."""
     for j in range(len(x)):
         row[j] = x[j]
 
 
 @cache
-def advance_of(
+def make_advance(
     observe: Callable[..., Any],
     believe: Callable[..., Any],
     decide: Callable[..., Any],
@@ -108,59 +108,59 @@ def advance_of(
 
 
 def _whole(observe: Any, believe: Any, decide: Any, world: Any, params: Any, answer: Answer) -> Kernel[..., Any]:
-    load_features, load_filter, load_strategy, load_book, load_scratch = (load_of(s, False) for s in world)
-    store_features, store_filter, store_strategy, store_book, _ = (store_of(s) for s in world)
-    features_params, filter_params, strategy_params, load_rules = (load_of(s, True) for s in params)
-    open_bar, close_bar = open_of(answer.full), close_of(answer.kind, answer.full)
+    load_features, load_filter, load_strategy, load_book, load_scratch = (make_load(s, False) for s in world)
+    store_features, store_filter, store_strategy, store_book, _ = (make_store(s) for s in world)
+    features_params, filter_params, strategy_params, load_rules = (make_load(s, True) for s in params)
+    open_bar, close_bar = make_open(answer.full), make_close(answer.kind, answer.full)
 
     @compiled
-    def advance(first, last, start, room, ts, o, h, c_low, c, v, A, R, f, i, at, pf, pi, pat, X, E, W, B, log):  # type: ignore[no-untyped-def]
+    def advance(first, last, start, log_limit, ts, o, h, c_low, c, v, A, R, f, i, at, pf, pi, pat, X, E, W, B, log):  # type: ignore[no-untyped-def]
         ts, o, h, c_low, c, v = frozen(ts), frozen(o), frozen(h), frozen(c_low), frozen(c), frozen(v)
-        f, i, X, E, W, B, log = borrow(f), borrow(i), borrow(X), borrow(E), borrow(W), borrow(B), borrow(log)
-        pf, pi, A, R = borrow(pf), borrow(pi), frozen(A), frozen(R)
+        f, i, X, E, W, B, log = unowned(f), unowned(i), unowned(X), unowned(E), unowned(W), unowned(B), unowned(log)
+        pf, pi, A, R = unowned(pf), unowned(pi), frozen(A), frozen(R)
         seen, believed, memory = (
             load_features(f, i, section(at, 0)), load_filter(f, i, section(at, 1)), load_strategy(f, i, section(at, 2)),
         )  # fmt: skip
         book, scratch = load_book(f, i, section(at, 3)), load_scratch(f, i, section(at, 4))
         p_seen, p_believed = features_params(pf, pi, section(pat, 0)), filter_params(pf, pi, section(pat, 1))
         p_decided, rules = strategy_params(pf, pi, section(pat, 2)), load_rules(pf, pi, section(pat, 3))
-        account = lend(Account(book, rules, log))
+        account = by_address(Account(book, rules, log))
         # One row of actions or rates means: the same for every bar.
         acting, varying = A.shape[0] > 1, R.shape[0] > 1
         t = first
-        while t < last and book.desk[LOGGED] <= room and book.desk[FAULT] == 0:
+        while t < last and book.counters[LOGGED] <= log_limit and book.counters[FAULT] == 0:
             actions, rates = A[t if acting else 0], R[t if varying else 0]
             bars = Bars(ts[t], o[t], h[t], c_low[t], c[t], v[t], actions[FACTOR])
             if t >= start:
                 open_bar(account, book, rules, log, bars, t, actions, acting, rates, E[t - start], W[t - start])
-            seen, x = observe(seen, lift(bars, scratch, acting), p_seen)
-            put(X[t], x)
+            seen, x = observe(seen, comparable_bars(bars, scratch, acting), p_seen)
+            write_features(X[t], x)
             belief = Belief(frozen(scratch.blank), math.nan)
             if t >= start:
                 believed, belief = believe(believed, frozen(X[t]), p_believed)
-                put_belief(B[t - start], belief)
-            memory, answer = decide(memory, bars, belief, see(book), p_decided)
-            if t >= start and book.desk[FAULT] == 0:
+                write_belief(B[t - start], belief)
+            memory, answer = decide(memory, bars, belief, lend_portfolio(book), p_decided)
+            if t >= start and book.counters[FAULT] == 0:
                 close_bar(account, book, rules, log, bars, t, answer, scratch)
             t += 1
         store_features(f, i, section(at, 0), seen)
         store_filter(f, i, section(at, 1), believed)
         store_strategy(f, i, section(at, 2), memory)
         store_book(f, i, section(at, 3), book)
-        return t, book.desk[LOGGED], book.desk[FAULT]
+        return t, book.counters[LOGGED], book.counters[FAULT]
 
     return advance
 
 
-def bound(advance: Callable[..., Any], room: int, *fixed: Any) -> Callable[[int, int, int], tuple[int, int, int]]:
+def bound(advance: Callable[..., Any], log_limit: int, *fixed: Any) -> Callable[[int, int, int], tuple[int, int, int]]:
     """Return ``go(first, last, start)``: `advance` over arrays that stay the same from call to call.
 
     It stops before a bar at which the log holds more than `room` rows.
     """
     if isinstance(advance, Around):
-        return advance.bind(room, *fixed)
+        return advance.bind(log_limit, *fixed)
     run = _door(advance)
-    return lambda first, last, start: run(first, last, start, room, *fixed)
+    return lambda first, last, start: run(first, last, start, log_limit, *fixed)
 
 
 def _door(run: Callable[..., Any]) -> Callable[..., Any]:
@@ -175,20 +175,20 @@ class Around:
         self.perceive, self.conclude = _halves(observe, believe, world, params, answer)
         self.decide, self.world, self.params, self.answer = decide, world, params, answer
 
-    def __call__(self, first: int, last: int, start: int, room: int, *fixed: Any) -> tuple[int, int, int]:
+    def __call__(self, first: int, last: int, start: int, log_limit: int, *fixed: Any) -> tuple[int, int, int]:
         """Take the world from bar `first` to bar `last`."""
-        return self.bind(room, *fixed)(first, last, start)
+        return self.bind(log_limit, *fixed)(first, last, start)
 
-    def bind(self, room: int, *fixed: Any) -> Callable[[int, int, int], tuple[int, int, int]]:
+    def bind(self, log_limit: int, *fixed: Any) -> Callable[[int, int, int], tuple[int, int, int]]:
         """Return ``go(first, last, start)`` over these arrays."""
         ts, o, h, c_low, c, v, A, R, f, i, at, pf, pi, pat, X, E, W, B, log = fixed
         perceive, conclude, decide = _door(self.perceive), _door(self.conclude), self.decide
-        load, store = load_of(self.world[STRATEGY], False), store_of(self.world[STRATEGY])
-        p = load_of(self.params[STRATEGY], True)(pf, pi, section(pat, STRATEGY))
-        rules = load_of(self.params[RULES], True)(pf, pi, section(pat, RULES))
-        rows = load_of(self.world[BOOK], False)(f, i, section(at, BOOK)).rows
+        load, store = make_load(self.world[STRATEGY], False), make_store(self.world[STRATEGY])
+        p = make_load(self.params[STRATEGY], True)(pf, pi, section(pat, STRATEGY))
+        rules = make_load(self.params[RULES], True)(pf, pi, section(pat, RULES))
+        rows = make_load(self.world[BOOK], False)(f, i, section(at, BOOK)).rows
         quantity, price = frozen(rows[QUANTITY]), frozen(rows[PRICE])
-        scratch = load_of(self.world[SCRATCH], False)(f, i, section(at, SCRATCH))
+        scratch = make_load(self.world[SCRATCH], False)(f, i, section(at, SCRATCH))
         blank, read, K = Belief(frozen(scratch.blank), math.nan), frozen(B), B.shape[1] - 1
         at_strategy, acting = section(at, STRATEGY), len(A) > 1
         columns, factors = (ts, o, h, c_low, c, v, A, R, f, i, at, pf, pi, pat), frozen(A)
@@ -198,7 +198,7 @@ class Around:
             memory = load(f, i, at_strategy)
             # The caller empties the log before it is full, and ends at a fault: there is room for the first bar.
             t, logged, fault = first, 0, 0
-            while t < last and logged <= room and fault == 0:
+            while t < last and logged <= log_limit and fault == 0:
                 logged, fault, equity, cash = perceive(t, start, *columns, X, E, W, B, log)
                 belief = Belief(read[t - start, :K], read[t - start, K]) if t >= start else blank
                 bars = Bars(ts[t], o[t], h[t], c_low[t], c[t], v[t], factors[t if acting else 0, FACTOR])
@@ -255,66 +255,70 @@ def _from_slip(scratch: Any, slip: Any) -> Orders:
 
 @cache
 def _halves(observe: Any, believe: Any, world: Any, params: Any, answer: Answer) -> tuple[Any, Any]:
-    load_features, load_filter, _, load_book, load_scratch = (load_of(s, False) for s in world)
-    store_features, store_filter, _, store_book, _ = (store_of(s) for s in world)
-    features_params, filter_params, _, load_rules = (load_of(s, True) for s in params)
-    open_bar, close_bar = open_of(answer.full), close_of(answer.kind, answer.full)
+    load_features, load_filter, _, load_book, load_scratch = (make_load(s, False) for s in world)
+    store_features, store_filter, _, store_book, _ = (make_store(s) for s in world)
+    features_params, filter_params, _, load_rules = (make_load(s, True) for s in params)
+    open_bar, close_bar = make_open(answer.full), make_close(answer.kind, answer.full)
     given = _from_slip if answer.kind is Orders else _from_scratch
 
     @compiled
     def perceive(t, start, ts, o, h, c_low, c, v, A, R, f, i, at, pf, pi, pat, X, E, W, B, log):  # type: ignore[no-untyped-def]
-        f, i, log, X, pf, pi = borrow(f), borrow(i), borrow(log), borrow(X), borrow(pf), borrow(pi)
+        f, i, log, X, pf, pi = unowned(f), unowned(i), unowned(log), unowned(X), unowned(pf), unowned(pi)
         book, scratch = load_book(f, i, section(at, 3)), load_scratch(f, i, section(at, 4))
         acting, varying = A.shape[0] > 1, R.shape[0] > 1
         actions, rates = frozen(A[t if acting else 0]), frozen(R[t if varying else 0])
         bars = Bars(ts[t], frozen(o[t]), frozen(h[t]), frozen(c_low[t]), frozen(c[t]), frozen(v[t]), actions[FACTOR])
         if t >= start:
             rules = load_rules(pf, pi, section(pat, 3))
-            account = lend(Account(book, rules, log))
+            account = by_address(Account(book, rules, log))
             open_bar(account, book, rules, log, bars, t, actions, acting, rates, E[t - start], W[t - start])
-        lifted = lift(bars, scratch, acting)
+        lifted = comparable_bars(bars, scratch, acting)
         seen, x = observe(load_features(f, i, section(at, 0)), lifted, features_params(pf, pi, section(pat, 0)))
-        put(X[t], x)
+        write_features(X[t], x)
         store_features(f, i, section(at, 0), seen)
         if t >= start:
             believed = load_filter(f, i, section(at, 1))
             believed, belief = believe(believed, frozen(X[t]), filter_params(pf, pi, section(pat, 1)))
-            put_belief(B[t - start], belief)
+            write_belief(B[t - start], belief)
             store_filter(f, i, section(at, 1), believed)
         store_book(f, i, section(at, 3), book)
-        return book.desk[LOGGED], book.desk[FAULT], book.money[EQUITY], book.money[CASH]
+        return book.counters[LOGGED], book.counters[FAULT], book.money[EQUITY], book.money[CASH]
 
     @compiled
     def conclude(t, ts, o, h, c_low, c, v, A, R, f, i, at, pf, pi, pat, log, slip):  # type: ignore[no-untyped-def]
-        f, i, log, pf, pi = borrow(f), borrow(i), borrow(log), borrow(pf), borrow(pi)
+        f, i, log, pf, pi = unowned(f), unowned(i), unowned(log), unowned(pf), unowned(pi)
         factor = frozen(A[t if A.shape[0] > 1 else 0])[FACTOR]
         bars = Bars(ts[t], frozen(o[t]), frozen(h[t]), frozen(c_low[t]), frozen(c[t]), frozen(v[t]), factor)
         book, scratch = load_book(f, i, section(at, 3)), load_scratch(f, i, section(at, 4))
         rules = load_rules(pf, pi, section(pat, 3))
-        account = lend(Account(book, rules, log))
+        account = by_address(Account(book, rules, log))
         close_bar(account, book, rules, log, bars, t, given(scratch, slip), scratch)
         store_book(f, i, section(at, 3), book)
-        return book.desk[LOGGED], book.desk[FAULT]
+        return book.counters[LOGGED], book.counters[FAULT]
 
     return perceive, conclude
 
 
 @cache
-def observe_of(observe: Callable[..., Any], world: Any, params: Any) -> Callable[..., Any]:
+def make_observe(observe: Callable[..., Any], world: Any, params: Any) -> Callable[..., Any]:
     """Return ``run(first, last, columns..., memory, params, X)``: the features alone, for the training window."""
-    load, store, load_params = load_of(world[FEATURES], False), store_of(world[FEATURES]), load_of(params[0], True)
-    load_scratch = load_of(world[SCRATCH], False)
+    load, store, load_params = (
+        make_load(world[FEATURES], False),
+        make_store(world[FEATURES]),
+        make_load(params[0], True),
+    )
+    load_scratch = make_load(world[SCRATCH], False)
 
     @compiled
     def run(first, last, ts, o, h, c_low, c, v, A, f, i, at, pf, pi, pat, X):  # type: ignore[no-untyped-def]
         ts, o, h, c_low, c, v, A = frozen(ts), frozen(o), frozen(h), frozen(c_low), frozen(c), frozen(v), frozen(A)
-        f, i, pf, pi, X = borrow(f), borrow(i), borrow(pf), borrow(pi), borrow(X)
+        f, i, pf, pi, X = unowned(f), unowned(i), unowned(pf), unowned(pi), unowned(X)
         scratch, acting = load_scratch(f, i, section(at, 4)), A.shape[0] > 1
         seen, p = load(f, i, section(at, 0)), load_params(pf, pi, section(pat, 0))
         for t in range(first, last):
             bars = Bars(ts[t], o[t], h[t], c_low[t], c[t], v[t], A[t if acting else 0][FACTOR])
-            seen, x = observe(seen, lift(bars, scratch, acting), p)
-            put(X[t], x)
+            seen, x = observe(seen, comparable_bars(bars, scratch, acting), p)
+            write_features(X[t], x)
         store(f, i, section(at, 0), seen)
 
     return run if isinstance(observe, Kernel) else run.py_func

@@ -93,12 +93,12 @@ class Live(Session):
 
     def switch(self, guard: int, on: bool) -> None:
         """Turn one guard of the machine on for good, or off: from the next bar on."""
-        holds = self.memory.read(3).holds
-        holds[ACTIVE, guard], holds[UNTIL_BAR, guard] = (1.0, np.inf) if on else (0.0, 0.0)
+        guard_state = self.memory.read(3).guard_state
+        guard_state[ACTIVE, guard], guard_state[UNTIL_BAR, guard] = (1.0, np.inf) if on else (0.0, 0.0)
 
     def switched(self, guard: int) -> bool:
         """Tell whether a guard is on."""
-        return bool(self.memory.read(3).holds[ACTIVE, guard] == 1.0)
+        return bool(self.memory.read(3).guard_state[ACTIVE, guard] == 1.0)
 
     def world(self) -> World:
         """Return all that is remembered, to be saved."""

@@ -90,7 +90,7 @@ class Result:
             "orders": self._orders(),
             "fills": fills,
             "events": account,
-            "trades": round_trips(fills, self._marks(), account),
+            "trades": round_trips(fills, self._last_prices(), account),
             "benchmark": self._benchmark(),
         }
 
@@ -108,7 +108,7 @@ class Result:
         period = f"{self.history.when(self.first)} .. {self.history.when(len(self.history) - 1)}"
         return "\n".join([period, *rows])
 
-    def _marks(self) -> dict[str, float]:
+    def _last_prices(self) -> dict[str, float]:
         prices = self.world.book.rows[PRICE]
         return {symbol: float(p) for symbol, p in zip(self.history.symbols, prices, strict=True)}
 

@@ -33,7 +33,7 @@ from barograph.execution.book import (
 )
 from barograph.execution.events import log_columns
 from barograph.jit.kernel import Kernel
-from barograph.jit.memory import Memory, section, store_of
+from barograph.jit.memory import Memory, make_store, section
 from barograph.loop.advance import bound
 from barograph.loop.machine import Machine
 from barograph.loop.result import Learned, Result
@@ -158,13 +158,13 @@ class Session:
 
     def _advance(self, tape: _Tape, until: int, stride: int, first: int) -> _Tape:
         """Go to bar `until`; return the tape with the log that has room now."""
-        go, room = self._bound(tape), self._room(tape)
+        go, log_limit = self._bound(tape), self._log_limit(tape)
         t = self.bar
         while t < until:
             t, self.logged, fault = self._go(go, t, min(t + stride, until), first)
             if fault:
                 self._fail(fault, t - 1)
-            if self.logged > room:
+            if self.logged > log_limit:
                 self._drain(tape.log)
                 tape = tape._replace(log=np.zeros_like(tape.log))
                 go = self._bound(tape)
@@ -182,7 +182,7 @@ class Session:
             if isinstance(self.machine.strategy.step, Kernel):
                 between = f"between {self.history.when(t)} and {self.history.when(until - 1)}"
                 raise PartError(f"a part raised {type(error).__name__} {between}: {error}") from error
-            at = int(np.searchsorted(self.history.ts, self.memory.read(3).desk[TS]))
+            at = int(np.searchsorted(self.history.ts, self.memory.read(3).counters[TS]))
             where = self.history.when(min(at, len(self.history) - 1))
             raise StrategyError(
                 f"strategy {self.machine.strategy.name} raised {type(error).__name__} at the close of {where}: "
@@ -191,10 +191,12 @@ class Session:
 
     def _bound(self, tape: _Tape) -> Callable[[int, int, int], tuple[int, int, int]]:
         m, p = self.memory, self.wired.params
-        room = self._room(tape)
-        return bound(self.wired.advance, room, *self.columns, self.wired.rates, m.f, m.i, m.at, p.f, p.i, p.at, *tape)
+        log_limit = self._log_limit(tape)
+        return bound(
+            self.wired.advance, log_limit, *self.columns, self.wired.rates, m.f, m.i, m.at, p.f, p.i, p.at, *tape
+        )
 
-    def _room(self, tape: _Tape) -> int:
+    def _log_limit(self, tape: _Tape) -> int:
         """Return how full the log may be before a bar."""
         return len(tape.log) - self._events_a_bar()
 
@@ -202,13 +204,13 @@ class Session:
         """Put the log away, and begin the next one."""
         # A log that stayed mostly empty is not kept whole.
         self.logs.append(log[: self.logged] if 2 * self.logged > len(log) else log[: self.logged].copy())
-        self.memory.read(3).desk[LOGGED] = 0
+        self.memory.read(3).counters[LOGGED] = 0
         self.logged = 0
 
     def _fail(self, fault: int, bar: int) -> None:
         book, when = self.memory.read(3), self.history.when(bar)
         who = f"strategy {self.machine.strategy.name}"
-        culprit = int(book.desk[CULPRIT])
+        culprit = int(book.counters[CULPRIT])
         symbol = self.history.symbols[culprit] if culprit >= 0 else "a column that does not exist"
         most = requests_a_bar(len(self.history.symbols), self.machine.terms.resting)
         told = {
@@ -280,7 +282,7 @@ class Session:
         elif not np.array_equal(wired.memory.at, self.memory.at):
             raise PartError(f"model {fitted.name}: the fit at {self.history.when(bar)} changed the filter's shape")
         state, _ = filter_rows(wired.filter, self.X[lo : bar + 1], self.interpret)
-        store_of(self.memory.shapes[1])(self.memory.f, self.memory.i, section(self.memory.at, 1), state)
+        make_store(self.memory.shapes[1])(self.memory.f, self.memory.i, section(self.memory.at, 1), state)
         self.wired, self.fitted = wired, fitted
         self.fits.append(Learned(bar, lo, hi, fitted, matched))
 

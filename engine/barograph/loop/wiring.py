@@ -15,7 +15,7 @@ from barograph.features.combine import Stack, name_columns, stack
 from barograph.jit.kernel import Kernel
 from barograph.jit.memory import Memory, structure
 from barograph.jit.views import frozen
-from barograph.loop.advance import Answer, Scratch, advance_of, observe_of
+from barograph.loop.advance import Answer, Scratch, make_advance, make_observe
 from barograph.loop.machine import Machine, stand_in
 from barograph.orders import WIDTH
 from barograph.types import Bars, Belief, Filter, Floats, Orders, Portfolio, Protected, Strategy, Target
@@ -79,7 +79,7 @@ def _resolve(tree: Any, history: History) -> Any:
 
 def needs_table(machine: Machine, answer: type) -> bool:
     """Tell whether these answers, on this machine's terms, need the full book."""
-    return answer is not Target or not machine.terms.plain()
+    return answer is not Target or not machine.terms.fits_light_book()
 
 
 def _wired(machine: Machine, parts: Stack, chosen: Filter, plan: Strategy, history: History) -> Wired:
@@ -96,8 +96,8 @@ def _wired(machine: Machine, parts: Stack, chosen: Filter, plan: Strategy, histo
     memory = Memory.of((features, believed, decided, book, _scratch(assets, chosen.regimes)), PARTS)
     answer = Answer(kind, resting > 0)
     return Wired(
-        advance=advance_of(parts.step, chosen.step, plan.step, memory.shapes, params.shapes, answer),
-        observe=observe_of(parts.step, memory.shapes, params.shapes),
+        advance=make_advance(parts.step, chosen.step, plan.step, memory.shapes, params.shapes, answer),
+        observe=make_observe(parts.step, memory.shapes, params.shapes),
         memory=memory,
         params=params,
         filter=chosen,

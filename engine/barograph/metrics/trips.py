@@ -101,9 +101,9 @@ class _Trip:
 
 
 def round_trips(
-    fills: pd.DataFrame, marks: Mapping[str, float] | None = None, events: pd.DataFrame | None = None
+    fills: pd.DataFrame, last_prices: Mapping[str, float] | None = None, events: pd.DataFrame | None = None
 ) -> pd.DataFrame:
-    """Pair fills, in their order, into round trips by average cost; `marks` holds each asset's last price.
+    """Pair fills, in their order, into round trips by average cost; `last_prices` holds each asset's last price.
 
     `events` brings splits (price: new shares for an old one), dividends (price: cash a share) and delistings (price:
     what a share paid), with `ts` and `asset`; those of a bar come before its fills.
@@ -125,7 +125,7 @@ def round_trips(
     finished, pending = _pair(fills, _actions(events))
     unfinished = pd.NaT
     rows = [row for trip in finished for row in trip.rows(math.nan, unfinished)]
-    known = marks or {}
+    known = last_prices or {}
     rows += [row for trip in pending for row in trip.rows(known.get(trip.asset, math.nan), unfinished)]
     rows.sort(key=lambda row: (row[1], row[0], row[8]))
     return _table(rows)

@@ -13,7 +13,7 @@ import numpy as np
 from barograph.config.build import feed_or_history, load_history
 from barograph.config.secrets import redacted
 from barograph.data.actions import ACTIONS, filled
-from barograph.data.calendars import DAY, moments
+from barograph.data.calendars import DAY, span_of
 from barograph.data.history import FIELDS, History
 from barograph.epoch import FIRST
 from barograph.errors import BarographError, DataError, FeedError
@@ -125,7 +125,7 @@ def feeds_of(config: Config, folder: Path) -> list[Feed]:
         return [_asked(part, f"paper.feeds.{n}", folder) for n, part in enumerate(config.paper.feeds)]
     data = _asked(config.data, "data", folder)
     observed = [_asked(part, f"observed.{n}", folder) for n, part in enumerate(config.observed)]
-    end = moments(None, config.run.end)[1]
+    end = span_of(None, config.run.end)[1]
 
     def fetch(after: int, until: int) -> History | None:
         found = _beside(data, observed, after, min(until, end))

@@ -85,10 +85,12 @@ class _Rerun(Session):
 
     def _advance(self, tape: Any, until: int, stride: int, first: int) -> Any:
         if self.bar in self.turned:
-            holds, before = self.memory.read(3).holds, len(self.machine.terms.guards) - len(SWITCHES)
+            guard_state, before = self.memory.read(3).guard_state, len(self.machine.terms.guards) - len(SWITCHES)
             for n in range(len(SWITCHES)):
                 on = n in self.turned[self.bar]
-                holds[ACTIVE, before + n], holds[UNTIL_BAR, before + n] = (1.0, np.inf) if on else (0.0, 0.0)
+                guard_state[ACTIVE, before + n], guard_state[UNTIL_BAR, before + n] = (
+                    (1.0, np.inf) if on else (0.0, 0.0)
+                )
         return super()._advance(tape, until, stride, first)
 
 

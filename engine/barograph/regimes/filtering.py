@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 
 from barograph.jit.kernel import Kernel, compiled, kernel
-from barograph.jit.memory import Memory, load_of, section, store_of
-from barograph.jit.views import borrow, frozen
+from barograph.jit.memory import Memory, make_load, make_store, section
+from barograph.jit.views import frozen, unowned
 from barograph.types import Filter, Filtered, Floats
 
-__all__ = ["filter_path", "filter_rows", "put_belief"]
+__all__ = ["filter_path", "filter_rows", "write_belief"]
 
 
 def filter_path(online: Filter, X: Floats) -> Filtered:
@@ -37,7 +37,7 @@ def filter_rows(online: Filter, X: Floats, interpret: bool = False) -> tuple[Any
 
 
 @kernel
-def put_belief(row: Any, belief: Any) -> None:
+def write_belief(row: Any, belief: Any) -> None:
     """Write a belief into its row: the probabilities, then the log-density."""
     for k in range(belief.probs.size):
         row[k] = belief.probs[k]
@@ -47,15 +47,15 @@ def put_belief(row: Any, belief: Any) -> None:
 @cache
 def _rows_of(believe: Callable[..., Any], state: Any, params: Any) -> Callable[..., Any]:
     """Return ``run(X, memory, params, B)``: the filter alone over rows of features, its beliefs written to B."""
-    load, store, load_params = load_of(state, False), store_of(state), load_of(params, True)
+    load, store, load_params = make_load(state, False), make_store(state), make_load(params, True)
 
     @compiled
     def run(X, f, i, at, pf, pi, pat, B):  # type: ignore[no-untyped-def]
-        X, B, f, i, pf, pi = frozen(X), borrow(B), borrow(f), borrow(i), borrow(pf), borrow(pi)
+        X, B, f, i, pf, pi = frozen(X), unowned(B), unowned(f), unowned(i), unowned(pf), unowned(pi)
         believed, p = load(f, i, section(at, 0)), load_params(pf, pi, section(pat, 0))
         for t in range(X.shape[0]):
             believed, belief = believe(believed, X[t], p)
-            put_belief(B[t], belief)
+            write_belief(B[t], belief)
         store(f, i, section(at, 0), believed)
 
     return run if isinstance(believe, Kernel) else run.py_func

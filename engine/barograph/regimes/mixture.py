@@ -16,7 +16,7 @@ import numpy as np
 
 from barograph.errors import PartError
 from barograph.jit.kernel import kernel
-from barograph.jit.views import borrow
+from barograph.jit.views import unowned
 from barograph.types import Floats
 
 __all__ = [
@@ -93,7 +93,7 @@ def blend(probs: Any, weights: Any, out: Any) -> None:
     >>> out.round(2)
     array([0.55, 0.45])
     """
-    probs, weights, out = borrow(probs), borrow(weights), borrow(out)
+    probs, weights, out = unowned(probs), unowned(weights), unowned(out)
     for m in range(out.size):
         total = 0.0
         for k in range(probs.size):
@@ -129,7 +129,7 @@ def mixture_cdf(x: float, weights: Any, mean: Any, variance: Any) -> float:
     >>> float(round(mixture_cdf(-1.6448536269514722, one, 0.0 * one, one), 12))
     0.05
     """
-    return _cdf_and_density(x, borrow(weights), borrow(mean), borrow(variance))[0]
+    return _cdf_and_density(x, unowned(weights), unowned(mean), unowned(variance))[0]
 
 
 @kernel
@@ -142,7 +142,7 @@ def mixture_quantile(level: float, weights: Any, mean: Any, variance: Any) -> fl
     >>> float(round(mixture_quantile(0.05, one, 0.0 * one, one), 12))
     -1.644853626951
     """
-    weights, mean, variance = borrow(weights), borrow(mean), borrow(variance)
+    weights, mean, variance = unowned(weights), unowned(mean), unowned(variance)
     low, high, x = math.inf, -math.inf, 0.0
     for m in range(weights.size):
         reach = _WIDE * math.sqrt(variance[m])
@@ -190,7 +190,7 @@ def mixture_expected_shortfall(level: float, weights: Any, mean: Any, variance: 
     >>> float(round(mixture_expected_shortfall(0.05, np.array([1.0]), np.array([0.0]), np.array([0.01**2])), 6))
     0.020409
     """
-    weights, mean, variance = borrow(weights), borrow(mean), borrow(variance)
+    weights, mean, variance = unowned(weights), unowned(mean), unowned(variance)
     q = mixture_quantile(level, weights, mean, variance)
     kept = 0.0
     for m in range(weights.size):

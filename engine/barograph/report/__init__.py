@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from barograph.report import orders, tables
+from barograph.report.annotations import annotated, chart_annotations
 from barograph.report.compare import compared
 from barograph.report.figures import run_figures, timeline
 from barograph.report.folder import Run, read_run
-from barograph.report.marks import marked, marks
 from barograph.report.words import number, verdict
 
 __all__ = ["Run", "compare_report", "read_run", "write_report"]
@@ -31,9 +31,9 @@ def write_report(folder: Path) -> Path:
     run = read_run(Path(folder))
     line = timeline(run)
     figures = run_figures(run, line)
-    figures["equity"]["data"] += marks(run, run.equity / run.equity[0])
+    figures["equity"]["data"] += chart_annotations(run, run.equity / run.equity[0])
     words = _run_words(run) | _run_tables(run)
-    words["marked"] = marked(run)
+    words["annotated"] = annotated(run)
     words["thinned"] = "" if line.whole else _thinned(len(line.rows), len(run.ts))
     return _write(run.folder / "report.html", "run.html.j2", {"ts": line.labels, "figures": figures}, words)
 
@@ -99,8 +99,8 @@ def _page(template: str, data: dict[str, Any], words: dict[str, Any]) -> str:
     # A "<" inside the JSON could end its script element; as an escape it is the same string to a parser.
     sent = json.dumps(data, separators=(",", ":"), ensure_ascii=False, allow_nan=False).replace("<", "\\u003c")
     raw = {name: Markup((here / file).read_text(encoding="utf-8")) for name, file in _FILES}
-    marks = {"data": Markup(sent), "plotly": Markup(get_plotlyjs()), "figures": data["figures"]}
-    return room.get_template(template).render(**words, **raw, **marks)
+    ready = {"data": Markup(sent), "plotly": Markup(get_plotlyjs()), "figures": data["figures"]}
+    return room.get_template(template).render(**words, **raw, **ready)
 
 
 _FILES = (("style", "style.css"), ("script", "page.js"))

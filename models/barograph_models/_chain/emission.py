@@ -19,7 +19,7 @@ from barograph.jit.kernel import kernel
 from barograph_models._fit.data import Sample
 from barograph_models._fit.restarts import Ascent
 
-__all__ = ["Emission", "climbed", "densities_of"]
+__all__ = ["Emission", "climbed", "make_densities"]
 
 # A row may shrink the weights by no more than this, and they are rescaled before they get small (`inference`): their
 # product stays far from the smallest double. It matters only where the likelier regime is out of reach to 150 decimals.
@@ -42,12 +42,12 @@ class Emission(NamedTuple):
     clear: Callable[..., Any]
     gather: Callable[..., Any]
     update: Callable[..., Any]
-    room: Callable[[Any], Any]
+    new_sums: Callable[[Any], Any]
     least: Callable[[Any], float]
 
 
 @functools.cache
-def densities_of(emission: Emission) -> Callable[..., Any]:
+def make_densities(emission: Emission) -> Callable[..., Any]:
     """Return the kernel that fills all rows' densities."""
     log_density = emission.log_density
 
@@ -76,7 +76,7 @@ def densities_of(emission: Emission) -> Callable[..., Any]:
 
 def climbed(
     run: Callable[..., tuple[int, int]],
-    room: Any,
+    new_sums: Any,
     emission: Emission,
     data: Sample,
     params: Any,
@@ -91,5 +91,5 @@ def climbed(
     """
     own, path = params._make(a.copy() for a in params), np.empty(iterations)
     limits = (given, emission.least(own), tolerance * data.rows)
-    count, verdict = run(data.Z, data.observed, own, room, emission.room(own), *limits, path)
+    count, verdict = run(data.Z, data.observed, own, new_sums, emission.new_sums(own), *limits, path)
     return Ascent(own, path[:count] - data.log_volume, verdict)

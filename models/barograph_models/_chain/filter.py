@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from barograph.jit.kernel import kernel
-from barograph.jit.views import borrow, frozen, lend
+from barograph.jit.views import by_address, frozen, unowned
 from barograph.regimes.filtering import filter_path
 from barograph.types import Belief, Filter, Floats
 from barograph_models._chain.emission import Emission
@@ -60,7 +60,7 @@ def observed(x: Any) -> Any:
 @kernel
 def predict(seen: Any, probs: Any, ahead: Any, params: Any) -> None:
     """Fill `ahead` (K,) with P(regime now | earlier bars): the start at the first bar, one move later."""
-    start, transition = borrow(params.start), borrow(params.transition)
+    start, transition = unowned(params.start), unowned(params.transition)
     for k in range(probs.size):
         if seen == 0:
             ahead[k] = start[k]
@@ -118,11 +118,11 @@ def chain_step(emission: Emission) -> Callable[..., tuple[ChainState, Belief]]:
     @kernel
     def step(state: Any, x: Any, params: Any) -> tuple[ChainState, Belief]:
         """Predict by the transition matrix, then weigh by the densities; a row with any NaN only predicts."""
-        probs, ahead, logs = borrow(state.probs), borrow(state.ahead), borrow(state.logs)
+        probs, ahead, logs = unowned(state.probs), unowned(state.ahead), unowned(state.logs)
         predict(state.seen, probs, ahead, params)
         logpdf = 0.0
         if observed(x):
-            own = lend(params)
+            own = by_address(params)
             for k in range(logs.size):
                 logs[k] = log_density(x, k, own)
             logpdf = weigh(ahead, logs, probs)

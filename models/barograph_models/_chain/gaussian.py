@@ -14,7 +14,7 @@ import numpy as np
 
 from barograph.errors import FitError
 from barograph.jit.kernel import compiled, kernel
-from barograph.jit.views import borrow
+from barograph.jit.views import unowned
 from barograph.regimes.fitted import Moments
 from barograph.types import Floats
 from barograph_models._chain.emission import Emission
@@ -249,7 +249,7 @@ EMISSIONS = {"diagonal": DIAGONAL, "full": FULL}
 
 def _inverter(invert: Callable[..., Any]) -> Callable[..., None]:
     def whiten(covariances, whitening, peak):  # type: ignore[no-untyped-def]
-        covariances, whitening, peak = borrow(covariances), borrow(whitening), borrow(peak)
+        covariances, whitening, peak = unowned(covariances), unowned(whitening), unowned(peak)
         for k in range(peak.size):
             invert(k, covariances, whitening, peak)
 

@@ -18,9 +18,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from barograph.jit.kernel import compiled, kernel
-from barograph.jit.views import borrow, lend
+from barograph.jit.views import by_address, unowned
 from barograph.types import Floats
-from barograph_models._chain.emission import Emission, climbed, densities_of
+from barograph_models._chain.emission import Emission, climbed, make_densities
 from barograph_models._fit.data import Sample
 from barograph_models._fit.restarts import CONVERGED, DIED, UNFINISHED, Ascent
 
@@ -46,8 +46,8 @@ def _work(T: int, K: int) -> Work:
 
 @kernel
 def _lent(work: Any) -> Work:
-    alpha, density, beta, ahead = borrow(work.alpha), borrow(work.density), borrow(work.beta), borrow(work.ahead)
-    return Work(alpha, density, beta, ahead, borrow(work.total), borrow(work.moves))
+    alpha, density, beta, ahead = unowned(work.alpha), unowned(work.density), unowned(work.beta), unowned(work.ahead)
+    return Work(alpha, density, beta, ahead, unowned(work.total), unowned(work.moves))
 
 
 @kernel
@@ -148,13 +148,13 @@ def _move(start: Any, transition: Any, work: Any) -> None:
 
 @functools.cache
 def _baum_welch(emission: Emission) -> Callable[..., tuple[int, int]]:
-    densities, expect = densities_of(emission), _expect(emission)
+    densities, expect = make_densities(emission), _expect(emission)
     clear, update = emission.clear, emission.update
 
-    def run(X, observed, params, room, counts, given, least, tolerance, path):  # type: ignore[no-untyped-def]
-        X, observed, path = borrow(X), borrow(observed), borrow(path)
-        start, transition = borrow(params.start), borrow(params.transition)
-        own, work, sums = lend(params), _lent(room), lend(counts)
+    def run(X, observed, params, new_sums, counts, given, least, tolerance, path):  # type: ignore[no-untyped-def]
+        X, observed, path = unowned(X), unowned(observed), unowned(path)
+        start, transition = unowned(params.start), unowned(params.transition)
+        own, work, sums = by_address(params), _lent(new_sums), by_address(counts)
         for n in range(path.size):
             shift = densities(X, observed, own, work.density)
             path[n] = shift + _forward(start, transition, work.density, work.alpha)
@@ -176,18 +176,23 @@ def _baum_welch(emission: Emission) -> Callable[..., tuple[int, int]]:
 
 def ascend(emission: Emission, data: Sample, params: Any, iterations: int, tolerance: float, given: Any) -> Ascent:
     """Run EM in the chain from `params`, as `climbed` says."""
-    room = _work(len(data.Z), len(params.start))
-    return climbed(_baum_welch(emission), room, emission, data, params, iterations, tolerance, given)
+    new_sums = _work(len(data.Z), len(params.start))
+    return climbed(_baum_welch(emission), new_sums, emission, data, params, iterations, tolerance, given)
 
 
 @functools.cache
 def _smoother(emission: Emission) -> Callable[..., None]:
-    densities = densities_of(emission)
+    densities = make_densities(emission)
 
     def run(X, observed, params, alpha, density, beta, ahead):  # type: ignore[no-untyped-def]
-        X, observed, start, transition = borrow(X), borrow(observed), borrow(params.start), borrow(params.transition)
-        alpha, density, beta, ahead = borrow(alpha), borrow(density), borrow(beta), borrow(ahead)
-        densities(X, observed, lend(params), density)
+        X, observed, start, transition = (
+            unowned(X),
+            unowned(observed),
+            unowned(params.start),
+            unowned(params.transition),
+        )
+        alpha, density, beta, ahead = unowned(alpha), unowned(density), unowned(beta), unowned(ahead)
+        densities(X, observed, by_address(params), density)
         _forward(start, transition, density, alpha)
         for t in range(alpha.shape[0] - 1, -1, -1):
             if t < alpha.shape[0] - 1:
@@ -218,8 +223,8 @@ def _decoder(emission: Emission) -> Callable[..., float]:
     log_density = emission.log_density
 
     def run(X, observed, log_start, log_transition, params, best, came, labels):  # type: ignore[no-untyped-def]
-        X, observed, labels, best, came = borrow(X), borrow(observed), borrow(labels), borrow(best), borrow(came)
-        log_start, log_transition, own = borrow(log_start), borrow(log_transition), lend(params)
+        X, observed, labels, best, came = unowned(X), unowned(observed), unowned(labels), unowned(best), unowned(came)
+        log_start, log_transition, own = unowned(log_start), unowned(log_transition), by_address(params)
         T, K = came.shape
         for t in range(T):
             for k in range(K):

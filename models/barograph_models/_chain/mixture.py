@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 
 from barograph.jit.kernel import compiled, kernel
-from barograph.jit.views import borrow, lend
+from barograph.jit.views import by_address, unowned
 from barograph.types import Belief
-from barograph_models._chain.emission import Emission, climbed, densities_of
+from barograph_models._chain.emission import Emission, climbed, make_densities
 from barograph_models._chain.filter import ChainState, believed, observed, predict, stand, weigh
 from barograph_models._fit.data import Sample
 from barograph_models._fit.restarts import CONVERGED, DIED, UNFINISHED, Ascent
@@ -31,10 +31,10 @@ def mixture_step(emission: Emission) -> Callable[..., tuple[ChainState, Belief]]
     @kernel
     def step(state: Any, x: Any, params: Any) -> tuple[ChainState, Belief]:
         """Weigh the mixture's own weights by the densities; only a row with any NaN looks to the bar before."""
-        probs, ahead, logs = borrow(state.probs), borrow(state.ahead), borrow(state.logs)
+        probs, ahead, logs = unowned(state.probs), unowned(state.ahead), unowned(state.logs)
         logpdf = 0.0
         if observed(x):
-            own, start = lend(params), borrow(params.start)
+            own, start = by_address(params), unowned(params.start)
             for k in range(logs.size):
                 logs[k] = log_density(x, k, own)
             logpdf = weigh(start, logs, probs)
@@ -75,13 +75,13 @@ def _expect(emission: Emission) -> Callable[..., Any]:
 
 @functools.cache
 def _expectation_maximisation(emission: Emission) -> Callable[..., tuple[int, int]]:
-    densities, expect = densities_of(emission), _expect(emission)
+    densities, expect = make_densities(emission), _expect(emission)
     clear, update = emission.clear, emission.update
 
-    def run(X, observed, params, room, counts, given, least, tolerance, path):  # type: ignore[no-untyped-def]
-        X, observed, path = borrow(X), borrow(observed), borrow(path)
-        density, total = borrow(room[0]), borrow(room[1])
-        start, own, sums = borrow(params.start), lend(params), lend(counts)
+    def run(X, observed, params, new_sums, counts, given, least, tolerance, path):  # type: ignore[no-untyped-def]
+        X, observed, path = unowned(X), unowned(observed), unowned(path)
+        density, total = unowned(new_sums[0]), unowned(new_sums[1])
+        start, own, sums = unowned(params.start), by_address(params), by_address(counts)
         for n in range(path.size):
             clear(sums)
             shift = densities(X, observed, own, density)
@@ -103,5 +103,5 @@ def _expectation_maximisation(emission: Emission) -> Callable[..., tuple[int, in
 def ascend(emission: Emission, data: Sample, params: Any, iterations: int, tolerance: float, given: Any) -> Ascent:
     """Run the mixture's EM from `params`, as `climbed` says; `transition` stays as it is."""
     T, K = len(data.Z), len(params.start)
-    run, room = _expectation_maximisation(emission), (np.empty((T, K)), np.empty(K))
-    return climbed(run, room, emission, data, params, iterations, tolerance, given)
+    run, new_sums = _expectation_maximisation(emission), (np.empty((T, K)), np.empty(K))
+    return climbed(run, new_sums, emission, data, params, iterations, tolerance, given)

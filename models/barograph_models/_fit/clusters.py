@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from barograph.jit.kernel import compiled, kernel
-from barograph.jit.views import borrow
+from barograph.jit.views import unowned
 from barograph.types import Floats
 
 __all__ = ["lloyd", "nearest_centre", "plus_plus"]
@@ -32,8 +32,8 @@ def nearest_centre(x: Any, centres: Any) -> Any:
 @compiled
 def _lloyd(Z: Any, centres: Any, sums: Any, counts: Any, labels: Any, path: Any) -> int:
     """Move centres to their rows' means until no label changes; return iterations, 0 if a cluster died, -1 if never."""
-    Z, centres, sums, path = borrow(Z), borrow(centres), borrow(sums), borrow(path)
-    counts, labels = borrow(counts), borrow(labels)
+    Z, centres, sums, path = unowned(Z), unowned(centres), unowned(sums), unowned(path)
+    counts, labels = unowned(counts), unowned(labels)
     for n in range(path.size):
         changed = False
         sums[:] = 0.0

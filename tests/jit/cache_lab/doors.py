@@ -11,7 +11,7 @@ from barograph.execution.sizes import lots
 from barograph.jit.kernel import compiled
 from barograph.jit.memory import whole
 from barograph.jit.periods import period_of
-from barograph.jit.views import borrow, frozen, lend
+from barograph.jit.views import by_address, frozen, unowned
 
 from . import one
 from .combine import ADDED, CHAINED, PARTS
@@ -185,7 +185,7 @@ def engine_overload(x):
 @compiled
 def engine_views(x):
     table = np.full(4, x)
-    return borrow(table)[0] + frozen(table[1:]).size + whole(3)
+    return unowned(table)[0] + frozen(table[1:]).size + whole(3)
 
 
 @compiled
@@ -200,7 +200,7 @@ def below_called(x):
 
 @compiled
 def lent(x):
-    return one.read_lent(lend(Pair(x, -x)))
+    return one.read_lent(by_address(Pair(x, -x)))
 
 
 DOORS = {name: value for name, value in vars().items() if getattr(value, "door", False)}

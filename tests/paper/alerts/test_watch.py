@@ -28,11 +28,11 @@ from barograph.execution.events import (
     FILLED,
     GUARD,
     MARGIN_CALL,
-    NO_ROOM,
+    NO_HEADROOM,
     PARTIAL,
     REJECTED,
     RELEASED,
-    spell,
+    pack_terms,
 )
 from barograph.execution.guards import REDUCE_ONLY
 from barograph.orders import GTC, LIMIT, TRAILING  # fmt: skip
@@ -183,10 +183,12 @@ def test_a_change_says_all_there_is_to_say() -> None:
 
 def test_what_the_strategy_orders_is_told_in_its_own_words() -> None:
     terms = [math.inf, 0.0, 0.0, 0.0]
-    spelled = event(BORN, q=-0.0, fee=math.nan, more=terms, reason=float(spell(LIMIT, GTC, ENTRY)))
+    spelled = event(BORN, q=-0.0, fee=math.nan, more=terms, reason=float(pack_terms(LIMIT, GTC, ENTRY)))
     spelled[5:9] = [-40.0, 101.5, math.nan, math.nan]
     called = event(BORN, reason=CALLED_IN, more=terms)
-    trailing = event(BORN, q=40.0, price=math.nan, fee=math.nan, more=terms, reason=float(spell(TRAILING, GTC, ENTRY)))
+    trailing = event(
+        BORN, q=40.0, price=math.nan, fee=math.nan, more=terms, reason=float(pack_terms(TRAILING, GTC, ENTRY))
+    )
     path = [close(0, A), close(1, B, events=[spelled, called, trailing])]
     alerts, _ = watched(WatchPlan(probability=0.8, dwell=1, **SILENT), path)
     limit, liquidation, trail = alerts[0].facts["orders"]
@@ -280,7 +282,7 @@ def test_all_fills_of_a_bar_are_one_alert() -> None:
 
 
 def test_rejections_are_told_with_their_reasons() -> None:
-    alerts, _ = watched(WatchPlan(), [close(0, events=[event(REJECTED, weight=2.0, reason=NO_ROOM, order=7)])])
+    alerts, _ = watched(WatchPlan(), [close(0, events=[event(REJECTED, weight=2.0, reason=NO_HEADROOM, order=7)])])
     (told,) = alerts
     assert (told.kind, told.severity) == ("order_rejected", "warning")
     assert "SPY, order 7: no room under the leverage limit" in render(told, "demo").body

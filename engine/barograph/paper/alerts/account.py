@@ -8,7 +8,7 @@ from typing import Any, Final
 from barograph.execution import events
 from barograph.execution.book import DUST
 from barograph.execution.guards import MODES
-from barograph.paper.alerts.view import Found, Look, State, alert, plain
+from barograph.paper.alerts.view import Found, Look, State, alert, number_or_none
 
 __all__ = ["born", "drawdown", "filled", "guards", "orders", "rejected", "risk", "value_at_risk"]
 
@@ -25,7 +25,11 @@ def born(look: Look) -> list[State]:
 def _born(look: Look, order: events.Born) -> State:
     symbol = look.about.symbols[order.asset]
     if order.termed:
-        prices = {"quantity": plain(order.asked), "limit": plain(order.limit), "stop": plain(order.stop)}
+        prices = {
+            "quantity": number_or_none(order.asked),
+            "limit": number_or_none(order.limit),
+            "stop": number_or_none(order.stop),
+        }
         return {"symbol": symbol, "kind": order.kind, "weight": None, **prices}
     called = order.role == events.ROLES[events.LIQUIDATION]
     told = {"kind": "liquidation", "weight": None} if called else {"kind": "target", "weight": order.weight}
@@ -44,7 +48,7 @@ def filled(look: Look) -> list[State]:
 def rejected(look: Look) -> list[State]:
     """Return the orders of this bar that were rejected, and why."""
     return [
-        {"symbol": look.about.symbols[asset], "order": order, "weight": plain(weight), "reason": reason}
+        {"symbol": look.about.symbols[asset], "order": order, "weight": number_or_none(weight), "reason": reason}
         for order, _, asset, weight, _, status, reason in _each(events.changes(look.step.events))
         if status == events.STATUS[events.REJECTED]
     ]
@@ -79,9 +83,15 @@ def guards(look: Look, state: State) -> Found:
 def _guard(told: events.AccountEvents) -> State:
     """Read a guard's event (mode, measure, limit), or the margin's (gross exposure)."""
     if told.event in _MARGIN:
-        return {"event": told.event, "reason": "margin", "mode": None, "measured": plain(told.measured), "limit": None}
+        return {
+            "event": told.event,
+            "reason": "margin",
+            "mode": None,
+            "measured": number_or_none(told.measured),
+            "limit": None,
+        }
     facts: State = {"event": told.event, "reason": told.reason, "mode": MODES[int(told.mode)]}
-    return facts | {"measured": plain(told.measured), "limit": plain(told.limit)}
+    return facts | {"measured": number_or_none(told.measured), "limit": number_or_none(told.limit)}
 
 
 def drawdown(look: Look, state: State) -> Found:

@@ -12,7 +12,7 @@ from barograph.paper.ports import About, Alert
 from barograph.regimes.outlook import Outlook, outlook
 from barograph.types import Floats, Step
 
-__all__ = ["Found", "Look", "State", "alert", "look_at", "moment", "named", "plain"]
+__all__ = ["Found", "Look", "State", "alert", "look_at", "moment", "named", "number_or_none"]
 
 State = dict[str, Any]
 Found = tuple[State, list[Alert]]
@@ -36,12 +36,12 @@ class Look(NamedTuple):
     @property
     def equity(self) -> float | None:
         """Equity at the close, or None if it is no number."""
-        return plain(self.step.equity[0])
+        return number_or_none(self.step.equity[0])
 
     @property
     def net(self) -> float:
         """The net exposure at the close, as a fraction of equity."""
-        return plain(self.step.equity[3]) or 0.0
+        return number_or_none(self.step.equity[3]) or 0.0
 
     @property
     def holdings(self) -> dict[str, float]:
@@ -78,7 +78,7 @@ def named(look: Look, regime: int) -> str:
     return look.seen.names[regime] if look.seen is not None else f"regime {regime}"
 
 
-def plain(value: Any) -> float | None:
+def number_or_none(value: Any) -> float | None:
     """Return a number that JSON can hold, or None."""
     number = float(value)
     return number if math.isfinite(number) else None

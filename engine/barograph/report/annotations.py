@@ -9,37 +9,37 @@ from barograph.report.figures import CALM, SAND, WARM, dates, packed
 from barograph.report.folder import Run
 from barograph.types import Floats
 
-__all__ = ["marked", "marks"]
+__all__ = ["annotated", "chart_annotations"]
 
 MOST_MARKS: Final = 400
 
 
-class _Mark(NamedTuple):
+class _Annotation(NamedTuple):
     events: tuple[str, ...]
     colour: tuple[int, int, int]
     symbol: str
 
 
 MARKS: Final = {
-    "margin": _Mark(("margin_warning", "margin_call"), WARM, "triangle-down"),
-    "guards": _Mark(("guard", "released"), SAND, "diamond"),
-    "actions": _Mark(("dividend", "split", "delisted"), CALM, "circle"),
+    "margin": _Annotation(("margin_warning", "margin_call"), WARM, "triangle-down"),
+    "guards": _Annotation(("guard", "released"), SAND, "diamond"),
+    "actions": _Annotation(("dividend", "split", "delisted"), CALM, "circle"),
 }
 
 
-def marks(run: Run, growth: Floats) -> list[dict[str, Any]]:
+def chart_annotations(run: Run, growth: Floats) -> list[dict[str, Any]]:
     """Return one trace of markers for margin, guards and corporate actions, on the curve `growth` (T + 1,)."""
     return [_trace(run, growth, name, mark) for name, mark in MARKS.items() if len(_moments(run, mark))]
 
 
-def marked(run: Run) -> str:
-    """Say what the marks are, and how many of them are not drawn."""
+def annotated(run: Run) -> str:
+    """Say what the annotations are, and how many of them are not drawn."""
     found = {name: len(_moments(run, mark)) for name, mark in MARKS.items()}
     told = [name if n <= MOST_MARKS else f"{name} (about {MOST_MARKS} of {n:,})" for name, n in found.items() if n]
     return f"Marks: {', '.join(told)}." if told else ""
 
 
-def _moments(run: Run, mark: _Mark) -> Any:
+def _moments(run: Run, mark: _Annotation) -> Any:
     """Return what happened at each moment, as text by its close."""
     table = run.tables["events"]
     chosen = table[table["event"].isin(mark.events)]
@@ -49,7 +49,7 @@ def _moments(run: Run, mark: _Mark) -> Any:
     return said.groupby(chosen["ts"]).agg(lambda lines: "; ".join(dict.fromkeys(lines)))
 
 
-def _trace(run: Run, growth: Floats, name: str, mark: _Mark) -> dict[str, Any]:
+def _trace(run: Run, growth: Floats, name: str, mark: _Annotation) -> dict[str, Any]:
     found = _moments(run, mark)
     found = found.iloc[:: math.ceil(len(found) / MOST_MARKS)]
     rows = run.ts.searchsorted(found.index)

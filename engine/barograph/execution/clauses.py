@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from barograph.execution import book as col
 from barograph.execution.answers import each, spread
 from barograph.execution.auction import fill_at_close, fill_bar, set_fees_and_volume
-from barograph.execution.book import FAULT, FINE, MARGIN, NEXT_CLOSE, NEXT_OPEN, SAME_CLOSE, Account, Book, Rules
+from barograph.execution.book import Account, Book, Rules
 from barograph.execution.guards import FLATTEN, REDUCE_ONLY, drop_targets, mode_in_force, restrain, switch_guards
 from barograph.execution.money import CALLED, apply_actions, finance, liquidate, settle
 from barograph.execution.placing import place_orders, place_protection, withdraw
@@ -43,11 +44,11 @@ def _open_light(account: Account, book: Book, rules: Rules, log: Any, bars: Bars
     if acting:
         apply_actions(account, actions, t)
     finance(book, bars, rates, rules)
-    if book.counters[MARGIN] == CALLED:
+    if book.counters[col.MARGIN] == CALLED:
         liquidate(account, by_address(bars), t)
-    if rules.fill == NEXT_OPEN:
+    if rules.fill == col.NEXT_OPEN:
         fill_targets(book, bars, rules, log, t, False)
-    elif rules.fill == NEXT_CLOSE:
+    elif rules.fill == col.NEXT_CLOSE:
         fill_targets(book, bars, rules, log, t, True)
     _close_books(account, book, rules, bars, t, equity, weights)
 
@@ -59,7 +60,7 @@ def _open_full(account: Account, book: Book, rules: Rules, log: Any, bars: Bars,
         apply_actions(account, actions, t)
     finance(book, bars, rates, rules)
     set_fees_and_volume(book, bars, rules)
-    if book.counters[MARGIN] == CALLED:
+    if book.counters[col.MARGIN] == CALLED:
         liquidate(account, by_address(bars), t)
     if acting:
         adjust(account, actions, t)
@@ -69,9 +70,9 @@ def _open_full(account: Account, book: Book, rules: Rules, log: Any, bars: Bars,
 
 @kernel
 def _close_books(account: Account, book: Book, rules: Rules, bars: Bars, t: int, equity: Any, weights: Any) -> None:
-    if book.counters[FAULT] == FINE:
+    if book.counters[col.FAULT] == col.FINE:
         settle(account, book, rules, bars, t)
-    if book.counters[FAULT] == FINE and rules.guards.shape[0] > 0:
+    if book.counters[col.FAULT] == col.FINE and rules.guards.shape[0] > 0:
         switch_guards(account, t)
     write_equity_row(book, equity, weights)
 
@@ -95,7 +96,7 @@ def _take_weights(account: Account, book: Book, rules: Rules, log: Any, bars: Ba
     spread(answer.weights, scratch.weights, rules.traded)
     curbed = _guarded(account, book, rules, scratch.weights, t)
     place_targets(book, scratch.weights, rules, log, t, curbed)
-    if rules.fill == SAME_CLOSE:
+    if rules.fill == col.SAME_CLOSE:
         fill_targets(book, bars, rules, log, t, True)
 
 
@@ -106,8 +107,8 @@ def _take_targets(account: Account, book: Book, rules: Rules, log: Any, bars: Ba
     spread(answer.weights, scratch.weights, rules.traded)
     curbed = _guarded(account, book, rules, scratch.weights, t)
     place_targets(book, scratch.weights, rules, log, t, curbed)
-    if rules.fill == SAME_CLOSE:
-        fill_at_close(account, by_address(bars), t, SAME_CLOSE)
+    if rules.fill == col.SAME_CLOSE:
+        fill_at_close(account, by_address(bars), t, col.SAME_CLOSE)
 
 
 @kernel
@@ -120,8 +121,8 @@ def _take_protected(account: Account, book: Book, rules: Rules, log: Any, bars: 
     curbed = _guarded(account, book, rules, scratch.weights, t)
     place_targets(book, scratch.weights, rules, log, t, curbed)
     place_protection(account, scratch.levels, t)
-    if rules.fill == SAME_CLOSE:
-        fill_at_close(account, by_address(bars), t, SAME_CLOSE)
+    if rules.fill == col.SAME_CLOSE:
+        fill_at_close(account, by_address(bars), t, col.SAME_CLOSE)
 
 
 @kernel
@@ -137,5 +138,5 @@ def _take_orders(account: Account, book: Book, rules: Rules, log: Any, bars: Bar
         for a in range(scratch.weights.size):
             scratch.weights[a] = 0.0
         place_targets(book, scratch.weights, rules, log, t, reason)
-    if rules.fill == SAME_CLOSE and book.counters[FAULT] == FINE:
-        fill_at_close(account, by_address(bars), t, SAME_CLOSE)
+    if rules.fill == col.SAME_CLOSE and book.counters[col.FAULT] == col.FINE:
+        fill_at_close(account, by_address(bars), t, col.SAME_CLOSE)

@@ -11,45 +11,9 @@ import math
 from typing import Final
 
 from barograph.epoch import DAY
-from barograph.execution.book import (
-    ACTIVE,
-    CURBED,
-    DUST,
-    EQUITY,
-    GONE,
-    GROSS,
-    HIGHEST,
-    NET,
-    OPENING,
-    PENDING,
-    PREVIOUS,
-    PRICE,
-    QUANTITY,
-    STOPS,
-    TODAY,
-    TRADED,
-    TS,
-    UNTIL_BAR,
-    WAITING,
-    WANTED,
-    Account,
-    Book,
-    Rules,
-    log_event,
-)
-from barograph.execution.events import (
-    CANCELLED,
-    DAILY_LOSS,
-    DRAWDOWN,
-    GUARD,
-    KILL,
-    OVER_GROSS,
-    OVER_NET,
-    OVER_POSITION,
-    RELEASED,
-    STOP_OUT,
-    TURNOVER,
-)
+from barograph.execution import book as col
+from barograph.execution import events
+from barograph.execution.book import Account, Book, Rules, log_event
 from barograph.jit.kernel import kernel, shared
 from barograph.jit.views import unowned
 from barograph.types import Floats
@@ -57,14 +21,14 @@ from barograph.types import Floats
 __all__ = ["GUARDS", "MODES", "drop_targets", "mode_in_force", "restrain", "switch_guards"]
 
 GUARDS: Final = {
-    "drawdown": DRAWDOWN,
-    "daily_loss": DAILY_LOSS,
-    "gross": OVER_GROSS,
-    "net": OVER_NET,
-    "position": OVER_POSITION,
-    "turnover": TURNOVER,
-    "stop_out": STOP_OUT,
-    "kill": KILL,
+    "drawdown": events.DRAWDOWN,
+    "daily_loss": events.DAILY_LOSS,
+    "gross": events.OVER_GROSS,
+    "net": events.OVER_NET,
+    "position": events.OVER_POSITION,
+    "turnover": events.TURNOVER,
+    "stop_out": events.STOP_OUT,
+    "kill": events.KILL,
 }
 # A guard's event tells its mode by these numbers: they stand in journals that exist, and never change.
 FREE: Final = 0
@@ -74,54 +38,56 @@ FLATTEN: Final = 3
 
 MODES: Final = {FREE: "free", NO_NEW_RISK: "no_new_risk", REDUCE_ONLY: "reduce_only", FLATTEN: "flatten"}
 
-EXPOSURES: Final = (OVER_GROSS, OVER_NET, OVER_POSITION)
+EXPOSURES: Final = (events.OVER_GROSS, events.OVER_NET, events.OVER_POSITION)
 
 
 @shared
 def switch_guards(account: Account, t: int) -> None:
     """Measure the account at this close, and switch guards on and off; each change is an event with its reason."""
     book, rules, log = account.book, account.rules, account.log
-    money, counters, equity = book.money, book.counters, book.money[EQUITY]
-    day = (counters[TS] - 1) // DAY
-    if day != counters[TODAY]:
-        money[OPENING], counters[TODAY] = money[PREVIOUS], day
+    money, counters, equity = book.money, book.counters, book.money[col.EQUITY]
+    day = (counters[col.TS] - 1) // DAY
+    if day != counters[col.TODAY]:
+        money[col.OPENING], counters[col.TODAY] = money[col.PREVIOUS], day
     for g in range(rules.guards.shape[0]):
         what, limit, mode = int(rules.guards[g, 0]), rules.guards[g, 1], rules.guards[g, 2]
-        book.guard_state[HIGHEST, g] = max(book.guard_state[HIGHEST, g], equity)
-        x = _measure(book, what, book.guard_state[HIGHEST, g])
-        before = book.guard_state[ACTIVE, g]
+        book.guard_state[col.HIGHEST, g] = max(book.guard_state[col.HIGHEST, g], equity)
+        x = _measure(book, what, book.guard_state[col.HIGHEST, g])
+        before = book.guard_state[col.ACTIVE, g]
         # An exposure that stands at its limit, where decisions are cut to it, is within it; a loss is not. A moment is
         # a number so large that a tolerance would be seconds.
-        hit = x >= limit if what == KILL else x >= limit * (1.0 - DUST)
+        hit = x >= limit if what == events.KILL else x >= limit * (1.0 - col.DUST)
         if what in EXPOSURES:
-            hit = x > limit * (1.0 + DUST)
+            hit = x > limit * (1.0 + col.DUST)
         _switch(book, g, hit, what, rules.guards[g, 3])
-        if book.guard_state[ACTIVE, g] == before:
+        if book.guard_state[col.ACTIVE, g] == before:
             continue
-        log_event(book, log, RELEASED if before == 1.0 else GUARD, 0, t, -1, mode, x, limit, 0.0, 0.0, what)
-        if before == 1.0 and what == DRAWDOWN:
-            book.guard_state[HIGHEST, g] = equity
-    money[PREVIOUS], counters[STOPS] = equity, 0
+        log_event(
+            book, log, events.RELEASED if before == 1.0 else events.GUARD, 0, t, -1, mode, x, limit, 0.0, 0.0, what
+        )
+        if before == 1.0 and what == events.DRAWDOWN:
+            book.guard_state[col.HIGHEST, g] = equity
+    money[col.PREVIOUS], counters[col.STOPS] = equity, 0
 
 
 @kernel
 def _measure(book: Book, what: int, highest: float) -> float:
     """Return what a guard compares with its limit."""
     money, x = book.money, 0.0
-    if what == DRAWDOWN:
-        x = 1.0 - money[EQUITY] / highest
-    elif what == DAILY_LOSS:
-        x = 1.0 - money[EQUITY] / money[OPENING]
-    elif what == OVER_GROSS:
-        x = money[GROSS]
-    elif what == OVER_NET:
-        x = abs(money[NET])
-    elif what == TURNOVER:
-        x = money[TRADED] / money[EQUITY]
-    elif what == STOP_OUT:
-        x = float(book.counters[STOPS])
-    elif what == KILL:
-        x = float(book.counters[TS])
+    if what == events.DRAWDOWN:
+        x = 1.0 - money[col.EQUITY] / highest
+    elif what == events.DAILY_LOSS:
+        x = 1.0 - money[col.EQUITY] / money[col.OPENING]
+    elif what == events.OVER_GROSS:
+        x = money[col.GROSS]
+    elif what == events.OVER_NET:
+        x = abs(money[col.NET])
+    elif what == events.TURNOVER:
+        x = money[col.TRADED] / money[col.EQUITY]
+    elif what == events.STOP_OUT:
+        x = float(book.counters[col.STOPS])
+    elif what == events.KILL:
+        x = float(book.counters[col.TS])
     else:
         x = _largest(book)
     return x
@@ -132,26 +98,26 @@ def _largest(book: Book) -> float:
     """Return the largest position as a fraction of equity."""
     rows, largest = book.rows, 0.0
     for a in range(rows.shape[1]):
-        if rows[QUANTITY, a] != 0.0:
-            largest = max(largest, abs(rows[QUANTITY, a] * rows[PRICE, a]) / book.money[EQUITY])
+        if rows[col.QUANTITY, a] != 0.0:
+            largest = max(largest, abs(rows[col.QUANTITY, a] * rows[col.PRICE, a]) / book.money[col.EQUITY])
     return largest
 
 
 @kernel
 def _switch(book: Book, g: int, hit: bool, what: int, cool: float) -> None:
     """Switch one guard: on when hit; off when its bars are over, counted from the hit or, if not latched, its end."""
-    guard_state, latched = book.guard_state, what in (DRAWDOWN, KILL)
-    if guard_state[ACTIVE, g] == 1.0 and latched:
+    guard_state, latched = book.guard_state, what in (events.DRAWDOWN, events.KILL)
+    if guard_state[col.ACTIVE, g] == 1.0 and latched:
         # Without a time to cool down they hold for good; a date that has passed is hit once.
-        guard_state[UNTIL_BAR, g] -= 1.0
-        if cool > 0.0 and guard_state[UNTIL_BAR, g] <= 0.0:
-            guard_state[ACTIVE, g], guard_state[UNTIL_BAR, g] = 0.0, -1.0 if what == KILL else 0.0
-    elif guard_state[ACTIVE, g] == 1.0 and not hit:
-        guard_state[UNTIL_BAR, g] -= 1.0
-        if guard_state[UNTIL_BAR, g] < 0.0:
-            guard_state[ACTIVE, g], guard_state[UNTIL_BAR, g] = 0.0, 0.0
-    elif hit and guard_state[UNTIL_BAR, g] > -1.0:
-        guard_state[ACTIVE, g], guard_state[UNTIL_BAR, g] = 1.0, cool
+        guard_state[col.UNTIL_BAR, g] -= 1.0
+        if cool > 0.0 and guard_state[col.UNTIL_BAR, g] <= 0.0:
+            guard_state[col.ACTIVE, g], guard_state[col.UNTIL_BAR, g] = 0.0, -1.0 if what == events.KILL else 0.0
+    elif guard_state[col.ACTIVE, g] == 1.0 and not hit:
+        guard_state[col.UNTIL_BAR, g] -= 1.0
+        if guard_state[col.UNTIL_BAR, g] < 0.0:
+            guard_state[col.ACTIVE, g], guard_state[col.UNTIL_BAR, g] = 0.0, 0.0
+    elif hit and guard_state[col.UNTIL_BAR, g] > -1.0:
+        guard_state[col.ACTIVE, g], guard_state[col.UNTIL_BAR, g] = 1.0, cool
 
 
 @kernel
@@ -159,7 +125,7 @@ def mode_in_force(book: Book, rules: Rules) -> tuple[int, int]:
     """Return the strictest mode in force, and the reason."""
     mode, reason = FREE, 0
     for g in range(rules.guards.shape[0]):
-        if book.guard_state[ACTIVE, g] == 1.0 and rules.guards[g, 2] > mode:
+        if book.guard_state[col.ACTIVE, g] == 1.0 and rules.guards[g, 2] > mode:
             mode, reason = int(rules.guards[g, 2]), int(rules.guards[g, 0])
     return mode, reason
 
@@ -171,34 +137,34 @@ def _curb(w: float, held: float) -> float:
         return w
     if w * held <= 0.0:
         return 0.0
-    return math.inf if abs(w) > abs(held) + DUST else w
+    return math.inf if abs(w) > abs(held) + col.DUST else w
 
 
 @shared
 def restrain(account: Account, weights: Floats, mode: int) -> None:
     """Cut target weights to what the guards in force let through, and to the exposure limits."""
     book, rules, weights = account.book, account.rules, unowned(weights)
-    rows, flags, equity = book.rows, book.flags, book.money[EQUITY]
+    rows, flags, equity = book.rows, book.flags, book.money[col.EQUITY]
     for a in range(weights.size):
-        if flags[GONE, a] == 1:
+        if flags[col.GONE, a] == 1:
             weights[a] = math.inf
     for g in range(rules.guards.shape[0]):
         what, limit = int(rules.guards[g, 0]), rules.guards[g, 1]
-        if what == OVER_POSITION:
+        if what == events.OVER_POSITION:
             for a in range(weights.size):
                 if limit < abs(weights[a]) < math.inf:
                     weights[a] = math.copysign(limit, weights[a])
-        elif what == OVER_GROSS:
+        elif what == events.OVER_GROSS:
             _scale(account, weights, limit, False)
-        elif what == OVER_NET:
+        elif what == events.OVER_NET:
             _scale(account, weights, limit, True)
     for a in range(weights.size):
-        held = rows[QUANTITY, a] * rows[PRICE, a] / equity if rows[QUANTITY, a] != 0.0 else 0.0
+        held = rows[col.QUANTITY, a] * rows[col.PRICE, a] / equity if rows[col.QUANTITY, a] != 0.0 else 0.0
         # The same target again was decided before: what waits stays, or was dropped.
-        same = flags[PENDING, a] > 0 and weights[a] == rows[WANTED, a]
+        same = flags[col.PENDING, a] > 0 and weights[a] == rows[col.WANTED, a]
         if FREE < mode < FLATTEN and same:
             weights[a] = math.inf
-        elif mode > FREE and flags[GONE, a] == 0:
+        elif mode > FREE and flags[col.GONE, a] == 0:
             weights[a] = 0.0 if mode == FLATTEN else _curb(weights[a], held)
 
 
@@ -206,16 +172,16 @@ def restrain(account: Account, weights: Floats, mode: int) -> None:
 def _scale(account: Account, weights: Floats, limit: float, signed: bool) -> None:
     """Shrink all that is asked by one factor, so that with what is held the exposure is within its limit."""
     book, weights = account.book, unowned(weights)
-    rows, flags, equity = book.rows, book.flags, book.money[EQUITY]
+    rows, flags, equity = book.rows, book.flags, book.money[col.EQUITY]
     asked, kept = 0.0, 0.0
     for a in range(weights.size):
         if weights[a] != math.inf:
             asked += weights[a] if signed else abs(weights[a])
         else:
-            v = rows[QUANTITY, a] * rows[PRICE, a] / equity if rows[QUANTITY, a] != 0.0 else 0.0
+            v = rows[col.QUANTITY, a] * rows[col.PRICE, a] / equity if rows[col.QUANTITY, a] != 0.0 else 0.0
             # What waits is left alone too, and will be held.
-            if flags[PENDING, a] > 0 and abs(rows[WANTED, a]) > abs(v):
-                v = rows[WANTED, a]
+            if flags[col.PENDING, a] > 0 and abs(rows[col.WANTED, a]) > abs(v):
+                v = rows[col.WANTED, a]
             kept += v if signed else abs(v)
     total = asked + kept
     if not abs(total) > limit or asked == 0.0:
@@ -232,9 +198,14 @@ def drop_targets(account: Account, t: int, reason: int) -> None:
     book, log = account.book, account.log
     rows, flags = book.rows, book.flags
     for a in range(rows.shape[1]):
-        held = rows[QUANTITY, a] * rows[PRICE, a] / book.money[EQUITY] if rows[QUANTITY, a] != 0.0 else 0.0
-        flags[CURBED, a] = reason
-        if flags[PENDING, a] > 0 and (abs(rows[WANTED, a]) > abs(held) + DUST or rows[WANTED, a] * held < 0.0):
-            log_event(book, log, CANCELLED, flags[PENDING, a], t, a, rows[WANTED, a], 0.0, 0.0, 0.0, 0.0, reason)
-            flags[PENDING, a] = 0
-            book.counters[WAITING] -= 1
+        held = (
+            rows[col.QUANTITY, a] * rows[col.PRICE, a] / book.money[col.EQUITY] if rows[col.QUANTITY, a] != 0.0 else 0.0
+        )
+        flags[col.CURBED, a] = reason
+        if flags[col.PENDING, a] > 0 and (
+            abs(rows[col.WANTED, a]) > abs(held) + col.DUST or rows[col.WANTED, a] * held < 0.0
+        ):
+            log_event(book, log, events.CANCELLED, flags[col.PENDING, a], t, a, rows[col.WANTED, a], 0.0, 0.0, 0.0,
+                      0.0, reason)  # fmt: skip
+            flags[col.PENDING, a] = 0
+            book.counters[col.WAITING] -= 1

@@ -4,35 +4,13 @@ from __future__ import annotations
 
 import math
 
-from barograph.execution.book import (
-    CASH,
-    DUST,
-    FAULT,
-    FINE,
-    HELD,
-    ID,
-    KIND,
-    LEFT,
-    LIMIT_AT,
-    LIVE,
-    MAKER,
-    NEAREST,
-    PESSIMISTIC,
-    PRICE,
-    QUANTITY,
-    REACHED,
-    REDUCE,
-    STOP_AT,
-    TAKER,
-    Account,
-    Book,
-    Rules,
-)
+from barograph import orders
+from barograph.execution import book as col
+from barograph.execution.book import Account, Book, Rules
 from barograph.execution.prices import ROUNDING
 from barograph.execution.resting import fill, tidy
 from barograph.execution.touch import REACHING, after_slippage, dominated, follow, level_of, reached, touch, trigger
 from barograph.jit.kernel import kernel
-from barograph.orders import LIMIT, STOP_LIMIT, TRAILING
 from barograph.types import Bars
 
 __all__ = ["fill_inside_bars"]
@@ -43,7 +21,7 @@ def fill_inside_bars(account: Account, book: Book, rules: Rules, bars: Bars, t: 
     """Clause 3: let every asset go through its bar, if that can touch any of its orders."""
     share = _headroom_inside(book, bars, rules, t)
     for a in range(book.rows.shape[1]):
-        if book.flags[REACHED, a] == 1:
+        if book.flags[col.REACHED, a] == 1:
             _walk(account, book, rules, a, bars, share, t)
 
 
@@ -59,29 +37,37 @@ def _headroom_inside(book: Book, bars: Bars, rules: Rules, t: int) -> float:
     rows, flags = book.rows, book.flags
     wanted, costs, fills = 0.0, 0.0, 0.0
     for a in range(rows.shape[1]):
-        flags[REACHED, a] = 0
+        flags[col.REACHED, a] = 0
         low, high, p = bars.low[a], bars.high[a], bars.open[a]
         sound = 0.0 < low <= p <= high and low <= bars.close[a] <= high and bars.volume[a] != 0.0
-        if flags[LIVE, a] == 0 or not sound:
+        if flags[col.LIVE, a] == 0 or not sound:
             continue
         bought, sold, paid, received, charged, count = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
-        for s in range(flags[LIVE, a]):
+        for s in range(flags[col.LIVE, a]):
             codes, values = book.order_codes[a, s], book.order_values[a, s]
             if not reached(codes, values, low, high, rules.tick):
-                if codes[KIND] == TRAILING:
-                    values[STOP_AT] = follow(codes, values, high if values[LEFT] < 0.0 else low, rules.tick)
+                if codes[col.KIND] == orders.TRAILING:
+                    values[col.STOP_AT] = follow(codes, values, high if values[col.LEFT] < 0.0 else low, rules.tick)
                 continue
-            flags[REACHED, a] = 1
-            if codes[REDUCE] > 0 or codes[HELD] == t or dominated(book, a, s, low, high, high, rules.tick, REACHING, t):
+            flags[col.REACHED, a] = 1
+            if (
+                codes[col.REDUCE] > 0
+                or codes[col.HELD] == t
+                or dominated(book, a, s, low, high, high, rules.tick, REACHING, t)
+            ):
                 continue
-            q, level = values[LEFT], level_of(codes, values, high)
+            q, level = values[col.LEFT], level_of(codes, values, high)
             bought, paid = bought + max(q, 0.0), paid + max(q, 0.0) * level
             sold, received = sold + max(-q, 0.0), received + max(-q, 0.0) * level
-            deal = level if codes[KIND] == LIMIT else after_slippage(rows, a, q, level, bars, rules)
-            rate = max(book.money[TAKER], book.money[MAKER]) if codes[KIND] == LIMIT else book.money[TAKER]
+            deal = level if codes[col.KIND] == orders.LIMIT else after_slippage(rows, a, q, level, bars, rules)
+            rate = (
+                max(book.money[col.TAKER], book.money[col.MAKER])
+                if codes[col.KIND] == orders.LIMIT
+                else book.money[col.TAKER]
+            )
             charged += abs(q) * (abs(deal - level) + rate * deal + rules.unit_fee)
             count += 1.0
-        held = rows[QUANTITY, a]
+        held = rows[col.QUANTITY, a]
         longer = (abs(held + bought) - abs(held)) * (paid / bought if bought > 0.0 else 0.0)
         shorter = (abs(held - sold) - abs(held)) * (received / sold if sold > 0.0 and rules.shorts == 1 else 0.0)
         if max(longer, shorter) > 0.0:
@@ -92,25 +78,25 @@ def _headroom_inside(book: Book, bars: Bars, rules: Rules, t: int) -> float:
 @kernel
 def _headroom_for(book: Book, bars: Bars, wanted: float, costs: float, fills: float, rules: Rules) -> float:
     """Return the factor by which these increases fit under the leverage limit, the book valued at the open."""
-    rows, equity, gross = book.rows, book.money[CASH], 0.0
+    rows, equity, gross = book.rows, book.money[col.CASH], 0.0
     for a in range(rows.shape[1]):
-        if rows[QUANTITY, a] != 0.0:
-            p = bars.open[a] if bars.open[a] == bars.open[a] else rows[PRICE, a]
-            equity += rows[QUANTITY, a] * p
-            gross += abs(rows[QUANTITY, a] * p)
+        if rows[col.QUANTITY, a] != 0.0:
+            p = bars.open[a] if bars.open[a] == bars.open[a] else rows[col.PRICE, a]
+            equity += rows[col.QUANTITY, a] * p
+            gross += abs(rows[col.QUANTITY, a] * p)
     fixed = fills * (rules.fixed_fee + rules.minimum_fee)
     headroom, need = rules.leverage * (equity - fixed) - gross, wanted + rules.leverage * costs
-    return 1.0 if headroom >= need * (1.0 - DUST) else float(max(0.0, headroom / need))
+    return 1.0 if headroom >= need * (1.0 - col.DUST) else float(max(0.0, headroom / need))
 
 
 @kernel
 def _low_first(book: Book, a: int, bars: Bars, rules: Rules) -> bool:
     """Choose the path. Pessimistic: a position meets its bad extreme first; an entry meets it last, once it is in."""
-    if rules.path == NEAREST:
+    if rules.path == col.NEAREST:
         return bool(bars.open[a] - bars.low[a] <= bars.high[a] - bars.open[a])
-    held = book.rows[QUANTITY, a]
-    side = held if held != 0.0 else -book.order_values[a, 0, LEFT]
-    return bool((side > 0.0) == (rules.path == PESSIMISTIC))
+    held = book.rows[col.QUANTITY, a]
+    side = held if held != 0.0 else -book.order_values[a, 0, col.LEFT]
+    return bool((side > 0.0) == (rules.path == col.PESSIMISTIC))
 
 
 @kernel
@@ -126,11 +112,11 @@ def _walk(account: Account, book: Book, rules: Rules, a: int, bars: Bars, share:
         going = True
         while going:
             s, x = _nearest(book, a, at, to, t)
-            going = s >= 0 and book.counters[FAULT] == FINE
+            going = s >= 0 and book.counters[col.FAULT] == col.FINE
             if going:
                 # Whoever waited at a limit makes the market; who is through it at once, or woke there, takes.
-                waited = x == book.order_values[a, s, LIMIT_AT] and x != begun and (s != turned or x != at)
-                turned = s if book.order_codes[a, s, KIND] == STOP_LIMIT else turned
+                waited = x == book.order_values[a, s, col.LIMIT_AT] and x != begun and (s != turned or x != at)
+                turned = s if book.order_codes[a, s, col.KIND] == orders.STOP_LIMIT else turned
                 _meet(account, book, rules, a, s, x, waited, bars, share, t)
                 at = x
         _trail(book, a, to, rules.tick)
@@ -142,11 +128,11 @@ def _walk(account: Account, book: Book, rules: Rules, a: int, bars: Bars, share:
 def _nearest(book: Book, a: int, at: float, to: float, t: int) -> tuple[int, float]:
     """Return the order that this leg touches first, and where; of two at one price, up to rounding, the older."""
     first, where, least = -1, at, math.inf
-    for s in range(book.flags[LIVE, a]):
+    for s in range(book.flags[col.LIVE, a]):
         codes, values = book.order_codes[a, s], book.order_values[a, s]
-        if codes[ID] == 0 or codes[HELD] == t:
+        if codes[col.ID] == 0 or codes[col.HELD] == t:
             continue
-        x = touch(codes[KIND], values[LEFT], values[LIMIT_AT], values[STOP_AT], at, to)
+        x = touch(codes[col.KIND], values[col.LEFT], values[col.LIMIT_AT], values[col.STOP_AT], at, to)
         if x == x and abs(x - at) < least - ROUNDING * x:
             first, where, least = s, x, abs(x - at)
     return first, where
@@ -157,18 +143,18 @@ def _meet(account: Account, book: Book, rules: Rules, a: int, s: int, x: float, 
           t: int) -> None:  # fmt: skip
     """Let a touched order act: a stop-limit becomes a limit, all others fill."""
     codes, values = book.order_codes[a, s], book.order_values[a, s]
-    if codes[KIND] == STOP_LIMIT:
+    if codes[col.KIND] == orders.STOP_LIMIT:
         trigger(book, account.log, a, s, x, t)
         return
-    limit = codes[KIND] == LIMIT
-    deal = x if limit else after_slippage(book.rows, a, values[LEFT], x, bars, rules)
+    limit = codes[col.KIND] == orders.LIMIT
+    deal = x if limit else after_slippage(book.rows, a, values[col.LEFT], x, bars, rules)
     fill(account, a, s, x, deal, share, limit and waited, t)
 
 
 @kernel
 def _trail(book: Book, a: int, to: float, tick: float) -> None:
     """Move trailing stops after a leg."""
-    for s in range(book.flags[LIVE, a]):
+    for s in range(book.flags[col.LIVE, a]):
         codes, values = book.order_codes[a, s], book.order_values[a, s]
-        if codes[ID] > 0 and codes[KIND] == TRAILING:
-            values[STOP_AT] = follow(codes, values, to, tick)
+        if codes[col.ID] > 0 and codes[col.KIND] == orders.TRAILING:
+            values[col.STOP_AT] = follow(codes, values, to, tick)

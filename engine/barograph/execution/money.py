@@ -9,48 +9,9 @@ import math
 from typing import Any, Final
 
 from barograph.epoch import DAY, NEVER, YEAR
-from barograph.execution.book import (
-    BASIS,
-    CASH,
-    DUST,
-    EQUITY,
-    FAULT,
-    FEES,
-    FINANCING,
-    GONE,
-    GROSS,
-    MARGIN,
-    NET,
-    NEXT_ID,
-    PENDING,
-    PRICE,
-    QUANTITY,
-    RUINED,
-    SIZE,
-    TRADED,
-    TS,
-    VARIANCE,
-    VOLUME_LEFT,
-    WAITING,
-    WANTED,
-    Account,
-    Book,
-    Rules,
-    log_event,
-)
-from barograph.execution.events import (
-    AS_WANTED,
-    BORN,
-    CALLED_IN,
-    CANCELLED,
-    DELISTED,
-    DELISTING,
-    DIVIDEND,
-    FILLED,
-    MARGIN_CALL,
-    MARGIN_WARNING,
-    SPLIT,
-)
+from barograph.execution import book as col
+from barograph.execution import events
+from barograph.execution.book import Account, Book, Rules, log_event
 from barograph.execution.prices import ROUNDING, cheaper, dearer, slippage_of
 from barograph.execution.sizes import lots
 from barograph.jit.kernel import kernel, shared
@@ -78,22 +39,25 @@ def apply_actions(account: Account, actions: Any, t: int) -> None:
     for a in range(rows.shape[1]):
         dividend, ratio, last = actions[PAID, a], actions[RATIO, a], actions[LAST, a]
         if ratio != 1.0:
-            rows[QUANTITY, a] *= ratio
-            rows[PRICE, a] /= ratio
-            rows[BASIS, a] /= ratio
-            log_event(book, log, SPLIT, 0, t, a, 0.0, rows[QUANTITY, a], ratio, 0.0, 0.0, AS_WANTED)
-        if dividend != 0.0 and rows[QUANTITY, a] != 0.0:
-            book.money[CASH] += rows[QUANTITY, a] * dividend
-            log_event(book, log, DIVIDEND, 0, t, a, 0.0, rows[QUANTITY, a], dividend, 0.0, 0.0, AS_WANTED)
+            rows[col.QUANTITY, a] *= ratio
+            rows[col.PRICE, a] /= ratio
+            rows[col.BASIS, a] /= ratio
+            log_event(book, log, events.SPLIT, 0, t, a, 0.0, rows[col.QUANTITY, a], ratio, 0.0, 0.0, events.AS_WANTED)
+        if dividend != 0.0 and rows[col.QUANTITY, a] != 0.0:
+            book.money[col.CASH] += rows[col.QUANTITY, a] * dividend
+            log_event(
+                book, log, events.DIVIDEND, 0, t, a, 0.0, rows[col.QUANTITY, a], dividend, 0.0, 0.0, events.AS_WANTED
+            )
         if last == last:
-            book.money[CASH] += rows[QUANTITY, a] * last
-            log_event(book, log, DELISTED, 0, t, a, 0.0, rows[QUANTITY, a], last, 0.0, 0.0, DELISTING)
-            if flags[PENDING, a] > 0:
-                log_event(book, log, CANCELLED, flags[PENDING, a], t, a, rows[WANTED, a], 0.0, 0.0, 0.0, 0.0, DELISTING)
-                flags[PENDING, a] = 0
-                book.counters[WAITING] -= 1
-            rows[QUANTITY, a], rows[BASIS, a] = 0.0, 0.0
-            flags[GONE, a] = 1
+            book.money[col.CASH] += rows[col.QUANTITY, a] * last
+            log_event(book, log, events.DELISTED, 0, t, a, 0.0, rows[col.QUANTITY, a], last, 0.0, 0.0, events.DELISTING)
+            if flags[col.PENDING, a] > 0:
+                log_event(book, log, events.CANCELLED, flags[col.PENDING, a], t, a, rows[col.WANTED, a], 0.0, 0.0, 0.0,
+                          0.0, events.DELISTING)  # fmt: skip
+                flags[col.PENDING, a] = 0
+                book.counters[col.WAITING] -= 1
+            rows[col.QUANTITY, a], rows[col.BASIS, a] = 0.0, 0.0
+            flags[col.GONE, a] = 1
 
 
 @kernel
@@ -103,30 +67,30 @@ def finance(book: Book, bars: Bars, rates: Any, rules: Rules) -> None:
     `rates` are the yearly rates on negative and on positive cash; `short_rate` is owed on the marked value of shorts.
     """
     money, counters = book.money, book.counters
-    cash, last = money[CASH], counters[TS]
+    cash, last = money[col.CASH], counters[col.TS]
     days = bars.ts // DAY - last // DAY if last != NEVER else 0
     # Most bars of a minute begin no day, and many assets are many to look through for shorts.
     if days > 0:
         interest = cash * (rates[0] if cash < 0.0 else rates[1]) * days / YEAR
         if rules.short_rate > 0.0:
             interest -= _shorts(book.rows) * rules.short_rate * days / YEAR
-        money[CASH] = cash + interest
-        money[FINANCING] -= interest
+        money[col.CASH] = cash + interest
+        money[col.FINANCING] -= interest
     if (
         (rules.tiers.shape[0] > 0 or rules.guards.shape[0] > 0)
         and last != NEVER
         and month_of(bars.ts - 1) != month_of(last - 1)
     ):
-        money[TRADED] = 0.0
-    counters[TS] = bars.ts
+        money[col.TRADED] = 0.0
+    counters[col.TS] = bars.ts
 
 
 @kernel
 def _shorts(rows: Any) -> float:
     value = 0.0
     for a in range(rows.shape[1]):
-        if rows[QUANTITY, a] < 0.0:
-            value -= rows[QUANTITY, a] * rows[PRICE, a]
+        if rows[col.QUANTITY, a] < 0.0:
+            value -= rows[col.QUANTITY, a] * rows[col.PRICE, a]
     return value
 
 
@@ -151,27 +115,27 @@ def fee_of(q: float, deal: float, rate: float, rules: Rules) -> float:
 def pay(book: Book, a: int, q: float, deal: float, rate: float, rules: Rules) -> float:
     """Move the money and the units of one fill; return its fee."""
     rows, fee = book.rows, fee_of(q, deal, rate, rules)
-    book.money[CASH] -= q * deal + fee
-    book.money[FEES] += fee
-    book.money[TRADED] += abs(q) * deal
+    book.money[col.CASH] -= q * deal + fee
+    book.money[col.FEES] += fee
+    book.money[col.TRADED] += abs(q) * deal
     rebase(rows, a, q, deal)
     # What rounding leaves of a position that was closed is nothing.
-    left = rows[QUANTITY, a] + q
-    rows[QUANTITY, a] = left if abs(left) > ROUNDING * abs(q) else 0.0
+    left = rows[col.QUANTITY, a] + q
+    rows[col.QUANTITY, a] = left if abs(left) > ROUNDING * abs(q) else 0.0
     # A bar may have an open and no close: the position is then worth what was paid.
-    rows[PRICE, a] = rows[PRICE, a] if rows[PRICE, a] == rows[PRICE, a] else deal
+    rows[col.PRICE, a] = rows[col.PRICE, a] if rows[col.PRICE, a] == rows[col.PRICE, a] else deal
     return fee
 
 
 @kernel
 def rebase(rows: Any, a: int, q: float, deal: float) -> None:
     """Move a position by q, and its average cost with it: an increase averages, a reduction keeps, a flip begins."""
-    held = rows[QUANTITY, a]
+    held = rows[col.QUANTITY, a]
     now = held + q
     if held * now <= 0.0:
-        rows[BASIS, a] = deal if now != 0.0 else 0.0
+        rows[col.BASIS, a] = deal if now != 0.0 else 0.0
     elif abs(now) > abs(held):
-        rows[BASIS, a] = (rows[BASIS, a] * abs(held) + deal * abs(q)) / abs(now)
+        rows[col.BASIS, a] = (rows[col.BASIS, a] * abs(held) + deal * abs(q)) / abs(now)
 
 
 @kernel
@@ -182,26 +146,26 @@ def settle(account: Account, book: Book, rules: Rules, bars: Bars, t: int) -> No
     closed. Equity that is gone ends the run: nobody trades below zero unnoticed.
     """
     money, rows = book.money, book.rows
-    equity, gross, net = money[CASH], 0.0, 0.0
+    equity, gross, net = money[col.CASH], 0.0, 0.0
     watched = rules.volatility_slippage > 0.0 or rules.impact > 0.0
     for a in range(rows.shape[1]):
         p = bars.close[a]
         if p == p:
             if watched:
                 _learn(rows, a, p)
-            rows[PRICE, a] = p
-        held = rows[QUANTITY, a]
+            rows[col.PRICE, a] = p
+        held = rows[col.QUANTITY, a]
         if held != 0.0:
-            v = held * rows[PRICE, a]
+            v = held * rows[col.PRICE, a]
             equity += v
             gross += abs(v)
             net += v
-    money[EQUITY], money[GROSS], money[NET] = equity, 0.0, 0.0
+    money[col.EQUITY], money[col.GROSS], money[col.NET] = equity, 0.0, 0.0
     if equity <= 0.0:
-        book.counters[FAULT] = RUINED
+        book.counters[col.FAULT] = col.RUINED
         return
-    money[GROSS], money[NET] = gross / equity, net / equity
-    if equity < rules.warning * gross or book.counters[MARGIN] != COVERED:
+    money[col.GROSS], money[col.NET] = gross / equity, net / equity
+    if equity < rules.warning * gross or book.counters[col.MARGIN] != COVERED:
         _margin(account, equity, gross, t)
 
 
@@ -210,21 +174,21 @@ def _margin(account: Account, equity: float, gross: float, t: int) -> None:
     """Test the margin, and say so when it has become worse."""
     book, rules, log = account.book, account.rules, account.log
     # A margin that is met exactly is met: rounding calls nobody.
-    kept = equity * (1.0 + DUST)
+    kept = equity * (1.0 + col.DUST)
     margin = CALLED if kept < rules.maintenance * gross else WARNED if kept < rules.warning * gross else COVERED
-    if margin > book.counters[MARGIN]:
-        event = MARGIN_CALL if margin == CALLED else MARGIN_WARNING
-        log_event(book, log, event, 0, t, -1, 0.0, gross / equity, equity, 0.0, 0.0, CALLED_IN)
-    book.counters[MARGIN] = margin
+    if margin > book.counters[col.MARGIN]:
+        event = events.MARGIN_CALL if margin == CALLED else events.MARGIN_WARNING
+        log_event(book, log, event, 0, t, -1, 0.0, gross / equity, equity, 0.0, 0.0, events.CALLED_IN)
+    book.counters[col.MARGIN] = margin
 
 
 @kernel
 def _learn(rows: Any, a: int, p: float) -> None:
     """Take a close into the exponentially weighted variance of log returns; the first return begins it."""
-    if p > 0.0 and rows[PRICE, a] > 0.0:
-        r = math.log(p / rows[PRICE, a])
-        v = rows[VARIANCE, a]
-        rows[VARIANCE, a] = DECAY * v + (1.0 - DECAY) * r * r if v == v else r * r
+    if p > 0.0 and rows[col.PRICE, a] > 0.0:
+        r = math.log(p / rows[col.PRICE, a])
+        v = rows[col.VARIANCE, a]
+        rows[col.VARIANCE, a] = DECAY * v + (1.0 - DECAY) * r * r if v == v else r * r
 
 
 @shared
@@ -236,17 +200,17 @@ def liquidate(account: Account, bars: Bars, t: int) -> None:
     """
     book, rules, log = account.book, account.rules, account.log
     rows = book.rows
-    taker, _ = rates_of(book.money[TRADED], rules)
+    taker, _ = rates_of(book.money[col.TRADED], rules)
     for a in range(rows.shape[1]):
-        rows[SIZE, a] = rows[QUANTITY, a]
+        rows[col.SIZE, a] = rows[col.QUANTITY, a]
     for _ in range(rows.shape[1]):
-        equity, gross = _worth(rows, bars, book.money[CASH])
+        equity, gross = _worth(rows, bars, book.money[col.CASH])
         a = _worst(rows, bars)
-        if a < 0 or equity * (1.0 + DUST) >= rules.maintenance * gross:
+        if a < 0 or equity * (1.0 + col.DUST) >= rules.maintenance * gross:
             break
         # One that was looked at is not looked at again.
-        rows[SIZE, a] = math.nan
-        held, p = rows[QUANTITY, a], bars.open[a]
+        rows[col.SIZE, a] = math.nan
+        held, p = rows[col.QUANTITY, a], bars.open[a]
         s = slippage_of(rows, a, held, bars.volume[a], rules)
         deal = cheaper(p, s, bars.low[a], rules.tick) if held > 0.0 else dearer(p, s, bars.high[a], rules.tick)
         k = abs(deal - p) + deal * taker + rules.unit_fee
@@ -254,17 +218,17 @@ def liquidate(account: Account, bars: Bars, t: int) -> None:
         x = _enough(abs(held), need, rules.maintenance * p - k, rules.lot)
         if x * (deal * taker + rules.unit_fee) < rules.minimum_fee:
             x = _enough(abs(held), need + rules.minimum_fee, rules.maintenance * p - abs(deal - p), rules.lot)
-        if rules.participation > 0.0 and x > rows[VOLUME_LEFT, a]:
-            x = lots(rows[VOLUME_LEFT, a], rules.lot)
+        if rules.participation > 0.0 and x > rows[col.VOLUME_LEFT, a]:
+            x = lots(rows[col.VOLUME_LEFT, a], rules.lot)
         if x == 0.0:
             continue
         q = -x if held > 0.0 else x
         fee = pay(book, a, q, deal, taker, rules)
-        rows[VOLUME_LEFT, a] = max(0.0, rows[VOLUME_LEFT, a] - x)
-        order = book.counters[NEXT_ID]
-        book.counters[NEXT_ID] = order + 1
-        log_event(book, log, BORN, order, t, a, 0.0, 0.0, 0.0, 0.0, 0.0, CALLED_IN)
-        log_event(book, log, FILLED, order, t, a, 0.0, q, deal, fee, x * abs(deal - p), CALLED_IN)
+        rows[col.VOLUME_LEFT, a] = max(0.0, rows[col.VOLUME_LEFT, a] - x)
+        order = book.counters[col.NEXT_ID]
+        book.counters[col.NEXT_ID] = order + 1
+        log_event(book, log, events.BORN, order, t, a, 0.0, 0.0, 0.0, 0.0, 0.0, events.CALLED_IN)
+        log_event(book, log, events.FILLED, order, t, a, 0.0, q, deal, fee, x * abs(deal - p), events.CALLED_IN)
 
 
 @kernel
@@ -274,7 +238,7 @@ def _enough(held: float, need: float, freed: float, lot: float) -> float:
         return held
     x = need / freed
     if lot > 0.0:
-        x = math.ceil(x / lot - DUST) * lot
+        x = math.ceil(x / lot - col.DUST) * lot
     return min(held, x)
 
 
@@ -283,10 +247,10 @@ def _worth(rows: Any, bars: Bars, cash: float) -> tuple[float, float]:
     """Return equity and gross exposure at this open."""
     equity, gross = cash, 0.0
     for a in range(rows.shape[1]):
-        if rows[QUANTITY, a] != 0.0:
-            p = bars.open[a] if bars.open[a] == bars.open[a] else rows[PRICE, a]
-            equity += rows[QUANTITY, a] * p
-            gross += abs(rows[QUANTITY, a] * p)
+        if rows[col.QUANTITY, a] != 0.0:
+            p = bars.open[a] if bars.open[a] == bars.open[a] else rows[col.PRICE, a]
+            equity += rows[col.QUANTITY, a] * p
+            gross += abs(rows[col.QUANTITY, a] * p)
     return equity, gross
 
 
@@ -296,9 +260,14 @@ def _worst(rows: Any, bars: Bars) -> int:
     worst, least = -1, math.inf
     for a in range(rows.shape[1]):
         p = bars.open[a]
-        if rows[QUANTITY, a] == 0.0 or rows[SIZE, a] != rows[SIZE, a] or not p > 0.0 or bars.volume[a] == 0.0:
+        if (
+            rows[col.QUANTITY, a] == 0.0
+            or rows[col.SIZE, a] != rows[col.SIZE, a]
+            or not p > 0.0
+            or bars.volume[a] == 0.0
+        ):
             continue
-        gain = rows[QUANTITY, a] * (p - rows[BASIS, a])
+        gain = rows[col.QUANTITY, a] * (p - rows[col.BASIS, a])
         if gain < least:
             worst, least = a, gain
     return worst

@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from typing import Any, Final
 
-from barograph.execution.book import DUST, VARIANCE, Rules
+from barograph.execution import book as col
+from barograph.execution.book import Rules
 from barograph.jit.kernel import kernel
 
 __all__ = ["ROUNDING", "cheaper", "dearer", "slippage_of", "to_tick"]
@@ -21,7 +22,7 @@ def slippage_of(rows: Any, a: int, q: float, volume: float, rules: Rules) -> flo
     """
     s = rules.slippage
     if rules.volatility_slippage > 0.0 or rules.impact > 0.0:
-        sigma = math.sqrt(rows[VARIANCE, a]) if rows[VARIANCE, a] > 0.0 else 0.0
+        sigma = math.sqrt(rows[col.VARIANCE, a]) if rows[col.VARIANCE, a] > 0.0 else 0.0
         s += rules.volatility_slippage * sigma
         if volume > 0.0:
             s += rules.impact * sigma * math.sqrt(abs(q) / volume)
@@ -33,7 +34,7 @@ def dearer(p: float, s: float, high: float, tick: float) -> float:
     """Return a buyer's price after slippage: up to the next tick, never above the bar."""
     x = p * (1.0 + s)
     if tick > 0.0:
-        x = math.ceil(x / tick - DUST) * tick
+        x = math.ceil(x / tick - col.DUST) * tick
     return max(p, min(x, high))
 
 
@@ -42,7 +43,7 @@ def cheaper(p: float, s: float, low: float, tick: float) -> float:
     """Return a seller's price after slippage: down to the next tick, never below the bar."""
     x = p * (1.0 - s)
     if tick > 0.0:
-        x = math.floor(x / tick + DUST) * tick
+        x = math.floor(x / tick + col.DUST) * tick
     return min(p, max(x, low))
 
 
@@ -51,4 +52,4 @@ def to_tick(price: float, up: bool, tick: float) -> float:
     """Round a price to its tick, never to a worse bargain than was said."""
     if tick <= 0.0 or price != price:
         return price
-    return (math.ceil(price / tick - DUST) if up else math.floor(price / tick + DUST)) * tick
+    return (math.ceil(price / tick - col.DUST) if up else math.floor(price / tick + col.DUST)) * tick

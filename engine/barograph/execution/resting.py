@@ -18,84 +18,17 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from barograph import orders
 from barograph.epoch import DAY, NEVER
-from barograph.execution.book import (
-    ASK,
-    ASKED,
-    CULPRIT,
-    DATED,
-    DUST,
-    ENDED,
-    FAULT,
-    FIRST_DAY,
-    GROUP,
-    HELD,
-    ID,
-    KIND,
-    LEFT,
-    LIFE,
-    LIMIT_AT,
-    LIVE,
-    LOG_FULL,
-    LOGGED,
-    LOSS_AT,
-    LOSS_TRAIL,
-    MAKER,
-    NEXT_ID,
-    NO_SLOT,
-    PARENT,
-    PERCENT,
-    PLACES,
-    PROFIT_AT,
-    QUANTITY,
-    REDUCE,
-    ROLE,
-    STOP_AT,
-    STOP_LEVEL,
-    STOPS,
-    TAG,
-    TAKE_LEVEL,
-    TAKER,
-    TRAIL_BY,
-    UNTIL,
-    VOLUME_LEFT,
-    Account,
-    Book,
-    log_event,
-)
-from barograph.execution.events import (
-    AS_WANTED,
-    BORN,
-    CANCELLED,
-    DATE_PASSED,
-    DAY_OVER,
-    DELISTING,
-    ENTRY,
-    EXPIRED,
-    FILLED,
-    LOG_COLUMNS,
-    NEWER,
-    NO_HEADROOM,
-    NO_REDUCTION,
-    NO_SHORTS,
-    NO_VOLUME,
-    OTHER_FILLED,
-    PARTIAL,
-    REJECTED,
-    SHRUNK,
-    STOP_LOSS,
-    TAKE_PROFIT,
-    TRAIL_LOSS,
-    TRIGGERED,
-    UNPROTECTED,
-    pack_terms,
-)
+from barograph.execution import book as col
+from barograph.execution import events
+from barograph.execution.book import Account, Book, log_event
+from barograph.execution.events import pack_terms
 from barograph.execution.money import LAST, RATIO, pay
 from barograph.execution.prices import ROUNDING, to_tick
 from barograph.execution.sizes import base_of, lots, shrunk
 from barograph.jit.kernel import kernel, shared
 from barograph.jit.views import frozen
-from barograph.orders import FOR_DAY, GTC, GTD, LIMIT, MARKET, STOP, TRAILING
 from barograph.types import Bars
 
 __all__ = ["adjust", "alike", "append", "end", "expire", "fill", "guarded", "protect", "tidy"]
@@ -114,11 +47,11 @@ def alike(x: float, y: float) -> bool:
 def append(book: Book, a: int, kind: int, role: int, parent: int, group: int, q: float, limit: float, stop: float,
            trail: float, percent: int, t: int, tick: float) -> int:  # fmt: skip
     """Take the next slot of the asset for an order; return it, or -1 and a fault when there is none."""
-    s, slots = book.flags[LIVE, a], book.order_codes.shape[1]
-    if s >= slots or PLACES * (s - book.flags[ENDED, a]) >= slots:
-        book.counters[FAULT], book.counters[CULPRIT] = NO_SLOT, a
+    s, slots = book.flags[col.LIVE, a], book.order_codes.shape[1]
+    if s >= slots or col.PLACES * (s - book.flags[col.ENDED, a]) >= slots:
+        book.counters[col.FAULT], book.counters[col.CULPRIT] = col.NO_SLOT, a
         return -1
-    book.flags[LIVE, a] = s + 1
+    book.flags[col.LIVE, a] = s + 1
     _fill_in(book, a, s, kind, role, parent, group, q, limit, stop, trail, percent, t, tick)
     return int(s)
 
@@ -128,49 +61,59 @@ def _fill_in(book: Book, a: int, s: int, kind: int, role: int, parent: int, grou
              stop: float, trail: float, percent: int, t: int, tick: float) -> None:  # fmt: skip
     """Write a new order, under the next number, into a slot."""
     codes, values = book.order_codes[a, s], book.order_values[a, s]
-    codes[ID], codes[KIND], codes[LIFE], codes[ROLE] = book.counters[NEXT_ID], kind, GTC, role
-    codes[PARENT], codes[GROUP], codes[TAG], codes[REDUCE] = parent, group, 0, 1
-    codes[PERCENT], codes[FIRST_DAY], codes[HELD] = percent, NEVER, t
-    values[LEFT], values[ASKED], values[TRAIL_BY], values[UNTIL] = q, q, trail, math.inf
-    values[LIMIT_AT], values[STOP_AT] = to_tick(limit, q < 0.0, tick), to_tick(stop, q > 0.0, tick)
-    values[LOSS_AT], values[PROFIT_AT], values[LOSS_TRAIL], values[ASK] = math.nan, math.nan, math.nan, 0.0
-    book.counters[NEXT_ID] += 1
+    codes[col.ID], codes[col.KIND], codes[col.LIFE], codes[col.ROLE] = (
+        book.counters[col.NEXT_ID],
+        kind,
+        orders.GTC,
+        role,
+    )
+    codes[col.PARENT], codes[col.GROUP], codes[col.TAG], codes[col.REDUCE] = parent, group, 0, 1
+    codes[col.PERCENT], codes[col.FIRST_DAY], codes[col.HELD] = percent, NEVER, t
+    values[col.LEFT], values[col.ASKED], values[col.TRAIL_BY], values[col.UNTIL] = q, q, trail, math.inf
+    values[col.LIMIT_AT], values[col.STOP_AT] = to_tick(limit, q < 0.0, tick), to_tick(stop, q > 0.0, tick)
+    values[col.LOSS_AT], values[col.PROFIT_AT], values[col.LOSS_TRAIL], values[col.ASK] = (
+        math.nan,
+        math.nan,
+        math.nan,
+        0.0,
+    )
+    book.counters[col.NEXT_ID] += 1
 
 
 @kernel
 def announce(book: Book, log: Any, a: int, s: int, t: int) -> None:
     """Write an order's birth, with all its terms, into the log."""
-    codes, values, row = book.order_codes[a, s], book.order_values[a, s], book.counters[LOGGED]
-    packed = pack_terms(codes[KIND], codes[LIFE], codes[ROLE])
-    log_event(book, log, BORN, codes[ID], t, a, math.nan, values[ASKED], values[LIMIT_AT], values[STOP_AT],
-              values[TRAIL_BY], packed)  # fmt: skip
-    if book.counters[FAULT] == LOG_FULL:
+    codes, values, row = book.order_codes[a, s], book.order_values[a, s], book.counters[col.LOGGED]
+    packed = pack_terms(codes[col.KIND], codes[col.LIFE], codes[col.ROLE])
+    log_event(book, log, events.BORN, codes[col.ID], t, a, math.nan, values[col.ASKED], values[col.LIMIT_AT],
+              values[col.STOP_AT], values[col.TRAIL_BY], packed)  # fmt: skip
+    if book.counters[col.FAULT] == col.LOG_FULL:
         return
-    j = LOG_COLUMNS
-    log[row, j], log[row, j + 1], log[row, j + 2] = values[UNTIL], codes[PARENT], codes[GROUP]
-    log[row, j + 3] = codes[TAG]
+    j = events.LOG_COLUMNS
+    log[row, j], log[row, j + 1], log[row, j + 2] = values[col.UNTIL], codes[col.PARENT], codes[col.GROUP]
+    log[row, j + 3] = codes[col.TAG]
 
 
 @kernel
 def end(book: Book, log: Any, a: int, s: int, t: int, event: int, reason: int) -> None:
     """End an order that fills no more; its slot is free once the table is tidied."""
-    log_event(book, log, event, book.order_codes[a, s, ID], t, a, math.nan, 0.0, 0.0, 0.0, 0.0, reason)
-    book.order_codes[a, s, ID] = 0
-    book.flags[ENDED, a] += 1
+    log_event(book, log, event, book.order_codes[a, s, col.ID], t, a, math.nan, 0.0, 0.0, 0.0, 0.0, reason)
+    book.order_codes[a, s, col.ID] = 0
+    book.flags[col.ENDED, a] += 1
 
 
 @kernel
 def tidy(book: Book, a: int) -> None:
     """Close the gaps that ended orders left; the order of birth, which breaks ties, stays."""
-    if book.flags[ENDED, a] > 0:
+    if book.flags[col.ENDED, a] > 0:
         _close_gaps(book.order_codes, book.order_values, book.flags, a)
 
 
 @shared
 def _close_gaps(codes: Any, values: Any, flags: Any, a: int) -> None:
-    kept, live = 0, flags[LIVE, a]
+    kept, live = 0, flags[col.LIVE, a]
     for s in range(live):
-        if codes[a, s, ID] == 0:
+        if codes[a, s, col.ID] == 0:
             continue
         if kept < s:
             for j in range(codes.shape[2]):
@@ -182,24 +125,24 @@ def _close_gaps(codes: Any, values: Any, flags: Any, a: int) -> None:
         for j in range(codes.shape[2]):
             codes[a, s, j] = 0
             values[a, s, j] = 0.0
-    flags[LIVE, a], flags[ENDED, a] = kept, 0
+    flags[col.LIVE, a], flags[col.ENDED, a] = kept, 0
 
 
 @kernel
 def expire(book: Book, bars: Bars, log: Any, t: int) -> None:
     """End what is over before this bar opens: the day of the first bar an order could trade in, or its last moment."""
     rows, today = book.rows, (bars.ts - 1) // DAY
-    if book.counters[DATED] == 0:
+    if book.counters[col.DATED] == 0:
         return
     for a in range(rows.shape[1]):
-        for s in range(book.flags[LIVE, a]):
+        for s in range(book.flags[col.LIVE, a]):
             codes = book.order_codes[a, s]
             trades = (bars.open[a] > 0.0 or bars.close[a] > 0.0) and bars.volume[a] != 0.0
-            if codes[LIFE] == FOR_DAY and codes[FIRST_DAY] == NEVER and trades:
-                codes[FIRST_DAY] = today
-            day_over = codes[LIFE] == FOR_DAY and NEVER < codes[FIRST_DAY] < today
-            if day_over or (codes[LIFE] == GTD and bars.ts > book.order_values[a, s, UNTIL]):
-                end(book, log, a, s, t - 1, EXPIRED, DAY_OVER if day_over else DATE_PASSED)
+            if codes[col.LIFE] == orders.FOR_DAY and codes[col.FIRST_DAY] == NEVER and trades:
+                codes[col.FIRST_DAY] = today
+            day_over = codes[col.LIFE] == orders.FOR_DAY and NEVER < codes[col.FIRST_DAY] < today
+            if day_over or (codes[col.LIFE] == orders.GTD and bars.ts > book.order_values[a, s, col.UNTIL]):
+                end(book, log, a, s, t - 1, events.EXPIRED, events.DAY_OVER if day_over else events.DATE_PASSED)
         tidy(book, a)
 
 
@@ -211,19 +154,19 @@ def adjust(account: Account, actions: Any, t: int) -> None:
     for a in range(rows.shape[1]):
         ratio, last = actions[RATIO, a], actions[LAST, a]
         if ratio != 1.0:
-            rows[STOP_LEVEL, a] /= ratio
-            rows[TAKE_LEVEL, a] /= ratio
-        for s in range(book.flags[LIVE, a]):
+            rows[col.STOP_LEVEL, a] /= ratio
+            rows[col.TAKE_LEVEL, a] /= ratio
+        for s in range(book.flags[col.LIVE, a]):
             if last == last:
-                end(book, log, a, s, t, CANCELLED, DELISTING)
+                end(book, log, a, s, t, events.CANCELLED, events.DELISTING)
             elif ratio != 1.0:
                 values = book.order_values[a, s]
-                for j in (LEFT, ASKED):
+                for j in (col.LEFT, col.ASKED):
                     values[j] *= ratio
-                for j in (LIMIT_AT, STOP_AT, LOSS_AT, PROFIT_AT):
+                for j in (col.LIMIT_AT, col.STOP_AT, col.LOSS_AT, col.PROFIT_AT):
                     values[j] /= ratio
-                if book.order_codes[a, s, PERCENT] == 0:
-                    values[TRAIL_BY] /= ratio
+                if book.order_codes[a, s, col.PERCENT] == 0:
+                    values[col.TRAIL_BY] /= ratio
         if last == last:
             tidy(book, a)
 
@@ -244,37 +187,38 @@ def fill(account: Account, a: int, s: int, p: float, deal: float, share: float, 
     book, rules, log = account.book, account.rules, account.log
     rows = book.rows
     codes, values = book.order_codes[a, s], book.order_values[a, s]
-    held = rows[QUANTITY, a]
-    q = allowed(held, values[LEFT], codes[REDUCE], rules.shorts)
-    if abs(q) <= DUST * abs(values[LEFT]):
-        end(book, log, a, s, t, CANCELLED, NO_REDUCTION if codes[REDUCE] > 0 else NO_SHORTS)
+    held = rows[col.QUANTITY, a]
+    q = allowed(held, values[col.LEFT], codes[col.REDUCE], rules.shorts)
+    if abs(q) <= col.DUST * abs(values[col.LEFT]):
+        end(book, log, a, s, t, events.CANCELLED, events.NO_REDUCTION if codes[col.REDUCE] > 0 else events.NO_SHORTS)
         return
-    reason = AS_WANTED
-    if q != values[LEFT]:
-        reason = NO_REDUCTION if codes[REDUCE] > 0 else NO_SHORTS
+    reason = events.AS_WANTED
+    if q != values[col.LEFT]:
+        reason = events.NO_REDUCTION if codes[col.REDUCE] > 0 else events.NO_SHORTS
     if share < 1.0 and abs(held + q) > abs(held):
         base = base_of(held, held + q)
-        q, reason = shrunk(held, base, held + q, share, rules.lot) - held, SHRUNK
+        q, reason = shrunk(held, base, held + q, share, rules.lot) - held, events.SHRUNK
         if q == 0.0:
-            full = values[LEFT] == values[ASKED]
-            end(book, log, a, s, t, REJECTED if full else CANCELLED, NO_HEADROOM)
+            full = values[col.LEFT] == values[col.ASKED]
+            end(book, log, a, s, t, events.REJECTED if full else events.CANCELLED, events.NO_HEADROOM)
             return
-    capped = abs(q) > rows[VOLUME_LEFT, a]
+    capped = abs(q) > rows[col.VOLUME_LEFT, a]
     if capped:
-        q, reason = _cap(book, log, a, s, p, q, rules.lot, t), NO_VOLUME
-        if abs(q) <= DUST * abs(values[LEFT]):
+        q, reason = _cap(book, log, a, s, p, q, rules.lot, t), events.NO_VOLUME
+        if abs(q) <= col.DUST * abs(values[col.LEFT]):
             return
-    fee = pay(book, a, q, deal, book.money[MAKER] if maker else book.money[TAKER], rules)
-    rows[VOLUME_LEFT, a] = max(0.0, rows[VOLUME_LEFT, a] - abs(q))
+    fee = pay(book, a, q, deal, book.money[col.MAKER] if maker else book.money[col.TAKER], rules)
+    rows[col.VOLUME_LEFT, a] = max(0.0, rows[col.VOLUME_LEFT, a] - abs(q))
     slip = abs(q) * abs(deal - p)
-    log_event(book, log, PARTIAL if capped else FILLED, codes[ID], t, a, math.nan, q, deal, fee, slip, reason)
-    values[LEFT] -= q
-    order, group = codes[ID], codes[GROUP]
-    if codes[ROLE] == STOP_LOSS or codes[ROLE] == TRAIL_LOSS:
-        book.counters[STOPS] += 1
+    log_event(book, log, events.PARTIAL if capped else events.FILLED, codes[col.ID], t, a, math.nan, q, deal, fee,
+              slip, reason)  # fmt: skip
+    values[col.LEFT] -= q
+    order, group = codes[col.ID], codes[col.GROUP]
+    if codes[col.ROLE] == events.STOP_LOSS or codes[col.ROLE] == events.TRAIL_LOSS:
+        book.counters[col.STOPS] += 1
     if not capped:
-        codes[ID] = 0
-        book.flags[ENDED, a] += 1
+        codes[col.ID] = 0
+        book.flags[col.ENDED, a] += 1
     _bracket(account, book, a, s, order, q, deal, t)
     if group != 0:
         _pair(book, log, a, s, group, abs(q), capped, t)
@@ -285,36 +229,36 @@ def fill(account: Account, a: int, s: int, p: float, deal: float, share: float, 
 def _cap(book: Book, log: Any, a: int, s: int, p: float, q: float, lot: float, t: int) -> float:
     """Return what the volume leaves of q; the rest of a stop is at the market, as its price has traded."""
     codes = book.order_codes[a, s]
-    codes[HELD] = t
-    if codes[KIND] in (STOP, TRAILING):
-        codes[KIND] = MARKET
-        log_event(book, log, TRIGGERED, codes[ID], t, a, math.nan, 0.0, p, 0.0, 0.0, NO_VOLUME)
-    return math.copysign(lots(book.rows[VOLUME_LEFT, a], lot), q)
+    codes[col.HELD] = t
+    if codes[col.KIND] in (orders.STOP, orders.TRAILING):
+        codes[col.KIND] = orders.MARKET
+        log_event(book, log, events.TRIGGERED, codes[col.ID], t, a, math.nan, 0.0, p, 0.0, 0.0, events.NO_VOLUME)
+    return math.copysign(lots(book.rows[col.VOLUME_LEFT, a], lot), q)
 
 
 @kernel
 def _bracket(account: Account, book: Book, a: int, s: int, order: int, q: float, deal: float, t: int) -> None:
     """Let the legs of a bracket follow the part of their entry that has filled."""
     loss, profit, by = (
-        book.order_values[a, s, LOSS_AT],
-        book.order_values[a, s, PROFIT_AT],
-        book.order_values[a, s, LOSS_TRAIL],
+        book.order_values[a, s, col.LOSS_AT],
+        book.order_values[a, s, col.PROFIT_AT],
+        book.order_values[a, s, col.LOSS_TRAIL],
     )
     if loss != loss and profit != profit and by != by:
         return
     found = False
-    for other in range(book.flags[LIVE, a]):
-        if book.order_codes[a, other, PARENT] == order and book.order_codes[a, other, ID] > 0:
-            book.order_values[a, other, LEFT] -= q
+    for other in range(book.flags[col.LIVE, a]):
+        if book.order_codes[a, other, col.PARENT] == order and book.order_codes[a, other, col.ID] > 0:
+            book.order_values[a, other, col.LEFT] -= q
             found = True
     if found:
         return
     if loss == loss:
-        _leg(account, a, -1, STOP_LOSS, order, order, -q, loss, deal, t)
+        _leg(account, a, -1, events.STOP_LOSS, order, order, -q, loss, deal, t)
     if profit == profit:
-        _leg(account, a, -1, TAKE_PROFIT, order, order, -q, profit, deal, t)
+        _leg(account, a, -1, events.TAKE_PROFIT, order, order, -q, profit, deal, t)
     if by == by:
-        _leg(account, a, -1, TRAIL_LOSS, order, order, -q, by, deal, t)
+        _leg(account, a, -1, events.TRAIL_LOSS, order, order, -q, by, deal, t)
 
 
 @shared
@@ -322,11 +266,11 @@ def _leg(account: Account, a: int, slot: int, role: int, parent: int, group: int
          anchor: float, t: int) -> None:  # fmt: skip
     """Give birth to a protective leg, in this slot or (-1) the next; it may act in the bar it is born in."""
     book, tick = account.book, account.rules.tick
-    kind, limit, stop, by = STOP, math.nan, level, math.nan
-    if role == TAKE_PROFIT:
-        kind, limit, stop = LIMIT, level, math.nan
-    if role == TRAIL_LOSS:
-        kind, by, stop = TRAILING, level, anchor * (1.0 - level) if q < 0.0 else anchor * (1.0 + level)
+    kind, limit, stop, by = orders.STOP, math.nan, level, math.nan
+    if role == events.TAKE_PROFIT:
+        kind, limit, stop = orders.LIMIT, level, math.nan
+    if role == events.TRAIL_LOSS:
+        kind, by, stop = orders.TRAILING, level, anchor * (1.0 - level) if q < 0.0 else anchor * (1.0 + level)
     if slot < 0:
         slot = append(book, a, kind, role, parent, group, q, limit, stop, by, 1, -1, tick)
     else:
@@ -338,33 +282,33 @@ def _leg(account: Account, a: int, slot: int, role: int, parent: int, group: int
 @kernel
 def _pair(book: Book, log: Any, a: int, s: int, group: int, q: float, partly: bool, t: int) -> None:
     """One cancels the other: what one of the group filled, the others fill no more."""
-    for other in range(book.flags[LIVE, a]):
+    for other in range(book.flags[col.LIVE, a]):
         codes = book.order_codes[a, other]
-        if other == s or codes[ID] == 0 or codes[GROUP] != group:
+        if other == s or codes[col.ID] == 0 or codes[col.GROUP] != group:
             continue
-        left = book.order_values[a, other, LEFT]
+        left = book.order_values[a, other, col.LEFT]
         if partly and abs(left) > q:
-            book.order_values[a, other, LEFT] = left - math.copysign(q, left)
+            book.order_values[a, other, col.LEFT] = left - math.copysign(q, left)
         else:
-            end(book, log, a, other, t, CANCELLED, OTHER_FILLED)
+            end(book, log, a, other, t, events.CANCELLED, events.OTHER_FILLED)
 
 
 @shared
 def guarded(account: Account, a: int, anchor: float, t: int) -> None:
     """After a position has moved: its protection carries minus the position, and no leg is left of what is gone."""
     book, log = account.book, account.log
-    held = book.rows[QUANTITY, a]
+    held = book.rows[col.QUANTITY, a]
     if held == 0.0:
-        for s in range(book.flags[LIVE, a]):
-            if book.order_codes[a, s, ID] > 0 and book.order_codes[a, s, ROLE] != ENTRY:
-                end(book, log, a, s, t, CANCELLED, UNPROTECTED)
+        for s in range(book.flags[col.LIVE, a]):
+            if book.order_codes[a, s, col.ID] > 0 and book.order_codes[a, s, col.ROLE] != events.ENTRY:
+                end(book, log, a, s, t, events.CANCELLED, events.UNPROTECTED)
         return
-    for s in range(book.flags[LIVE, a]):
+    for s in range(book.flags[col.LIVE, a]):
         codes = book.order_codes[a, s]
-        leg = codes[ID] > 0 and codes[ROLE] != ENTRY and codes[GROUP] != PROTECTION
+        leg = codes[col.ID] > 0 and codes[col.ROLE] != events.ENTRY and codes[col.GROUP] != PROTECTION
         # On the other side there is nothing that legs of this side could protect.
-        if leg and book.order_values[a, s, LEFT] * held > 0.0:
-            end(book, log, a, s, t, CANCELLED, UNPROTECTED)
+        if leg and book.order_values[a, s, col.LEFT] * held > 0.0:
+            end(book, log, a, s, t, events.CANCELLED, events.UNPROTECTED)
     protect(account, book, a, anchor, t)
 
 
@@ -375,24 +319,24 @@ def protect(account: Account, book: Book, a: int, anchor: float, t: int) -> None
     One that is made anew takes the place of the one before, and with it its turn among orders at one price.
     """
     rows, log = book.rows, account.log
-    held, there = rows[QUANTITY, a], 0
-    for s in range(book.flags[LIVE, a]):
+    held, there = rows[col.QUANTITY, a], 0
+    for s in range(book.flags[col.LIVE, a]):
         codes, values = book.order_codes[a, s], book.order_values[a, s]
-        if codes[ID] == 0 or codes[GROUP] != PROTECTION:
+        if codes[col.ID] == 0 or codes[col.GROUP] != PROTECTION:
             continue
-        role = codes[ROLE]
-        level = rows[STOP_LEVEL + role - STOP_LOSS, a]
+        role = codes[col.ROLE]
+        level = rows[col.STOP_LEVEL + role - events.STOP_LOSS, a]
         if level != level:
-            end(book, log, a, s, t, CANCELLED, UNPROTECTED)
+            end(book, log, a, s, t, events.CANCELLED, events.UNPROTECTED)
             continue
         there |= 1 << role
-        if values[LEFT] * held < 0.0 and _stands(values, role, level, held, account.rules.tick):
-            values[LEFT] = -held
+        if values[col.LEFT] * held < 0.0 and _stands(values, role, level, held, account.rules.tick):
+            values[col.LEFT] = -held
         else:
-            log_event(book, log, CANCELLED, codes[ID], t, a, math.nan, 0.0, 0.0, 0.0, 0.0, NEWER)
+            log_event(book, log, events.CANCELLED, codes[col.ID], t, a, math.nan, 0.0, 0.0, 0.0, 0.0, events.NEWER)
             _leg(account, a, s, role, 0, PROTECTION, -held, level, anchor, t)
-    for role in range(STOP_LOSS, TRAIL_LOSS + 1):
-        level = rows[STOP_LEVEL + role - STOP_LOSS, a]
+    for role in range(events.STOP_LOSS, events.TRAIL_LOSS + 1):
+        level = rows[col.STOP_LEVEL + role - events.STOP_LOSS, a]
         if level == level and there & (1 << role) == 0:
             _leg(account, a, -1, role, 0, PROTECTION, -held, level, anchor, t)
 
@@ -400,8 +344,8 @@ def protect(account: Account, book: Book, a: int, anchor: float, t: int) -> None
 @kernel
 def _stands(values: Any, role: int, level: float, held: float, tick: float) -> bool:
     """Tell whether a leg already is at the wanted level."""
-    if role == TRAIL_LOSS:
-        return bool(values[TRAIL_BY] == level)
-    if role == STOP_LOSS:
-        return alike(values[STOP_AT], to_tick(level, held < 0.0, tick))
-    return alike(values[LIMIT_AT], to_tick(level, held > 0.0, tick))
+    if role == events.TRAIL_LOSS:
+        return bool(values[col.TRAIL_BY] == level)
+    if role == events.STOP_LOSS:
+        return alike(values[col.STOP_AT], to_tick(level, held < 0.0, tick))
+    return alike(values[col.LIMIT_AT], to_tick(level, held > 0.0, tick))

@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from barograph.execution.book import DUST, EQUITY, FAULT, PRICE, QUANTITY, RUINED, Book
-from barograph.execution.events import NO_LOT, THERE
+from barograph.execution import book as col
+from barograph.execution import events
+from barograph.execution.book import Book
 from barograph.jit.kernel import kernel
 from barograph.types import Floats
 
@@ -24,9 +25,9 @@ def value_of(cash: float, rows: Any, prices: Floats) -> float:
     """Return the equity at these prices; an asset without one is worth its last."""
     equity = cash
     for a in range(prices.size):
-        held = rows[QUANTITY, a]
+        held = rows[col.QUANTITY, a]
         if held != 0.0:
-            equity += held * (prices[a] if prices[a] == prices[a] else rows[PRICE, a])
+            equity += held * (prices[a] if prices[a] == prices[a] else rows[col.PRICE, a])
     return equity
 
 
@@ -49,20 +50,20 @@ def reduced(held: float, size: float) -> float:
 @kernel
 def why_none(curbed: int, lot: float) -> int:
     """Return why a target moves nothing: a guard, less than a lot, nothing to do."""
-    return curbed if curbed > 0 else NO_LOT if lot > 0.0 else THERE
+    return curbed if curbed > 0 else events.NO_LOT if lot > 0.0 else events.THERE
 
 
 @kernel
 def ruin(book: Book, equity: float) -> None:
     """End the run: there is no equity that a weight could be a part of."""
-    book.money[EQUITY], book.counters[FAULT] = equity, RUINED
+    book.money[col.EQUITY], book.counters[col.FAULT] = equity, col.RUINED
 
 
 @kernel
 def shrunk(held: float, base: float, size: float, share: float, lot: float) -> float:
     """Return the position when only a share of the increase from `base` to `size` has room; dust is no increase."""
     q = share * (size - base)
-    if abs(q) <= DUST * abs(size - base):
+    if abs(q) <= col.DUST * abs(size - base):
         q = 0.0
     return moved(held, base + q - held, lot)
 

@@ -16,7 +16,8 @@ import numpy as np
 from barograph.data.calendars import span_of
 from barograph.data.rates import Rate
 from barograph.errors import ConfigError, DataError, nearest
-from barograph.execution.book import FILLS, PATHS, Rules
+from barograph.execution import book as col
+from barograph.execution.book import Rules
 from barograph.execution.guards import FREE, GUARDS, MODES
 from barograph.types import Floats
 
@@ -110,8 +111,8 @@ class Terms:
     """
 
     cash: float = _term(1_000_000.0, "starting cash", gt=0.0)
-    fill: str = _term("next_open", "where targets and market orders fill", one_of=FILLS)
-    path: str = _term("pessimistic", "which extreme of a bar comes first", one_of=PATHS)
+    fill: str = _term("next_open", "where targets and market orders fill", one_of=col.FILLS)
+    path: str = _term("pessimistic", "which extreme of a bar comes first", one_of=col.PATHS)
     fee: float = _term(0.0005, "taker's fee, a fraction of the traded value", ge=0.0, lt=0.5)
     maker_fee: float | None = _term(None, "fee of a limit order that waited; default: fee", ge=-0.01, lt=0.5)
     unit_fee: float = _term(0.0, "money a unit", ge=0.0)
@@ -205,9 +206,9 @@ class Terms:
             warning=max(float(self.warning), float(self.maintenance)),
             short_rate=float(self.short_rate),
             participation=float(self.participation),
-            path=PATHS.index(self.path),
+            path=col.PATHS.index(self.path),
             band=float(self.band),
-            fill=FILLS.index(self.fill),
+            fill=col.FILLS.index(self.fill),
             traded=np.array(traded, dtype=np.int64),
             guards=np.array([guard.row() for guard in self.guards]).reshape(len(self.guards), 4),
         )

@@ -8,27 +8,12 @@ from __future__ import annotations
 import math
 from typing import Any, Final
 
-from barograph.execution.book import (
-    ASK,
-    GROUP,
-    HELD,
-    ID,
-    KIND,
-    LEFT,
-    LIMIT_AT,
-    LIVE,
-    PERCENT,
-    REDUCE,
-    STOP_AT,
-    TRAIL_BY,
-    Book,
-    Rules,
-    log_event,
-)
-from barograph.execution.events import AS_WANTED, TRIGGERED
+from barograph import orders
+from barograph.execution import book as col
+from barograph.execution import events
+from barograph.execution.book import Book, Rules, log_event
 from barograph.execution.prices import cheaper, dearer, slippage_of, to_tick
 from barograph.jit.kernel import kernel
-from barograph.orders import LIMIT, MARKET, ON_CLOSE, STOP, TRAILING
 from barograph.types import Bars
 
 __all__ = [
@@ -59,11 +44,11 @@ def touch(kind: int, q: float, limit: float, stop: float, at: float, to: float) 
     >>> touch(2, -10.0, math.nan, 97.0, 94.0, 94.0)     # a sell stop that the open has passed
     94.0
     """
-    if kind in (MARKET, ON_CLOSE):
+    if kind in (orders.MARKET, orders.ON_CLOSE):
         return math.nan
-    level = limit if kind == LIMIT else stop
+    level = limit if kind == orders.LIMIT else stop
     # What is bought at a limit and what is sold at a stop is touched from above.
-    falling = (q > 0.0) == (kind == LIMIT)
+    falling = (q > 0.0) == (kind == orders.LIMIT)
     if falling:
         return at if at <= level else level if to <= level else math.nan
     return at if at >= level else level if to >= level else math.nan
@@ -72,8 +57,10 @@ def touch(kind: int, q: float, limit: float, stop: float, at: float, to: float) 
 @kernel
 def trigger(book: Book, log: Any, a: int, s: int, at: float, t: int) -> None:
     """Turn a touched stop-limit into a limit."""
-    book.order_codes[a, s, KIND] = LIMIT
-    log_event(book, log, TRIGGERED, book.order_codes[a, s, ID], t, a, math.nan, 0.0, at, 0.0, 0.0, AS_WANTED)
+    book.order_codes[a, s, col.KIND] = orders.LIMIT
+    log_event(
+        book, log, events.TRIGGERED, book.order_codes[a, s, col.ID], t, a, math.nan, 0.0, at, 0.0, 0.0, events.AS_WANTED
+    )
 
 
 @kernel
@@ -89,29 +76,29 @@ def level_of(codes: Any, values: Any, otherwise: float) -> float:
 
     A trailing stop's own price only falls for a buyer and only rises for a seller: the higher of the two counts.
     """
-    if codes[KIND] == TRAILING:
-        return float(values[STOP_AT] if values[STOP_AT] > otherwise else otherwise)
-    level = values[STOP_AT] if codes[KIND] == STOP else values[LIMIT_AT]
+    if codes[col.KIND] == orders.TRAILING:
+        return float(values[col.STOP_AT] if values[col.STOP_AT] > otherwise else otherwise)
+    level = values[col.STOP_AT] if codes[col.KIND] == orders.STOP else values[col.LIMIT_AT]
     return float(level if level == level else otherwise)
 
 
 @kernel
 def follow(codes: Any, values: Any, to: float, tick: float) -> float:
     """Return a trailing stop's level once the price has been at `to`: up for a seller, down for a buyer, never back."""
-    by, stop = to * values[TRAIL_BY] if codes[PERCENT] == 1 else values[TRAIL_BY], values[STOP_AT]
-    level = to_tick(to - by, False, tick) if values[LEFT] < 0.0 else to_tick(to + by, True, tick)
+    by, stop = to * values[col.TRAIL_BY] if codes[col.PERCENT] == 1 else values[col.TRAIL_BY], values[col.STOP_AT]
+    level = to_tick(to - by, False, tick) if values[col.LEFT] < 0.0 else to_tick(to + by, True, tick)
     # One that was asked for before its asset had a price begins here.
-    return float(level if stop != stop or (level - stop) * values[LEFT] < 0.0 else stop)
+    return float(level if stop != stop or (level - stop) * values[col.LEFT] < 0.0 else stop)
 
 
 @kernel
 def reached(codes: Any, values: Any, low: float, high: float, tick: float) -> bool:
     """Tell whether a bar's range can touch an order; a trailing stop at its furthest."""
-    if codes[KIND] == TRAILING:
-        if values[LEFT] < 0.0:
+    if codes[col.KIND] == orders.TRAILING:
+        if values[col.LEFT] < 0.0:
             return bool(low <= follow(codes, values, high, tick))
         return bool(high >= follow(codes, values, low, tick))
-    x = touch(codes[KIND], values[LEFT], values[LIMIT_AT], values[STOP_AT], low, high)
+    x = touch(codes[col.KIND], values[col.LEFT], values[col.LIMIT_AT], values[col.STOP_AT], low, high)
     return bool(x == x)
 
 
@@ -123,19 +110,19 @@ def dominated(book: Book, a: int, s: int, low: float, high: float, p: float, tic
     It must be one that can fill: of those that ask at this moment, that the bar's range reaches, or that rest at all.
     """
     codes, values = book.order_codes[a, s], book.order_values[a, s]
-    if codes[GROUP] == 0:
+    if codes[col.GROUP] == 0:
         return False
-    mine = values[LEFT] * min(max(level_of(codes, values, p), low), high)
-    for other in range(book.flags[LIVE, a]):
+    mine = values[col.LEFT] * min(max(level_of(codes, values, p), low), high)
+    for other in range(book.flags[col.LIVE, a]):
         mate, they = book.order_codes[a, other], book.order_values[a, other]
-        theirs = they[LEFT] * min(max(level_of(mate, they, p), low), high)
-        if mate[GROUP] != codes[GROUP] or theirs * mine < 0.0 or mate[ID] == 0 or mate[REDUCE] > 0:
+        theirs = they[col.LEFT] * min(max(level_of(mate, they, p), low), high)
+        if mate[col.GROUP] != codes[col.GROUP] or theirs * mine < 0.0 or mate[col.ID] == 0 or mate[col.REDUCE] > 0:
             continue
         can = when == EVER
         if when == ASKING:
-            can = they[ASK] != 0.0
+            can = they[col.ASK] != 0.0
         elif when == REACHING:
-            can = mate[HELD] != t and reached(mate, they, low, high, tick)
+            can = mate[col.HELD] != t and reached(mate, they, low, high, tick)
         if can and (abs(theirs) > abs(mine) or (abs(theirs) == abs(mine) and other < s)):
             return True
     return False

@@ -14,8 +14,9 @@ from typing import Any, NamedTuple, cast
 import numpy as np
 from numba.core import config
 
+from barograph.execution import book as col
 from barograph.execution.answers import each, spread
-from barograph.execution.book import CASH, EQUITY, FAULT, LOGGED, PRICE, QUANTITY, Account
+from barograph.execution.book import Account
 from barograph.execution.clauses import make_close, make_open
 from barograph.execution.money import FACTOR
 from barograph.jit.kernel import Kernel, compiled, kernel
@@ -76,7 +77,9 @@ def comparable_bars(bars: Any, scratch: Any, acting: bool) -> Bars:
 @kernel
 def lend_portfolio(book: Any) -> Portfolio:
     """Lend the account to a strategy, for reading only."""
-    return Portfolio(book.money[EQUITY], book.money[CASH], frozen(book.rows[QUANTITY]), frozen(book.rows[PRICE]))
+    return Portfolio(
+        book.money[col.EQUITY], book.money[col.CASH], frozen(book.rows[col.QUANTITY]), frozen(book.rows[col.PRICE])
+    )
 
 
 @kernel
@@ -128,7 +131,7 @@ def _whole(observe: Any, believe: Any, decide: Any, world: Any, params: Any, ans
         # One row of actions or rates means: the same for every bar.
         acting, varying = A.shape[0] > 1, R.shape[0] > 1
         t = first
-        while t < last and book.counters[LOGGED] <= log_limit and book.counters[FAULT] == 0:
+        while t < last and book.counters[col.LOGGED] <= log_limit and book.counters[col.FAULT] == 0:
             actions, rates = A[t if acting else 0], R[t if varying else 0]
             bars = Bars(ts[t], o[t], h[t], c_low[t], c[t], v[t], actions[FACTOR])
             if t >= start:
@@ -140,14 +143,14 @@ def _whole(observe: Any, believe: Any, decide: Any, world: Any, params: Any, ans
                 believed, belief = believe(believed, frozen(X[t]), p_believed)
                 write_belief(B[t - start], belief)
             memory, answer = decide(memory, bars, belief, lend_portfolio(book), p_decided)
-            if t >= start and book.counters[FAULT] == 0:
+            if t >= start and book.counters[col.FAULT] == 0:
                 close_bar(account, book, rules, log, bars, t, answer, scratch)
             t += 1
         store_features(f, i, section(at, 0), seen)
         store_filter(f, i, section(at, 1), believed)
         store_strategy(f, i, section(at, 2), memory)
         store_book(f, i, section(at, 3), book)
-        return t, book.counters[LOGGED], book.counters[FAULT]
+        return t, book.counters[col.LOGGED], book.counters[col.FAULT]
 
     return advance
 
@@ -187,7 +190,7 @@ class Around:
         p = make_load(self.params[STRATEGY], True)(pf, pi, section(pat, STRATEGY))
         rules = make_load(self.params[RULES], True)(pf, pi, section(pat, RULES))
         rows = make_load(self.world[BOOK], False)(f, i, section(at, BOOK)).rows
-        quantity, price = frozen(rows[QUANTITY]), frozen(rows[PRICE])
+        quantity, price = frozen(rows[col.QUANTITY]), frozen(rows[col.PRICE])
         scratch = make_load(self.world[SCRATCH], False)(f, i, section(at, SCRATCH))
         blank, read, K = Belief(frozen(scratch.blank), math.nan), frozen(B), B.shape[1] - 1
         at_strategy, acting = section(at, STRATEGY), len(A) > 1
@@ -282,7 +285,7 @@ def _halves(observe: Any, believe: Any, world: Any, params: Any, answer: Answer)
             write_belief(B[t - start], belief)
             store_filter(f, i, section(at, 1), believed)
         store_book(f, i, section(at, 3), book)
-        return book.counters[LOGGED], book.counters[FAULT], book.money[EQUITY], book.money[CASH]
+        return book.counters[col.LOGGED], book.counters[col.FAULT], book.money[col.EQUITY], book.money[col.CASH]
 
     @compiled
     def conclude(t, ts, o, h, c_low, c, v, A, R, f, i, at, pf, pi, pat, log, slip):  # type: ignore[no-untyped-def]
@@ -294,7 +297,7 @@ def _halves(observe: Any, believe: Any, world: Any, params: Any, answer: Answer)
         account = by_address(Account(book, rules, log))
         close_bar(account, book, rules, log, bars, t, given(scratch, slip), scratch)
         store_book(f, i, section(at, 3), book)
-        return book.counters[LOGGED], book.counters[FAULT]
+        return book.counters[col.LOGGED], book.counters[col.FAULT]
 
     return perceive, conclude
 

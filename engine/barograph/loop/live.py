@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from barograph.data.rates import rates_on
-from barograph.execution.book import ACTIVE, EQUITY, PRICE, QUANTITY, UNTIL_BAR
+from barograph.execution import book as col
 from barograph.loop.session import Session, columns_of
 from barograph.loop.world import World
 from barograph.types import Step
@@ -71,7 +71,7 @@ class Live(Session):
     @property
     def equity(self) -> float:
         """The equity at the close that was stepped over last."""
-        return float(self.memory.read(3).money[EQUITY])
+        return float(self.memory.read(3).money[col.EQUITY])
 
     def step(self) -> Step:
         """Go over the next bar; a fit that is due is made before."""
@@ -82,7 +82,7 @@ class Live(Session):
         self._drain(tape.log)
         events = self.logs.pop()
         rows = self.memory.read(3).rows
-        held = np.vstack([rows[QUANTITY], rows[PRICE]])
+        held = np.vstack([rows[col.QUANTITY], rows[col.PRICE]])
         return Step(t, int(self.history.ts[t]), tape.E[0], tape.W[0], tape.B[0], events, held)
 
     def learn(self) -> Learned:
@@ -94,11 +94,11 @@ class Live(Session):
     def switch(self, guard: int, on: bool) -> None:
         """Turn one guard of the machine on for good, or off: from the next bar on."""
         guard_state = self.memory.read(3).guard_state
-        guard_state[ACTIVE, guard], guard_state[UNTIL_BAR, guard] = (1.0, np.inf) if on else (0.0, 0.0)
+        guard_state[col.ACTIVE, guard], guard_state[col.UNTIL_BAR, guard] = (1.0, np.inf) if on else (0.0, 0.0)
 
     def switched(self, guard: int) -> bool:
         """Tell whether a guard is on."""
-        return bool(self.memory.read(3).guard_state[ACTIVE, guard] == 1.0)
+        return bool(self.memory.read(3).guard_state[col.ACTIVE, guard] == 1.0)
 
     def world(self) -> World:
         """Return all that is remembered, to be saved."""

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from barograph.execution import book as col
 from barograph.execution import events
-from barograph.execution.book import PRICE
 from barograph.types import Filtered, Floats
 
 if TYPE_CHECKING:
@@ -109,7 +109,7 @@ class Result:
         return "\n".join([period, *rows])
 
     def _last_prices(self) -> dict[str, float]:
-        prices = self.world.book.rows[PRICE]
+        prices = self.world.book.rows[col.PRICE]
         return {symbol: float(p) for symbol, p in zip(self.history.symbols, prices, strict=True)}
 
     def _stamps(self, bars: Any) -> Any:

@@ -16,21 +16,8 @@ from numba.core.errors import NumbaError
 
 from barograph.data.actions import ACTIONS, telling
 from barograph.errors import ConfigError, FitError, PartError, StrategyError
-from barograph.execution.book import (
-    BAD_ORDER,
-    BAD_PAIR,
-    CULPRIT,
-    EQUITY,
-    LOG_FULL,
-    LOGGED,
-    NO_SLIP,
-    NO_SLOT,
-    NOT_A_NUMBER,
-    TOO_MANY,
-    TS,
-    events_a_bar,
-    requests_a_bar,
-)
+from barograph.execution import book as col
+from barograph.execution.book import events_a_bar, requests_a_bar
 from barograph.execution.events import log_columns
 from barograph.jit.kernel import Kernel
 from barograph.jit.memory import Memory, make_store, section
@@ -182,7 +169,7 @@ class Session:
             if isinstance(self.machine.strategy.step, Kernel):
                 between = f"between {self.history.when(t)} and {self.history.when(until - 1)}"
                 raise PartError(f"a part raised {type(error).__name__} {between}: {error}") from error
-            at = int(np.searchsorted(self.history.ts, self.memory.read(3).counters[TS]))
+            at = int(np.searchsorted(self.history.ts, self.memory.read(3).counters[col.TS]))
             where = self.history.when(min(at, len(self.history) - 1))
             raise StrategyError(
                 f"strategy {self.machine.strategy.name} raised {type(error).__name__} at the close of {where}: "
@@ -204,30 +191,31 @@ class Session:
         """Put the log away, and begin the next one."""
         # A log that stayed mostly empty is not kept whole.
         self.logs.append(log[: self.logged] if 2 * self.logged > len(log) else log[: self.logged].copy())
-        self.memory.read(3).counters[LOGGED] = 0
+        self.memory.read(3).counters[col.LOGGED] = 0
         self.logged = 0
 
     def _fail(self, fault: int, bar: int) -> None:
         book, when = self.memory.read(3), self.history.when(bar)
         who = f"strategy {self.machine.strategy.name}"
-        culprit = int(book.counters[CULPRIT])
+        culprit = int(book.counters[col.CULPRIT])
         symbol = self.history.symbols[culprit] if culprit >= 0 else "a column that does not exist"
         most = requests_a_bar(len(self.history.symbols), self.machine.terms.resting)
         told = {
-            NOT_A_NUMBER: f"returned NaN (or -inf, or a wrong number of weights) for {symbol} at the close of {when}; "
-            "wanted a weight, or HOLD to leave the position alone",
-            NO_SLOT: f"has more than {self.machine.terms.resting} orders on {symbol} at {when}; cancel some, or raise "
-            "execution.resting",
-            NO_SLIP: f"wrote more requests than its slip has room for at the close of {when}; ask for a larger "
+            col.NOT_A_NUMBER: "returned NaN (or -inf, or a wrong number of weights) for "
+            f"{symbol} at the close of {when}; wanted a weight, or HOLD to leave the position alone",
+            col.NO_SLOT: f"has more than {self.machine.terms.resting} orders on {symbol} at {when}; cancel some, or "
+            "raise execution.resting",
+            col.NO_SLIP: f"wrote more requests than its slip has room for at the close of {when}; ask for a larger "
             "orders.slip(...)",
-            BAD_ORDER: f"asked for an order nobody can mean on {symbol} at the close of {when}; wanted an asset's "
+            col.BAD_ORDER: f"asked for an order nobody can mean on {symbol} at the close of {when}; wanted an asset's "
             "column, a quantity that is not 0, prices and tags above 0 (trailing fractions below 1)",
-            BAD_PAIR: f"paired orders of two assets at the close of {when}; one_cancels_other wants two of one asset",
-            TOO_MANY: f"wrote more than {most} requests on its slip at the close of {when}; ask for fewer, or raise "
-            "execution.resting",
-            LOG_FULL: f"caused more events at {when} than a bar can hold; please report this",
+            col.BAD_PAIR: f"paired orders of two assets at the close of {when}; one_cancels_other wants two of "
+            "one asset",
+            col.TOO_MANY: f"wrote more than {most} requests on its slip at the close of {when}; ask for fewer, or "
+            "raise execution.resting",
+            col.LOG_FULL: f"caused more events at {when} than a bar can hold; please report this",
         }
-        ruined = f"ruined the account: equity is {float(book.money[EQUITY]):.2f} at {when}"
+        ruined = f"ruined the account: equity is {float(book.money[col.EQUITY]):.2f} at {when}"
         raise StrategyError(f"{who} {told.get(fault, ruined)}")
 
     def _start(self, wired: Wired) -> int:

@@ -42,6 +42,7 @@ soak: $(VENV)/ready
 	$(BIN)/python -m tests.campaigns.torn_migrations --kills 150 --store postgresql
 	$(BIN)/python -m tests.campaigns.sessions --years 20
 	$(BIN)/python -m tests.campaigns.cycles --cycles 10000
+	$(BIN)/python -m tests.campaigns.processors
 
 mutation: $(VENV)/ready
 	sh tests/mutation.sh $(BIN)/python $(FILES)

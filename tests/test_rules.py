@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import contextlib
+import graphlib
 import io
 import pkgutil
 import re
@@ -16,6 +17,7 @@ import pytest
 import typer
 
 import barograph
+import barograph_adapters
 import barograph_models
 import barograph_strategies
 from barograph import orders
@@ -251,3 +253,80 @@ def test_nobody_is_told_to_install_a_name_that_nobody_owns() -> None:
     told.pop(Path(__file__).name)
     assert len(told) > 100
     assert not {name: lines for name, lines in told.items() if lines}
+
+
+GUIDE = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+QUESTIONS = re.findall(r"^\| (.*\?) \| `(.*)` \| `(.*)` \|$", GUIDE, re.M)
+
+
+@pytest.mark.parametrize(("question", "path", "name"), QUESTIONS)
+def test_what_somebody_asks_is_where_the_guide_says(question: str, path: str, name: str) -> None:
+    tree = ast.parse((ROOT / path).read_text(encoding="utf-8"))
+    defined = [node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.ClassDef)]
+    assert name in defined
+
+
+def test_the_guide_answers_ten_questions() -> None:
+    assert len(QUESTIONS) >= 10
+
+
+WINGS = sorted(path.name for path in ENGINE.iterdir() if (path / "__init__.py").is_file())
+LOOSE = {"__init__", "types", "errors", "epoch", "orders", "testing"}
+# Siblings of one kind, of which there may be many.
+SIBLINGS = {"versions", "feeds", "barograph_models", "barograph_strategies"}
+
+
+@pytest.mark.parametrize("wing", WINGS)
+def test_every_wing_is_in_the_guides_and_says_what_goes_into_it(wing: str) -> None:
+    assert f"\n- `{wing}`:" in GUIDE
+    assert re.search(rf"^\|.*`{wing}`", (ROOT / "docs" / "design.md").read_text(encoding="utf-8"), re.M)
+    told = ast.get_docstring(ast.parse((ENGINE / wing / "__init__.py").read_text(encoding="utf-8")))
+    assert told
+
+
+def test_no_module_stands_outside_a_wing() -> None:
+    assert {path.stem for path in ENGINE.glob("*.py")} == LOOSE
+
+
+def test_no_room_is_a_hall() -> None:
+    folders = {
+        path.parent for root in ("engine", "models", "strategies", "adapters") for path in (ROOT / root).rglob("*.py")
+    }
+    large = {folder.name: len(list(folder.glob("[!_]*.py"))) for folder in folders if folder.name not in SIBLINGS}
+    assert {name: count for name, count in large.items() if count > 16} == {}
+
+
+def imports() -> dict[str, set[str]]:
+    """Map every module of ours to those of ours that it imports, anywhere in it, for typing too."""
+    roots = [
+        Path(package.__path__[0]) for package in (barograph, barograph_models, barograph_strategies, barograph_adapters)
+    ]
+    files = {
+        ".".join(path.relative_to(root.parent).with_suffix("").parts): path
+        for root in roots
+        for path in root.rglob("*.py")
+    }
+    files = {name.removesuffix(".__init__"): path for name, path in files.items()}
+    graph = {}
+    for name, path in files.items():
+        found = set()
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ImportFrom) and node.module:
+                found |= {
+                    f"{node.module}.{a.name}" if f"{node.module}.{a.name}" in files else node.module for a in node.names
+                }
+        graph[name] = {other for other in found if other in files and other != name}
+    return graph
+
+
+def test_there_is_no_circle() -> None:
+    graph = imports()
+    assert len(graph) > 150
+    graphlib.TopologicalSorter(graph).prepare()
+
+
+def test_a_circle_would_be_found() -> None:
+    graph = imports()
+    graph["barograph.types"] = {"barograph.loop.machine"}
+    with pytest.raises(graphlib.CycleError):
+        graphlib.TopologicalSorter(graph).prepare()

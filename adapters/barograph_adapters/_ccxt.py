@@ -25,6 +25,7 @@ MISREAD: Final = (LookupError, TypeError, ValueError, AttributeError, Arithmetic
 _SILENT: Final = logging.Logger("barograph.ccxt")
 _SILENT.disabled = True
 _CREDENTIALS: Final = ("apiKey", "secret", "password", "uid", "login", "privateKey", "walletAddress", "token", "twofa")
+
 Answer = TypeVar("Answer")
 
 

@@ -15,6 +15,7 @@ from barograph.errors import FeedError
 __all__ = ["BusyError", "retried"]
 
 Answer = TypeVar("Answer")
+
 _LOG = logging.getLogger(__name__)
 
 

@@ -8,10 +8,12 @@ import numpy as np
 
 __all__ = ["DAY", "FIRST", "HOUR", "LAST", "NEVER", "YEAR"]
 
-DAY: Final = 86_400_000_000_000
-NEVER: Final = -(2**63)
-YEAR: Final = 365.0
 HOUR: Final = 3_600_000_000_000
+DAY: Final = 86_400_000_000_000
+YEAR: Final = 365.0
+"""Days of a year, as interest counts them."""
+
+NEVER: Final = -(2**63)
 FIRST: Final = int(np.datetime64("1700-01-01", "ns").astype(np.int64))
 LAST: Final = int(np.datetime64("2250-01-01", "ns").astype(np.int64))
 """The years that are accepted: 64-bit nanoseconds would wrap in 2262."""

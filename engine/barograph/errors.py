@@ -10,10 +10,8 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
-__all__ = [
-    "BarographError", "BrokerError", "ConfigError", "DataError", "FeedError", "FitError", "LeaseError", "NotifyError",
-    "PartError", "RefusalError", "StoreError", "StrategyError", "nearest", "with_extra",
-]  # fmt: skip
+__all__ = ["BarographError", "BrokerError", "ConfigError", "DataError", "FeedError", "FitError", "LeaseError",
+           "NotifyError", "PartError", "RefusalError", "StoreError", "StrategyError", "nearest", "with_extra"]  # fmt: skip
 
 
 class BarographError(Exception):

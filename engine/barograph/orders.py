@@ -22,26 +22,9 @@ import numpy as np
 from barograph.jit.kernel import kernel
 from barograph.types import Orders
 
-__all__ = [
-    "bracket",
-    "cancel",
-    "cancel_all",
-    "day",
-    "limit",
-    "market",
-    "market_on_close",
-    "one_cancels_other",
-    "reduce_only",
-    "requests",
-    "slip",
-    "stop",
-    "stop_limit",
-    "tag",
-    "trail",
-    "trailing_percent",
-    "trailing_stop",
-    "until",
-]
+__all__ = ["bracket", "cancel", "cancel_all", "day", "limit", "market", "market_on_close", "one_cancels_other",
+           "reduce_only", "requests", "slip", "stop", "stop_limit", "tag", "trail", "trailing_percent",
+           "trailing_stop", "until"]  # fmt: skip
 
 # These numbers stand in journals that exist, and never change (see `execution/events.py`).
 MARKET: Final = 0

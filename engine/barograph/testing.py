@@ -22,16 +22,8 @@ from barograph.loop.run import replay, scan
 from barograph.loop.session import Session
 from barograph.types import Belief, Feature, Filter, Strategy, Target
 
-__all__ = [
-    "check_feature",
-    "check_filter",
-    "check_machine",
-    "check_strategy",
-    "coin",
-    "interpreted",
-    "same",
-    "some_bars",
-]
+__all__ = ["check_feature", "check_filter", "check_machine", "check_strategy", "coin", "interpreted", "same",
+           "some_bars"]  # fmt: skip
 
 _DAY = 86_400_000_000_000
 

@@ -12,27 +12,11 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = [
-    "HOLD",
-    "Asset",
-    "Bars",
-    "Belief",
-    "Feature",
-    "Feed",
-    "Filter",
-    "Filtered",
-    "Floats",
-    "Orders",
-    "Portfolio",
-    "Predicted",
-    "Protected",
-    "Smoothed",
-    "Step",
-    "Strategy",
-    "Target",
-]
+__all__ = ["HOLD", "Asset", "Bars", "Belief", "Feature", "Feed", "Filter", "Filtered", "Floats", "Orders",
+           "Portfolio", "Predicted", "Protected", "Smoothed", "Step", "Strategy", "Target"]  # fmt: skip
 
 Floats = NDArray[np.float64]
+
 HOLD: Final = float("inf")
 """The weight that means: leave this position as it is. (NaN is not an answer and stops the run.)"""
 

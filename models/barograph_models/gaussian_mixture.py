@@ -5,8 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import Literal
 
-import numpy as np
-
+from barograph.jit.ordered import logarithms, total
 from barograph.regimes.fitted import Family, Model
 from barograph_models._chain import gaussian
 from barograph_models._chain.emission import Emission
@@ -50,6 +49,7 @@ def gaussian_mixture(
     A. Dempster, N. Laird & D. Rubin, *Maximum likelihood from incomplete data via the EM algorithm*, J. R. Stat. Soc. B
     39 (1977), section 4.3.
 
+    >>> import numpy as np
     >>> random = np.random.default_rng(0)
     >>> X = np.vstack([random.normal(0.0, 1.0, (200, 2)), random.normal(8.0, 2.0, (100, 2))])
     >>> fitted = gaussian_mixture(states=2, starts=2).fit(X, None)
@@ -77,4 +77,4 @@ def _answer(data: Sample, ascent: Ascent) -> Answer:
     params = ascent.params._replace(transition=soft_transition(posterior, data.observed))
     free = len(params.start) - 1 + gaussian.free_parameters(params)
     # log p(x, k) = log p(x) + log p(k | x)
-    return Answer(gaussian.in_units(data, params), free, float(ascent.path[-1] + np.log(seen).sum()))
+    return Answer(gaussian.in_units(data, params), free, float(ascent.path[-1] + total(logarithms(seen))))

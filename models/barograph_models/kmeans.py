@@ -8,6 +8,7 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 
 from barograph.jit.kernel import kernel
+from barograph.jit.ordered import logarithms, mean, variance
 from barograph.jit.views import unowned
 from barograph.regimes.fitted import Family, Model, Moments
 from barograph.types import Belief, Floats
@@ -72,6 +73,7 @@ def _moments(params: KMeansParams) -> Moments:
 
 _STEPS = (begin, step)
 _PATH, _LABELS = partial(filtered, *_STEPS), partial(likeliest, *_STEPS)
+
 KMEANS = Family(f"{__name__}:KMEANS", KMeansParams, *_STEPS, _moments, _PATH, _LABELS, shared=("centre", "shrink"))
 
 
@@ -124,8 +126,8 @@ def _ascend(iterations: int, data: Sample, centres: Floats) -> Ascent:
     starved = np.bincount(labels, minlength=len(centres)).min() <= Z.shape[1]
     verdict = DIED if ended == 0 or (ended > 0 and starved) else CONVERGED if ended > 0 else UNFINISHED
     n = Z.size
-    variance = np.maximum(path / n, np.finfo(float).tiny)
-    return Ascent((moved, labels), -0.5 * n * (np.log(2.0 * np.pi * variance) + 1.0) - data.log_volume, verdict)
+    spread = np.maximum(path / n, np.finfo(float).tiny)
+    return Ascent((moved, labels), -0.5 * n * (logarithms(2.0 * np.pi * spread) + 1.0) - data.log_volume, verdict)
 
 
 def _answer(data: Sample, ascent: Ascent) -> Answer:
@@ -135,15 +137,13 @@ def _answer(data: Sample, ascent: Ascent) -> Answer:
     posterior[data.observed] = np.eye(K)[labels]
     clusters = [data.Z[data.observed][labels == k] * data.scale for k in range(K)]
     params = KMeansParams(
-        start=posterior[data.observed].mean(axis=0),
+        start=mean(posterior[data.observed]),
         transition=soft_transition(posterior, data.observed),
         centres=centres,
         centre=data.centre,
         shrink=1.0 / data.scale,
-        means=np.array([c.mean(axis=0) for c in clusters]) + data.centre,
+        means=np.array([mean(c) for c in clusters]) + data.centre,
         # A cluster of equal values has no volatility to be ordered by: it gets a thousandth of the feature's.
-        variances=np.maximum(
-            [c.var(axis=0) for c in clusters], FLAT * (data.Z[data.observed] * data.scale).var(axis=0)
-        ),
+        variances=np.maximum([variance(c) for c in clusters], FLAT * variance(data.Z[data.observed] * data.scale)),
     )
     return Answer(params, free_parameters=K * d + 1, completed=float(ascent.path[-1]))

@@ -171,7 +171,7 @@ def test_trades_of_an_eventful_run_earn_what_the_account_earned() -> None:
     run = eventful_run()
     happened = run.tables["events"]
     assert {"split", "dividend", "delisted"} <= set(happened["event"])
-    found = round_trips(run.tables["fills"], run._marks(), happened)
+    found = round_trips(run.tables["fills"], run._last_prices(), happened)
     earned = found["profit"].sum() - run.tables["equity"]["financing"].sum()
     assert earned == pytest.approx(run.equity[-1] - run.equity[0], rel=1e-9)
     assert found["dividends"].sum() == pytest.approx(run.metrics["dividends"])
@@ -179,7 +179,7 @@ def test_trades_of_an_eventful_run_earn_what_the_account_earned() -> None:
 
 def test_a_run_tells_its_trades_with_its_events() -> None:
     run = eventful_run()
-    told = round_trips(run.tables["fills"], run._marks(), run.tables["events"])
+    told = round_trips(run.tables["fills"], run._last_prices(), run.tables["events"])
     pd.testing.assert_frame_equal(run.tables["trades"], told)
 
 

@@ -15,7 +15,10 @@ from typing import Any
 
 import pytest
 
+from barograph.cli import app
 from barograph.execution import events
+from barograph.jit.arithmetic import ARITHMETIC
+from barograph.paper.parity import parity
 from barograph.paper.projection import project
 from barograph.paper.verify import verify
 from barograph_adapters.store.sql import SqlStore, open_store
@@ -67,3 +70,28 @@ def test_a_number_that_moved_is_found(store: SqlStore, monkeypatch: pytest.Monke
     wrong = " ".join(verify(store, deployed).wrong)
     assert "orders" in wrong
     assert "events" in wrong
+
+
+def test_its_parity_is_that_of_another_arithmetic(store: SqlStore, tmp_path: Path) -> None:
+    deployed = store.find("old")
+    assert deployed is not None
+    found = parity(store, deployed)
+    assert found.difference is None
+    assert str(found) == (
+        f"old: made by arithmetic 1, and this program computes by {ARITHMETIC}: another arithmetic, whose last bits "
+        "differ; nothing was compared (begin a new deployment)"
+    )
+    store.close()
+    with pytest.raises(SystemExit) as ended:
+        app(["parity", "old", "--store", f"sqlite:///{tmp_path}/paper.db"])
+    assert ended.value.code == 14
+
+
+def test_the_same_arithmetic_is_compared(store: SqlStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The control: were it the arithmetic of today, there would be rows to compare."""
+    monkeypatch.setattr("barograph.paper.parity.ARITHMETIC", 1)
+    deployed = store.find("old")
+    assert deployed is not None
+    found = parity(store, deployed)
+    assert (found.another, found.bars) == ("", 260)
+    assert found.rows > 100

@@ -34,6 +34,7 @@ STATES: Final = {
     "rejected": "rejected",
 }
 """ccxt's word for what became of an order, and ours."""
+
 KINDS: Final = {"market": "market", "limit": "limit", "stop": "market", "stop_limit": "limit"}
 """Kinds of orders that are sent, and ccxt's word for them; one with a stop has a trigger."""
 LOOKS: Final = 4

@@ -22,20 +22,8 @@ from barograph.errors import ConfigError, DataError, FeedError, nearest
 from barograph.paper.ports import Clock, SystemClock
 from barograph.types import Floats
 
-__all__ = [
-    "SECOND",
-    "WALL",
-    "Asset",
-    "beside",
-    "bounded",
-    "checked",
-    "cut",
-    "expected",
-    "history_of",
-    "nothing",
-    "tabled",
-    "tickers",
-]
+__all__ = ["SECOND", "WALL", "Asset", "beside", "bounded", "checked", "cut", "expected", "history_of", "nothing",
+           "tabled", "tickers"]  # fmt: skip
 
 SECOND: Final = 1_000_000_000
 _ROUNDING: Final = 1e-6

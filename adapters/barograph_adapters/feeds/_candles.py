@@ -22,7 +22,9 @@ __all__ = ["MS", "Prices", "Rows", "bars", "checked", "closes", "grid", "step_of
 
 MS: Final = 1_000_000
 """Nanoseconds of a millisecond."""
+
 DAY: Final = 86_400_000
+
 ROUNDING: Final = 1e-9
 _UNITS: Final = {"s": 1_000, "m": 60_000, "h": 3_600_000, "d": DAY, "w": 7 * DAY}
 Prices = tuple[float, float, float, float, float]

@@ -46,6 +46,7 @@ __all__ = ["stooq"]
 
 _URL = "https://stooq.com/q/d/l/"
 _COLUMNS: Final = ["date", "open", "high", "low", "close", "volume"]
+
 _LEAD: Final = 14 * DAY
 _LARGEST: Final = 32 * 2**20
 _RATIOS: Final = np.log([1.5, 2, 3, 4, 5, 6, 7, 8, 10, 15, 20, 25, 30, 50, 100])

@@ -30,10 +30,12 @@ from barograph_adapters.feeds.exchange import Exchange
 __all__ = ["Buffer", "Stream", "stream"]
 
 FIRST: Final = 0.25
+
 LONGEST: Final = 30.0
 """Seconds until a socket that broke is opened again: at first, and at most."""
 KEPT: Final = 5000
 """Candles of a symbol that are remembered."""
+
 Answer = TypeVar("Answer")
 _LOG: Final = logging.getLogger(__name__)
 

@@ -16,23 +16,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-__all__ = [
-    "CLOSE",
-    "OPEN",
-    "TICKS",
-    "Answer",
-    "Task",
-    "after_last",
-    "at",
-    "deal",
-    "dealt",
-    "fee",
-    "grouped",
-    "lasting",
-    "read",
-    "ticks",
-    "write",
-]
+__all__ = ["CLOSE", "OPEN", "TICKS", "Answer", "Task", "after_last", "at", "deal", "dealt", "fee", "grouped",
+           "lasting", "read", "ticks", "write"]  # fmt: skip
 
 FIELDS = ("open", "high", "low", "close")
 

@@ -23,6 +23,7 @@ __all__ = ["MEASURES", "Bounds", "bounds"]
 
 MEASURES: Final = ("total_return", "cagr", "sharpe", "max_drawdown")
 """What is measured on each path, as in metrics.json."""
+
 # Orders that rest inside a bar; all others fill at an open or a close, which no path moves.
 RESTING: Final = ("limit", "stop", "stop_limit", "trailing_stop")
 

@@ -29,8 +29,10 @@ __all__ = ["Agreement", "Difference", "compared", "crosscheck", "exit_status", "
 
 FILL_GAP: Final = 1e-9
 EQUITY_GAP: Final = 1e-8
+
 # Fills smaller than this part of the asset's largest are rounding: a peer that counts pieces leaves such behind.
 DUST: Final = 1e-12
+
 _MISSING: Final = 3
 _KEYS: Final = ["bar", "asset", "side", "rank"]
 

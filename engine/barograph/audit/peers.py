@@ -257,6 +257,7 @@ _REDUCE_ONLY: Final = Limit(
     lambda r: bool(r.resting.reason.isin([REASONS[NO_REDUCTION], REASONS[NO_SHORTS]]).any()),
     "orders cut to the position there is", 2, "leave out orders.reduce_only and use a margin account")  # fmt: skip
 _FIXED: Final = "--set execution.fixed_fee=0 --set execution.minimum_fee=0"
+
 PEERS: Final[dict[str, Peer]] = {
     "backtesting": Peer(
         "backtesting==0.6.6",

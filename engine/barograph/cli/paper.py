@@ -25,25 +25,15 @@ if TYPE_CHECKING:
     from barograph.paper.store import Deployed, Store
     from barograph.paper.testnet.mirror import Mirror
 
-__all__ = [
-    "Url",
-    "alerts_app",
-    "check_record",
-    "flatten",
-    "halt",
-    "paper",
-    "parity",
-    "recorded",
-    "resume",
-    "status",
-    "store_app",
-]
+__all__ = ["Url", "alerts_app", "check_record", "flatten", "halt", "paper", "parity", "recorded", "resume",
+           "status", "store_app"]  # fmt: skip
 
 STORE = "sqlite:///paper.db"
 Url = Annotated[
     str | None, typer.Option("--store", metavar="URL", help=f"The database; BAROGRAPH_STORE or {STORE} if left out.")
 ]
 Named = Annotated[str | None, typer.Argument(help="Its name; may be left out where there is only one.")]
+
 alerts_app = typer.Typer(help="Look after the messages of paper trading.", no_args_is_help=True)
 store_app = typer.Typer(help="Look after the database of paper trading.", no_args_is_help=True)
 
@@ -114,7 +104,10 @@ def flatten(deployment: Named = None, store: Url = None) -> None:
 
 
 def parity(deployment: Named = None, store: Url = None, as_json: Json = False) -> None:
-    """Rerun the recorded bars through the backtest and name the first difference; exit code 8 if there is one."""
+    """Rerun the recorded bars through the backtest and name the first difference; exit code 8 if there is one.
+
+    A deployment that another arithmetic made is not compared: its last bits are others; exit code 14.
+    """
     from barograph.paper.parity import parity as compare
 
     opened = _store(store)
@@ -123,8 +116,8 @@ def parity(deployment: Named = None, store: Url = None, as_json: Json = False) -
         print_json({**found._asdict(), "difference": found.difference and found.difference._asdict()})
     else:
         print(found)
-    if found.difference is not None:
-        raise typer.Exit(8)
+    if found.difference is not None or found.another:
+        raise typer.Exit(14 if found.another else 8)
 
 
 @alerts_app.command("test")

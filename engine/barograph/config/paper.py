@@ -32,7 +32,9 @@ KINDS: Final = {
     "broker": "critical",
 }
 """Every kind of alert, and how severe it is."""
+
 SEVERITIES: Final = ("info", "warning", "critical")
+
 Kind = Literal[
     "regime_change", "early_warning", "order_filled", "order_rejected", "guard", "drawdown", "var_breach",
     "stale_data", "bad_data", "model_health", "missed_cycle", "late_cycle", "command", "daily_summary",

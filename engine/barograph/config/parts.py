@@ -59,6 +59,8 @@ def attribute(use: str, where: str, folder: Path) -> Any:
     module, _, name = use.partition(":")
     if str(folder) not in sys.path:
         sys.path.insert(0, str(folder))
+    # A module written a moment ago may not be in what Python remembers of the folder.
+    importlib.invalidate_caches()
     try:
         found = importlib.import_module(module)
     except ModuleNotFoundError as error:

@@ -13,19 +13,8 @@ from barograph.data.table import Reading
 from barograph.errors import DataError
 from barograph.types import Floats
 
-__all__ = [
-    "ACTIONS",
-    "Action",
-    "ActionColumns",
-    "actions_of",
-    "counted_once",
-    "declared",
-    "effective",
-    "filled",
-    "joined",
-    "telling",
-    "validate_actions",
-]
+__all__ = ["ACTIONS", "Action", "ActionColumns", "actions_of", "counted_once", "declared", "effective", "filled",
+           "joined", "telling", "validate_actions"]  # fmt: skip
 
 
 class Action(NamedTuple):

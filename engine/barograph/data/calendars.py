@@ -20,26 +20,15 @@ from numpy.typing import NDArray
 from barograph.epoch import FIRST, HOUR, LAST
 from barograph.errors import DataError, nearest
 
-__all__ = [
-    "ALWAYS",
-    "DAY",
-    "Days",
-    "Sessions",
-    "Times",
-    "bars_a_session",
-    "check_times",
-    "closes",
-    "nanoseconds",
-    "placed",
-    "sessions",
-    "span_of",
-    "utc",
-]
+__all__ = ["ALWAYS", "DAY", "Days", "Sessions", "Times", "bars_a_session", "check_times", "closes", "nanoseconds",
+           "placed", "sessions", "span_of", "utc"]  # fmt: skip
 
 Times = NDArray[np.int64]
 Days = NDArray[np.datetime64]
+
 ALWAYS: Final = "24/7"
 """The calendar of markets that never close: every day is a session, from midnight to midnight UTC."""
+
 DAY: Final = 24 * HOUR
 
 
@@ -168,7 +157,7 @@ def _within_bounds(library: Any, code: str, start: str, end: str) -> Any:
 def span_of(start: Any, end: Any) -> tuple[int, int]:
     """Return the first and last ns UTC of a span; a bare date means its whole day, open ends mean all time.
 
-    >>> first, last = moments("1970-01-02", "1970-01-02")
+    >>> first, last = span_of("1970-01-02", "1970-01-02")
     >>> first - 86_400_000_000_000, last - first
     (1, 86399999999999)
     """

@@ -25,6 +25,7 @@ from barograph.types import Bars, Floats
 __all__ = ["FIELDS", "History", "ended"]
 
 _QUIET_BARS: Final = 10
+
 FIELDS = ("open", "high", "low", "close", "volume")
 
 

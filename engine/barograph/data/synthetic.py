@@ -88,6 +88,7 @@ _DAILY3 = Scenario(
     transition=((0.979, 0.021, 0.0), (0.020, 0.973, 0.007), (0.0, 0.0315, 0.9685)),
     start=(0.438, 0.460, 0.102),
 )
+
 SCENARIOS: Final[dict[str, Scenario]] = {
     world.name: world
     for world in (

@@ -15,26 +15,18 @@ from barograph.execution.events import write
 from barograph.jit.kernel import kernel
 from barograph.types import Bars
 
-__all__ = [
-    "FAULTS",
-    "FILLS",
-    "PATHS",
-    "Account",
-    "Book",
-    "Rules",
-    "events_a_bar",
-    "log_event",
-    "open_book",
-    "requests_a_bar",
-    "taken",
-]
+__all__ = ["FAULTS", "FILLS", "PATHS", "Account", "Book", "Rules", "events_a_bar", "log_event", "open_book",
+           "requests_a_bar", "taken"]  # fmt: skip
 
 FILLS: Final = ("next_open", "next_close", "same_close")
 NEXT_OPEN, NEXT_CLOSE, SAME_CLOSE = range(3)
+
 PATHS: Final = ("pessimistic", "optimistic", "nearest")
 PESSIMISTIC, OPTIMISTIC, NEAREST = range(3)
+
 # A target closer than this to the weight held is the same position: closed forms leave 1e-16 of rounding behind.
 DUST: Final = 1e-9
+
 # Columns of `Book.money`: the cash, what was marked at the last close (gross and net as fractions of equity), charges
 # since the last row, value traded this calendar month, the fees in force, the equity before this day and before
 # this bar.
@@ -57,6 +49,7 @@ UNTIL_BAR, ACTIVE, HIGHEST = range(3)
 ID, KIND, LIFE, ROLE, PARENT, GROUP, TAG, REDUCE, PERCENT, FIRST_DAY, HELD = range(11)
 # Columns of `Book.order_values`: signed quantities, prices, distances, a moment (ns); ASK and OFFER are scratch.
 LEFT, ASKED, LIMIT_AT, STOP_AT, TRAIL_BY, UNTIL, LOSS_AT, PROFIT_AT, LOSS_TRAIL, ASK, OFFER = range(11)
+
 FAULTS: Final = ("fine", "not a number", "ruined", "no slot", "no slip", "bad order", "log full", "bad pair",
                  "too many")  # fmt: skip
 FINE, NOT_A_NUMBER, RUINED, NO_SLOT, NO_SLIP, BAD_ORDER, LOG_FULL, BAD_PAIR, TOO_MANY = range(9)

@@ -143,6 +143,7 @@ WAITING: Final = "waiting at the end of the data"
 # Columns of a row. Where an order is born, columns 5 to 9 are its terms.
 EVENT, ORDER, BAR, ASSET, WEIGHT, QUANTITY, PRICE, FEE, SLIPPAGE, REASON = range(10)
 ASKED, LIMIT, STOP, TRAIL, PACKED_TERMS, UNTIL, PARENT, GROUP, TAG = range(5, 14)
+
 LOG_COLUMNS: Final = 10
 _BORN_COLUMNS: Final = 4
 
@@ -162,7 +163,7 @@ def pack_terms(kind: int, life: int, role: int) -> int:
     """Put three small numbers into one that no reason has.
 
     >>> from barograph.orders import FOR_DAY, STOP
-    >>> spell(STOP, FOR_DAY, STOP_LOSS)
+    >>> pack_terms(STOP, FOR_DAY, STOP_LOSS)
     142
     """
     return PACKED + kind + _LIFE * life + _ROLE * role
@@ -254,7 +255,7 @@ class AccountEvents(NamedTuple):
 def born(log: Floats) -> Born:
     """Read the orders that were born; a log of the light book (10 columns) has no terms.
 
-    >>> row = [BORN, 7, 3, 0, np.nan, 10.0, np.nan, 95.0, np.nan, spell(2, 0, 1), np.inf, 6, 6, 0]
+    >>> row = [BORN, 7, 3, 0, np.nan, 10.0, np.nan, 95.0, np.nan, pack_terms(2, 0, 1), np.inf, 6, 6, 0]
     >>> order = born(np.array([row], dtype=np.float64))
     >>> order.kind[0], order.role[0], float(order.stop[0]), int(order.parent[0])
     ('stop', 'stop_loss', 95.0, 6)

@@ -16,19 +16,8 @@ from barograph.execution.prices import cheaper, dearer, slippage_of, to_tick
 from barograph.jit.kernel import kernel
 from barograph.types import Bars
 
-__all__ = [
-    "ANY_PRICE",
-    "ASKING",
-    "EVER",
-    "REACHING",
-    "after_slippage",
-    "dominated",
-    "follow",
-    "level_of",
-    "reached",
-    "touch",
-    "trigger",
-]
+__all__ = ["ANY_PRICE", "ASKING", "EVER", "REACHING", "after_slippage", "dominated", "follow", "level_of",
+           "reached", "touch", "trigger"]  # fmt: skip
 
 # Above every price, and yet a number one can subtract from.
 ANY_PRICE: Final = 1e100

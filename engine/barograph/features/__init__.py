@@ -13,20 +13,5 @@ from barograph.features.combine import coarse
 from barograph.features.prices import CLOSE, atr, close, level, true_range
 from barograph.features.returns import drawdown, ewm_volatility, log_return, rolling_volatility, total_return
 
-__all__ = [
-    "CLOSE",
-    "atr",
-    "close",
-    "coarse",
-    "drawdown",
-    "ewm_volatility",
-    "level",
-    "log_return",
-    "rolling_deviation",
-    "rolling_volatility",
-    "rsi",
-    "sma",
-    "total_return",
-    "true_range",
-    "zscore",
-]
+__all__ = ["CLOSE", "atr", "close", "coarse", "drawdown", "ewm_volatility", "level", "log_return",
+           "rolling_deviation", "rolling_volatility", "rsi", "sma", "total_return", "true_range", "zscore"]  # fmt: skip

@@ -10,6 +10,7 @@ from barograph.features.averages import deviation
 from barograph.features.combine import Transform, chain, named_of
 from barograph.features.prices import CLOSE
 from barograph.features.shared import Last, empty_ring, no_last, push, window_of
+from barograph.jit.arithmetic import exp, log
 from barograph.jit.kernel import kernel
 from barograph.types import Feature
 
@@ -34,7 +35,7 @@ class Weighted(NamedTuple):
 @kernel
 def _log_return(last: Any, value: float, _params: Any) -> Any:
     if last.value > 0.0 and value > 0.0:
-        return Last(value), math.log(value / last.value)
+        return Last(value), log(value / last.value)
     return Last(value), math.nan
 
 
@@ -108,7 +109,7 @@ def ewm_volatility(half_life: float = 20.0, of: Feature = CLOSE) -> Feature:
     """
     if not 0.0 < half_life < math.inf:
         raise PartError(f"ewm_volatility: half_life={half_life} is not a number of bars; wanted more than 0")
-    params = Decay(math.exp(-math.log(2.0) / half_life), math.ceil(half_life))
+    params = Decay(exp(-log(2.0) / half_life), math.ceil(half_life))
     return _on_returns(of, Transform(_no_weight, _ewm, params, f"ewm_volatility({half_life:g})"))
 
 

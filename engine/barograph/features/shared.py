@@ -13,18 +13,8 @@ import numpy as np
 from barograph.errors import PartError
 from barograph.jit.kernel import kernel
 
-__all__ = [
-    "Last",
-    "Ring",
-    "Window",
-    "empty_ring",
-    "mean_and_squares",
-    "no_last",
-    "nothing",
-    "push",
-    "wilder_mean",
-    "window_of",
-]
+__all__ = ["Last", "Ring", "Window", "empty_ring", "mean_and_squares", "no_last", "nothing", "push", "wilder_mean",
+           "window_of"]  # fmt: skip
 
 
 class Window(NamedTuple):

@@ -18,6 +18,7 @@ from numba.extending import infer_getattr, lower_builtin, lower_getattr_generic,
 __all__ = ["ByAddress", "by_address", "frozen", "unowned"]
 
 T = TypeVar("T")
+
 types: Any = numba.types
 
 

@@ -25,17 +25,7 @@ from barograph.jit.views import by_address, frozen, unowned
 from barograph.regimes.filtering import write_belief
 from barograph.types import Bars, Belief, Orders, Portfolio, Protected, Target
 
-__all__ = [
-    "FEATURES",
-    "FILTER",
-    "SCRATCH",
-    "STRATEGY",
-    "Answer",
-    "Scratch",
-    "bound",
-    "make_advance",
-    "make_observe",
-]
+__all__ = ["FEATURES", "FILTER", "SCRATCH", "STRATEGY", "Answer", "Scratch", "bound", "make_advance", "make_observe"]
 
 # The trees of a world's memory and of its parameters, in this order.
 FEATURES, FILTER, STRATEGY, BOOK, SCRATCH = range(5)

@@ -10,6 +10,7 @@ import numpy as np
 
 from barograph.execution import book as col
 from barograph.execution import events
+from barograph.jit.ordered import mean
 from barograph.types import Filtered, Floats
 
 if TYPE_CHECKING:
@@ -233,7 +234,7 @@ class Result:
         close = pd.DataFrame(price).ffill().to_numpy()
         first = np.array([c[np.isfinite(c)][0] if np.isfinite(c).any() else np.nan for c in close.T])
         growth = np.where(np.isfinite(close), close / first, 1.0)
-        equity = growth.mean(axis=1) * self.equity[0] if len(traded) else np.full(len(self.equity), self.equity[0])
+        equity = mean(growth, axis=1) * self.equity[0] if len(traded) else np.full(len(self.equity), self.equity[0])
         return pd.DataFrame({"ts": self._stamps(np.arange(self.first, len(self.history))), "equity": equity})
 
 

@@ -25,6 +25,7 @@ __all__ = ["STATISTICS", "Interval", "Statistic", "block_length", "difference", 
 
 Statistic = Callable[[Floats, float, float], Floats]
 """From resampled returns (samples, T), bars a year and the riskless rate a bar to one number a row, (samples,)."""
+
 # Enough rows at once to keep numpy busy, few enough to stay in the cache.
 _CHUNK_VALUES = 200_000
 

@@ -35,6 +35,7 @@ COLUMNS = (
     "open",
     "dividends",
 )
+
 # Units left below this share of a trip's largest position are the rounding of weight → units, not a position.
 _DUST = 1e-9
 

@@ -15,6 +15,7 @@ from barograph.config.paper import KINDS
 from barograph.config.provenance import code_hash
 from barograph.execution.events import FLATTENED, HALTED, UNHEALTHY
 from barograph.execution.terms import Switch
+from barograph.jit.arithmetic import ARITHMETIC
 from barograph.loop.live import Live
 from barograph.loop.world import World
 from barograph.paper.alerts.health import healthy
@@ -93,7 +94,7 @@ class Deployment:
         made = cls(deployed, plan, live, Entry(-1, "", 0, "", GENESIS), begin(plan.watch))
         before = history.head(deployed.start).digest() if deployed.start else ""
         told = {key: value for key, value in deployed._asdict().items() if key not in ("folder", "code_hash", "kind")}
-        first = made._entry("deployed", int(history.ts[0]), {**told, "bars": before})
+        first = made._entry("deployed", int(history.ts[0]), {**told, "bars": before, "arithmetic": ARITHMETIC})
         batches = [Batch(first, Rows({}, []), None)]
         if live.fits:
             batches.append(made._fitted(live.fits.pop()))

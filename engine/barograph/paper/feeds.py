@@ -27,6 +27,7 @@ __all__ = ["Chain", "Fetched", "Revision", "compared", "feeds_of", "replaying", 
 
 _NOTHING: Final = dict.fromkeys(FIELDS[:4], np.nan) | {name: action.neutral for name, action in ACTIONS.items()}
 """What is said of an asset at a moment without a bar."""
+
 # Longer than any holiday.
 _EARLIER: Final = 15 * DAY
 

@@ -13,6 +13,7 @@ from barograph.config.schema import Config
 from barograph.data.history import FIELDS
 from barograph.errors import BarographError
 from barograph.execution.book import ACTIVE, UNTIL_BAR
+from barograph.jit.arithmetic import ARITHMETIC
 from barograph.loop.session import Session
 from barograph.paper.deployment import SWITCHES
 from barograph.paper.feeds import Chain, Revision, compared, feeds_of, seed
@@ -58,17 +59,21 @@ class Difference(NamedTuple):
 
 
 class Parity(NamedTuple):
-    """What was compared, and the first difference, or None; `unchecked` says what could not be compared, and why."""
+    """What was compared, and the first difference, or None; `unchecked` says what could not be compared, and why.
+
+    `another` says that nothing was: the deployment was made by another arithmetic, whose last bits are others.
+    """
 
     deployment: str
     bars: int
     rows: int
     difference: Difference | None
     unchecked: str = ""
+    another: str = ""
 
     def __str__(self) -> str:
-        if self.difference is not None:
-            return f"{self.deployment}: {self.difference}"
+        if self.difference is not None or self.another:
+            return f"{self.deployment}: {self.difference or self.another}"
         told = f"{self.deployment}: no difference in {self.rows} rows of {len(TABLES)} tables over {self.bars} bars"
         return f"{told}; {self.unchecked}" if self.unchecked else told
 
@@ -98,6 +103,8 @@ def parity(store: Store, deployed: Deployed, folder: Path | None = None) -> Pari
     """Rerun what a deployment has recorded, and compare everything to the bit."""
     from dataclasses import replace
 
+    if another := _another_arithmetic(store, deployed):
+        return Parity(deployed.name, 0, 0, None, another=another)
     machine = replace(rebuilt(deployed, folder), start=deployed.start)
     with store.moment():
         was = recorded(store, deployed, machine)
@@ -115,6 +122,16 @@ def parity(store: Store, deployed: Deployed, folder: Path | None = None) -> Pari
         return Parity(deployed.name, len(was.history), rows, difference)
     revised, unchecked = _against_today(deployed, was.history, folder)
     return Parity(deployed.name, len(was.history), rows, revised, unchecked)
+
+
+def _another_arithmetic(store: Store, deployed: Deployed) -> str:
+    """Say so where a deployment began with other elementary functions than the kernels use now."""
+    first = next(iter(store.entries(deployed.name)))
+    made = first.content.get("arithmetic", 1)
+    if made == ARITHMETIC:
+        return ""
+    told = f"made by arithmetic {made}, and this program computes by {ARITHMETIC}"
+    return f"{told}: another arithmetic, whose last bits differ; nothing was compared (begin a new deployment)"
 
 
 def first_difference(was: Result, now: Result) -> tuple[str, str, str, str, str] | None:

@@ -9,21 +9,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 if TYPE_CHECKING:
     from barograph.regimes.fitted import Fitted
 
-__all__ = [
-    "About",
-    "Alert",
-    "Broker",
-    "Clock",
-    "Intent",
-    "Kept",
-    "Ledger",
-    "Message",
-    "Notifier",
-    "Outbox",
-    "Placed",
-    "Row",
-    "SystemClock",
-]
+__all__ = ["About", "Alert", "Broker", "Clock", "Intent", "Kept", "Ledger", "Message", "Notifier", "Outbox",
+           "Placed", "Row", "SystemClock"]  # fmt: skip
 
 
 class Clock(Protocol):

@@ -26,8 +26,8 @@ _REACH: Final = 32 * DAY
 def closes_between(calendar: str, every: str, after: int, until: int) -> Times:
     """Return the closes of the bars due in (after, until], ns UTC.
 
-    >>> from barograph.data.calendars import moments
-    >>> thanksgiving = moments("2023-11-23", "2023-11-24")  # Thursday has no session, Friday ends early
+    >>> from barograph.data.calendars import span_of
+    >>> thanksgiving = span_of("2023-11-23", "2023-11-24")  # Thursday has no session, Friday ends early
     >>> closes_between("XNYS", "session", *thanksgiving).astype("M8[ns]").astype("M8[h]")
     array(['2023-11-24T18'], dtype='datetime64[h]')
     >>> len(closes_between("XNYS", "1h", *thanksgiving)), len(closes_between("24/7", "1h", *thanksgiving))

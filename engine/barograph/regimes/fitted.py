@@ -12,7 +12,6 @@ from __future__ import annotations
 import importlib
 import io
 import json
-import math
 import zipfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -23,6 +22,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from barograph.errors import FitError, PartError
+from barograph.jit.arithmetic import ARITHMETIC, log
+from barograph.jit.ordered import logarithms, mean, product, total
 from barograph.regimes.filtering import filter_path
 from barograph.regimes.mixture import horizon_mixture
 from barograph.types import Filter, Filtered, Floats, Predicted, Smoothed
@@ -77,7 +78,8 @@ class Fitted:
 
     `log_likelihood` (iterations,) is the path of the kept start, in the data's own units; `completed` is the
     log-likelihood of the data together with their most likely labels; `dropped` says, one line each, which starts
-    failed and why. Feature 0 is the return: volatility, prediction and ordering speak of it.
+    failed and why; `arithmetic` numbers the elementary functions it was fitted with.
+    Feature 0 is the return: volatility, prediction and ordering speak of it.
 
     >>> from barograph_models.gaussian_hmm import gaussian_hmm
     >>> noise = np.random.default_rng(0).standard_normal(600)
@@ -99,6 +101,7 @@ class Fitted:
     seed: int
     features: tuple[str, ...]
     dropped: tuple[str, ...] = ()
+    arithmetic: int = ARITHMETIC
 
     def __post_init__(self) -> None:
         lent = self.family.params(*(_settled(a) for a in self.params))
@@ -140,7 +143,7 @@ class Fitted:
         return self._penalty() - 2.0 * self.completed
 
     def _penalty(self) -> float:
-        return self.free_parameters * math.log(self.observations)
+        return self.free_parameters * log(self.observations)
 
     def filter(self) -> Filter:
         """Return the online filter; a refit of the same model changes its numbers, never their types or shapes."""
@@ -181,14 +184,14 @@ class Fitted:
         weights, mean, variance = self.horizon_mixture(horizon)
         ahead = probs
         for _ in range(horizon):
-            ahead = np.asarray(np.einsum("i,ij->j", ahead, self.transition))
-        return Predicted(ahead, horizon, np.asarray(np.einsum("k,km->m", probs, weights)), mean, variance)
+            ahead = product(ahead, self.transition)
+        return Predicted(ahead, horizon, product(probs, weights), mean, variance)
 
     def _belief(self, probs: Floats) -> Floats:
         if isinstance(probs, Smoothed):
             raise PartError("predict: smoothed probabilities have seen the future; give filtered ones")
         vector = np.asarray(probs, dtype=np.float64) if not isinstance(probs, tuple) else np.empty(0)
-        if vector.shape != (self.regimes,) or not abs(vector.sum() - 1.0) < 1e-6:
+        if vector.shape != (self.regimes,) or not abs(total(vector) - 1.0) < 1e-6:
             raise PartError(f"predict: probs must be {self.regimes} probabilities that sum to one, found {probs!r}")
         return vector
 
@@ -204,15 +207,18 @@ class Fitted:
     def signature(self) -> tuple[Floats, Floats, Floats]:
         """Return what regimes are recognised by: mean, log volatility and persistence of feature 0, each (K,)."""
         moments = self.moments()
-        return moments.mean[:, 0], 0.5 * np.log(moments.variance[:, 0]), np.diag(self.transition).copy()
+        return moments.mean[:, 0], 0.5 * logarithms(moments.variance[:, 0]), np.diag(self.transition).copy()
 
     def stationary(self) -> Floats:
         """Return the share of time spent in each regime in the long run, (K,)."""
-        K = self.regimes
-        # One row of the balance equations is redundant; the sum to one replaces none, so that K=1 works too.
-        system = np.vstack([self.transition.T - np.eye(K), np.ones(K)])
-        share = np.linalg.lstsq(system, np.append(np.zeros(K), 1.0))[0].clip(0.0)
-        return np.asarray(share / share.sum())
+        # The mean of all starts after 2**60 steps of a chain that stays half of the time: it has no cycles, and each
+        # squaring doubles the steps. Rows are brought to one again, or rounding would double with them.
+        ahead = 0.5 * (self.transition + np.eye(self.regimes))
+        for _ in range(60):
+            ahead = product(ahead, ahead)
+            ahead = ahead / total(ahead, axis=1)[:, None]
+        share = mean(ahead)
+        return np.asarray(share / total(share))
 
     def named(self, features: Sequence[str]) -> Fitted:
         """Return the same fit with its columns named, as they stand in a report."""
@@ -255,6 +261,7 @@ class Fitted:
             "iterations": len(self.log_likelihood),
             "seed": self.seed,
             "dropped_starts": list(self.dropped),
+            "arithmetic": self.arithmetic,
         }
 
     def save(self, path: str | Path) -> None:
@@ -284,7 +291,8 @@ class Fitted:
 
     def _header(self) -> dict[str, Any]:
         held = {name: getattr(self, name) for name in _HELD}
-        return {"format": FORMAT, "version": VERSION, "family": self.family.name, "fields": self.params._fields} | held
+        made = {"format": FORMAT, "version": VERSION, "arithmetic": self.arithmetic}
+        return {**made, "family": self.family.name, "fields": self.params._fields} | held
 
     @classmethod
     def load(cls, path: str | Path) -> Fitted:
@@ -321,6 +329,8 @@ class Fitted:
             seed=header["seed"],
             features=tuple(header["features"]),
             dropped=tuple(header["dropped"]),
+            # Fits that do not say so were made by the processor's own library.
+            arithmetic=header.get("arithmetic", 1),
         )
 
 

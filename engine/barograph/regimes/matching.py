@@ -14,13 +14,16 @@ from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
 from barograph.errors import PartError
+from barograph.jit.arithmetic import log
+from barograph.jit.ordered import exponentials, total
 from barograph.regimes.fitted import Fitted
 from barograph.types import Floats
 
 __all__ = ["Match", "match", "order_by_volatility"]
 
-FAR: Final = math.log(2.0)
+FAR: Final = log(2.0)
 """A regime whose volatility doubled, and nothing else, is this far from its old self: farther is another regime."""
+
 CLEAR: Final = 0.1
 """The next best numbering must cost at least this much more, however cheap the best one is."""
 
@@ -80,8 +83,9 @@ def _distance(previous: Fitted, fitted: Fitted) -> Floats:
     mean, log_volatility, persistence = (
         old[:, None] - new[None, :] for old, new in zip(previous.signature(), fitted.signature(), strict=True)
     )
-    scale = np.exp(0.5 * (previous.signature()[1][:, None] + fitted.signature()[1][None, :]))
-    return np.asarray(np.sqrt((mean / scale) ** 2 + log_volatility**2 + persistence**2))
+    scale = exponentials(0.5 * (previous.signature()[1][:, None] + fitted.signature()[1][None, :]))
+    away = mean / scale
+    return np.asarray(np.sqrt(away * away + log_volatility * log_volatility + persistence * persistence))
 
 
 def _assign(distance: Floats) -> NDArray[np.int64]:
@@ -89,14 +93,14 @@ def _assign(distance: Floats) -> NDArray[np.int64]:
 
 
 def _cost(distance: Floats, order: NDArray[np.int64]) -> float:
-    return float(distance[np.arange(len(order)), order].sum())
+    return float(total(distance[np.arange(len(order)), order]))
 
 
 def _next_best(distance: Floats, order: NDArray[np.int64]) -> float:
     """Forbid each pair of the best numbering in turn: the second best lacks at least one of them."""
     if len(order) == 1:
         return math.inf
-    forbidden = float(distance.sum()) + 1.0
+    forbidden = float(total(distance.ravel())) + 1.0
     costs = []
     for i, k in enumerate(order):
         without = distance.copy()

@@ -4,7 +4,7 @@ If a bar's log return is Normal(mean[k], variance[k]) in regime k, then the sum 
 regimes only through how often each was visited. There are C(h+K-1, K-1) such counts, so the mixture is exact and
 small: 11 components for two regimes and ten bars, not 2**10.
 
-The kernels give the same bits in Python and compiled: they use `math.erfc` and `math.exp` on scalars only.
+The kernels give the same bits in Python and compiled: they use the project's own `erfc` and `exp`.
 """
 
 from __future__ import annotations
@@ -15,22 +15,18 @@ from typing import Any
 import numpy as np
 
 from barograph.errors import PartError
+from barograph.jit.arithmetic import erfc, exp
 from barograph.jit.kernel import kernel
+from barograph.jit.ordered import product, total
 from barograph.jit.views import unowned
 from barograph.types import Floats
 
-__all__ = [
-    "LARGEST",
-    "blend",
-    "horizon_mixture",
-    "mixture_cdf",
-    "mixture_expected_shortfall",
-    "mixture_quantile",
-    "mixture_value_at_risk",
-]
+__all__ = ["LARGEST", "blend", "horizon_mixture", "mixture_cdf", "mixture_expected_shortfall", "mixture_quantile",
+           "mixture_value_at_risk"]  # fmt: skip
 
 LARGEST = 100_000
 """The most components a horizon mixture may have: beyond it every bar's quantile would cost milliseconds."""
+
 _ROOT_HALF = math.sqrt(0.5)
 _DENSITY = 1.0 / math.sqrt(2.0 * math.pi)
 _WIDE = 40.0  # standard deviations; the normal tail beyond is zero in double precision
@@ -64,13 +60,13 @@ def horizon_mixture(transition: Floats, mean: Floats, variance: Floats, horizon:
     mass = np.eye(regimes)[:, None, :]
     for _ in range(horizon):
         later = np.unique(codes[:, None] + radix)
-        moved = np.einsum("kci,ij->kcj", mass, transition)
+        moved = product(mass, transition)
         mass = np.zeros((regimes, later.size, regimes))
         for j in range(regimes):
             mass[:, np.searchsorted(later, codes + radix[j]), j] = moved[:, :, j]
         codes = later
     visits = (codes[:, None] // radix) % (horizon + 1)
-    return mass.sum(axis=2), visits @ mean, visits @ variance
+    return total(mass, axis=2), product(visits, mean), product(visits, variance)
 
 
 def _check(regimes: int, horizon: int) -> None:
@@ -103,7 +99,7 @@ def blend(probs: Any, weights: Any, out: Any) -> None:
 
 @kernel
 def _normal_cdf(z: float) -> float:
-    return 0.5 * math.erfc(-z * _ROOT_HALF)
+    return 0.5 * erfc(-z * _ROOT_HALF)
 
 
 @kernel
@@ -115,7 +111,7 @@ def _cdf_and_density(x: float, weights: Any, mean: Any, variance: Any) -> tuple[
             deviation = math.sqrt(variance[m])
             z = (x - mean[m]) / deviation
             below += weights[m] * _normal_cdf(z)
-            density += weights[m] * _DENSITY * math.exp(-0.5 * z * z) / deviation
+            density += weights[m] * _DENSITY * exp(-0.5 * z * z) / deviation
         elif x >= mean[m]:
             below += weights[m]
     return below, density
@@ -176,7 +172,7 @@ def mixture_value_at_risk(level: float, weights: Any, mean: Any, variance: Any) 
     >>> float(round(mixture_value_at_risk(0.05, np.array([1.0]), np.array([0.0]), np.array([0.01**2])), 6))
     0.016314
     """
-    return 1.0 - math.exp(mixture_quantile(level, weights, mean, variance))
+    return 1.0 - exp(mixture_quantile(level, weights, mean, variance))
 
 
 @kernel
@@ -196,8 +192,8 @@ def mixture_expected_shortfall(level: float, weights: Any, mean: Any, variance: 
     for m in range(weights.size):
         v = variance[m]
         if v > 0.0:
-            kept += weights[m] * math.exp(mean[m] + 0.5 * v) * _normal_cdf((q - mean[m] - v) / math.sqrt(v))
+            kept += weights[m] * exp(mean[m] + 0.5 * v) * _normal_cdf((q - mean[m] - v) / math.sqrt(v))
         elif mean[m] <= q:
-            kept += weights[m] * math.exp(mean[m])
+            kept += weights[m] * exp(mean[m])
     below = _cdf_and_density(q, weights, mean, variance)[0]
     return 1.0 - kept / below if below > 0.0 else math.nan

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 
+from barograph.jit.arithmetic import power
+from barograph.jit.ordered import exponentials, logarithms, mean, product, total, variance
 from barograph.regimes.mixture import mixture_quantile
 from barograph.types import Floats
 
@@ -47,11 +49,11 @@ class Outlook(NamedTuple):
 
     def next(self, belief: Floats) -> Floats:
         """Return the probabilities at the next close, (K,)."""
-        return np.asarray(np.einsum("i,ij->j", belief, self.transition))
+        return np.asarray(product(belief, self.transition))
 
     def leaving(self, belief: Floats, regime: int) -> float:
         """Return the probability that the regime at the horizon is another one."""
-        return 1.0 - float(np.einsum("i,i->", belief, self.ahead[:, regime]))
+        return 1.0 - float(product(belief, self.ahead[:, regime]))
 
     def quantile(self, belief: Floats, level: float) -> float:
         """Return the quantile of the next bar's feature 0, under the predicted mixture."""
@@ -59,8 +61,24 @@ class Outlook(NamedTuple):
 
     def surprise(self, belief: Floats, logpdf: float) -> float:
         """Return by how many standard deviations a bar's log-density is below what the belief before it expected."""
-        mean, deviation = _expected(self.logs, self.next(belief))
-        return (mean + self.shift - logpdf) / deviation
+        expected, deviation = _expected(self.logs, self.next(belief))
+        return (expected + self.shift - logpdf) / deviation
+
+
+# Coefficients of the rational functions, the highest power first.
+_MIDDLE: Final = (
+    -3.969683028665376e01, 2.209460984245205e02, -2.759285104469687e02, 1.383577518672690e02, -3.066479806614716e01,
+    2.506628277459239e00,
+)  # fmt: skip
+_MIDDLE_BELOW: Final = (
+    -5.447609879822406e01, 1.615858368580409e02, -1.556989798598866e02, 6.680131188771972e01, -1.328068155288572e01,
+    1.0,
+)  # fmt: skip
+_TAIL: Final = (
+    -7.784894002430293e-03, -3.223964580411365e-01, -2.400758277161838e00, -2.549732539343734e00, 4.374664141464968e00,
+    2.938163982698783e00,
+)  # fmt: skip
+_TAIL_BELOW: Final = (7.784695709041462e-03, 3.224671290700398e-01, 2.445134137142996e00, 3.754408661907416e00, 1.0)
 
 
 @lru_cache(maxsize=8)
@@ -89,7 +107,7 @@ def outlook(fitted: Fitted, horizon: int) -> Outlook:
         logs=logs,
         # What the diagonal Gaussians leave out (covariances, tails, doubt) is in the training data's own mean.
         shift=float(fitted.log_likelihood[-1]) / max(1, fitted.observations) - surest,
-        changes=float(np.einsum("k,k->", share, 1.0 - stay)),
+        changes=float(product(share, 1.0 - stay)),
         returns=fitted.features[0].startswith("log_return"),
         mark=f"{fitted.observations}:{float(fitted.log_likelihood[-1])!r}",
     )
@@ -102,17 +120,17 @@ def _names(variance: Floats) -> tuple[str, ...]:
 
 
 def _power(transition: Floats, horizon: int) -> Floats:
-    product = transition
+    ahead = transition
     for _ in range(horizon - 1):
-        product = np.asarray(np.einsum("ij,jk->ik", product, transition))
-    return product
+        ahead = np.asarray(product(ahead, transition))
+    return ahead
 
 
-def _log_densities(mean: Floats, variance: Floats) -> Floats:
+def _log_densities(centre: Floats, spread: Floats) -> Floats:
     """Return log N_j(x) at points x of regime k, (K, S, K), features independent."""
-    points = mean[:, None, :] + np.sqrt(variance)[:, None, :] * _points(mean.shape[1])
-    away = (points[:, :, None, :] - mean) ** 2 / variance
-    return np.asarray(-0.5 * (away + np.log(2.0 * math.pi * variance)).sum(axis=3))
+    points = centre[:, None, :] + np.sqrt(spread)[:, None, :] * _points(centre.shape[1])
+    away = points[:, :, None, :] - centre
+    return np.asarray(-0.5 * total(away * away / spread + logarithms(2.0 * math.pi * spread), axis=3))
 
 
 def _points(dimensions: int) -> Floats:
@@ -120,22 +138,41 @@ def _points(dimensions: int) -> Floats:
 
     M. Roberts, *The unreasonable effectiveness of quasirandom sequences* (2018).
     """
-    from scipy.special import ndtri
-
     root = 2.0
     for _ in range(64):
-        root = (1.0 + root) ** (1.0 / (dimensions + 1))
-    steps = root ** -np.arange(1.0, dimensions + 1.0)
-    points: Floats = ndtri((0.5 + steps * np.arange(1.0, _POINTS + 1.0)[:, None]) % 1.0)
-    points = points - points.mean(axis=0)
-    return np.asarray(points / np.sqrt((points**2).mean(axis=0)))
+        root = power(1.0 + root, 1.0 / (dimensions + 1))
+    steps = np.array([power(root, -float(j)) for j in range(1, dimensions + 1)])
+    points = _normal_quantile((0.5 + steps * np.arange(1.0, _POINTS + 1.0)[:, None]) % 1.0)
+    return np.asarray((points - mean(points)) / np.sqrt(variance(points)))
+
+
+def _normal_quantile(level: Floats) -> Floats:
+    """Return quantiles of the standard normal distribution, relative error below 1.2e-9; the tails by a root of a log.
+
+    P. J. Acklam, *An algorithm for computing the inverse normal cumulative distribution function* (2003).
+    """
+    middle = level - 0.5
+    square = middle * middle
+    found = middle * _horner(_MIDDLE, square) / _horner(_MIDDLE_BELOW, square)
+    tail = np.minimum(level, 1.0 - level)
+    far = np.sqrt(-2.0 * logarithms(tail))
+    beyond = np.where(middle > 0.0, -1.0, 1.0) * _horner(_TAIL, far) / _horner(_TAIL_BELOW, far)
+    return np.asarray(np.where(tail < 0.02425, beyond, found))
+
+
+def _horner(coefficients: tuple[float, ...], x: Floats) -> Floats:
+    found = np.zeros_like(x)
+    for coefficient in coefficients:
+        found = found * x + coefficient
+    return found
 
 
 def _expected(logs: Floats, probs: Floats) -> tuple[float, float]:
     """Return mean and deviation of the log-density of a bar that is drawn from the mixture `probs` (K,)."""
-    weighed = logs + np.log(np.maximum(probs, _TINY))
+    weighed = logs + logarithms(np.maximum(probs, _TINY))
     top = weighed.max(axis=2)
-    mixed = top + np.log(np.exp(weighed - top[:, :, None]).sum(axis=2))
-    mean = float(np.einsum("k,ks->", probs, mixed)) / mixed.shape[1]
-    square = float(np.einsum("k,ks->", probs, (mixed - mean) ** 2)) / mixed.shape[1]
-    return mean, math.sqrt(max(square, _TINY))
+    mixed = top + logarithms(total(exponentials(weighed - top[:, :, None]), axis=2))
+    expected = float(product(probs, mean(mixed, axis=1)))
+    away = mixed - expected
+    square = float(product(probs, mean(away * away, axis=1)))
+    return expected, math.sqrt(max(square, _TINY))

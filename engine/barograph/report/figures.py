@@ -19,10 +19,8 @@ from barograph.report.folder import Run
 from barograph.report.words import regime_names
 from barograph.types import Floats
 
-__all__ = [
-    "CALM", "SAND", "WARM", "Figure", "Timeline", "colours", "dates", "packed", "run_figures", "spans", "thin",
-    "timeline",
-]  # fmt: skip
+__all__ = ["CALM", "SAND", "WARM", "Figure", "Timeline", "colours", "dates", "packed", "run_figures", "spans",
+           "thin", "timeline"]  # fmt: skip
 
 Figure = dict[str, Any]
 

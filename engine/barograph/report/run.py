@@ -15,6 +15,7 @@ import numpy as np
 
 from barograph.config.provenance import code_hash, commit, config_hash, hashed, versions
 from barograph.errors import ConfigError, DataError
+from barograph.jit.arithmetic import ARITHMETIC
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -137,6 +138,7 @@ def _manifest(result: Result, config: Config, wall_times: dict[str, float], sour
     return {
         "name": config.name,
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "arithmetic": ARITHMETIC,
         "versions": {"python": platform.python_version(), **versions()},
         "git": commit(source),
         "data": {

@@ -17,23 +17,8 @@ from barograph.report.words import bound_words, money, number, percent, regime_n
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = [
-    "MONTHS",
-    "Row",
-    "Table",
-    "cards",
-    "costs",
-    "day",
-    "fall",
-    "findings",
-    "fits",
-    "metrics",
-    "months",
-    "notes",
-    "regimes",
-    "trade_words",
-    "trades",
-]
+__all__ = ["MONTHS", "Row", "Table", "cards", "costs", "day", "fall", "findings", "fits", "metrics", "months",
+           "notes", "regimes", "trade_words", "trades"]  # fmt: skip
 
 MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 MOST_FINDINGS = 40

@@ -6,9 +6,8 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-__all__ = [
-    "bound_rows", "bound_words", "comparison", "money", "number", "one_market", "percent", "regime_names", "verdict",
-]  # fmt: skip
+__all__ = ["bound_rows", "bound_words", "comparison", "money", "number", "one_market", "percent", "regime_names",
+           "verdict"]  # fmt: skip
 
 Metrics = Mapping[str, float | None]
 

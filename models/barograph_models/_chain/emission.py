@@ -15,6 +15,7 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 
+from barograph.jit.arithmetic import exp, log
 from barograph.jit.kernel import kernel
 from barograph_models._fit.data import Sample
 from barograph_models._fit.restarts import Ascent
@@ -24,7 +25,7 @@ __all__ = ["Emission", "climbed", "make_densities"]
 # A row may shrink the weights by no more than this, and they are rescaled before they get small (`inference`): their
 # product stays far from the smallest double. It matters only where the likelier regime is out of reach to 150 decimals.
 LEAST: Final = 1e-150
-LOG_LEAST: Final = math.log(LEAST)
+LOG_LEAST: Final = log(LEAST)
 
 
 class Emission(NamedTuple):
@@ -67,7 +68,7 @@ def make_densities(emission: Emission) -> Callable[..., Any]:
                 largest = max(largest, density[t, k])
             for k in range(K):
                 gap = density[t, k] - largest
-                density[t, k] = 1.0 if gap == 0.0 else math.exp(gap) if gap > LOG_LEAST else LEAST
+                density[t, k] = 1.0 if gap == 0.0 else exp(gap) if gap > LOG_LEAST else LEAST
             shift += largest
         return shift
 

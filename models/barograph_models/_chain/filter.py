@@ -10,24 +10,15 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from barograph.jit.arithmetic import exp, log
 from barograph.jit.kernel import kernel
 from barograph.jit.views import by_address, frozen, unowned
 from barograph.regimes.filtering import filter_path
 from barograph.types import Belief, Filter, Floats
 from barograph_models._chain.emission import Emission
 
-__all__ = [
-    "ChainState",
-    "believed",
-    "chain_step",
-    "filtered",
-    "init",
-    "likeliest",
-    "observed",
-    "predict",
-    "stand",
-    "weigh",
-]
+__all__ = ["ChainState", "believed", "chain_step", "filtered", "init", "likeliest", "observed", "predict", "stand",
+           "weigh"]  # fmt: skip
 
 NOTHING: Final = 1e-300  # a regime less likely than this is out of reach; one over it is still a number
 
@@ -94,14 +85,14 @@ def weigh(ahead: Any, logs: Any, probs: Any) -> Any:
     for k in range(logs.size):
         if ahead[k] > NOTHING:
             gap = logs[k] - largest
-            probs[k] = ahead[k] if gap == 0.0 else ahead[k] * math.exp(gap)
+            probs[k] = ahead[k] if gap == 0.0 else ahead[k] * exp(gap)
         else:
             probs[k] = 0.0
         total += probs[k]
     share = 1.0 / total
     for k in range(logs.size):
         probs[k] *= share
-    return largest + math.log(total)
+    return largest + log(total)
 
 
 @kernel

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from barograph.errors import FitError
+from barograph.jit.arithmetic import log
 from barograph.jit.kernel import compiled, kernel
 from barograph.jit.views import unowned
 from barograph.regimes.fitted import Moments
@@ -20,12 +21,10 @@ from barograph.types import Floats
 from barograph_models._chain.emission import Emission
 from barograph_models._fit.data import Sample
 
-__all__ = [
-    "DIAGONAL", "EMISSIONS", "FULL", "GaussianParams", "free_parameters", "gaussian_params", "in_units", "kind",
-    "moments", "standardised",
-]  # fmt: skip
+__all__ = ["DIAGONAL", "EMISSIONS", "FULL", "GaussianParams", "free_parameters", "gaussian_params", "in_units",
+           "kind", "moments", "standardised"]  # fmt: skip
 
-LOG_TWO_PI = math.log(2.0 * math.pi)
+LOG_TWO_PI = log(2.0 * math.pi)
 SWEEPS = 30  # Jacobi converges quadratically: six to ten sweeps reach the last bit at any size seen
 
 
@@ -95,7 +94,7 @@ def _diagonal_invert(k: Any, covariances: Any, whitening: Any, peak: Any) -> Non
     for j in range(covariances.shape[1]):
         deviation = math.sqrt(covariances[k, j])
         whitening[k, j] = 1.0 / deviation
-        peak[k] -= math.log(deviation)
+        peak[k] -= log(deviation)
 
 
 @kernel
@@ -165,7 +164,7 @@ def _full_invert(k: Any, covariances: Any, whitening: Any, peak: Any) -> None:
     # The factor is inverted where it stands, row by row: row i needs the rows above, already inverted.
     for i in range(d):
         pivot = whitening[k, i, i]
-        peak[k] -= math.log(pivot)
+        peak[k] -= log(pivot)
         for j in range(i):
             total = 0.0
             for m in range(j, i):
@@ -270,13 +269,26 @@ def gaussian_params(start: Any, transition: Any, means: Any, covariances: Any) -
     """
     arrays = [np.array(a, dtype=np.float64, order="C") for a in (start, transition, means, covariances)]
     for k, covariance in enumerate(arrays[3]):
-        least = covariance.min() if covariance.ndim == 1 else np.linalg.eigvalsh(covariance)[0]
-        if not least > 0.0:
+        if not _positive(k, arrays[3]):
+            least = covariance.min() if covariance.ndim == 1 else _least_eigenvalue(covariance)
             raise FitError(f"regime {k}: its covariance is not positive definite (least eigenvalue {least:.3g})")
     derived = (np.zeros_like(arrays[3]), np.empty(len(arrays[0])))
     params = GaussianParams(arrays[0], arrays[1], arrays[2], arrays[3], *derived)
     _WHITEN[kind(params)](params.covariances, params.whitening, params.peak)
     return params
+
+
+def _positive(k: int, covariances: Floats) -> bool:
+    """Tell whether a covariance is positive definite: whether it has a Cholesky factor."""
+    if covariances.ndim == 2:
+        return bool(covariances[k].min() > 0.0)
+    return bool(_cholesky(k, covariances, np.empty_like(covariances), 0.0))
+
+
+def _least_eigenvalue(covariance: Floats) -> float:
+    matrix = covariance.copy()
+    _diagonalise(matrix, np.eye(len(matrix)))
+    return float(np.diagonal(matrix).min())
 
 
 def kind(params: GaussianParams) -> str:

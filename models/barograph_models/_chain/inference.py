@@ -10,14 +10,15 @@ Work arrays are made in Python and lent: what compiled code allocates it must co
 from __future__ import annotations
 
 import functools
-import math
 from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from barograph.jit.arithmetic import log
 from barograph.jit.kernel import compiled, kernel
+from barograph.jit.ordered import logarithms
 from barograph.jit.views import by_address, unowned
 from barograph.types import Floats
 from barograph_models._chain.emission import Emission, climbed, make_densities
@@ -61,7 +62,7 @@ def _forward(start: Any, transition: Any, density: Any, alpha: Any) -> Any:
     scale = 0.0
     for t in range(1, T):
         if whole < SMALL:
-            scale += math.log(whole)
+            scale += log(whole)
             for k in range(K):
                 alpha[t - 1, k] /= whole
         whole = 0.0
@@ -71,7 +72,7 @@ def _forward(start: Any, transition: Any, density: Any, alpha: Any) -> Any:
                 weight += alpha[t - 1, i] * transition[i, k]
             alpha[t, k] = weight * density[t, k]
             whole += alpha[t, k]
-    return scale + math.log(whole)
+    return scale + log(whole)
 
 
 @kernel
@@ -257,8 +258,7 @@ def viterbi(emission: Emission, params: Any, X: Floats) -> tuple[NDArray[np.int6
     labels = np.zeros(T, dtype=np.int64)
     if not T:
         return labels, 0.0
-    with np.errstate(divide="ignore"):
-        chain = (np.log(params.start), np.log(params.transition))
+    chain = (logarithms(params.start), logarithms(params.transition))
     work = (np.empty((T, K)), np.zeros((T, K), dtype=np.int64))
     observed = np.isfinite(X).all(axis=1)
     return labels, float(_decoder(emission)(X, observed, *chain, params, *work, labels))

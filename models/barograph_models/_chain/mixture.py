@@ -6,12 +6,12 @@ The weights stand where a chain has its `start`; `transition` is not in the like
 from __future__ import annotations
 
 import functools
-import math
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
+from barograph.jit.arithmetic import log
 from barograph.jit.kernel import compiled, kernel
 from barograph.jit.views import by_address, unowned
 from barograph.types import Belief
@@ -64,7 +64,7 @@ def _expect(emission: Emission) -> Callable[..., Any]:
             for k in range(start.size):
                 density[t, k] *= start[k]
                 whole += density[t, k]
-            likelihood += math.log(whole)
+            likelihood += log(whole)
             for k in range(start.size):
                 total[k] += density[t, k] / whole
                 gather(X[t], density[t, k] / whole, k, own, sums)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from barograph.jit.ordered import logarithms, mean, moment, total
 from barograph.types import Floats
 from barograph_models._chain.gaussian import GaussianParams, gaussian_params
 from barograph_models._fit.clusters import lloyd, plus_plus
@@ -36,15 +37,15 @@ def start_params(states: int, covariance: str, data: Sample, random: np.random.G
     if covariance == "diagonal":
         covariances = np.diagonal(covariances, axis1=1, axis2=2)
     share = np.full(states, 1.0 / states)
-    return gaussian_params(share, transition / transition.sum(axis=1, keepdims=True), means, covariances)
+    return gaussian_params(share, transition / total(transition, axis=1)[:, None], means, covariances)
 
 
 def _dispersion(Z: Floats, reach: int) -> Floats:
     """Log mean square of each feature over the rows around, (T, d)."""
-    total = np.vstack([np.zeros(Z.shape[1]), (Z * Z).cumsum(axis=0)])
+    running = np.vstack([np.zeros(Z.shape[1]), (Z * Z).cumsum(axis=0)])
     rows = np.arange(len(Z))
     low, high = (rows - reach).clip(0), (rows + reach + 1).clip(max=len(Z))
-    return np.asarray(np.log((total[high] - total[low]) / (high - low)[:, None] + 1e-12))
+    return logarithms((running[high] - running[low]) / (high - low)[:, None] + 1e-12)
 
 
 def _shrunk(Z: Floats, labels: NDArray[np.int64], states: int) -> tuple[Floats, Floats]:
@@ -54,7 +55,7 @@ def _shrunk(Z: Floats, labels: NDArray[np.int64], states: int) -> tuple[Floats, 
     for k in range(states):
         members = Z[labels == k]
         if len(members):
-            means[k] = members.mean(axis=0)
+            means[k] = mean(members)
         away = members - means[k]
-        covariances[k] = (np.einsum("ti,tj->ij", away, away) + (d + 1) * np.eye(d)) / (len(members) + d + 1)
+        covariances[k] = (moment(away, away) + (d + 1) * np.eye(d)) / (len(members) + d + 1)
     return means, covariances

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from barograph.jit.kernel import compiled, kernel
+from barograph.jit.ordered import total
 from barograph.jit.views import unowned
 from barograph.types import Floats
 
@@ -74,7 +75,8 @@ def plus_plus(Z: Floats, states: int, random: np.random.Generator) -> Floats:
     chosen = [Z[random.integers(len(Z))]]
     distance = np.full(len(Z), np.inf)
     for _ in range(states - 1):
-        distance = np.minimum(distance, ((Z - chosen[-1]) ** 2).sum(axis=1))
-        whole = distance.sum()
+        away = Z - chosen[-1]
+        distance = np.minimum(distance, total(away * away, axis=1))
+        whole = total(distance)
         chosen.append(Z[random.choice(len(Z), p=distance / whole)] if whole > 0.0 else Z[random.integers(len(Z))])
     return np.array(chosen)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from barograph.jit.ordered import mean, moment, total
 from barograph.types import Floats
 
 __all__ = ["soft_transition"]
@@ -17,7 +18,7 @@ def soft_transition(posterior: Floats, observed: NDArray[np.bool_]) -> Floats:
     Where posteriors overlap the moves are drawn toward independence: a hidden Markov model estimates them better.
     """
     pairs = observed[:-1] & observed[1:]
-    moves = np.einsum("ti,tj->ij", posterior[:-1][pairs], posterior[1:][pairs])
-    share = posterior[observed].mean(axis=0)
-    left = moves.sum(axis=1, keepdims=True)
+    moves = moment(posterior[:-1][pairs], posterior[1:][pairs])
+    share = mean(posterior[observed])
+    left = total(moves, axis=1)[:, None]
     return np.asarray(np.where(left > 0.0, moves / np.where(left > 0.0, left, 1.0), share))

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from barograph.errors import ConfigError, FitError, nearest
+from barograph.jit.ordered import logarithms, mean, total, variance
 from barograph.regimes.fitted import table
 from barograph.types import Floats
 
@@ -34,7 +35,7 @@ class Sample(NamedTuple):
     @property
     def log_volume(self) -> float:
         """What standardising adds to the data's log-likelihood."""
-        return self.rows * float(np.log(self.scale).sum())
+        return self.rows * float(total(logarithms(self.scale)))
 
 
 def sample(X: Any, states: int, name: str, scale: bool = True) -> Sample:
@@ -49,8 +50,8 @@ def sample(X: Any, states: int, name: str, scale: bool = True) -> Sample:
     wanted = states * (X.shape[1] + 1)
     if len(seen) < wanted:
         raise FitError(f"{name}: {len(seen)} of {len(X)} rows are observed, {states} states need at least {wanted}")
-    centre = seen.mean(axis=0)
-    spread = seen.std(axis=0)
+    centre = mean(seen)
+    spread = np.sqrt(variance(seen))
     # A constant's computed deviation is rounding, not zero.
     flat = np.flatnonzero(spread <= 1e-13 * np.abs(seen).max(axis=0))
     if len(flat):

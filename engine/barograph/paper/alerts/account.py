@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any, Final
 
 from barograph.execution import events
 from barograph.execution.book import DUST
 from barograph.execution.guards import MODES
+from barograph.jit.arithmetic import expm1
 from barograph.paper.alerts.view import Found, Look, State, alert, number_or_none
 
 __all__ = ["born", "drawdown", "filled", "guards", "orders", "rejected", "risk", "value_at_risk"]
@@ -141,4 +141,4 @@ def value_at_risk(look: Look, state: State) -> Found:
 
 def _loss(exposure: float, quantiles: list[float]) -> float:
     """Return the loss of an exposure at the quantile that hurts it: the low one if long, the high one if short."""
-    return -exposure * math.expm1(quantiles[0] if exposure > 0.0 else quantiles[1])
+    return -exposure * expm1(quantiles[0] if exposure > 0.0 else quantiles[1])

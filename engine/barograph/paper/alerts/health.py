@@ -13,6 +13,7 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 
 from barograph.config.paper import WatchPlan
+from barograph.jit.arithmetic import log
 from barograph.regimes.outlook import Outlook
 from barograph.types import Floats
 
@@ -75,8 +76,8 @@ def _entropy(belief: Floats) -> float:
     """Return the entropy of a belief as a share of the largest there is, log K."""
     if len(belief) < 2:
         return 0.0
-    doubt: float = -sum(p * math.log(p) for p in belief.tolist() if p > 0.0)
-    return doubt / math.log(len(belief))
+    doubt: float = -sum(p * log(p) for p in belief.tolist() if p > 0.0)
+    return doubt / log(len(belief))
 
 
 def _causes(plan: WatchPlan, state: dict[str, Any], memory: dict[str, Any], seen: Outlook | None) -> Any:

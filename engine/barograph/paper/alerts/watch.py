@@ -13,6 +13,7 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from barograph.config.paper import WatchPlan
+from barograph.jit.ordered import product
 from barograph.paper.alerts.account import born, drawdown, guards, orders, risk, value_at_risk
 from barograph.paper.alerts.health import assess, healthy, unassessed
 from barograph.paper.alerts.periods import counted, summaries
@@ -127,7 +128,7 @@ def _early_warning(look: Look, state: State) -> Found:
         return {"armed": leaving < (limit / 2.0 if state["warned"] == state["since"] else limit)}, []
     if not leaving > limit:
         return {}, []
-    ahead = np.einsum("i,ij->j", look.belief, look.seen.ahead)
+    ahead = product(look.belief, look.seen.ahead)
     following = max((k for k in range(len(ahead)) if k != regime), key=lambda k: float(ahead[k]))
     facts: State = {"regime": regime, "name": named(look, regime), "leaving": leaving, "limit": limit}
     facts |= {"horizon": look.plan.horizon, "probability": float(look.belief[regime]), "stayed": state["stay"]}

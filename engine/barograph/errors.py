@@ -11,7 +11,8 @@ import difflib
 from collections.abc import Iterable
 
 __all__ = ["BarographError", "BrokerError", "ConfigError", "DataError", "FeedError", "FitError", "LeaseError",
-           "NotifyError", "PartError", "RefusalError", "StoreError", "StrategyError", "nearest", "with_extra"]  # fmt: skip
+           "NotifyError", "PartError", "RefusalError", "StoreError", "StrategyError", "nearest",
+           "with_extra"]  # fmt: skip
 
 
 class BarographError(Exception):

@@ -30,7 +30,7 @@ from numba.core import config
 from numba.core.imputils import builtin_registry as lowered
 from numba.core.typing.templates import builtin_registry as typed
 
-from barograph.jit import views as lending
+from barograph.jit import frame, reach, views
 from barograph.jit.views import ByAddress
 
 __all__ = ["Marked", "Unfingerprintable", "digest", "fingerprint", "layout", "unchanged"]
@@ -113,8 +113,10 @@ def _environment() -> tuple[object, ...]:
 
 @functools.cache
 def _versions() -> tuple[str, ...]:
-    # How the compiler reads what is lent hangs on types, not on names that a walk would meet: the whole module counts.
-    return (sys.version, numba.__version__, llvmlite.__version__, np.__version__, version("scipy"), _told(lending))
+    # How the compiler reads what is lent hangs on types, not on names that a walk would meet: the whole modules count;
+    # and the frame's, by which doors and parts that are compiled apart agree.
+    libraries = (numba.__version__, llvmlite.__version__, np.__version__, version("scipy"))
+    return (sys.version, *libraries, *map(_told, (views, reach, frame)))
 
 
 def _told(module: Any) -> str:
@@ -264,7 +266,8 @@ def _leads_home(value: Any) -> bool:
 def _by_version(name: str) -> bool:
     """Whether a module changes only with a version that is in the key: a user's own `statistics.py` does not."""
     top = name.partition(".")[0]
-    if top in _BY_VERSION or top in sys.builtin_module_names:
+    # What memory is reached by is told as a whole (`_versions`): a walk would meet the table of plain Python's parts.
+    if name == reach.__name__ or top in _BY_VERSION or top in sys.builtin_module_names:
         return True
     file = getattr(sys.modules.get(top), "__file__", None)
     return top in sys.stdlib_module_names and file is not None and file.startswith(_LIBRARY)

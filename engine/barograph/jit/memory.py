@@ -9,7 +9,7 @@ or another number of assets changes the table, not the code, so nothing is compi
 from __future__ import annotations
 
 from functools import cache
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import numba
 import numpy as np
@@ -19,9 +19,23 @@ from numpy.typing import NDArray
 
 from barograph.errors import PartError
 from barograph.jit.kernel import Kernel, kernel
-from barograph.jit.views import frozen, unowned
+from barograph.jit.reach import (
+    floats1,
+    floats2,
+    floats3,
+    ints1,
+    ints2,
+    ints3,
+    move,
+    put_real,
+    put_word,
+    real,
+    spot,
+    word,
+)
+from barograph.jit.views import frozen
 
-__all__ = ["Memory", "make_load", "make_store", "section", "structure", "whole"]
+__all__ = ["Memory", "make_load", "make_store", "slots", "structure", "whole"]
 
 _SCALARS = {"f": "f", "i": "i"}
 
@@ -50,29 +64,25 @@ def structure(tree: Any, where: str) -> Any:
 
 @cache
 def make_load(shape: Any, readonly: bool) -> Kernel[..., Any]:
-    """Write the kernel ``load(f, i, at) -> tree`` for one structure; arrays are views, read-only for parameters."""
-    names: dict[str, Any] = {"frozen": frozen, "unowned": unowned}
-    slot = [2]
-    # Reshaping gives an array an owner again; borrowed, it is not counted (72 counts a bar took 130 ns).
-    body = _load_text(shape, names, slot, "frozen" if readonly else "unowned")
+    """Write the kernel ``load(f, i, at) -> tree`` for one structure, of three addresses; arrays are views.
+
+    Parameters are read-only.
+    """
+    names: dict[str, Any] = {"frozen": frozen, "word": word, "real": real, **_VIEWS}
+    body = _load_text(shape, names, [2], readonly)
     return _function("load", "f, i, at", [f"return {body}"], names)
 
 
 @cache
 def make_store(shape: Any) -> Kernel[..., Any]:
-    """Write the kernel ``store(f, i, at, tree)`` for one structure; arrays already in place cost a copy onto itself."""
+    """Write the kernel ``store(f, i, at, tree)`` for one structure; an array that is in its place costs nothing."""
     lines: list[str] = []
     _store_text(shape, "tree", lines, [2])
-    return _function("store", "f, i, at, tree", lines or ["pass"], {"whole": whole, "copy_into": copy_into})
+    names = {"whole": whole, "put_real": put_real, "put_word": put_word, "move": move, "word": word}
+    return _function("store", "f, i, at, tree", lines or ["pass"], names)
 
 
-@kernel
-def copy_into(target: Any, source: Any) -> None:
-    """Copy element by element: a slice assignment costs numba most of a second to compile, each."""
-    if target.size != source.size:
-        raise ValueError("a part's state changed the size of an array")
-    for j in range(target.size):
-        target[j] = source[j]
+_VIEWS: Final = {view.__name__: view for view in (floats1, floats2, floats3, ints1, ints2, ints3)}
 
 
 def _function(name: str, arguments: str, lines: list[str], names: dict[str, Any]) -> Kernel[..., Any]:
@@ -81,10 +91,10 @@ def _function(name: str, arguments: str, lines: list[str], names: dict[str, Any]
     return kernel(names[name])
 
 
-def _load_text(shape: Any, names: dict[str, Any], slot: list[int], wrap: str) -> str:
+def _load_text(shape: Any, names: dict[str, Any], slot: list[int], readonly: bool) -> str:
     if isinstance(shape, tuple):
         kind, inner = shape
-        parts = ", ".join(_load_text(leaf, names, slot, wrap) for leaf in inner)
+        parts = ", ".join(_load_text(leaf, names, slot, readonly) for leaf in inner)
         if kind == "tuple":
             return f"({parts},)" if inner else "()"
         alias = f"T{len(names)}"
@@ -93,13 +103,12 @@ def _load_text(shape: Any, names: dict[str, Any], slot: list[int], wrap: str) ->
     s = slot[0]
     if shape in _SCALARS:
         slot[0] += 1
-        return f"{shape}[at[{s}]]"
+        return f"{'real' if shape == 'f' else 'word'}({shape}, word(at, {s}))"
     buffer, dimensions = shape[0].lower(), int(shape[1])
     slot[0] += 2 + dimensions
-    view = f"{buffer}[at[{s}]:at[{s + 1}]]"
-    if dimensions > 1:
-        view = f"{view}.reshape({', '.join(f'at[{s + 2 + j}]' for j in range(dimensions))})"
-    return f"{wrap}({view})"
+    sizes = ", ".join(f"word(at, {s + 2 + j})" for j in range(dimensions))
+    view = f"{'floats' if buffer == 'f' else 'ints'}{dimensions}({buffer}, word(at, {s}), {sizes})"
+    return f"frozen({view})" if readonly else view
 
 
 def _store_text(shape: Any, path: str, lines: list[str], slot: list[int]) -> None:
@@ -110,12 +119,19 @@ def _store_text(shape: Any, path: str, lines: list[str], slot: list[int]) -> Non
     s = slot[0]
     if shape in _SCALARS:
         slot[0] += 1
-        lines.append(f"{shape}[at[{s}]] = {f'whole({path})' if shape == 'i' else path}")
+        put, value = ("put_word", f"whole({path})") if shape == "i" else ("put_real", path)
+        lines.append(f"{put}({shape}, word(at, {s}), {value})")
         return
     buffer, dimensions = shape[0].lower(), int(shape[1])
     slot[0] += 2 + dimensions
-    flat = path if dimensions == 1 else f"{path}.reshape({path}.size)"
-    lines.append(f"copy_into({buffer}[at[{s}]:at[{s + 1}]], {flat})")
+    lines.append(f"move({buffer}, word(at, {s}), word(at, {s + 1}) - word(at, {s}), {path})")
+
+
+def slots(shape: Any) -> int:
+    """Return how many entries of the table a structure has, without the two that begin it."""
+    if isinstance(shape, tuple):
+        return sum(slots(leaf) for leaf in shape[1])
+    return 1 if shape in _SCALARS else 2 + int(shape[1])
 
 
 class Memory(NamedTuple):
@@ -144,11 +160,19 @@ class Memory(NamedTuple):
 
     def read(self, k: int) -> Any:
         """Return tree `k`, its arrays as views into the buffers."""
-        return make_load(self.shapes[k], readonly=False)(self.f, self.i, section(self.at, k))
+        return _read(self.shapes[k], self.f, self.i, self.at[self.at[k] + 2 : self.at[k + 1]].tolist())
 
     def write(self, k: int, tree: Any) -> None:
         """Write tree `k` back."""
-        make_store(self.shapes[k])(self.f, self.i, section(self.at, k), tree)
+        make_store(self.shapes[k])(spot(self.f), spot(self.i), spot(self.at) + 8 * int(self.at[k]), tree)
+
+    def place(self, k: int, leaf: int) -> int:
+        """Return the address of a leaf of tree `k`: the leaves are arrays, counted from 0."""
+        at = int(self.at[k]) + 2
+        for shape in self.shapes[k][1][:leaf]:
+            at += slots(shape)
+        buffer = self.f if self.shapes[k][1][leaf][0] in "Ff" else self.i
+        return spot(buffer) + 8 * int(self.at[at])
 
     def copy(self) -> Memory:
         """Return a copy that shares nothing that changes."""
@@ -169,10 +193,16 @@ def _table(tree: Any, table: list[int], sizes: list[int]) -> None:
         sizes[which] += 1
 
 
-@kernel
-def section(at: Any, k: int) -> Any:
-    """Return the part of the table that belongs to tree `k`."""
-    return unowned(at)[at[k] : at[k + 1]]
+def _read(shape: Any, f: Any, i: Any, table: list[int]) -> Any:
+    """Read a tree, its arrays as views that keep the buffers alive; `table` is used up from its front."""
+    if isinstance(shape, tuple):
+        inner = [_read(leaf, f, i, table) for leaf in shape[1]]
+        return tuple(inner) if shape[0] == "tuple" else shape[0](*inner)
+    buffer = f if shape[0] in "fF" else i
+    if shape in _SCALARS:
+        return buffer[table.pop(0)].item()
+    first, last = table.pop(0), table.pop(0)
+    return buffer[first:last].reshape([table.pop(0) for _ in range(int(shape[1]))])
 
 
 def whole(value: Any) -> Any:

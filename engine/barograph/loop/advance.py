@@ -1,35 +1,42 @@
-"""The loop's body, put together from parts and compiled as one piece.
+"""The loop's body: one door a book, compiled once for all machines, over parts that it calls by address.
 
-`advance` takes the world from bar `first` to bar `last`. `scan` calls it once for many bars, `replay` once a bar; a
-machine with a Python strategy runs the same steps with the strategy's call in the middle. One body, so one answer.
+`scan` takes the world through many bars a call, `replay` through one; a Python strategy is called in the middle, plain
+Python parts run beside compiled ones, and with `interpret` everything is plain Python. One body, so one answer.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 import numpy as np
 from numba.core import config
 
 from barograph.execution import book as col
 from barograph.execution.answers import each, spread
-from barograph.execution.book import Account
+from barograph.execution.book import Account, requests_a_bar
 from barograph.execution.clauses import make_close, make_open
 from barograph.execution.money import FACTOR
+from barograph.jit import frame as at
+from barograph.jit.calling import address, call_alone
 from barograph.jit.kernel import Kernel, compiled, kernel
-from barograph.jit.memory import make_load, make_store, section
-from barograph.jit.views import by_address, frozen, unowned
-from barograph.regimes.filtering import write_belief
-from barograph.types import Bars, Belief, Orders, Portfolio, Protected, Target
+from barograph.jit.memory import Memory, make_load, slots
+from barograph.jit.reach import call_part, floats1, floats2, put_real, put_word, real, spot, word
+from barograph.jit.views import by_address, frozen
+from barograph.loop.parts import ANSWERS, bars_at, columns, feature_part, strategy_part
+from barograph.orders import WIDTH
+from barograph.regimes.filtering import filter_part
+from barograph.types import Bars, Belief, Floats, Orders, Portfolio, Protected, Target
 
-__all__ = ["FEATURES", "FILTER", "SCRATCH", "STRATEGY", "Answer", "Scratch", "bound", "make_advance", "make_observe"]
+__all__ = ["FEATURES", "FILTER", "SCRATCH", "STRATEGY", "Answer", "Body", "Bound", "Columns", "Scratch", "Tape"]
 
 # The trees of a world's memory and of its parameters, in this order.
 FEATURES, FILTER, STRATEGY, BOOK, SCRATCH = range(5)
 RULES = BOOK
+# What the door does at a bar: all of it, or what comes before a strategy in Python decides, and what comes after.
+WHOLE, BEFORE, AFTER = range(3)
 
 
 class Answer(NamedTuple):
@@ -47,271 +54,345 @@ class Scratch(NamedTuple):
 
     weights: Any
     levels: Any
-    lifted: Any
+    adjusted: Any
     ones: Any
     blank: Any
 
 
-@kernel
-def comparable_bars(bars: Any, scratch: Any, acting: bool) -> Bars:
-    """Return the bars that features see: prices times the factor, so that a split is no return."""
-    if not acting:
-        return Bars(bars.ts, bars.open, bars.high, bars.low, bars.close, bars.volume, bars.factor)
-    to = scratch.lifted
-    for a in range(to.shape[1]):
-        to[0, a], to[1, a] = bars.open[a] * bars.factor[a], bars.high[a] * bars.factor[a]
-        to[2, a], to[3, a] = bars.low[a] * bars.factor[a], bars.close[a] * bars.factor[a]
-    return Bars(bars.ts, frozen(to[0]), frozen(to[1]), frozen(to[2]), frozen(to[3]), bars.volume, frozen(scratch.ones))
+class Columns(NamedTuple):
+    """What the loop reads: moments (T,), prices and volume (T, N), actions (T, 4, N) or one row of them."""
+
+    ts: Any
+    open: Floats
+    high: Floats
+    low: Floats
+    close: Floats
+    volume: Floats
+    actions: Floats
+
+
+class Tape(NamedTuple):
+    """What a run writes: features (T, d), then from the start equity (n, 6), weights (n, N), beliefs (n, K+1), log."""
+
+    X: Floats
+    E: Floats
+    W: Floats
+    B: Floats
+    log: Floats
 
 
 @kernel
-def lend_portfolio(book: Any) -> Portfolio:
-    """Lend the account to a strategy, for reading only."""
-    return Portfolio(
-        book.money[col.EQUITY], book.money[col.CASH], frozen(book.rows[col.QUANTITY]), frozen(book.rows[col.PRICE])
-    )
+def _adjust_block(frame: Any, first: int, last: int) -> None:
+    n = word(frame, at.N)
+    room, a, end = word(frame, at.ADJUSTED), word(frame, at.ACTIONS), word(frame, at.LAST_ADJUSTED)
+    for column in range(4):
+        source = word(frame, at.OPEN + column)
+        for t in range(first, last):
+            for j in range(n):
+                price = real(source, t * n + j) * real(a, (4 * t + FACTOR) * n + j)
+                put_real(room, (column * at.BLOCK + t - first) * n + j, price)
+                put_real(end, column * n + j, price)
 
 
 @kernel
-def write_features(row: Any, x: Any) -> None:
-    """Write a bar's feature values into its row."""
-    for j in range(len(x)):
-        row[j] = x[j]
+def _see_block(frame: Any, first: int, last: int) -> None:
+    """Let features and filter see bars [first, last)."""
+    d, parts, start = word(frame, at.D), word(frame, at.PARTS), word(frame, at.START)
+    put_word(frame, at.SEEN_FROM, first)
+    if word(frame, at.ACTING) == 1:
+        _adjust_block(frame, first, last)
+    for j in range(d):
+        own = parts + j * at.OWN * 8
+        put_word(frame, at.CALLED, j)
+        call_part(word(own, at.CODE), frame, own, first, last)
+    if last > start:
+        own = parts + d * at.OWN * 8
+        put_word(frame, at.CALLED, d)
+        call_part(word(own, at.CODE), frame, own, max(first, start), last)
+    put_word(frame, at.SEEN_TO, last)
+
+
+class _Given(NamedTuple):
+    """An answer as it stands in the frame."""
+
+    weights: Any
+    levels: Any
 
 
 @cache
-def make_advance(
-    observe: Callable[..., Any],
-    believe: Callable[..., Any],
-    decide: Callable[..., Any],
-    world: Any,
-    params: Any,
-    answer: Answer,
-) -> Callable[..., Any]:
-    """Put the parts together; the result has the signature of `advance` below, whatever the parts are made of.
-
-    Machine code where every part is a kernel; a Python call in the middle where only the strategy is Python; plain
-    Python throughout otherwise. The bits are the same.
-    """
-    if not isinstance(observe, Kernel) or not isinstance(believe, Kernel):
-        return _whole(observe, believe, decide, world, params, answer).py_func
-    if not isinstance(decide, Kernel):
-        return Around(observe, believe, decide, world, params, answer)
-    return _whole(observe, believe, decide, world, params, answer)
-
-
-def _whole(observe: Any, believe: Any, decide: Any, world: Any, params: Any, answer: Answer) -> Kernel[..., Any]:
-    load_features, load_filter, load_strategy, load_book, load_scratch = (make_load(s, False) for s in world)
-    store_features, store_filter, store_strategy, store_book, _ = (make_store(s) for s in world)
-    features_params, filter_params, strategy_params, load_rules = (make_load(s, True) for s in params)
-    open_bar, close_bar = make_open(answer.full), make_close(answer.kind, answer.full)
+def _door(book_shape: Any, rules_shape: Any, full: bool) -> Kernel[..., Any]:
+    """Return ``advance(frame, first, last, what)``: bars gone over, events in the log, what went wrong."""
+    load_book, load_rules = make_load(book_shape, False), make_load(rules_shape, True)
+    open_bar, close_bar = make_open(full), _close_full if full else _close_light
 
     @compiled
-    def advance(first, last, start, log_limit, ts, o, h, c_low, c, v, A, R, f, i, at, pf, pi, pat, X, E, W, B, log):  # type: ignore[no-untyped-def]
-        ts, o, h, c_low, c, v = frozen(ts), frozen(o), frozen(h), frozen(c_low), frozen(c), frozen(v)
-        f, i, X, E, W, B, log = unowned(f), unowned(i), unowned(X), unowned(E), unowned(W), unowned(B), unowned(log)
-        pf, pi, A, R = unowned(pf), unowned(pi), frozen(A), frozen(R)
-        seen, believed, memory = (
-            load_features(f, i, section(at, 0)), load_filter(f, i, section(at, 1)), load_strategy(f, i, section(at, 2)),
-        )  # fmt: skip
-        book, scratch = load_book(f, i, section(at, 3)), load_scratch(f, i, section(at, 4))
-        p_seen, p_believed = features_params(pf, pi, section(pat, 0)), filter_params(pf, pi, section(pat, 1))
-        p_decided, rules = strategy_params(pf, pi, section(pat, 2)), load_rules(pf, pi, section(pat, 3))
+    def advance(frame, first, last, what):  # type: ignore[no-untyped-def]
+        f, i, pf, pi = (
+            word(frame, at.FLOATS),
+            word(frame, at.INTS),
+            word(frame, at.PARAM_FLOATS),
+            word(frame, at.PARAM_INTS),
+        )
+        book, rules = load_book(f, i, word(frame, at.BOOK_AT)), load_rules(pf, pi, word(frame, at.RULES_AT))
+        n, d, start, log_limit = word(frame, at.N), word(frame, at.D), word(frame, at.START), word(frame, at.LOG_LIMIT)
+        log = floats2(word(frame, at.LOG), 0, word(frame, at.LOG_ROWS), word(frame, at.LOG_COLUMNS))
+        given = _Given(floats1(word(frame, at.WEIGHTS), 0, n), floats2(word(frame, at.LEVELS), 0, 3, n))
         account = by_address(Account(book, rules, log))
         # One row of actions or rates means: the same for every bar.
-        acting, varying = A.shape[0] > 1, R.shape[0] > 1
-        t = first
-        while t < last and book.counters[col.LOGGED] <= log_limit and book.counters[col.FAULT] == 0:
-            actions, rates = A[t if acting else 0], R[t if varying else 0]
-            bars = Bars(ts[t], o[t], h[t], c_low[t], c[t], v[t], actions[FACTOR])
-            if t >= start:
-                open_bar(account, book, rules, log, bars, t, actions, acting, rates, E[t - start], W[t - start])
-            seen, x = observe(seen, comparable_bars(bars, scratch, acting), p_seen)
-            write_features(X[t], x)
-            belief = Belief(frozen(scratch.blank), math.nan)
-            if t >= start:
-                believed, belief = believe(believed, frozen(X[t]), p_believed)
-                write_belief(B[t - start], belief)
-            memory, answer = decide(memory, bars, belief, lend_portfolio(book), p_decided)
-            if t >= start and book.counters[col.FAULT] == 0:
-                close_bar(account, book, rules, log, bars, t, answer, scratch)
+        acting, varying = word(frame, at.ACTING) == 1, word(frame, at.VARYING) == 1
+        c, a, r = columns(frame), word(frame, at.ACTIONS), word(frame, at.RATES)
+        equity, weights = word(frame, at.E), word(frame, at.W)
+        own = word(frame, at.PARTS) + (d + 1) * at.OWN * 8
+        decide = word(own, at.CODE)
+        t, seen_to = first, word(frame, at.SEEN_TO)
+        while t < last and book.counters[col.FAULT] == 0 and (what == AFTER or book.counters[col.LOGGED] <= log_limit):
+            if t >= seen_to and what == WHOLE:
+                seen_to = min(last, t + at.BLOCK)
+                _see_block(frame, t, seen_to)
+            bars = bars_at(c, t)
+            if t >= start and what != AFTER:
+                actions = frozen(floats2(a, t * 4 * n if acting else 0, 4, n))
+                rates = frozen(floats1(r, 2 * t if varying else 0, 2))
+                open_bar(account, book, rules, log, bars, t, actions, acting, rates,
+                         floats1(equity, (t - start) * 6, 6), floats1(weights, (t - start) * n, n))  # fmt: skip
+            if what == WHOLE:
+                put_word(frame, at.CALLED, d + 1)
+                call_part(decide, frame, own, t, t)
+            if t >= start and what != BEFORE and book.counters[col.FAULT] == 0:
+                close_bar(account, book, rules, log, bars, t, frame, given)
             t += 1
-        store_features(f, i, section(at, 0), seen)
-        store_filter(f, i, section(at, 1), believed)
-        store_strategy(f, i, section(at, 2), memory)
-        store_book(f, i, section(at, 3), book)
         return t, book.counters[col.LOGGED], book.counters[col.FAULT]
 
     return advance
 
 
-def bound(advance: Callable[..., Any], log_limit: int, *fixed: Any) -> Callable[[int, int, int], tuple[int, int, int]]:
-    """Return ``go(first, last, start)``: `advance` over arrays that stay the same from call to call.
-
-    It stops before a bar at which the log holds more than `room` rows.
-    """
-    if isinstance(advance, Around):
-        return advance.bind(log_limit, *fixed)
-    run = _door(advance)
-    return lambda first, last, start: run(first, last, start, log_limit, *fixed)
+_take_weights = make_close(Target, False)
+_take_targets, _take_protected, _take_orders = (make_close(kind, True) for kind in ANSWERS)
 
 
-def _door(run: Callable[..., Any]) -> Callable[..., Any]:
-    """Return what is called in the end: a bar has no time for the way there."""
-    return cast("Callable[..., Any]", run.dispatcher) if isinstance(run, Kernel) and not config.DISABLE_JIT else run
+@kernel
+def _close_light(account: Any, book: Any, rules: Any, log: Any, bars: Any, t: int, frame: Any, given: Any) -> None:
+    _take_weights(account, book, rules, log, bars, t, Target(given.weights), given)
 
 
-class Around:
-    """An `advance` with a Python strategy in the middle; `bind` makes ready once what every bar would pay for."""
-
-    def __init__(self, observe: Any, believe: Any, decide: Any, world: Any, params: Any, answer: Answer) -> None:
-        self.perceive, self.conclude = _halves(observe, believe, world, params, answer)
-        self.decide, self.world, self.params, self.answer = decide, world, params, answer
-
-    def __call__(self, first: int, last: int, start: int, log_limit: int, *fixed: Any) -> tuple[int, int, int]:
-        """Take the world from bar `first` to bar `last`."""
-        return self.bind(log_limit, *fixed)(first, last, start)
-
-    def bind(self, log_limit: int, *fixed: Any) -> Callable[[int, int, int], tuple[int, int, int]]:
-        """Return ``go(first, last, start)`` over these arrays."""
-        ts, o, h, c_low, c, v, A, R, f, i, at, pf, pi, pat, X, E, W, B, log = fixed
-        perceive, conclude, decide = _door(self.perceive), _door(self.conclude), self.decide
-        load, store = make_load(self.world[STRATEGY], False), make_store(self.world[STRATEGY])
-        p = make_load(self.params[STRATEGY], True)(pf, pi, section(pat, STRATEGY))
-        rules = make_load(self.params[RULES], True)(pf, pi, section(pat, RULES))
-        rows = make_load(self.world[BOOK], False)(f, i, section(at, BOOK)).rows
-        quantity, price = frozen(rows[col.QUANTITY]), frozen(rows[col.PRICE])
-        scratch = make_load(self.world[SCRATCH], False)(f, i, section(at, SCRATCH))
-        blank, read, K = Belief(frozen(scratch.blank), math.nan), frozen(B), B.shape[1] - 1
-        at_strategy, acting = section(at, STRATEGY), len(A) > 1
-        columns, factors = (ts, o, h, c_low, c, v, A, R, f, i, at, pf, pi, pat), frozen(A)
-        write = _writer(self.answer, scratch, rules.traded)
-
-        def go(first: int, last: int, start: int) -> tuple[int, int, int]:
-            memory = load(f, i, at_strategy)
-            # The caller empties the log before it is full, and ends at a fault: there is room for the first bar.
-            t, logged, fault = first, 0, 0
-            while t < last and logged <= log_limit and fault == 0:
-                logged, fault, equity, cash = perceive(t, start, *columns, X, E, W, B, log)
-                belief = Belief(read[t - start, :K], read[t - start, K]) if t >= start else blank
-                bars = Bars(ts[t], o[t], h[t], c_low[t], c[t], v[t], factors[t if acting else 0, FACTOR])
-                memory, answer = decide(memory, bars, belief, Portfolio(equity, cash, quantity, price), p)
-                if t >= start and fault == 0:
-                    logged, fault = conclude(t, *columns, log, write(answer))
-                t += 1
-            store(f, i, at_strategy, memory)
-            return t, logged, fault
-
-        return go
+@kernel
+def _close_full(account: Any, book: Any, rules: Any, log: Any, bars: Any, t: int, frame: Any, given: Any) -> None:
+    kind = word(frame, at.ANSWER)
+    if kind == 0:
+        _take_targets(account, book, rules, log, bars, t, Target(given.weights), given)
+    elif kind == 1:
+        levels = given.levels
+        _take_protected(account, book, rules, log, bars, t,
+                        Protected(given.weights, levels[0], levels[1], levels[2]), given)  # fmt: skip
+    else:
+        slip = floats2(word(frame, at.SLIP), 0, word(frame, at.SLIP_ROWS), WIDTH)
+        _take_orders(account, book, rules, log, bars, t, Orders(slip), given)
 
 
-def _writer(answer: Answer, scratch: Scratch, traded: Any) -> Callable[[Any], Any]:
-    """Return what writes a Python strategy's answer where compiled code finds it; it returns a slip's rows."""
-    nothing = np.zeros((1, 1))
-    weights, levels = scratch.weights, scratch.levels
+class Body:
+    """The loop's body over a machine's parts; `bind` ties it to the arrays of a run."""
 
-    def write_target(target: Any) -> Any:
-        spread(target.weights, weights, traded)
-        return nothing
+    def __init__(self, steps: Sequence[Any], believe: Any, decide: Any, memory: Memory, params: Memory, answer: Answer,
+                 interpret: bool = False) -> None:  # fmt: skip
+        self.answer, self.steps = answer, (*steps, believe, decide)
+        self.interpret = interpret or bool(config.DISABLE_JIT)
+        states, given = _split(memory.shapes[FEATURES], len(steps)), _split(params.shapes[FEATURES], len(steps))
+        features = [feature_part(*of) for of in zip(steps, states, given, strict=True)]
+        filtering = filter_part(believe, memory.shapes[FILTER], params.shapes[FILTER])
+        deciding = strategy_part(decide, memory.shapes[STRATEGY], params.shapes[STRATEGY], answer.kind)
+        self.parts = (*features, filtering, deciding)
+        self.offsets = (_offsets(states), _offsets(given))
+        self.door = _door(memory.shapes[BOOK], params.shapes[RULES], answer.full)
 
-    def write_protected(target: Any) -> Any:
-        spread(target.weights, weights, traded)
-        for row, level in zip(levels, target[1:], strict=True):
+    def plain(self, j: int) -> bool:
+        """Tell whether part `j` runs as plain Python."""
+        return self.interpret or not isinstance(self.steps[j], Kernel)
+
+    def observe(self, first: int, last: int, columns: Columns, memory: Memory, params: Memory, X: Floats) -> None:
+        """Let the features alone see bars [first, last): for the training window."""
+        nothing = np.zeros((0, 1))
+        bound = Bound(self, 0, columns, nothing, memory, params, Tape(X, *[nothing] * 4), first, seeing=True)
+        for t in range(first, last, at.BLOCK):
+            bound.see(t, min(last, t + at.BLOCK))
+
+
+class Bound:
+    """A body tied to arrays, which it keeps: ``go(first, last, start)`` takes the world from bar to bar."""
+
+    def __init__(self, body: Body, log_limit: int, columns: Columns, rates: Floats, memory: Memory, params: Memory,
+                 tape: Tape, seen_to: int, seeing: bool = False) -> None:  # fmt: skip
+        self.body, self.columns, self.rates, self.memory, self.params = body, columns, rates, memory, params
+        n, d = columns.open.shape[1], tape.X.shape[1]
+        self.scratch = memory.read(SCRATCH)
+        self.acting = len(columns.actions) > 1
+        self.adjusted = np.zeros((4, at.BLOCK, n) if self.acting else 1)
+        slip_rows = requests_a_bar(n, 64) + 2 if body.answer.kind is Orders else 1
+        self.slip = np.zeros((slip_rows, WIDTH))
+        self.rules = params.read(RULES)
+        self.traded = np.array(self.rules.traded, dtype=np.float64)
+        self.frame = frame = np.zeros(at.WORDS, dtype=np.int64)
+        frame[[at.N, at.D, at.LOG_LIMIT, at.SEEN_TO]] = n, d, log_limit, seen_to
+        frame[at.TS : at.ACTIONS + 1] = [spot(column) for column in columns]
+        frame[[at.ACTING, at.RATES, at.VARYING]] = self.acting, spot(rates), len(rates) > 1
+        frame[at.FLOATS : at.PARAM_INTS + 1] = [spot(of) for of in (memory.f, memory.i, params.f, params.i)]
+        frame[at.X] = spot(tape.X)
+        frame[[at.MONEY, at.ROWS]] = memory.place(BOOK, 0), memory.place(BOOK, 2)
+        frame[at.BOOK_AT] = spot(memory.at) + 8 * memory.at[BOOK]
+        frame[at.RULES_AT] = spot(params.at) + 8 * params.at[RULES]
+        frame[at.ANSWER], frame[at.SLIP], frame[at.SLIP_ROWS] = (
+            ANSWERS.index(body.answer.kind),
+            spot(self.slip),
+            slip_rows,
+        )
+        frame[[at.WEIGHTS, at.LEVELS, at.LAST_ADJUSTED, at.ONES, at.BLANK]] = [
+            memory.place(SCRATCH, j) for j in range(5)
+        ]
+        frame[at.TRADED], frame[at.ADJUSTED] = spot(self.traded), spot(self.adjusted)
+        self.renew(tape)
+        self.own = self._own(d if seeing else d + 2)
+        frame[at.PARTS] = spot(self.own)
+        self.where = spot(frame)
+        door = body.door
+        self.run: Callable[..., Any] = door.py_func if body.interpret else door.dispatcher
+        self.mixed = not body.interpret and any(map(body.plain, range(d + 2)))
+        self.python = _Python(self) if self.mixed and body.plain(d + 1) else None
+
+    def renew(self, tape: Tape) -> None:
+        """Take another tape."""
+        self.tape, frame = tape, self.frame
+        frame[[at.K, at.B, at.E, at.W]] = tape.B.shape[1] - 1, spot(tape.B), spot(tape.E), spot(tape.W)
+        frame[[at.LOG, at.LOG_ROWS, at.LOG_COLUMNS]] = spot(tape.log), *tape.log.shape
+
+    def _own(self, count: int) -> Any:
+        memory, params, (states, given) = self.memory, self.params, self.body.offsets
+        d = len(states)
+        own = np.zeros((count, at.OWN), dtype=np.int64)
+        for j in range(count):
+            tree = min(max(0, j - d + 1), STRATEGY)
+            own[j, at.CODE] = address(self.body.parts[j], self.body.plain(j))
+            own[j, at.AT] = spot(memory.at) + 8 * (memory.at[tree] + (states[j] if j < d else 0))
+            own[j, at.PAT] = spot(params.at) + 8 * (params.at[tree] + (given[j] if j < d else 0))
+            own[j, at.COLUMN] = j
+        return own
+
+    def see(self, first: int, last: int) -> None:
+        """Let features and filter see bars [first, last), each at its own speed."""
+        frame, d, start = self.frame, self.tape.X.shape[1], int(self.frame[at.START])
+        frame[at.SEEN_FROM] = first
+        if self.acting:
+            self._adjust(first, last)
+        for j in range(len(self.own) - (len(self.own) > d)):
+            self.call(j, first if j < d else max(first, start), last)
+        frame[at.SEEN_TO] = last
+
+    def call(self, j: int, first: int, last: int) -> None:
+        """Let one part see bars [first, last)."""
+        if last > first:
+            self.frame[at.CALLED] = j
+            call = call_alone.py_func if self.body.plain(j) else call_alone.dispatcher
+            call(int(self.own[j, at.CODE]), self.where, spot(self.own) + 8 * at.OWN * j, first, last)
+
+    def _adjust(self, first: int, last: int) -> None:
+        factor = self.columns.actions[first:last, FACTOR]
+        for k, column in enumerate(self.columns[1:5]):
+            self.adjusted[k, : last - first] = column[first:last] * factor
+            self.scratch.adjusted[k] = self.adjusted[k, last - first - 1]
+
+    def go(self, first: int, last: int, start: int) -> tuple[int, int, int]:
+        """Go over bars until `last`, a full log or a fault; return the next bar, the log's rows, and the fault."""
+        self.frame[at.START] = start
+        if not self.mixed:
+            return self.run(self.where, first, last, WHOLE)  # type: ignore[no-any-return]
+        t, logged, fault = first, 0, 0
+        while t < last and fault == 0 and logged <= self.frame[at.LOG_LIMIT]:
+            if t >= self.frame[at.SEEN_TO]:
+                self.see(t, min(last, t + at.BLOCK))
+            until = min(last, int(self.frame[at.SEEN_TO]))
+            t, logged, fault = self.python.go(t, until, start) if self.python else self.run(self.where, t, until, WHOLE)
+        return t, logged, fault
+
+    @property
+    def called(self) -> tuple[int, int]:
+        """Which part was called last, and at which bar it was."""
+        j = int(self.frame[at.CALLED])
+        return j, int(self.own[j, at.AT_BAR])
+
+
+class _Python:
+    """A strategy in plain Python between the two halves of a bar; what every bar would pay for is made ready once."""
+
+    def __init__(self, bound: Bound) -> None:
+        self.bound, memory = bound, bound.memory
+        book = memory.read(BOOK)
+        self.money, self.decide = book.money, bound.body.steps[-1]
+        self.quantity, self.price = frozen(book.rows[col.QUANTITY]), frozen(book.rows[col.PRICE])
+        self.blank = Belief(frozen(bound.scratch.blank), math.nan)
+        self.params = bound.params.read(STRATEGY)
+        self.write = _writer(bound)
+
+    def go(self, first: int, last: int, start: int) -> tuple[int, int, int]:
+        """Go over bars whose features and beliefs are there."""
+        bound, run, where, c = self.bound, self.bound.run, self.bound.where, self.bound.columns
+        B, K, limit = frozen(bound.tape.B), bound.tape.B.shape[1] - 1, int(bound.frame[at.LOG_LIMIT])
+        factors, acting, own = frozen(c.actions), bound.acting, bound.own
+        memory, money, decide, write, j = bound.memory.read(STRATEGY), self.money, self.decide, self.write, len(own) - 1
+        bound.frame[at.CALLED] = j
+        t, logged, fault = first, 0, 0
+        while t < last and logged <= limit and fault == 0:
+            _, logged, fault = run(where, t, t + 1, BEFORE)
+            belief = Belief(B[t - start, :K], B[t - start, K]) if t >= start else self.blank
+            factor = factors[t if acting else 0, FACTOR]
+            bars = Bars(c.ts[t], c.open[t], c.high[t], c.low[t], c.close[t], c.volume[t], factor)
+            account = Portfolio(money.item(col.EQUITY), money.item(col.CASH), self.quantity, self.price)
+            own[j, at.AT_BAR] = t
+            memory, answer = decide(memory, bars, belief, account, self.params)
+            if t >= start and fault == 0:
+                write(answer)
+                _, logged, fault = run(where, t, t + 1, AFTER)
+            t += 1
+        bound.memory.write(STRATEGY, memory)
+        return t, logged, fault
+
+
+def _writer(bound: Bound) -> Callable[[Any], None]:
+    """Return what writes a Python strategy's answer where the door finds it."""
+    kind, scratch, slip, traded = bound.body.answer.kind, bound.scratch, bound.slip, bound.rules.traded
+
+    def write_target(answer: Any) -> None:
+        spread(answer.weights, scratch.weights, traded)
+
+    def write_protected(answer: Any) -> None:
+        spread(answer.weights, scratch.weights, traded)
+        for row, level in zip(scratch.levels, answer[1:], strict=True):
             each(level, row)
-        return nothing
 
-    def write_orders(orders: Any) -> Any:
-        return orders.rows
+    def write_orders(answer: Any) -> None:
+        count = min(int(answer.rows[0, 0]) + 1, len(slip), len(answer.rows))
+        slip[:count] = answer.rows[:count]
 
-    write = {Target: write_target, Protected: write_protected, Orders: write_orders}[answer.kind]
+    write = {Target: write_target, Protected: write_protected, Orders: write_orders}[kind]
 
-    def checked(given: Any) -> Any:
+    def checked(answer: Any) -> None:
         # A Protected where a Target was promised would lose its stops in silence.
-        if not isinstance(given, answer.kind):
-            found, wanted = type(given).__name__, answer.kind.__name__
+        if not isinstance(answer, kind):
+            found, wanted = type(answer).__name__, kind.__name__
             raise TypeError(f"a {found} after a {wanted}; wanted one kind of answer at every close")
-        return write(given)
+        write(answer)
 
     return checked
 
 
-@kernel
-def _from_scratch(scratch: Any, slip: Any) -> Protected:
-    """Return the answer that a Python strategy has left in the scratch."""
-    return Protected(scratch.weights, scratch.levels[0], scratch.levels[1], scratch.levels[2])
+def _split(shape: Any, count: int) -> list[Any]:
+    """Return the structures of a stack of features, in their order."""
+    if count == 1:
+        return [shape]
+    left, right = shape[1]
+    return _split(left, count // 2) + _split(right, count - count // 2)
 
 
-@kernel
-def _from_slip(scratch: Any, slip: Any) -> Orders:
-    return Orders(slip)
-
-
-@cache
-def _halves(observe: Any, believe: Any, world: Any, params: Any, answer: Answer) -> tuple[Any, Any]:
-    load_features, load_filter, _, load_book, load_scratch = (make_load(s, False) for s in world)
-    store_features, store_filter, _, store_book, _ = (make_store(s) for s in world)
-    features_params, filter_params, _, load_rules = (make_load(s, True) for s in params)
-    open_bar, close_bar = make_open(answer.full), make_close(answer.kind, answer.full)
-    given = _from_slip if answer.kind is Orders else _from_scratch
-
-    @compiled
-    def perceive(t, start, ts, o, h, c_low, c, v, A, R, f, i, at, pf, pi, pat, X, E, W, B, log):  # type: ignore[no-untyped-def]
-        f, i, log, X, pf, pi = unowned(f), unowned(i), unowned(log), unowned(X), unowned(pf), unowned(pi)
-        book, scratch = load_book(f, i, section(at, 3)), load_scratch(f, i, section(at, 4))
-        acting, varying = A.shape[0] > 1, R.shape[0] > 1
-        actions, rates = frozen(A[t if acting else 0]), frozen(R[t if varying else 0])
-        bars = Bars(ts[t], frozen(o[t]), frozen(h[t]), frozen(c_low[t]), frozen(c[t]), frozen(v[t]), actions[FACTOR])
-        if t >= start:
-            rules = load_rules(pf, pi, section(pat, 3))
-            account = by_address(Account(book, rules, log))
-            open_bar(account, book, rules, log, bars, t, actions, acting, rates, E[t - start], W[t - start])
-        lifted = comparable_bars(bars, scratch, acting)
-        seen, x = observe(load_features(f, i, section(at, 0)), lifted, features_params(pf, pi, section(pat, 0)))
-        write_features(X[t], x)
-        store_features(f, i, section(at, 0), seen)
-        if t >= start:
-            believed = load_filter(f, i, section(at, 1))
-            believed, belief = believe(believed, frozen(X[t]), filter_params(pf, pi, section(pat, 1)))
-            write_belief(B[t - start], belief)
-            store_filter(f, i, section(at, 1), believed)
-        store_book(f, i, section(at, 3), book)
-        return book.counters[col.LOGGED], book.counters[col.FAULT], book.money[col.EQUITY], book.money[col.CASH]
-
-    @compiled
-    def conclude(t, ts, o, h, c_low, c, v, A, R, f, i, at, pf, pi, pat, log, slip):  # type: ignore[no-untyped-def]
-        f, i, log, pf, pi = unowned(f), unowned(i), unowned(log), unowned(pf), unowned(pi)
-        factor = frozen(A[t if A.shape[0] > 1 else 0])[FACTOR]
-        bars = Bars(ts[t], frozen(o[t]), frozen(h[t]), frozen(c_low[t]), frozen(c[t]), frozen(v[t]), factor)
-        book, scratch = load_book(f, i, section(at, 3)), load_scratch(f, i, section(at, 4))
-        rules = load_rules(pf, pi, section(pat, 3))
-        account = by_address(Account(book, rules, log))
-        close_bar(account, book, rules, log, bars, t, given(scratch, slip), scratch)
-        store_book(f, i, section(at, 3), book)
-        return book.counters[col.LOGGED], book.counters[col.FAULT]
-
-    return perceive, conclude
-
-
-@cache
-def make_observe(observe: Callable[..., Any], world: Any, params: Any) -> Callable[..., Any]:
-    """Return ``run(first, last, columns..., memory, params, X)``: the features alone, for the training window."""
-    load, store, load_params = (
-        make_load(world[FEATURES], False),
-        make_store(world[FEATURES]),
-        make_load(params[0], True),
-    )
-    load_scratch = make_load(world[SCRATCH], False)
-
-    @compiled
-    def run(first, last, ts, o, h, c_low, c, v, A, f, i, at, pf, pi, pat, X):  # type: ignore[no-untyped-def]
-        ts, o, h, c_low, c, v, A = frozen(ts), frozen(o), frozen(h), frozen(c_low), frozen(c), frozen(v), frozen(A)
-        f, i, pf, pi, X = unowned(f), unowned(i), unowned(pf), unowned(pi), unowned(X)
-        scratch, acting = load_scratch(f, i, section(at, 4)), A.shape[0] > 1
-        seen, p = load(f, i, section(at, 0)), load_params(pf, pi, section(pat, 0))
-        for t in range(first, last):
-            bars = Bars(ts[t], o[t], h[t], c_low[t], c[t], v[t], A[t if acting else 0][FACTOR])
-            seen, x = observe(seen, comparable_bars(bars, scratch, acting), p)
-            write_features(X[t], x)
-        store(f, i, section(at, 0), seen)
-
-    return run if isinstance(observe, Kernel) else run.py_func
+def _offsets(shapes: list[Any]) -> list[int]:
+    found, place = [], 0
+    for shape in shapes:
+        found.append(place)
+        place += slots(shape)
+    return found

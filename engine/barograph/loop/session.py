@@ -9,7 +9,7 @@ from __future__ import annotations
 import traceback
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, cast
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 from numba.core.errors import NumbaError
@@ -19,9 +19,9 @@ from barograph.errors import ConfigError, FitError, PartError, StrategyError
 from barograph.execution import book as col
 from barograph.execution.book import events_a_bar, requests_a_bar
 from barograph.execution.events import log_columns
-from barograph.jit.kernel import Kernel
-from barograph.jit.memory import Memory, make_store, section
-from barograph.loop.advance import bound
+from barograph.jit import frame as at
+from barograph.jit.memory import Memory
+from barograph.loop.advance import Bound, Columns, Tape
 from barograph.loop.machine import Machine
 from barograph.loop.result import Learned, Result
 from barograph.loop.wiring import Wired, wire
@@ -54,23 +54,13 @@ def _line(error: Exception) -> str:
     return f"{Path(last.filename).name}, line {last.lineno}"
 
 
-def columns_of(history: History) -> tuple[Any, ...]:
+def columns_of(history: History) -> Columns:
     """Return the arrays that the loop's body reads; one row of actions tells it that nothing ever happens."""
     h, actions = history, history.actions
     if len(h) == 1 and any(telling(h.action_columns, name) is not None for name in ACTIONS):
         actions = np.repeat(actions, 2, axis=0)
         actions.flags.writeable = False
-    return h.ts, h.open, h.high, h.low, h.close, h.volume, actions
-
-
-class _Tape(NamedTuple):
-    """What a run writes: features (T, d), then from the start equity (n, 6), weights (n, N), beliefs (n, K+1), log."""
-
-    X: Floats
-    E: Floats
-    W: Floats
-    B: Floats
-    log: Floats
+    return Columns(h.ts, h.open, h.high, h.low, h.close, h.volume, actions)
 
 
 class Session:
@@ -121,12 +111,12 @@ class Session:
             self.machine, self.history, first, tape.X, tape.E, tape.W, tape.B, tuple(self.logs), tuple(self.fits), world
         )
 
-    def _tape(self, first: int, total: int) -> _Tape:
+    def _tape(self, first: int, total: int) -> Tape:
         n, assets, K = max(0, total - first), len(self.history.symbols), self.wired.filter.regimes
         a_bar = self._events_a_bar()
         # Untouched rows of zeros cost nothing, and what no event writes is the same in every loop.
         log = np.zeros((a_bar * min(n + 1, max(4, _EVENTS // a_bar)), log_columns(self.wired.resting)))
-        return _Tape(self.X, np.empty((n, 6)), np.empty((n, assets)), np.empty((n, K + 1)), log)
+        return Tape(self.X, np.empty((n, 6)), np.empty((n, assets)), np.empty((n, K + 1)), log)
 
     def _events_a_bar(self) -> int:
         return events_a_bar(len(self.history.symbols), self.wired.resting)
@@ -143,47 +133,70 @@ class Session:
             bar += 1
         return min(bar, total)
 
-    def _advance(self, tape: _Tape, until: int, stride: int, first: int) -> _Tape:
+    def _advance(self, tape: Tape, until: int, stride: int, first: int) -> Tape:
         """Go to bar `until`; return the tape with the log that has room now."""
-        go, log_limit = self._bound(tape), self._log_limit(tape)
+        bound, log_limit = self._bound(tape), self._log_limit(tape)
         t = self.bar
         while t < until:
-            t, self.logged, fault = self._go(go, t, min(t + stride, until), first)
+            try:
+                t, self.logged, fault = bound.go(t, min(t + stride, until), first)
+            except Exception as error:
+                self._failed(bound, error, t, first)
+                raise
             if fault:
                 self._fail(fault, t - 1)
             if self.logged > log_limit:
                 self._drain(tape.log)
                 tape = tape._replace(log=np.zeros_like(tape.log))
-                go = self._bound(tape)
+                bound.renew(tape)
         self.bar = t
         return tape
 
-    def _go(self, go: Callable[..., Any], t: int, until: int, first: int) -> Any:
-        """Call into the loop's body; what goes wrong in the user's part is told as theirs, with part and bar."""
+    def _failed(self, bound: Bound, error: Exception, t: int, first: int) -> None:
+        """Tell a part's error as theirs, with part and bar; but first what came before it in time.
+
+        Features and filter see a block of bars before the account goes over it: the account may be ruined, or another
+        part fail, at an earlier bar than the one that was met first.
+        """
+        j, bar = bound.called
+        t = max(t, int(bound.frame[at.SEEN_FROM]))
+        for k in range(j + 1, len(bound.own) - 1):
+            try:
+                bound.call(k, t if k < len(bound.own) - 2 else max(t, first), bar)
+            except Exception as earlier:
+                error, (j, bar) = earlier, bound.called
+        bound.frame[at.SEEN_TO] = max(bar, t)
+        while t < bar:
+            try:
+                t, self.logged, fault = bound.go(t, bar, first)
+            except Exception as earlier:
+                error, (j, bar) = earlier, bound.called
+                break
+            if fault:
+                self._fail(fault, t - 1)
+            if self.logged > self._log_limit(bound.tape):
+                self._drain(bound.tape.log)
+                bound.renew(bound.tape._replace(log=np.zeros_like(bound.tape.log)))
+        raise self._told(error, j, bar) from error
+
+    def _told(self, error: Exception, j: int, bar: int) -> Exception:
+        names = [f"feature {name}" for name in self.wired.names] + [f"filter {self.wired.filter.name}"]
+        where = self.history.when(min(bar, len(self.history) - 1))
+        line = f" ({_line(error)})" if self.wired.body.plain(j) else ""
+        told = f"raised {type(error).__name__} at the close of {where}: {error}{line}"
+        if j < len(names):
+            return PartError(f"{names[j]} {told}")
+        return StrategyError(f"strategy {self.machine.strategy.name} {told}")
+
+    def _bound(self, tape: Tape) -> Bound:
+        w, limit = self.wired, self._log_limit(tape)
         try:
-            return go(t, until, first)
+            return Bound(w.body, limit, self.columns, w.rates, self.memory, w.params, tape, self.bar)
         except NumbaError as error:
             parts = f"features, filter {self.wired.filter.name} and strategy {self.machine.strategy.name}"
-            raise PartError(f"{parts} do not compile together: {_gist(error)}") from error
-        except Exception as error:
-            if isinstance(self.machine.strategy.step, Kernel):
-                between = f"between {self.history.when(t)} and {self.history.when(until - 1)}"
-                raise PartError(f"a part raised {type(error).__name__} {between}: {error}") from error
-            at = int(np.searchsorted(self.history.ts, self.memory.read(3).counters[col.TS]))
-            where = self.history.when(min(at, len(self.history) - 1))
-            raise StrategyError(
-                f"strategy {self.machine.strategy.name} raised {type(error).__name__} at the close of {where}: "
-                f"{error} ({_line(error)})"
-            ) from error
+            raise PartError(f"{parts} do not compile: {_gist(error)}") from error
 
-    def _bound(self, tape: _Tape) -> Callable[[int, int, int], tuple[int, int, int]]:
-        m, p = self.memory, self.wired.params
-        log_limit = self._log_limit(tape)
-        return bound(
-            self.wired.advance, log_limit, *self.columns, self.wired.rates, m.f, m.i, m.at, p.f, p.i, p.at, *tape
-        )
-
-    def _log_limit(self, tape: _Tape) -> int:
+    def _log_limit(self, tape: Tape) -> int:
         """Return how full the log may be before a bar."""
         return len(tape.log) - self._events_a_bar()
 
@@ -244,7 +257,7 @@ class Session:
 
     def _observe(self, wired: Wired, last: int) -> None:
         m, p = wired.memory.copy(), wired.params
-        wired.observe(0, last, *self.columns, m.f, m.i, m.at, p.f, p.i, p.at, self.X)
+        wired.body.observe(0, last, self.columns, m, p, self.X)
 
     def _begin(self, wired: Wired) -> tuple[Memory, Wired]:
         if self.machine.learns:
@@ -270,7 +283,7 @@ class Session:
         elif not np.array_equal(wired.memory.at, self.memory.at):
             raise PartError(f"model {fitted.name}: the fit at {self.history.when(bar)} changed the filter's shape")
         state, _ = filter_rows(wired.filter, self.X[lo : bar + 1], self.interpret)
-        make_store(self.memory.shapes[1])(self.memory.f, self.memory.i, section(self.memory.at, 1), state)
+        self.memory.write(1, state)
         self.wired, self.fitted = wired, fitted
         self.fits.append(Learned(bar, lo, hi, fitted, matched))
 

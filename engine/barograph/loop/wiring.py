@@ -15,10 +15,10 @@ from barograph.features.combine import Stack, name_columns, stack
 from barograph.jit.kernel import Kernel
 from barograph.jit.memory import Memory, structure
 from barograph.jit.views import frozen
-from barograph.loop.advance import Answer, Scratch, make_advance, make_observe
+from barograph.loop.advance import Answer, Body, Scratch
 from barograph.loop.machine import Machine, stand_in
 from barograph.orders import WIDTH
-from barograph.types import Bars, Belief, Filter, Floats, Orders, Portfolio, Protected, Strategy, Target
+from barograph.types import Bars, Belief, Feature, Filter, Floats, Orders, Portfolio, Protected, Strategy, Target
 
 if TYPE_CHECKING:
     from barograph.data.history import History
@@ -26,15 +26,13 @@ if TYPE_CHECKING:
 
 __all__ = ["PARTS", "Wired", "needs_table", "wire"]
 
-DOORS: Final = ("advance", "observe")
 PARTS: Final = ("features", "filter", "strategy", "book", "scratch")
 
 
 class Wired(NamedTuple):
     """A machine bound to a history's columns: its kernels, its first memory, and its parameters."""
 
-    advance: Callable[..., Any]
-    observe: Callable[..., Any]
+    body: Body
     memory: Memory
     params: Memory
     filter: Filter
@@ -57,7 +55,7 @@ def wire(
 
     Raises `PartError` naming the part, and `DataError` naming a symbol that is not in the history.
     """
-    parts = _resolve(stack(list(machine.features) or [log_return()]), history)
+    parts = _resolve(stack(features_of(machine)), history)
     if fitted is None and machine.model is not None and not machine.learns:
         fitted = cast("Fitted", machine.model)
     chosen = filter or (fitted.filter() if fitted is not None else machine.filter or stand_in(machine))
@@ -65,12 +63,12 @@ def wire(
     if fitted is not None and plan.bind is not None:
         plan = plan._replace(params=plan.bind(plan.params, fitted))
     plan = plan._replace(params=_resolve(plan.params, history))
-    wired = _wired(machine, parts, chosen, plan, history)
-    return wired._replace(**{d: _plain(getattr(wired, d)) for d in DOORS}) if interpret else wired
+    return _wired(machine, parts, chosen, plan, history, interpret)
 
 
-def _plain(door: Any) -> Any:
-    return door.py_func if isinstance(door, Kernel) else door
+def features_of(machine: Machine) -> list[Feature]:
+    """Return the features of a machine: the log return where none is named."""
+    return list(machine.features) or [log_return()]
 
 
 def _resolve(tree: Any, history: History) -> Any:
@@ -82,7 +80,7 @@ def needs_table(machine: Machine, answer: type) -> bool:
     return answer is not Target or not machine.terms.fits_light_book()
 
 
-def _wired(machine: Machine, parts: Stack, chosen: Filter, plan: Strategy, history: History) -> Wired:
+def _wired(machine: Machine, parts: Stack, chosen: Filter, plan: Strategy, history: History, interpret: bool) -> Wired:
     assets = len(history.symbols)
     features = _begin("features", parts.init, parts.params)
     believed = _begin(f"filter {chosen.name}", chosen.init, chosen.params)
@@ -95,9 +93,9 @@ def _wired(machine: Machine, parts: Stack, chosen: Filter, plan: Strategy, histo
     book = open_book(float(machine.terms.cash), assets, len(rules.guards), resting)
     memory = Memory.of((features, believed, decided, book, _scratch(assets, chosen.regimes)), PARTS)
     answer = Answer(kind, resting > 0)
+    steps = [feature.step for feature in features_of(machine)]
     return Wired(
-        advance=make_advance(parts.step, chosen.step, plan.step, memory.shapes, params.shapes, answer),
-        observe=make_observe(parts.step, memory.shapes, params.shapes),
+        body=Body(steps, chosen.step, plan.step, memory, params, answer, interpret),
         memory=memory,
         params=params,
         filter=chosen,
@@ -111,7 +109,7 @@ def _scratch(assets: int, regimes: int) -> Scratch:
     return Scratch(
         weights=np.zeros(assets),
         levels=np.full((3, assets), np.nan),
-        lifted=np.zeros((4, assets)),
+        adjusted=np.zeros((4, assets)),
         ones=np.ones(assets),
         blank=np.full(regimes, np.nan),
     )

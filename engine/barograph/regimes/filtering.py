@@ -1,19 +1,21 @@
-"""An online filter over rows of features, from its beginning: one loop for fits, plots and the run itself."""
+"""An online filter over rows of features: the part that the loop calls, and the same part alone, from its beginning."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import cache
 from typing import Any
 
 import numpy as np
 
-from barograph.jit.kernel import Kernel, compiled, kernel
-from barograph.jit.memory import Memory, make_load, make_store, section
-from barograph.jit.views import frozen, unowned
+from barograph.jit import frame as at
+from barograph.jit.calling import address, call_alone
+from barograph.jit.kernel import Kernel, shared
+from barograph.jit.memory import Memory, make_load, make_store
+from barograph.jit.reach import floats1, put_real, put_word, spot, word
+from barograph.jit.views import frozen
 from barograph.types import Filter, Filtered, Floats
 
-__all__ = ["filter_path", "filter_rows", "write_belief"]
+__all__ = ["filter_part", "filter_path", "filter_rows"]
 
 
 def filter_path(online: Filter, X: Floats) -> Filtered:
@@ -29,33 +31,38 @@ def filter_rows(online: Filter, X: Floats, interpret: bool = False) -> tuple[Any
     """
     memory = Memory.of((online.init(online.params),), ("filter",))
     params = Memory.of((online.params,), ("filter",))
-    B = np.empty((len(X), online.regimes + 1))
-    run = _rows_of(online.step, memory.shapes[0], params.shapes[0])
-    go = run.py_func if interpret and isinstance(run, Kernel) else run
-    go(np.ascontiguousarray(X), memory.f, memory.i, memory.at, params.f, params.i, params.at, B)
+    rows, B = np.ascontiguousarray(X), np.empty((len(X), online.regimes + 1))
+    frame, own = np.zeros(at.WORDS, dtype=np.int64), np.zeros(at.OWN, dtype=np.int64)
+    frame[[at.D, at.K]] = rows.shape[1], online.regimes
+    frame[[at.X, at.B, at.FLOATS, at.INTS]] = spot(rows), spot(B), spot(memory.f), spot(memory.i)
+    frame[[at.PARAM_FLOATS, at.PARAM_INTS]] = spot(params.f), spot(params.i)
+    own[[at.AT, at.PAT]] = spot(memory.at) + 8 * memory.at[0], spot(params.at) + 8 * params.at[0]
+    part = filter_part(online.step, memory.shapes[0], params.shapes[0])
+    plain = interpret or not isinstance(online.step, Kernel)
+    call = call_alone.py_func if plain else call_alone
+    call(address(part, plain), spot(frame), spot(own), 0, len(rows))
     return memory.read(0), B
 
 
-@kernel
-def write_belief(row: Any, belief: Any) -> None:
-    """Write a belief into its row: the probabilities, then the log-density."""
-    for k in range(belief.probs.size):
-        row[k] = belief.probs[k]
-    row[belief.probs.size] = belief.logpdf
-
-
 @cache
-def _rows_of(believe: Callable[..., Any], state: Any, params: Any) -> Callable[..., Any]:
-    """Return ``run(X, memory, params, B)``: the filter alone over rows of features, its beliefs written to B."""
+def filter_part(step: Any, state: Any, params: Any) -> Kernel[..., Any]:
+    """Return the part ``(frame, own, first, last)`` that filters the rows of these bars, and writes its beliefs."""
     load, store, load_params = make_load(state, False), make_store(state), make_load(params, True)
 
-    @compiled
-    def run(X, f, i, at, pf, pi, pat, B):  # type: ignore[no-untyped-def]
-        X, B, f, i, pf, pi = frozen(X), unowned(B), unowned(f), unowned(i), unowned(pf), unowned(pi)
-        believed, p = load(f, i, section(at, 0)), load_params(pf, pi, section(pat, 0))
-        for t in range(X.shape[0]):
-            believed, belief = believe(believed, X[t], p)
-            write_belief(B[t], belief)
-        store(f, i, section(at, 0), believed)
+    @shared
+    def believe(frame, own, first, last):  # type: ignore[no-untyped-def]
+        f, i, table = word(frame, at.FLOATS), word(frame, at.INTS), word(own, at.AT)
+        believed = load(f, i, table)
+        p = load_params(word(frame, at.PARAM_FLOATS), word(frame, at.PARAM_INTS), word(own, at.PAT))
+        x, d, b, start = word(frame, at.X), word(frame, at.D), word(frame, at.B), word(frame, at.START)
+        for t in range(first, last):
+            put_word(own, at.AT_BAR, t)
+            believed, belief = step(believed, frozen(floats1(x, t * d, d)), p)
+            regimes = belief.probs.size
+            row = (t - start) * (regimes + 1)
+            for k in range(regimes):
+                put_real(b, row + k, belief.probs[k])
+            put_real(b, row + regimes, belief.logpdf)
+        store(f, i, table, believed)
 
-    return run if isinstance(believe, Kernel) else run.py_func
+    return believe

@@ -1,0 +1,40 @@
+"""The frame: an array of int64 by which a door and the parts it calls find what they share.
+
+Words are addresses of arrays, and sizes; so how many assets, features, regimes and bars there are is data, and nothing
+is compiled again for another number of them. Whoever makes a frame holds the arrays. Doors and parts are compiled and
+cached apart and agree by these numbers alone: all of them reach `LAYOUT`, so that another layout is another fingerprint
+of both (`tests/jit/test_cache.py` plants one).
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+__all__ = ["BLOCK", "LAYOUT", "WORDS"]
+
+LAYOUT: Final = 1
+"""The number of the layout; it grows when a word below changes its place or its meaning."""
+
+BLOCK: Final = 512
+"""How many bars features and filter see at a time: they never look at the account."""
+
+# Sizes: assets, regimes, features, the first decided bar, rows that the log may hold before a bar.
+N, K, D, START, LOG_LIMIT = range(5)
+# Columns (T, N): moments, prices, volume; actions (T, 4, N) or (1, 4, N) and whether there are any; rates likewise.
+TS, OPEN, HIGH, LOW, CLOSE, VOLUME, ACTIONS, ACTING, RATES, VARYING = range(5, 15)
+# Memory and parameters: their numbers and whole numbers.
+FLOATS, INTS, PARAM_FLOATS, PARAM_INTS = range(15, 19)
+# What is written: features (T, D), equity (n, 6), weights (n, N), beliefs (n, K + 1), the log and its shape.
+X, E, W, B, LOG, LOG_ROWS, LOG_COLUMNS = range(19, 26)
+# The account: where its money and its rows lie, and the tables of book and rules.
+MONEY, ROWS, BOOK_AT, RULES_AT = range(26, 30)
+# A strategy's answer: its kind, weights (N,), levels (3, N), a slip and its rows; which assets are traded, as floats.
+ANSWER, WEIGHTS, LEVELS, SLIP, SLIP_ROWS, TRADED = range(30, 36)
+# The block that features and filter have seen; its adjusted prices (4, BLOCK, N), its last bar's (4, N); ones (N,).
+SEEN_FROM, SEEN_TO, ADJUSTED, LAST_ADJUSTED, ONES = range(36, 41)
+# The belief before there is a model; the records of the parts, and which one is being called.
+BLANK, PARTS, CALLED = range(41, 44)
+WORDS: Final = 44
+
+# Words of a part's own record: its code, the tables of its memory and parameters, its column, the bar it is at.
+CODE, AT, PAT, COLUMN, AT_BAR, OWN = range(6)

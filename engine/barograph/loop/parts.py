@@ -1,0 +1,146 @@
+"""Features and strategies as parts: compiled alone, one function of four int64, found again by what they are made of.
+
+An edited strategy compiles itself and nothing else; the engine's own door (`advance`) is the same for all machines. A
+feature sees a block of bars at a time, its state in registers; a strategy sees every close, because the account that
+it looks at has been there.
+"""
+
+from __future__ import annotations
+
+import math
+from functools import cache
+from typing import Any, NamedTuple
+
+from barograph.execution import book as col
+from barograph.execution.answers import each, spread
+from barograph.jit import frame as at
+from barograph.jit.kernel import Kernel, kernel, shared
+from barograph.jit.memory import make_load, make_store
+from barograph.jit.reach import floats1, floats2, put_real, put_word, real, word
+from barograph.jit.views import frozen
+from barograph.orders import WIDTH
+from barograph.types import Bars, Belief, Orders, Portfolio, Protected, Target
+
+__all__ = ["ANSWERS", "bars_at", "columns", "feature_part", "strategy_part"]
+
+ANSWERS = (Target, Protected, Orders)
+"""The kinds of answer, by the number that stands in a frame."""
+
+
+class Columns(NamedTuple):
+    """Where the columns lie, their number of assets, and how far factors lie apart from bar to bar."""
+
+    ts: int
+    open: int
+    high: int
+    low: int
+    close: int
+    volume: int
+    factor: int
+    step: int
+    n: int
+
+
+@kernel
+def columns(frame: Any) -> Columns:
+    """Return the bars as they were quoted."""
+    n = word(frame, at.N)
+    return Columns(word(frame, at.TS), word(frame, at.OPEN), word(frame, at.HIGH), word(frame, at.LOW),
+                   word(frame, at.CLOSE), word(frame, at.VOLUME), word(frame, at.ACTIONS),
+                   4 * n * word(frame, at.ACTING), n)  # fmt: skip
+
+
+@kernel
+def _comparable(frame: Any) -> Columns:
+    """Return the bars that features see: a block of them times the factor, so that a split is no return."""
+    n = word(frame, at.N)
+    if word(frame, at.ACTING) == 0:
+        return columns(frame)
+    size = at.BLOCK * n * 8
+    place = word(frame, at.ADJUSTED) - word(frame, at.SEEN_FROM) * n * 8
+    return Columns(word(frame, at.TS), place, place + size, place + 2 * size, place + 3 * size,
+                   word(frame, at.VOLUME), word(frame, at.ONES), 0, n)  # fmt: skip
+
+
+@kernel
+def bars_at(c: Columns, t: int) -> Bars:
+    """Return bar `t`: views, for reading only."""
+    n = c.n
+    return Bars(word(c.ts, t), frozen(floats1(c.open, t * n, n)), frozen(floats1(c.high, t * n, n)),
+                frozen(floats1(c.low, t * n, n)), frozen(floats1(c.close, t * n, n)),
+                frozen(floats1(c.volume, t * n, n)), frozen(floats1(c.factor, t * c.step, n)))  # fmt: skip
+
+
+@cache
+def feature_part(step: Any, state: Any, params: Any) -> Kernel[..., Any]:
+    """Return the part ``(frame, own, first, last)`` that sees these bars, and writes its column of the features."""
+    load, store, load_params = make_load(state, False), make_store(state), make_load(params, True)
+
+    @shared
+    def observe(frame, own, first, last):  # type: ignore[no-untyped-def]
+        f, i, table = word(frame, at.FLOATS), word(frame, at.INTS), word(own, at.AT)
+        seen = load(f, i, table)
+        p = load_params(word(frame, at.PARAM_FLOATS), word(frame, at.PARAM_INTS), word(own, at.PAT))
+        x, d, column, c = word(frame, at.X), word(frame, at.D), word(own, at.COLUMN), _comparable(frame)
+        for t in range(first, last):
+            put_word(own, at.AT_BAR, t)
+            seen, value = step(seen, bars_at(c, t), p)
+            put_real(x, t * d + column, value)
+        store(f, i, table, seen)
+
+    return observe
+
+
+@kernel
+def _hand_target(answer: Any, frame: Any) -> None:
+    n = word(frame, at.N)
+    spread(answer.weights, floats1(word(frame, at.WEIGHTS), 0, n), floats1(word(frame, at.TRADED), 0, n))
+
+
+@kernel
+def _hand_protected(answer: Any, frame: Any) -> None:
+    n, levels = word(frame, at.N), word(frame, at.LEVELS)
+    spread(answer.weights, floats1(word(frame, at.WEIGHTS), 0, n), floats1(word(frame, at.TRADED), 0, n))
+    each(answer.stop, floats1(levels, 0, n))
+    each(answer.take, floats1(levels, n, n))
+    each(answer.trail, floats1(levels, 2 * n, n))
+
+
+@kernel
+def _hand_orders(answer: Any, frame: Any) -> None:
+    # The slip dies with the strategy's call: what is written on it is copied, and no more than a close takes.
+    rows, most = answer.rows, word(frame, at.SLIP_ROWS)
+    to = floats2(word(frame, at.SLIP), 0, most, WIDTH)
+    for r in range(min(int(rows[0, 0]) + 1, most, rows.shape[0])):
+        for j in range(WIDTH):
+            to[r, j] = rows[r, j]
+
+
+HANDS = {Target: _hand_target, Protected: _hand_protected, Orders: _hand_orders}
+
+
+@cache
+def strategy_part(step: Any, state: Any, params: Any, kind: type) -> Kernel[..., Any]:
+    """Return the part ``(frame, own, t, last)`` that decides at the close of bar `t`, and leaves its answer."""
+    load, store, load_params, hand = make_load(state, False), make_store(state), make_load(params, True), HANDS[kind]
+
+    @shared
+    def decide(frame, own, t, last):  # type: ignore[no-untyped-def]
+        put_word(own, at.AT_BAR, t)
+        f, i, table = word(frame, at.FLOATS), word(frame, at.INTS), word(own, at.AT)
+        memory = load(f, i, table)
+        p = load_params(word(frame, at.PARAM_FLOATS), word(frame, at.PARAM_INTS), word(own, at.PAT))
+        n, regimes, start = word(frame, at.N), word(frame, at.K), word(frame, at.START)
+        money, rows = word(frame, at.MONEY), word(frame, at.ROWS)
+        place, logpdf = word(frame, at.BLANK), math.nan
+        if t >= start:
+            place = word(frame, at.B) + (t - start) * (regimes + 1) * 8
+            logpdf = real(place, regimes)
+        held, prices = frozen(floats1(rows, col.QUANTITY * n, n)), frozen(floats1(rows, col.PRICE * n, n))
+        account = Portfolio(real(money, col.EQUITY), real(money, col.CASH), held, prices)
+        belief = Belief(frozen(floats1(place, 0, regimes)), logpdf)
+        memory, answer = step(memory, bars_at(columns(frame), t), belief, account, p)
+        store(f, i, table, memory)
+        hand(answer, frame)
+
+    return decide

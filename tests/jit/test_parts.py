@@ -1,0 +1,126 @@
+"""Parts and doors are cached apart: an edit compiles the part it is in and nothing else, and no answer is stale."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import uuid
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import barograph
+from tests import ROOT
+
+SCRIPT = """
+import json, os, sys
+import mine
+import numpy as np
+import barograph as bg
+from numba.core import event
+from barograph.jit import fingerprint
+from barograph.testing import coin, interpreted, same, some_bars
+
+if os.environ.get("WEAKENED"):
+    read = fingerprint._read
+    fingerprint._read = lambda code: ("", *read(code)[1:])
+    of_function = fingerprint._of_function
+    fingerprint._of_function = lambda function, seen: (
+        "blind" if function.__code__.co_filename.endswith("mine.py") else of_function(function, seen)
+    )
+    told = fingerprint._told
+    fingerprint._told = lambda module: "" if module.__name__.endswith("frame") else told(module)
+plan = bg.strategy(mine.decide, init=lambda params: 0.0)
+machine = bg.Machine(strategy=plan, features=[bg.Feature(lambda _: 0, mine.see, (), "mine")], filter=coin())
+with event.install_recorder("numba:compile") as recorder:
+    run = bg.scan(machine, some_bars(700, assets=2, seed=3))
+names = sorted({found.data["dispatcher"].py_func.__name__ for _, found in recorder.buffer})
+right = same(run, interpreted(machine, some_bars(700, assets=2, seed=3)))
+print(json.dumps([float(run.equity[-1]), names, right]))
+"""
+MINE = """
+import barograph as bg
+
+
+@bg.kernel
+def see(state, bars, params):
+    return state + 1, bars.close[0] * {feature}
+
+
+@bg.kernel
+def decide(state, bars, belief, portfolio, params):
+    # {mark}
+    return state + 0.0, bg.Target(belief.probs[0] * {strategy})
+"""
+
+
+class Lab:
+    """A copy of the engine and a user's parts, run in fresh processes over the cache of all tests."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        shutil.copytree(Path(barograph.__path__[0]), folder / "barograph", ignore=shutil.ignore_patterns("__pycache__"))
+        (folder / "run.py").write_text(SCRIPT, encoding="utf-8")
+        # Numbers that no other run had: their parts are not in the cache yet.
+        number = 1.0 + int(uuid.uuid4()) % 10**9 / 10**10
+        self.numbers = {"feature": number, "strategy": number / 3.0, "mark": "as it was"}
+
+    def run(self, **changed: Any) -> tuple[float, set[str], bool]:
+        """Return the last equity, what was compiled, and whether plain Python says the same."""
+        weakened = changed.pop("weakened", "")
+        self.numbers |= changed
+        (self.folder / "mine.py").write_text(MINE.format(**self.numbers), encoding="utf-8")
+        paths = os.pathsep.join([str(self.folder), str(ROOT), *filter(None, sys.path)])
+        more = {"PYTHONPATH": paths, "PYTHONDONTWRITEBYTECODE": "1", "NUMBA_DISABLE_JIT": "0", "WEAKENED": weakened}
+        command = [sys.executable, "-W", "ignore", "run.py"]
+        done = subprocess.run(
+            command, env=os.environ | more, cwd=self.folder, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stderr
+        equity, names, right = json.loads(done.stdout)
+        return equity, set(names), right
+
+
+@pytest.fixture
+def lab(tmp_path: Path) -> Lab:
+    return Lab(tmp_path)
+
+
+def test_an_edit_compiles_its_own_part_and_nothing_else(lab: Lab) -> None:
+    before, _, _ = lab.run()
+    assert lab.run() == (before, set(), True)
+    assert lab.run(mark="a comment compiles nothing") == (before, set(), True)
+    after, names, right = lab.run(strategy=0.25)
+    assert after != before
+    assert right
+    assert "decide" in names
+    assert not {"advance", "believe", "observe"} & names
+    again, names, right = lab.run(feature=1.5)
+    assert (again, right) == (after, True)
+    assert "observe" in names
+    assert not {"advance", "believe", "decide"} & names
+    # An edit taken back is in the cache still.
+    assert lab.run(feature=lab.numbers["feature"])[1] == set()
+
+
+def test_a_stale_part_would_be_seen(lab: Lab) -> None:
+    """The control: where the fingerprint does not look into the user's file, yesterday's answer comes out."""
+    before, _, _ = lab.run(weakened="1")
+    after, names, right = lab.run(weakened="1", strategy=0.25)
+    assert (after, names) == (before, set())
+    assert not right
+
+
+def test_another_layout_of_the_frame_compiles_doors_and_parts_anew(lab: Lab) -> None:
+    before, _, _ = lab.run()
+    frame = lab.folder / "barograph" / "jit" / "frame.py"
+    text = frame.read_text(encoding="utf-8")
+    assert "MONEY, ROWS, BOOK_AT, RULES_AT" in text
+    frame.write_text(text.replace("MONEY, ROWS, BOOK_AT, RULES_AT", "ROWS, MONEY, RULES_AT, BOOK_AT"), encoding="utf-8")
+    after, names, right = lab.run()
+    assert (after, right) == (before, True)
+    assert {"advance", "believe", "observe", "decide"} <= names

@@ -345,10 +345,10 @@ def test_terms_rates_and_guards_reach_the_machine(project: Path) -> None:
     machine = build(config, project)
     assert isinstance(machine.terms.borrow_rate, bg.Rate)
     assert machine.terms.borrow_rate.values.tolist() == [0.05, 0.02]
-    assert (machine.terms.cash_rate, machine.terms.leverage, list(machine.terms.tiers)) == (
+    assert (machine.terms.cash_rate, machine.terms.leverage, machine.terms.tiers) == (
         0.01,
         1.5,
-        [[0.0, 0.001, 0.0005]],
+        ((0.0, 0.001, 0.0005),),
     )
     assert [guard.on for guard in machine.terms.guards] == ["drawdown", "kill"]
     assert machine.terms.guards[1].limit == "2020-05-01"

@@ -1,4 +1,4 @@
-"""Splits, dividends, delistings, financing, average cost (clauses 0 and 1); margin is in test_contract_margin."""
+"""Splits, dividends, delistings, financing, average cost (clauses 0 and 1); margin is in test_margin."""
 
 from __future__ import annotations
 

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 import barograph as bg
 from barograph.config.load import load
 from barograph.config.schema import Execution
 from barograph.errors import ConfigError
-from barograph.execution.terms import ACCOUNTS
+from barograph.execution.options import ACCOUNTS
 
 TERMS = {term.name: term.metadata for term in fields(bg.Terms)}
 NUMBERS = [name for name, told in TERMS.items() if {"ge", "gt", "le", "lt"} & set(told)]
@@ -92,7 +94,7 @@ HALF = bg.strategy(half)
     [
         ({"stratgy": HALF}, "a machine has no 'stratgy'; did you mean 'strategy'\\?"),
         ({"strategy": HALF, "terms": {"fee": 0.0}}, "terms is {'fee': 0.0}; wanted bg.Terms"),
-        ({"strategy": HALF, "fees": 0.0}, "a machine has no 'fees'; did you mean 'fee'\\?"),
+        ({"strategy": HALF, "fees": 0.0}, r"a machine has no 'fees'; did you mean terms=bg\.Terms\(fee=\.\.\.\)\?"),
     ],
 )
 def test_a_machine_says_what_it_does_not_know(words: dict[str, Any], told: str) -> None:
@@ -109,12 +111,50 @@ def test_a_machine_says_what_it_does_not_know(words: dict[str, Any], told: str) 
         ({"leverage": 5.0}, "leverage is 5.0, but maintenance 0.25 asks for at most 4 times equity"),
         ({"resting": 2.5}, "resting is 2.5; wanted a whole number of at least 1 and up to 64"),
         ({"guards": ["drawdown"]}, "guards holds 'drawdown'; wanted bg.Guard"),
-        ({"tiers": [[0, 0.6, 0.0]]}, "tiers wants fees as fractions"),
+        ({"tiers": [[0, 0.6, 0.0]]}, r"tiers is \[\[0, 0\.6, 0\.0\]\]; wanted rows .*, the fees fractions"),
+        ({"tiers": 5}, "tiers is 5; wanted rows"),
+        ({"tiers": np.zeros((2, 2))}, r"tiers is array\(\[\[0., 0.\], \[0., 0.\]\]\); wanted rows"),
+        ({"tiers": [[0, 0.1, 0.0], [0, 0.1, 0.0]]}, r"tiers is .*, the values rising"),
+        ({"cash": 10**400}, r"cash is 10{74,76}\.\.\.; wanted a number above 0"),
+        ({"fee": 1 + 2j}, r"fee is \(1\+2j\); wanted a number"),
+        ({"guards": None}, "guards is None; wanted a list of bg.Guard"),
+        ({"guards": bg.Guard("drawdown", 0.2)}, r"guards is Guard\(on='drawdown'"),
     ],
 )
 def test_terms_say_what_cannot_be_meant(words: dict[str, Any], told: str) -> None:
     with pytest.raises(ConfigError, match=f"^{told}"):
         bg.Terms(**words)
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        ({"on": "drawdwn", "limit": 0.2}, "guard on 'drawdwn'; wanted one of .*; did you mean 'drawdown'"),
+        ({"on": "drawdown", "limit": None}, "guard on drawdown: limit is None; wanted a number"),
+        ({"on": "drawdown", "limit": "a fifth"}, "guard on drawdown: limit is 'a fifth'; wanted a number"),
+        ({"on": "drawdown", "limit": 20}, "guard on drawdown: limit is 20; wanted a fraction between 0 and 1"),
+        ({"on": "kill", "limit": 0.2}, "guard on kill: limit is 0.2; wanted a date"),
+        ({"on": "kill", "limit": "soon"}, "guard on kill: limit is 'soon'; wanted a date"),
+        ({"on": "drawdown", "limit": 0.2, "mode": "stop"}, "guard on drawdown: mode is 'stop'; wanted one of"),
+        ({"on": "drawdown", "limit": 0.2, "cool_down": "x"}, "guard on drawdown: cool_down is 'x'; wanted a number"),
+    ],
+)
+def test_a_guard_says_what_cannot_be_meant(words: dict[str, Any], told: str) -> None:
+    with pytest.raises(ConfigError, match=f"^{told}"):
+        bg.Guard(**words)
+
+
+def test_terms_are_values_however_their_rows_were_given() -> None:
+    """Two machines with the same terms are one machine to whatever remembers them."""
+    rows = [[0.0, 0.001, 0.0005], [1e6, 0.0008, 0.0004]]
+    given = [bg.Terms(tiers=rows), bg.Terms(tiers=np.array(rows)), bg.Terms(tiers=tuple(map(tuple, rows)))]
+    assert len(set(given)) == 1
+    assert bg.Terms(guards=[bg.Guard("drawdown", 0.2)]) == bg.Terms(guards=(bg.Guard("drawdown", 0.2),))
+
+
+def test_a_notebook_shows_the_terms_and_the_fields() -> None:
+    assert list(inspect.signature(bg.Terms).parameters) == list(TERMS)
+    assert list(inspect.signature(bg.Machine).parameters) == list(bg.Machine.__dataclass_fields__)
 
 
 def test_a_changed_term_is_judged_again() -> None:

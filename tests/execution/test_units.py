@@ -22,37 +22,21 @@ from barograph.execution.events import (
     WITHDRAWN,
 )
 from tests.execution import (
-    test_anchors as test_contract_anchors,
-)
-from tests.execution import (
-    test_capacity as test_contract_capacity,
-)
-from tests.execution import (
-    test_fees as test_contract_fees,
-)
-from tests.execution import (
-    test_guards as test_contract_guards,
-)
-from tests.execution import (
-    test_life as test_contract_life,
-)
-from tests.execution import (
-    test_margin as test_contract_margin,
-)
-from tests.execution import (
-    test_money as test_contract_money,
-)
-from tests.execution import (
-    test_orders as test_contract_orders,
-)
-from tests.execution import (
-    test_review as test_contract_review,
+    test_anchors,
+    test_capacity,
+    test_fees,
+    test_guards,
+    test_life,
+    test_margin,
+    test_money,
+    test_orders,
+    test_review,
 )
 from tests.kit.tables import FREE, FULL, Ask, Case, play
 
 NONE = math.nan
-MODULES = (test_contract_anchors, test_contract_capacity, test_contract_fees, test_contract_guards, test_contract_life,
-           test_contract_margin, test_contract_money, test_contract_orders, test_contract_review)  # fmt: skip
+MODULES = (test_anchors, test_capacity, test_fees, test_guards, test_life,
+           test_margin, test_money, test_orders, test_review)  # fmt: skip
 CASES = [
     case
     for module in MODULES

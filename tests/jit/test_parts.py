@@ -11,9 +11,14 @@ import uuid
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from numba.core import event
 
 import barograph
+from barograph.jit.calling import address, call_alone
+from barograph.jit.kernel import Kernel, shared
+from barograph.jit.reach import put_real
 from tests import ROOT
 
 SCRIPT = """
@@ -124,3 +129,23 @@ def test_another_layout_of_the_frame_compiles_doors_and_parts_anew(lab: Lab) -> 
     after, names, right = lab.run()
     assert (after, right) == (before, True)
     assert {"advance", "believe", "observe", "decide"} <= names
+
+
+def part() -> Kernel[..., Any]:
+    @shared
+    def four(frame: int, own: int, first: int, last: int) -> None:
+        put_real(frame, 0, float(first + last))
+
+    return four
+
+
+def test_a_part_that_is_made_twice_in_one_process_is_loaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A factory makes its kernel anew at every call: the second finds what the first compiled."""
+    monkeypatch.setenv("BAROGRAPH_CACHE", str(tmp_path))
+    with event.install_recorder("numba:compile") as recorder:
+        codes = [address(part(), interpret=False) for _ in range(3)]
+    assert [found.data["dispatcher"].py_func.__name__ for _, found in recorder.buffer if found.is_start] == ["four"]
+    for code in codes:
+        told = np.zeros(1)
+        call_alone(code, told.ctypes.data, 0, 3, 4)
+        assert told[0] == 7.0

@@ -1,4 +1,4 @@
-"""A part that fails is named, with the bar; what failed first in time is told first, though parts see bars in blocks."""
+"""A part that fails is named, with the bar; what failed first is told first, though parts see blocks of bars."""
 
 from __future__ import annotations
 

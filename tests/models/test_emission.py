@@ -63,11 +63,11 @@ def _update(total: Any, sums: Any, own: Any, floor: Any) -> None:
         rate[k] = max(sums.counted[k] / total[k], floor)
 
 
-def _room(params: PoissonParams) -> Sums:
+def _new_sums(params: PoissonParams) -> Sums:
     return Sums(np.empty_like(params.rate))
 
 
-POISSON = Emission(_log_density, _clear, _gather, _update, _room, least=lambda _: 1.0)
+POISSON = Emission(_log_density, _clear, _gather, _update, _new_sums, least=lambda _: 1.0)
 # ---------------------------------------------------------------------------------------------------------------------
 
 

@@ -13,7 +13,7 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 
 from barograph.errors import StrategyError
-from barograph.execution.book import PATHS
+from barograph.execution.options import PATHS
 from barograph.loop.result import Result
 from barograph.loop.run import scan
 from barograph.metrics.drawdown import max_drawdown

@@ -29,7 +29,7 @@ from barograph.types import Belief, Filter, Floats
 if TYPE_CHECKING:
     from barograph.regimes.fitted import Fitted
 
-__all__ = ["ANSWERS", "Audit", "Leak", "audit", "decoded", "largest_changes"]
+__all__ = ["ANSWERS", "Audit", "Leak", "audit", "decoded", "largest_changes", "perturbed"]
 
 ANSWERS: Final = ("features", "probabilities", "fits", "decisions", "fills", "events", "equity")
 # Which rows of the log are which kind of answer.

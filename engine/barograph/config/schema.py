@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import fields
-from itertools import pairwise
 from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 
 from pydantic import BeforeValidator, Field, create_model
@@ -13,7 +11,8 @@ from pydantic_core import PydanticCustomError
 from barograph.config.paper import PaperPlan
 from barograph.config.parts import Part, Strict
 from barograph.config.secrets import redacted
-from barograph.execution.terms import Terms
+from barograph.errors import ConfigError
+from barograph.execution.terms import MOST_GUARDS, TIERS_WANTED, Terms, tier_rows
 
 __all__ = ["Config", "Execution", "FitPlan", "GuardPlan", "Period"]
 
@@ -36,22 +35,11 @@ class Period(Strict):
 
 def _tiers(rows: Any) -> Any:
     """Judge the rows as a whole: one wish says more than a complaint about one of their numbers."""
-    sound = isinstance(rows, list) and all(_is_tier(row) for row in rows)
-    if sound and all(row[0] > before[0] for before, row in pairwise(rows)):
-        return rows
-    raise PydanticCustomError(
-        "tiers",
-        "wanted rows [value traded this month, fee, maker_fee], the values rising, the fees fractions, as in "
-        "[[0, 0.001, 0.0005], [1000000, 0.0008, 0.0004]]",
-    )
-
-
-def _is_tier(row: Any) -> bool:
-    if not isinstance(row, list) or len(row) != 3:
-        return False
-    if not all(isinstance(x, int | float) and not isinstance(x, bool) and math.isfinite(x) for x in row):
-        return False
-    return bool(row[0] >= 0 and 0 <= row[1] < 0.5 and -0.01 <= row[2] < 0.5)
+    try:
+        tier_rows(rows)
+    except ConfigError:
+        raise PydanticCustomError("tiers", TIERS_WANTED) from None
+    return rows
 
 
 def _key(term: Any) -> Any:
@@ -110,7 +98,9 @@ class Config(Strict):
     fit: FitPlan | None = None
     strategy: Part
     execution: Execution = Execution()
-    guards: list[GuardPlan] = Field(default=[], description="limits on the account, kept by the step", max_length=16)
+    guards: list[GuardPlan] = Field(
+        default=[], description="limits on the account, kept by the step", max_length=MOST_GUARDS
+    )
     paper: PaperPlan = Field(default=PaperPlan(), description="how the config is traded on paper")
 
     def resolved(self) -> dict[str, Any]:

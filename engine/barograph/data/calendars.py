@@ -2,7 +2,8 @@
 
 A daily bar is stamped with the moment its session closed, so that half-days and daylight saving are right and two
 assets of one exchange share their time stamps. The calendars are imported at the first question only (0.2 s), built
-for whole years around the dates asked about (0.15 s for 35 years of New York), and remembered.
+for whole years around the dates asked about (0.15 s for 35 years of New York), and remembered. So is pandas (another
+quarter of a second): moments that come as numbers need neither.
 """
 
 from __future__ import annotations
@@ -11,14 +12,16 @@ import datetime
 import warnings
 from collections.abc import Callable
 from functools import lru_cache
-from typing import Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from barograph.epoch import FIRST, HOUR, LAST
 from barograph.errors import DataError, nearest
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 __all__ = ["ALWAYS", "DAY", "Days", "Sessions", "Times", "bars_a_session", "check_times", "closes", "nanoseconds",
            "placed", "sessions", "span_of", "utc"]  # fmt: skip
@@ -46,6 +49,7 @@ def sessions(code: str, first: np.datetime64, last: np.datetime64) -> Sessions:
 
     Dates before or after what the exchange's calendar records are left out.
 
+    >>> import pandas as pd
     >>> half_day = np.datetime64("2023-11-24")
     >>> found = sessions("XNYS", np.datetime64("2023-11-23"), half_day)  # Thanksgiving has no session
     >>> found.days == half_day, pd.Timestamp(found.closes[0]).hour
@@ -69,6 +73,7 @@ def closes(code: str, days: Days, closes_at: str = "16:00", time_zone: str | Non
     A date that is no session closes at `closes_at` in `time_zone` (default: the exchange's own). On the calendar
     "24/7" a day ends at the next midnight of `time_zone` (default: UTC).
 
+    >>> import pandas as pd
     >>> summer_and_winter = np.array(["2024-07-01", "2024-12-02"], "M8[D]")
     >>> [str(pd.Timestamp(t)) for t in closes("XNYS", summer_and_winter)]
     ['2024-07-01 20:00:00', '2024-12-02 21:00:00']
@@ -100,6 +105,8 @@ def placed(code: str, ts: Times) -> tuple[Sessions, Times, NDArray[np.bool_]]:
 
 
 def _moments(days: Days, clock: str, time_zone: str) -> Times:
+    import pandas as pd
+
     try:
         hour, minute = (int(part) for part in clock.split(":"))
         local = pd.DatetimeIndex(days.astype("M8[ns]")) + pd.Timedelta(hours=hour, minutes=minute)
@@ -123,6 +130,7 @@ def utc(local: pd.DatetimeIndex, time_zone: str) -> pd.DatetimeIndex:
 @lru_cache(maxsize=32)
 def _built(code: str, first_year: int, last_year: int) -> Sessions:
     import exchange_calendars
+    import pandas as pd
 
     start, end = f"{first_year}-01-01", f"{last_year}-12-31"
     try:
@@ -147,6 +155,8 @@ def _quietly(get_calendar: Callable[..., Any], code: str, start: Any, end: Any) 
 
 
 def _within_bounds(library: Any, code: str, start: str, end: str) -> Any:
+    import pandas as pd
+
     recorded = _quietly(library.get_calendar, code, None, None)
     earliest, latest = type(recorded).bound_min(), type(recorded).bound_max()
     first = max(pd.Timestamp(start), earliest) if earliest is not None else pd.Timestamp(start)
@@ -168,6 +178,8 @@ def span_of(start: Any, end: Any) -> tuple[int, int]:
 def _moment(value: Any, name: str, of_day: int) -> int:
     if isinstance(value, int | np.integer):
         return int(value)
+    import pandas as pd
+
     try:
         stamp = pd.Timestamp(value)
         stamp = stamp.tz_localize("UTC") if stamp.tz is None else stamp.tz_convert("UTC")
@@ -183,6 +195,8 @@ def nanoseconds(ts: Any) -> Times:
     """Return datetime64 or whole numbers as int64 ns; raises `DataError` for anything else."""
     array = np.asarray(ts)
     if array.dtype.kind == "M":
+        import pandas as pd
+
         try:
             return np.asarray(pd.DatetimeIndex(array).as_unit("ns").asi8)
         except pd.errors.OutOfBoundsDatetime as error:
@@ -207,6 +221,8 @@ def check_times(source: str, ts: Times) -> None:
         )
     back = np.diff(ts) <= 0
     if back.any():
+        import pandas as pd
+
         row = int(np.argmax(back)) + 1
         raise DataError(
             f"{source}: row {row}: ts = {pd.Timestamp(ts[row])} does not follow {pd.Timestamp(ts[row - 1])}; "

@@ -31,7 +31,8 @@ _SPLITS: Final = np.array([1.5, 2, 3, 4, 5, 6, 7, 8, 10, 15, 20, 25, 30, 50, 100
 def check(table: Table) -> tuple[Finding, ...]:
     """Return all that is wrong with one asset's bars, errors first.
 
-    >>> from barograph.data.reading import Reading, read
+    >>> from barograph.data.reading import read
+    >>> from barograph.data.table import Reading
     >>> import pandas as pd
     >>> days = pd.date_range("2024-07-01", periods=2)
     >>> frame = pd.DataFrame({"open": [5.0, 5.0], "high": [6, 4.0], "low": [4, 3.0], "close": [5.5, 3.5]}, index=days)

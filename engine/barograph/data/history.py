@@ -6,21 +6,22 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from barograph.data.actions import ACTIONS, ActionColumns, actions_of, filled, joined, telling, validate_actions
 from barograph.data.calendars import ALWAYS, Times, bars_a_session, check_times, nanoseconds, span_of
-from barograph.data.checks import check
 from barograph.data.findings import CODES, Finding, accepted
-from barograph.data.reading import one_currency, read
-from barograph.data.table import Reading, mended, spacing
+from barograph.data.table import Reading, mended, one_currency, spacing
 from barograph.epoch import DAY, HOUR
 from barograph.errors import DataError, nearest
 from barograph.types import Bars, Floats
+
+# pandas takes a quarter of a second to import, and bars that come as arrays never need it.
+if TYPE_CHECKING:
+    import pandas as pd
 
 __all__ = ["FIELDS", "History", "ended"]
 
@@ -81,6 +82,8 @@ class History:
         return len(self.ts)
 
     def __repr__(self) -> str:
+        import pandas as pd
+
         first, last = (str(pd.Timestamp(t)) for t in (self.ts[0], self.ts[-1]))
         return f"History({', '.join(self.symbols)}: {len(self)} bars, {first} .. {last} UTC, {self.source})"
 
@@ -159,12 +162,15 @@ class History:
         final and currency to the table's names ("" leaves one out); `accept` lists the codes of errors that shall not
         stop the load.
 
+        >>> import pandas as pd
         >>> index = pd.DatetimeIndex(["2024-07-01", "2024-07-02"])
         >>> History.from_pandas(pd.DataFrame({"close": [5.0, 6.0]}, index=index), symbol="ABC")
         History(ABC: 2 bars, 2024-07-01 20:00:00 .. 2024-07-02 20:00:00 UTC, frame)
 
         Raises `DataError` naming table, row and value of what cannot be read or cannot be true.
         """
+        import pandas as pd
+
         how = Reading(source=source, symbol=symbol, columns=columns, calendar=calendar, time_zone=time_zone)
         how = how._replace(closes_at=closes_at, bars_mark=bars_mark, date_format=date_format)
         how = how._replace(adjusted=adjusted, traded=traded, currency=currency)
@@ -186,6 +192,9 @@ class History:
         accept: Sequence[str] = (),
     ) -> History:
         """Read, cut, check and mend one asset's table: the way every loader goes."""
+        from barograph.data.checks import check
+        from barograph.data.reading import read
+
         table = read(frame, how)
         first, last = span_of(start, end)
         table = table.at((table.ts >= first) & (table.ts <= last))
@@ -297,6 +306,8 @@ class History:
 
     def when(self, row: int) -> str:
         """Return the close of a row for people: a date for daily bars and longer, else date and time in UTC."""
+        import pandas as pd
+
         if spacing(self.ts) > 12 * HOUR:
             # A close at midnight ends the day before.
             return str(pd.Timestamp(int(self.ts[row]) - 1).date())
@@ -353,6 +364,8 @@ class History:
 
     def frame(self) -> pd.DataFrame:
         """Return a pandas table: the closes in UTC as index, columns (symbol, field), actions where there are any."""
+        import pandas as pd
+
         columns = {name: getattr(self, name) for name in FIELDS}
         told = {action.column: telling(self.action_columns, name) for name, action in ACTIONS.items()}
         columns |= {column: values for column, values in told.items() if values is not None}

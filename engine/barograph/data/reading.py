@@ -6,7 +6,6 @@ Nothing is judged here but what cannot be read at all; whether the numbers can b
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
@@ -15,11 +14,11 @@ import pandas as pd
 from barograph.data import calendars
 from barograph.data.actions import counted_once, declared
 from barograph.data.calendars import ALWAYS, DAY, Days, Times
-from barograph.data.table import Reading, Table, spacing
+from barograph.data.table import Reading, Table, one_currency, spacing
 from barograph.errors import DataError, nearest
 from barograph.types import Floats
 
-__all__ = ["COLUMNS", "one_currency", "read"]
+__all__ = ["COLUMNS", "read"]
 
 COLUMNS: Final[dict[str, tuple[str, ...]]] = {
     "time": ("time", "date", "datetime", "timestamp"),
@@ -86,18 +85,6 @@ def _currency(frame: pd.DataFrame, names: dict[str, str], how: Reading) -> str:
     if "currency" in names:
         found += [str(name) for name in frame[names["currency"]].dropna().unique()]
     return one_currency(how.source, found)
-
-
-def one_currency(source: str, named: str | Sequence[str]) -> str:
-    """Return the one currency that is named, "" when none is; raises `DataError` when there are several."""
-    stripped = [name.strip() for name in ([named] if isinstance(named, str) else named)]
-    several = list(dict.fromkeys(name for name in stripped if name))
-    if len(several) > 1:
-        raise DataError(
-            f"{source}: several currencies ({', '.join(several)}) in one account are out of scope; wanted one: convert "
-            f"the prices first, or only observe (traded = false) what has another"
-        )
-    return several[0] if several else ""
 
 
 def _one_ticker(frame: pd.DataFrame, how: Reading) -> tuple[pd.DataFrame, str | None]:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from barograph.data.calendars import Days, Times
+from barograph.errors import DataError
 from barograph.types import Floats
 
-__all__ = ["ROUNDING", "Reading", "Table", "impossible", "mended", "spacing", "volume_is_unknown"]
+__all__ = ["ROUNDING", "Reading", "Table", "impossible", "mended", "one_currency", "spacing", "volume_is_unknown"]
 
 ROUNDING: Final = 1e-9
 
@@ -111,3 +112,15 @@ def volume_is_unknown(table: Table) -> bool:
     """Return whether the volume tells nothing: absent, or the same on every row."""
     known = table.volume[~np.isnan(table.volume)]
     return len(known) == 0 or (len(known) > 1 and float(known.min()) == float(known.max()))
+
+
+def one_currency(source: str, named: str | Sequence[str]) -> str:
+    """Return the one currency that is named, "" when none is; raises `DataError` when there are several."""
+    stripped = [name.strip() for name in ([named] if isinstance(named, str) else named)]
+    several = list(dict.fromkeys(name for name in stripped if name))
+    if len(several) > 1:
+        raise DataError(
+            f"{source}: several currencies ({', '.join(several)}) in one account are out of scope; wanted one: convert "
+            f"the prices first, or only observe (traded = false) what has another"
+        )
+    return several[0] if several else ""

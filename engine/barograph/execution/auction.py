@@ -7,7 +7,7 @@ from typing import Any
 
 from barograph import orders
 from barograph.execution import book as col
-from barograph.execution import events
+from barograph.execution import events, options
 from barograph.execution.book import Account, Book, Rules, log_event, taken
 from barograph.execution.intrabar import fill_inside_bars
 from barograph.execution.money import CALLED, pay, rates_of
@@ -44,12 +44,12 @@ def fill_bar(account: Account, bars: Bars, t: int) -> None:
         for a in range(rows.shape[1]):
             guarded(account, a, rows[col.PRICE, a], t)
             tidy(book, a)
-    _cross(account, book, rules, bars, bars.open, t, col.NEXT_OPEN)
+    _cross(account, book, rules, bars, bars.open, t, options.NEXT_OPEN)
     if book.counters[col.FAULT] != col.FINE:
         return
     fill_inside_bars(account, book, rules, bars, t)
-    if rules.fill == col.NEXT_CLOSE or book.counters[col.CLOSERS] > 0:
-        fill_at_close(account, bars, t, col.NEXT_CLOSE)
+    if rules.fill == options.NEXT_CLOSE or book.counters[col.CLOSERS] > 0:
+        fill_at_close(account, bars, t, options.NEXT_CLOSE)
 
 
 @shared
@@ -161,7 +161,7 @@ def _timely(codes: Any, values: Any, rules: Rules, moment: int) -> bool:
     # What volume has left of a stop does not wait for the moment at which decisions fill.
     if codes[col.KIND] == orders.MARKET and values[col.STOP_AT] != values[col.STOP_AT]:
         return bool(moment == rules.fill)
-    return bool(moment == (col.NEXT_CLOSE if codes[col.KIND] == orders.ON_CLOSE else col.NEXT_OPEN))
+    return bool(moment == (options.NEXT_CLOSE if codes[col.KIND] == orders.ON_CLOSE else options.NEXT_OPEN))
 
 
 @kernel
@@ -301,8 +301,10 @@ def _fill_target(account: Account, book: Book, rules: Rules, a: int, p: float, s
         fee = pay(book, a, q, deal, book.money[col.TAKER], rules)
         rows[col.VOLUME_LEFT, a] = max(0.0, rows[col.VOLUME_LEFT, a] - abs(q))
         rows[col.QUANTITY, a] = size
-    slip = abs(q) * abs(deal - p)
-    log_event(book, account.log, event, flags[col.PENDING, a], t, a, rows[col.WANTED, a], q, deal, fee, slip, reason)
+    slippage = abs(q) * abs(deal - p)
+    log_event(
+        book, account.log, event, flags[col.PENDING, a], t, a, rows[col.WANTED, a], q, deal, fee, slippage, reason
+    )
     flags[col.PARTLY, a] = 1
     if event != events.PARTIAL:
         flags[col.PENDING, a] = 0

@@ -1,4 +1,4 @@
-"""The account and its orders as the step remembers them, and the log of all that happens to them.
+"""The account and its orders as the step remembers them; what happens to them is written into the log (`events`).
 
 A handful of arrays with named columns, written in place: a tuple of 35 arrays, moved, took 100 s to compile. A light
 book has no slots for resting orders, a full one has; everything else is the same, and so is every clause that reads it.
@@ -15,14 +15,8 @@ from barograph.execution.events import write
 from barograph.jit.kernel import kernel
 from barograph.types import Bars
 
-__all__ = ["FAULTS", "FILLS", "PATHS", "Account", "Book", "Rules", "events_a_bar", "log_event", "open_book",
+__all__ = ["FAULTS", "Account", "Book", "Rules", "events_a_bar", "log_event", "open_book",
            "requests_a_bar", "taken"]  # fmt: skip
-
-FILLS: Final = ("next_open", "next_close", "same_close")
-NEXT_OPEN, NEXT_CLOSE, SAME_CLOSE = range(3)
-
-PATHS: Final = ("pessimistic", "optimistic", "nearest")
-PESSIMISTIC, OPTIMISTIC, NEAREST = range(3)
 
 # A target closer than this to the weight held is the same position: closed forms leave 1e-16 of rounding behind.
 DUST: Final = 1e-9
@@ -166,11 +160,11 @@ def taken(bars: Bars) -> Bars:
 
 @kernel
 def log_event(book: Book, log: Any, event: int, order: int, t: int, a: int, weight: float, q: float, price: float,
-         fee: float, slip: float, reason: int) -> None:  # fmt: skip
+         fee: float, slippage: float, reason: int) -> None:  # fmt: skip
     """Write the next event; a log that is full is a fault, never an overrun."""
     row = book.counters[LOGGED]
     if row >= log.shape[0]:
         book.counters[FAULT] = LOG_FULL
         return
-    write(log, row, event, order, t, a, weight, q, price, fee, slip, reason)
+    write(log, row, event, order, t, a, weight, q, price, fee, slippage, reason)
     book.counters[LOGGED] = row + 1

@@ -9,11 +9,13 @@ from __future__ import annotations
 from typing import Any
 
 from barograph.execution import book as col
+from barograph.execution import options
 from barograph.execution.answers import each, spread
 from barograph.execution.auction import fill_at_close, fill_bar, set_fees_and_volume
 from barograph.execution.book import Account, Book, Rules
-from barograph.execution.guards import FLATTEN, REDUCE_ONLY, drop_targets, mode_in_force, restrain, switch_guards
+from barograph.execution.guards import drop_targets, mode_in_force, restrain, switch_guards
 from barograph.execution.money import CALLED, apply_actions, finance, liquidate, settle
+from barograph.execution.options import FLATTEN, REDUCE_ONLY
 from barograph.execution.placing import place_orders, place_protection, withdraw
 from barograph.execution.resting import adjust
 from barograph.execution.targets import fill_targets, place_targets, write_equity_row
@@ -46,9 +48,9 @@ def _open_light(account: Account, book: Book, rules: Rules, log: Any, bars: Bars
     finance(book, bars, rates, rules)
     if book.counters[col.MARGIN] == CALLED:
         liquidate(account, by_address(bars), t)
-    if rules.fill == col.NEXT_OPEN:
+    if rules.fill == options.NEXT_OPEN:
         fill_targets(book, bars, rules, log, t, False)
-    elif rules.fill == col.NEXT_CLOSE:
+    elif rules.fill == options.NEXT_CLOSE:
         fill_targets(book, bars, rules, log, t, True)
     _close_books(account, book, rules, bars, t, equity, weights)
 
@@ -96,7 +98,7 @@ def _take_weights(account: Account, book: Book, rules: Rules, log: Any, bars: Ba
     spread(answer.weights, scratch.weights, rules.traded)
     curbed = _guarded(account, book, rules, scratch.weights, t)
     place_targets(book, scratch.weights, rules, log, t, curbed)
-    if rules.fill == col.SAME_CLOSE:
+    if rules.fill == options.SAME_CLOSE:
         fill_targets(book, bars, rules, log, t, True)
 
 
@@ -107,8 +109,8 @@ def _take_targets(account: Account, book: Book, rules: Rules, log: Any, bars: Ba
     spread(answer.weights, scratch.weights, rules.traded)
     curbed = _guarded(account, book, rules, scratch.weights, t)
     place_targets(book, scratch.weights, rules, log, t, curbed)
-    if rules.fill == col.SAME_CLOSE:
-        fill_at_close(account, by_address(bars), t, col.SAME_CLOSE)
+    if rules.fill == options.SAME_CLOSE:
+        fill_at_close(account, by_address(bars), t, options.SAME_CLOSE)
 
 
 @kernel
@@ -121,8 +123,8 @@ def _take_protected(account: Account, book: Book, rules: Rules, log: Any, bars: 
     curbed = _guarded(account, book, rules, scratch.weights, t)
     place_targets(book, scratch.weights, rules, log, t, curbed)
     place_protection(account, scratch.levels, t)
-    if rules.fill == col.SAME_CLOSE:
-        fill_at_close(account, by_address(bars), t, col.SAME_CLOSE)
+    if rules.fill == options.SAME_CLOSE:
+        fill_at_close(account, by_address(bars), t, options.SAME_CLOSE)
 
 
 @kernel
@@ -138,5 +140,5 @@ def _take_orders(account: Account, book: Book, rules: Rules, log: Any, bars: Bar
         for a in range(scratch.weights.size):
             scratch.weights[a] = 0.0
         place_targets(book, scratch.weights, rules, log, t, reason)
-    if rules.fill == col.SAME_CLOSE and book.counters[col.FAULT] == col.FINE:
-        fill_at_close(account, by_address(bars), t, col.SAME_CLOSE)
+    if rules.fill == options.SAME_CLOSE and book.counters[col.FAULT] == col.FINE:
+        fill_at_close(account, by_address(bars), t, options.SAME_CLOSE)

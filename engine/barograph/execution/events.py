@@ -171,7 +171,7 @@ def pack_terms(kind: int, life: int, role: int) -> int:
 
 @kernel
 def write(log: Any, row: int, event: int, order: int, t: int, a: int, weight: float, q: float, price: float,
-          fee: float, slip: float, reason: int) -> None:  # fmt: skip
+          fee: float, slippage: float, reason: int) -> None:  # fmt: skip
     """Write one event into the log."""
     log[row, EVENT] = event
     log[row, ORDER] = order
@@ -181,7 +181,7 @@ def write(log: Any, row: int, event: int, order: int, t: int, a: int, weight: fl
     log[row, QUANTITY] = q
     log[row, PRICE] = price
     log[row, FEE] = fee
-    log[row, SLIPPAGE] = slip
+    log[row, SLIPPAGE] = slippage
     log[row, REASON] = reason
 
 
@@ -263,8 +263,8 @@ def born(log: Floats) -> Born:
     rows = log[log[:, EVENT] == BORN]
     narrow = rows.shape[1] == LOG_COLUMNS
     termed = np.zeros(len(rows), dtype=bool) if narrow else rows[:, PACKED_TERMS] >= PACKED
-    spelled = np.where(termed, rows[:, PACKED_TERMS] - PACKED, 0.0).astype(np.int64)
-    role = np.where(termed, spelled // _ROLE, np.where(rows[:, REASON] == CALLED_IN, LIQUIDATION, ENTRY))
+    packed = np.where(termed, rows[:, PACKED_TERMS] - PACKED, 0.0).astype(np.int64)
+    role = np.where(termed, packed // _ROLE, np.where(rows[:, REASON] == CALLED_IN, LIQUIDATION, ENTRY))
     none = np.full(len(rows), np.nan)
 
     def term(column: int, empty: Any) -> Any:
@@ -275,12 +275,12 @@ def born(log: Floats) -> Born:
         bar=_whole(rows, BAR),
         asset=_whole(rows, ASSET),
         weight=rows[:, WEIGHT],
-        kind=_words(KINDS, spelled % _LIFE),
+        kind=_words(KINDS, packed % _LIFE),
         asked=term(ASKED, none),
         limit=term(LIMIT, none),
         stop=term(STOP, none),
         trail=term(TRAIL, none),
-        life=_words(LIVES, spelled % _ROLE // _LIFE),
+        life=_words(LIVES, packed % _ROLE // _LIFE),
         until=term(UNTIL, np.inf),
         role=_words(ROLES, role),
         parent=term(PARENT, 0.0).astype(np.int64),

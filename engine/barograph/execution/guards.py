@@ -14,11 +14,12 @@ from barograph.epoch import DAY
 from barograph.execution import book as col
 from barograph.execution import events
 from barograph.execution.book import Account, Book, Rules, log_event
+from barograph.execution.options import FLATTEN, FREE
 from barograph.jit.kernel import kernel, shared
 from barograph.jit.views import unowned
 from barograph.types import Floats
 
-__all__ = ["GUARDS", "MODES", "drop_targets", "mode_in_force", "restrain", "switch_guards"]
+__all__ = ["GUARDS", "drop_targets", "mode_in_force", "restrain", "switch_guards"]
 
 GUARDS: Final = {
     "drawdown": events.DRAWDOWN,
@@ -30,14 +31,6 @@ GUARDS: Final = {
     "stop_out": events.STOP_OUT,
     "kill": events.KILL,
 }
-# A guard's event tells its mode by these numbers: they stand in journals that exist, and never change.
-FREE: Final = 0
-NO_NEW_RISK: Final = 1
-REDUCE_ONLY: Final = 2
-FLATTEN: Final = 3
-
-MODES: Final = {FREE: "free", NO_NEW_RISK: "no_new_risk", REDUCE_ONLY: "reduce_only", FLATTEN: "flatten"}
-
 EXPOSURES: Final = (events.OVER_GROSS, events.OVER_NET, events.OVER_POSITION)
 
 

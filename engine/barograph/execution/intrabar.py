@@ -6,6 +6,7 @@ import math
 
 from barograph import orders
 from barograph.execution import book as col
+from barograph.execution import options
 from barograph.execution.book import Account, Book, Rules
 from barograph.execution.prices import ROUNDING
 from barograph.execution.resting import fill, tidy
@@ -92,11 +93,11 @@ def _headroom_for(book: Book, bars: Bars, wanted: float, costs: float, fills: fl
 @kernel
 def _low_first(book: Book, a: int, bars: Bars, rules: Rules) -> bool:
     """Choose the path. Pessimistic: a position meets its bad extreme first; an entry meets it last, once it is in."""
-    if rules.path == col.NEAREST:
+    if rules.path == options.NEAREST:
         return bool(bars.open[a] - bars.low[a] <= bars.high[a] - bars.open[a])
     held = book.rows[col.QUANTITY, a]
     side = held if held != 0.0 else -book.order_values[a, 0, col.LEFT]
-    return bool((side > 0.0) == (rules.path == col.PESSIMISTIC))
+    return bool((side > 0.0) == (rules.path == options.PESSIMISTIC))
 
 
 @kernel

@@ -14,7 +14,7 @@ from barograph.execution import events
 from barograph.execution.book import Account, Book, Rules, log_event
 from barograph.execution.prices import ROUNDING, cheaper, dearer, slippage_of
 from barograph.execution.sizes import lots
-from barograph.jit.arithmetic import log
+from barograph.jit import arithmetic
 from barograph.jit.kernel import kernel, shared
 from barograph.jit.periods import month_of
 from barograph.jit.views import frozen
@@ -187,7 +187,7 @@ def _margin(account: Account, equity: float, gross: float, t: int) -> None:
 def _learn(rows: Any, a: int, p: float) -> None:
     """Take a close into the exponentially weighted variance of log returns; the first return begins it."""
     if p > 0.0 and rows[col.PRICE, a] > 0.0:
-        r = log(p / rows[col.PRICE, a])
+        r = arithmetic.log(p / rows[col.PRICE, a])
         v = rows[col.VARIANCE, a]
         rows[col.VARIANCE, a] = DECAY * v + (1.0 - DECAY) * r * r if v == v else r * r
 

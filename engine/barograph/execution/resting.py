@@ -209,9 +209,9 @@ def fill(account: Account, a: int, s: int, p: float, deal: float, share: float, 
             return
     fee = pay(book, a, q, deal, book.money[col.MAKER] if maker else book.money[col.TAKER], rules)
     rows[col.VOLUME_LEFT, a] = max(0.0, rows[col.VOLUME_LEFT, a] - abs(q))
-    slip = abs(q) * abs(deal - p)
+    slippage = abs(q) * abs(deal - p)
     log_event(book, log, events.PARTIAL if capped else events.FILLED, codes[col.ID], t, a, math.nan, q, deal, fee,
-              slip, reason)  # fmt: skip
+              slippage, reason)  # fmt: skip
     values[col.LEFT] -= q
     order, group = codes[col.ID], codes[col.GROUP]
     if codes[col.ROLE] == events.STOP_LOSS or codes[col.ROLE] == events.TRAIL_LOSS:

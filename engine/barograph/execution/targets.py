@@ -9,7 +9,7 @@ import math
 from typing import Any
 
 from barograph.execution import book as col
-from barograph.execution import events
+from barograph.execution import events, options
 from barograph.execution.book import Book, Rules
 from barograph.execution.events import write
 from barograph.execution.money import rebase
@@ -106,7 +106,7 @@ def _moves(rows: Any, a: int, w: float, equity: float, rules: Rules, curbed: int
         return False
     if rules.lot > 0.0 and p > 0.0:
         return bool(lots(w * equity / p, rules.lot) != held)
-    return bool(gap > col.DUST or (rules.fill != col.SAME_CLOSE and abs(w) > col.DUST and abs(w - 1.0) > col.DUST))
+    return bool(gap > col.DUST or (rules.fill != options.SAME_CLOSE and abs(w) > col.DUST and abs(w - 1.0) > col.DUST))
 
 
 @kernel
@@ -205,8 +205,8 @@ def _fill_all(book: Book, prices: Floats, rules: Rules, log: Any, t: int, growin
             rows[col.QUANTITY, a] = size
             # A bar may have an open and no close: the position is then worth what was paid.
             rows[col.PRICE, a] = rows[col.PRICE, a] if rows[col.PRICE, a] == rows[col.PRICE, a] else deal
-        slip = abs(q) * abs(deal - prices[a])
-        write(log, logged, event, flags[col.PENDING, a], t, a, rows[col.WANTED, a], q, deal, fee, slip, reason)
+        slippage = abs(q) * abs(deal - prices[a])
+        write(log, logged, event, flags[col.PENDING, a], t, a, rows[col.WANTED, a], q, deal, fee, slippage, reason)
         flags[col.PENDING, a] = 0
         logged += 1
         waiting -= 1

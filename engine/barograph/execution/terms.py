@@ -5,25 +5,31 @@ A config's table `[execution]` takes keys, defaults, bounds and descriptions fro
 
 from __future__ import annotations
 
+import inspect
 import math
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
+from itertools import pairwise
 from operator import ge, gt, le, lt
-from typing import Any, Final
+from types import MethodType
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from barograph.data.calendars import span_of
-from barograph.data.rates import Rate
 from barograph.errors import ConfigError, DataError, nearest
-from barograph.execution import book as col
-from barograph.execution.book import Rules
-from barograph.execution.guards import FREE, GUARDS, MODES
+from barograph.execution.options import ACCOUNTS, FILLS, FREE, GUARDED, MODES, PATHS
 from barograph.types import Floats
 
-__all__ = ["ACCOUNTS", "Guard", "Switch", "Terms", "tier_rows"]
+if TYPE_CHECKING:
+    from barograph.data.rates import Rate
+    from barograph.execution.book import Rules
 
-ACCOUNTS: Final = ("margin", "cash")
+__all__ = ["MOST_GUARDS", "TIERS_WANTED", "Guard", "Switch", "Terms", "tier_rows"]
+
+MOST_GUARDS: Final = 16
+"""As many guards a machine may have."""
+
 _BY_MODE: Final = {word: number for number, word in MODES.items() if number != FREE}
 
 
@@ -49,20 +55,24 @@ class Guard:
 
     def __post_init__(self) -> None:
         """Refuse a limit that cannot be kept."""
-        if self.on not in GUARDS:
-            raise ConfigError(f"guard on {self.on!r}; wanted one of {', '.join(GUARDS)}{nearest(self.on, GUARDS)}")
+        if self.on not in GUARDED:
+            hint = nearest(str(self.on), GUARDED)
+            raise ConfigError(f"guard on {self.on!r}; wanted one of {', '.join(GUARDED)}{hint}")
         if self.mode not in _BY_MODE:
             wanted = ", ".join(_BY_MODE)
             raise ConfigError(f"guard on {self.on}: mode is {self.mode!r}; wanted one of {wanted}")
-        if isinstance(self.limit, str) != (self.on == "kill"):
+        number = isinstance(self.limit, int | float | np.integer | np.floating) and not isinstance(self.limit, bool)
+        if isinstance(self.limit, str) != (self.on == "kill") or not (number or isinstance(self.limit, str)):
             wanted = "a date, as in '2024-07-01'" if self.on == "kill" else "a number"
             raise ConfigError(f"guard on {self.on}: limit is {self.limit!r}; wanted {wanted}")
         most = 1.0 if self.on in ("drawdown", "daily_loss") else math.inf
         if not isinstance(self.limit, str) and not 0.0 < self.limit < most:
             wanted = "a fraction between 0 and 1 (20 % is 0.2)" if most == 1.0 else "a number above 0"
             raise ConfigError(f"guard on {self.on}: limit is {self.limit}; wanted {wanted}")
-        if self.cool_down < 0:
-            raise ConfigError(f"guard on {self.on}: cool_down is {self.cool_down}; wanted a number of bars, at least 0")
+        if not isinstance(self.cool_down, int | np.integer) or isinstance(self.cool_down, bool) or self.cool_down < 0:
+            raise ConfigError(
+                f"guard on {self.on}: cool_down is {self.cool_down!r}; wanted a number of bars, at least 0"
+            )
         try:
             self.row()
         except DataError:
@@ -70,6 +80,9 @@ class Guard:
 
     def row(self) -> tuple[float, float, float, float]:
         """Return the guard as the compiled step wants it."""
+        from barograph.data.calendars import span_of
+        from barograph.execution.guards import GUARDS
+
         limit = float(span_of(self.limit, None)[0]) if isinstance(self.limit, str) else float(self.limit)
         return float(GUARDS[self.on]), limit, float(_BY_MODE[self.mode]), float(self.cool_down)
 
@@ -111,8 +124,8 @@ class Terms:
     """
 
     cash: float = _term(1_000_000.0, "starting cash", gt=0.0)
-    fill: str = _term("next_open", "where targets and market orders fill", one_of=col.FILLS)
-    path: str = _term("pessimistic", "which extreme of a bar comes first", one_of=col.PATHS)
+    fill: str = _term("next_open", "where targets and market orders fill", one_of=FILLS)
+    path: str = _term("pessimistic", "which extreme of a bar comes first", one_of=PATHS)
     fee: float = _term(0.0005, "taker's fee, a fraction of the traded value", ge=0.0, lt=0.5)
     maker_fee: float | None = _term(None, "fee of a limit order that waited; default: fee", ge=-0.01, lt=0.5)
     unit_fee: float = _term(0.0, "money a unit", ge=0.0)
@@ -154,7 +167,7 @@ class Terms:
 
     def __new__(cls, *_: Any, **given: Any) -> Terms:
         """Tell whoever misspells a term what it may have been."""
-        for name in given:
+        for name in given if cls is Terms else ():
             if name not in cls.__dataclass_fields__:
                 known = ", ".join(cls.__dataclass_fields__)
                 raise ConfigError(
@@ -163,9 +176,11 @@ class Terms:
         return super().__new__(cls)
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be meant: each term alone, then together."""
+        """Refuse what cannot be meant: each term alone, then together; rows and guards are kept as tuples."""
         for term in fields(self):
             _judge(term.name, getattr(self, term.name), term.metadata)
+        object.__setattr__(self, "tiers", tuple(map(tuple, tier_rows(self.tiers).tolist())))
+        object.__setattr__(self, "guards", tuple(self.guards))
         self._judge_together()
 
     def _judge_together(self) -> None:
@@ -176,8 +191,8 @@ class Terms:
         if self.maintenance * self.leverage > 1.0:
             needed = f"maintenance {self.maintenance} asks for at most {1.0 / self.maintenance:g} times equity"
             raise ConfigError(f"leverage is {self.leverage}, but {needed}; lower one of them")
-        if sum(isinstance(guard, Guard) for guard in self.guards) > 16:
-            raise ConfigError(f"there are {len(self.guards)} guards; wanted at most 16")
+        if sum(isinstance(guard, Guard) for guard in self.guards) > MOST_GUARDS:
+            raise ConfigError(f"there are {len(self.guards)} guards; wanted at most {MOST_GUARDS}")
 
     def fits_light_book(self) -> bool:
         """Tell whether the light book knows these terms: fees by value and fill, slippage, lot, rates, band."""
@@ -187,6 +202,8 @@ class Terms:
 
     def rules(self, traded: Sequence[bool]) -> Rules:
         """Return the terms as the compiled step wants them."""
+        from barograph.execution.book import Rules
+
         return Rules(
             fee=float(self.fee),
             maker_fee=float(self.fee if self.maker_fee is None else self.maker_fee),
@@ -206,9 +223,9 @@ class Terms:
             warning=max(float(self.warning), float(self.maintenance)),
             short_rate=float(self.short_rate),
             participation=float(self.participation),
-            path=col.PATHS.index(self.path),
+            path=PATHS.index(self.path),
             band=float(self.band),
-            fill=col.FILLS.index(self.fill),
+            fill=FILLS.index(self.fill),
             traded=np.array(traded, dtype=np.int64),
             guards=np.array([guard.row() for guard in self.guards]).reshape(len(self.guards), 4),
         )
@@ -221,23 +238,38 @@ def _judge(name: str, value: Any, told: Mapping[str, Any]) -> None:
     elif "one_of" in told:
         if value not in told["one_of"]:
             hint = nearest(str(value), told["one_of"])
-            raise ConfigError(f"{name} is {value!r}; wanted one of {', '.join(told['one_of'])}{hint}")
+            raise ConfigError(f"{name} is {_shown(value)}; wanted one of {', '.join(told['one_of'])}{hint}")
     elif "own_table" in told:
+        if not isinstance(value, Sequence) or isinstance(value, str):
+            raise ConfigError(f"guards is {_shown(value)}; wanted a list of bg.Guard(on, limit, mode)")
         strange = [guard for guard in value if not isinstance(guard, Guard | Switch)]
         if strange:
-            raise ConfigError(f"guards holds {strange[0]!r}; wanted bg.Guard(on, limit, mode)")
-    elif not (value is None and name == "maker_fee") and not (told.get("series") and isinstance(value, Rate)):
+            raise ConfigError(f"guards holds {_shown(strange[0])}; wanted bg.Guard(on, limit, mode)")
+    elif not (value is None and name == "maker_fee") and not (told.get("series") and _is_rate(value)):
         _judge_number(name, value, told)
 
 
+def _is_rate(value: Any) -> bool:
+    from barograph.data.rates import Rate
+
+    return isinstance(value, Rate)
+
+
+LARGEST: Final = sys.float_info.max
 _WITHIN: Final[dict[str, Callable[[Any, Any], bool]]] = {"ge": ge, "gt": gt, "le": le, "lt": lt}
 
 
 def _judge_number(name: str, value: Any, told: Mapping[str, Any]) -> None:
-    kinds = int | np.integer if isinstance(told.get("ge"), int) else int | float | np.number
-    number = isinstance(value, kinds) and not isinstance(value, bool) and math.isfinite(value)
+    kinds = int | np.integer if isinstance(told.get("ge"), int) else int | float | np.integer | np.floating
+    number = isinstance(value, kinds) and not isinstance(value, bool) and abs(value) <= LARGEST
     if not number or not all(_WITHIN[key](value, told[key]) for key in _WITHIN if key in told):
-        raise ConfigError(f"{name} is {value!r}; wanted {_wish(told)}")
+        raise ConfigError(f"{name} is {_shown(value)}; wanted {_wish(told)}")
+
+
+def _shown(value: Any) -> str:
+    """Spell what was found on one line, and not all of it where it is long."""
+    text = " ".join(repr(value).split())
+    return text if len(text) <= 80 else f"{text[:77]}..."
 
 
 def _wish(told: Mapping[str, Any]) -> str:
@@ -249,11 +281,28 @@ def _wish(told: Mapping[str, Any]) -> str:
     return f"a{whole} number {bounds}{fraction}{', or a series' if told.get('series') else ''}"
 
 
-def tier_rows(tiers: Sequence[Sequence[float]]) -> Floats:
-    """Return the fee tiers as (J, 3), or refuse them."""
-    rows = np.zeros((0, 3)) if len(tiers) == 0 else np.array([list(row) for row in tiers], dtype=np.float64)
-    if rows.ndim != 2 or rows.shape[1] != 3 or not np.isfinite(rows).all() or np.any(np.diff(rows[:, 0]) <= 0.0):
-        raise ConfigError("tiers wants rows [from_value, fee, maker_fee], values rising, as in [[0, 0.001, 0.0005]]")
-    if np.any(rows[:, 1] < 0.0) or np.any(rows[:, 2] < -0.01) or np.any(rows[:, 1:] >= 0.5):
-        raise ConfigError("tiers wants fees as fractions: from 0 (a maker's from -0.01, a rebate) to 0.5")
-    return rows
+TIERS_WANTED: Final = (
+    "wanted rows [value traded this month, fee, maker_fee], the values rising, the fees fractions, as in "
+    "[[0, 0.001, 0.0005], [1000000, 0.0008, 0.0004]]"
+)
+
+
+def tier_rows(tiers: Any) -> Floats:
+    """Return the fee tiers as (J, 3), or refuse them. Raises `ConfigError`."""
+    rows: list[Any] = list(tiers) if isinstance(tiers, Sequence | np.ndarray) and not isinstance(tiers, str) else [0]
+    sound = all(map(_is_tier, rows)) and all(row[0] > before[0] for before, row in pairwise(rows))
+    if not sound:
+        raise ConfigError(f"tiers is {_shown(tiers)}; {TIERS_WANTED}")
+    return np.array([list(map(float, row)) for row in rows]).reshape(len(rows), 3)
+
+
+def _is_tier(row: Any) -> bool:
+    if not isinstance(row, Sequence | np.ndarray) or len(row) != 3:
+        return False
+    if not all(isinstance(x, int | float | np.integer | np.floating) and not isinstance(x, bool) for x in row):
+        return False
+    return bool(0 <= row[0] <= LARGEST and 0 <= row[1] < 0.5 and -0.01 <= row[2] < 0.5)
+
+
+# What a notebook shows of it: `__new__` takes anything, so that a misspelt term is told in our words.
+Terms.__signature__ = inspect.signature(MethodType(Terms.__init__, Terms))  # type: ignore[attr-defined]

@@ -6,6 +6,9 @@ close when nothing is said; ``asset=""`` is the first asset. Three rules hold fo
 - a missing bar (NaN) yields NaN and leaves what is remembered untouched, as if the bar had never been;
 - the value is NaN until the documented number of bars has been seen, and a number from then on;
 - numbers live in params and kernels close over none, so that another window compiles nothing new.
+
+No feature reads a file, a clock or another feature's memory, and none looks at more than the bar it is given: what
+needs a whole table belongs to `barograph.data` or `barograph.metrics`.
 """
 
 from barograph.features.averages import rolling_deviation, rsi, sma, zscore

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from numba.core import caching, compiler, serialize
+from numba.core.runtime import rtsys
 
 from barograph.jit.fingerprint import Marked, Unfingerprintable, digest, layout, unchanged
 
@@ -93,7 +94,9 @@ class Cache(caching._Cache):  # type: ignore[misc]
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:
         """Return the result for a signature, or None where it is not to be had."""
-        target_context.refresh()
+        # The allocator's symbols are all that loaded code asks for. numba would fill its registries of what can be
+        # compiled (a third of a second in every process); whatever is compiled fills them itself.
+        rtsys.initialize(target_context)
         try:
             file = self._file(sig).name
         except Unfingerprintable:
@@ -104,7 +107,8 @@ class Cache(caching._Cache):  # type: ignore[misc]
         """Load a result and, before it, the shared kernels it calls; None where any of it is not to be had."""
         kept = next((a.result for a in _apart.values() if a.file == file), None)
         if kept is not None:
-            return kept
+            # How long it took to compile is not told twice: numba takes a second telling for a fault.
+            return kept._replace(metadata=None)
         try:
             data = (cache_folder() / file).read_bytes()
         except OSError:

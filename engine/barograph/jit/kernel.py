@@ -7,7 +7,7 @@ and only doors are cached.
 Why not numba's own ``cache=True``: it looks at one file's date, so that a helper edited two files away, a constant or
 a reordered NamedTuple leaves yesterday's answer in place (4 stale results in 9 edits, measured), and it never hits
 for closures over other kernels. Here the key is a fingerprint of everything the code can reach (`fingerprint`): a
-change however far away is compiled, a comment is not (`tests/test_cache.py` edits both in fresh processes).
+change however far away is compiled, a comment is not (`tests/jit/test_cache.py` edits both in fresh processes).
 
 The fingerprint is also part of the symbol's name: two closures of one factory, cached by two processes, would
 otherwise be linked as one function.

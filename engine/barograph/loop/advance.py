@@ -231,7 +231,7 @@ class Bound:
         self.rules = params.read(RULES)
         self.traded = np.array(self.rules.traded, dtype=np.float64)
         self.frame = frame = np.zeros(at.WORDS, dtype=np.int64)
-        frame[[at.N, at.D, at.LOG_LIMIT, at.SEEN_TO]] = n, d, log_limit, seen_to
+        frame[[at.N, at.D, at.SEEN_TO]] = n, d, seen_to
         frame[at.TS : at.ACTIONS + 1] = [spot(column) for column in columns]
         frame[[at.ACTING, at.RATES, at.VARYING]] = self.acting, spot(rates), len(rates) > 1
         frame[at.FLOATS : at.PARAM_INTS + 1] = [spot(of) for of in (memory.f, memory.i, params.f, params.i)]
@@ -248,7 +248,7 @@ class Bound:
             memory.place(SCRATCH, j) for j in range(5)
         ]
         frame[at.TRADED], frame[at.ADJUSTED] = spot(self.traded), spot(self.adjusted)
-        self.renew(tape)
+        self.renew(tape, log_limit)
         self.own = self._own(d if seeing else d + 2)
         frame[at.PARTS] = spot(self.own)
         self.where = spot(frame)
@@ -257,11 +257,11 @@ class Bound:
         self.mixed = not body.interpret and any(map(body.plain, range(d + 2)))
         self.python = _Python(self) if self.mixed and body.plain(d + 1) else None
 
-    def renew(self, tape: Tape) -> None:
-        """Take another tape."""
+    def renew(self, tape: Tape, log_limit: int) -> None:
+        """Take another tape, whose log may hold so many events before a bar."""
         self.tape, frame = tape, self.frame
         frame[[at.K, at.B, at.E, at.W]] = tape.B.shape[1] - 1, spot(tape.B), spot(tape.E), spot(tape.W)
-        frame[[at.LOG, at.LOG_ROWS, at.LOG_COLUMNS]] = spot(tape.log), *tape.log.shape
+        frame[[at.LOG, at.LOG_ROWS, at.LOG_COLUMNS, at.LOG_LIMIT]] = spot(tape.log), *tape.log.shape, log_limit
 
     def _own(self, count: int) -> Any:
         memory, params, (states, given) = self.memory, self.params, self.body.offsets

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import inspect
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, fields
+from types import MethodType
 from typing import TYPE_CHECKING, Any, Final, cast
 
 import numpy as np
@@ -18,7 +21,7 @@ from barograph.types import Belief, Feature, Filter, Strategy
 if TYPE_CHECKING:
     from barograph.regimes.fitted import Fitted, Model
 
-__all__ = ["Machine", "no_model", "strategy"]
+__all__ = ["Machine", "no_model", "stand_in", "strategy"]
 
 
 @kernel
@@ -82,12 +85,13 @@ class Machine:
 
     def __new__(cls, *_: Any, **given: Any) -> Machine:
         """Tell whoever writes a term of trade here where it belongs."""
-        for name, value in given.items():
+        for name, value in given.items() if cls is Machine else ():
             if name in _TERMS:
                 raise ConfigError(f"{name} is a term of trade: terms=bg.Terms({name}={value!r})")
             if name not in cls.__dataclass_fields__:
-                hint = nearest(name, [*cls.__dataclass_fields__, *_TERMS])
-                raise ConfigError(f"a machine has no {name!r}{hint}; it has {', '.join(cls.__dataclass_fields__)}")
+                raise ConfigError(
+                    f"a machine has no {name!r}{_hint(name)}; it has {', '.join(cls.__dataclass_fields__)}"
+                )
         return super().__new__(cls)
 
     def __post_init__(self) -> None:
@@ -102,3 +106,13 @@ class Machine:
     def learns(self) -> bool:
         """Whether the model is refitted as bars arrive; a model already fitted is not."""
         return self.model is not None and not hasattr(self.model, "filter")
+
+
+def _hint(name: str) -> str:
+    """Say what a word may have been: a field of the machine, or a term of trade."""
+    hint = nearest(name, [*Machine.__dataclass_fields__, *_TERMS])
+    return re.sub(r"'(\w+)'", lambda m: f"terms=bg.Terms({m[1]}=...)" if m[1] in _TERMS else m[0], hint)
+
+
+# What a notebook shows of it: `__new__` takes anything, so that a misspelt word is told in ours.
+Machine.__signature__ = inspect.signature(MethodType(Machine.__init__, Machine))  # type: ignore[attr-defined]

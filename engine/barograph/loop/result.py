@@ -56,7 +56,7 @@ class Result:
 
     @cached_property
     def events(self) -> Floats:
-        """The order log, one row an event, (events, 10 or 21): columns as `barograph.execution.book` names them."""
+        """The order log, one row an event, (events, 10 or 14): columns as `barograph.execution.events` names them."""
         return np.concatenate(self.logs)
 
     @property

@@ -143,7 +143,11 @@ def _try(memory: Memory, params: Memory, parts: Stack, chosen: Filter, plan: Str
 
 def _checked_belief(chosen: Filter, belief: Any) -> Belief:
     """Return the belief as a strategy is lent it: read-only, of as many regimes as the filter says."""
-    if not isinstance(belief, Belief) or np.shape(belief.probs) != (chosen.regimes,):
+    if (
+        not isinstance(belief, Belief)
+        or not isinstance(belief.probs, np.ndarray)
+        or belief.probs.shape != (chosen.regimes,)
+    ):
         raise PartError(f"filter {chosen.name}: wanted a Belief of {chosen.regimes} probabilities, found {belief!r}")
     if isinstance(chosen.step, Kernel) and belief.probs.flags.writeable:
         cure = "lend them for reading only, as in bg.Belief(bg.frozen(probs), logpdf)"

@@ -9,11 +9,12 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+from collections.abc import Iterable
 from typing import Any, Final, NamedTuple
 
 import numpy as np
 
-__all__ = ["GENESIS", "Entry", "canonical", "floats", "link"]
+__all__ = ["GENESIS", "Entry", "begun_with", "canonical", "floats", "link"]
 
 GENESIS: Final = "0" * 64
 """What the first entry is chained to."""
@@ -35,6 +36,14 @@ class Entry(NamedTuple):
     def content(self) -> Any:
         """What the text says."""
         return json.loads(self.text)
+
+
+def begun_with(entries: Iterable[Entry]) -> int | None:
+    """Return the number of the arithmetic that a deployment began with; None where its journal does not say."""
+    first = next(iter(entries), None)
+    if first is None or first.kind != "deployed":
+        return None
+    return int(first.content.get("arithmetic", 1))
 
 
 def link(before: str, text: str) -> str:

@@ -17,7 +17,7 @@ from barograph.jit.arithmetic import ARITHMETIC
 from barograph.loop.session import Session
 from barograph.paper.deployment import SWITCHES
 from barograph.paper.feeds import Chain, Revision, compared, feeds_of, seed
-from barograph.paper.journal import floats
+from barograph.paper.journal import begun_with, floats
 from barograph.paper.projection import BARS
 from barograph.paper.record import rebuilt, recorded
 
@@ -126,9 +126,8 @@ def parity(store: Store, deployed: Deployed, folder: Path | None = None) -> Pari
 
 def _another_arithmetic(store: Store, deployed: Deployed) -> str:
     """Say so where a deployment began with other elementary functions than the kernels use now."""
-    first = next(iter(store.entries(deployed.name)))
-    made = first.content.get("arithmetic", 1)
-    if made == ARITHMETIC:
+    made = begun_with(store.entries(deployed.name))
+    if made in (ARITHMETIC, None):
         return ""
     told = f"made by arithmetic {made}, and this program computes by {ARITHMETIC}"
     return f"{told}: another arithmetic, whose last bits differ; nothing was compared (begin a new deployment)"

@@ -23,9 +23,10 @@ from barograph.data.calendars import DAY
 from barograph.data.history import History
 from barograph.data.table import spacing
 from barograph.errors import BarographError, ConfigError, DataError, LeaseError, RefusalError
+from barograph.jit.arithmetic import ARITHMETIC
 from barograph.paper.deployment import Deployment, described, sealed
 from barograph.paper.feeds import Chain, Revision, compared, feeds_of, seed
-from barograph.paper.journal import GENESIS
+from barograph.paper.journal import GENESIS, begun_with
 from barograph.paper.ports import Alert, Clock
 from barograph.paper.schedule import SECOND, closes_between, next_look
 from barograph.paper.store import Deployed, Lease, Note, Store
@@ -131,6 +132,9 @@ class Service:
         if now == deployed.code_hash:
             return
         text = f"the code is {now[:8]}, the deployment was begun with {deployed.code_hash[:8]}: parity will say so"
+        begun = begun_with(self.store.entries(deployed.name))
+        if begun not in (ARITHMETIC, None):
+            text = f"begun with arithmetic {begun}, it goes on with {ARITHMETIC}: parity can compare nothing of it"
         if all(note.text != text for note in self.store.notes(deployed.name, 50)):
             self.store.note(deployed.name, Note(self.clock.now(), "code", text))
             log.warning("%s: %s", deployed.name, text)

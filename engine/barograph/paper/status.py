@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from barograph.paper.alerts.health import healthy
+from barograph.paper.journal import begun_with
 from barograph.paper.schedule import SECOND
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ def status(store: Store, deployed: Deployed, now: int) -> dict[str, Any]:
     return {
         "deployment": name,
         "kind": deployed.kind,
+        "arithmetic": begun_with(store.entries(name)),
         "last_cycle": _moment(last["ts"]),
         "next_cycle": None if due is None else _moment(due),
         "bars": last["bar"] + 1 - deployed.start,

@@ -11,11 +11,11 @@ from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import linear_sum_assignment
 
 from barograph.errors import PartError
 from barograph.jit.arithmetic import log
 from barograph.jit.ordered import exponentials, total
+from barograph.regimes.assignment import assign
 from barograph.regimes.fitted import Fitted
 from barograph.types import Floats
 
@@ -89,7 +89,7 @@ def _distance(previous: Fitted, fitted: Fitted) -> Floats:
 
 
 def _assign(distance: Floats) -> NDArray[np.int64]:
-    return np.asarray(linear_sum_assignment(distance)[1], dtype=np.int64)
+    return np.asarray(assign(distance), dtype=np.int64)
 
 
 def _cost(distance: Floats, order: NDArray[np.int64]) -> float:

@@ -2,6 +2,8 @@
 
 The page holds plotly.js once (about 4.8 MB of it) and the figures as JSON; the rest is text a browser has always
 been able to show.
+
+It computes nothing that is not in the folder: a figure that has a formula belongs to `barograph.metrics`.
 """
 
 from __future__ import annotations

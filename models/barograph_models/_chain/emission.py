@@ -31,7 +31,7 @@ LOG_LEAST: Final = log(LEAST)
 class Emission(NamedTuple):
     """What K regimes emit: four kernels, then two plain functions that are asked once, before EM begins.
 
-    In the kernels `own` is the model's params, lent, and `sums` what ``room(params)`` made, a NamedTuple of arrays,
+    In the kernels `own` is the model's params, lent, and `sums` what ``new_sums(params)`` made, a NamedTuple of arrays,
     lent too. ``log_density(x, k, own)`` is that of a row in regime k. ``clear(sums)`` sets them to zero, ``gather(x,
     weight, k, own, sums)`` adds a weighted row to regime k's, and ``update(total, sums, own, given)`` makes the
     likeliest parameters of them and of the regimes' weights `total` (K,); `given` is what the model tells its emission

@@ -231,7 +231,7 @@ def _rotate(matrix: Any, vectors: Any, p: Any, q: Any) -> None:
     matrix[p, q], matrix[q, p] = 0.0, 0.0
 
 
-def _room(params: Any) -> Sums:
+def _new_sums(params: Any) -> Sums:
     return Sums(np.empty_like(params.means), np.empty_like(params.covariances))
 
 
@@ -241,8 +241,8 @@ def _least(params: Any) -> float:
 
 
 # The covariances are told their floor: the least variance, or eigenvalue.
-DIAGONAL = Emission(_diagonal_log_density, _clear, _diagonal_gather, _diagonal_update, _room, _least)
-FULL = Emission(_full_log_density, _clear, _full_gather, _full_update, _room, _least)
+DIAGONAL = Emission(_diagonal_log_density, _clear, _diagonal_gather, _diagonal_update, _new_sums, _least)
+FULL = Emission(_full_log_density, _clear, _full_gather, _full_update, _new_sums, _least)
 EMISSIONS = {"diagonal": DIAGONAL, "full": FULL}
 
 

@@ -34,7 +34,7 @@ from barograph.execution.events import (
     RELEASED,
     pack_terms,
 )
-from barograph.execution.guards import REDUCE_ONLY
+from barograph.execution.options import REDUCE_ONLY
 from barograph.orders import GTC, LIMIT, TRAILING  # fmt: skip
 from barograph.paper.alerts.messages import render
 from barograph.paper.alerts.view import State
@@ -183,13 +183,13 @@ def test_a_change_says_all_there_is_to_say() -> None:
 
 def test_what_the_strategy_orders_is_told_in_its_own_words() -> None:
     terms = [math.inf, 0.0, 0.0, 0.0]
-    spelled = event(BORN, q=-0.0, fee=math.nan, more=terms, reason=float(pack_terms(LIMIT, GTC, ENTRY)))
-    spelled[5:9] = [-40.0, 101.5, math.nan, math.nan]
+    packed = event(BORN, q=-0.0, fee=math.nan, more=terms, reason=float(pack_terms(LIMIT, GTC, ENTRY)))
+    packed[5:9] = [-40.0, 101.5, math.nan, math.nan]
     called = event(BORN, reason=CALLED_IN, more=terms)
     trailing = event(
         BORN, q=40.0, price=math.nan, fee=math.nan, more=terms, reason=float(pack_terms(TRAILING, GTC, ENTRY))
     )
-    path = [close(0, A), close(1, B, events=[spelled, called, trailing])]
+    path = [close(0, A), close(1, B, events=[packed, called, trailing])]
     alerts, _ = watched(WatchPlan(probability=0.8, dwell=1, **SILENT), path)
     limit, liquidation, trail = alerts[0].facts["orders"]
     assert trail["kind"] == "trailing_stop"

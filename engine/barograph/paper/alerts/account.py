@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from barograph.execution import events
 from barograph.execution.book import DUST
-from barograph.execution.guards import MODES
+from barograph.execution.options import MODES
 from barograph.jit.arithmetic import expm1
 from barograph.paper.alerts.view import Found, Look, State, alert, number_or_none
 

@@ -1,0 +1,61 @@
+"""The threads that fits run in: made once, none where the data are few, new ones in a fork's child; same bits."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+from typing import Any
+
+import numpy as np
+
+from barograph_models.gaussian_hmm import gaussian_hmm
+
+X = np.random.default_rng(1).standard_normal((400, 1)) * np.repeat([1.0, 4.0], 200)[:, None]
+
+
+def _fit_threads() -> set[threading.Thread]:
+    return {thread for thread in threading.enumerate() if thread.name.startswith("fit")}
+
+
+def _bits(fitted: Any) -> list[bytes]:
+    return [part.tobytes() for part in fitted.params]
+
+
+def test_threads_that_are_asked_for_are_made_once() -> None:
+    one, before = gaussian_hmm(2, starts=6, jobs=1).fit(X, None), _fit_threads()
+    fits = [gaussian_hmm(2, starts=6, jobs=5).fit(X, None)]
+    made = _fit_threads() - before
+    assert len(made) <= 5
+    fits += [gaussian_hmm(2, starts=6, jobs=5).fit(X, None) for _ in range(5)]
+    assert len(_fit_threads() - before) <= 5
+    assert made <= _fit_threads()
+    assert all(_bits(fitted) == _bits(one) for fitted in fits)
+
+
+def test_few_rows_are_fitted_without_threads_and_many_with() -> None:
+    many = np.tile(X, (13, 1))
+    before = _fit_threads()
+    gaussian_hmm(2, starts=3).fit(X, None)
+    assert _fit_threads() == before
+    assert _bits(gaussian_hmm(2, starts=3).fit(many, None)) == _bits(gaussian_hmm(2, starts=3, jobs=1).fit(many, None))
+
+
+FORKS = """
+import os
+import numpy as np
+from barograph_models.gaussian_hmm import gaussian_hmm
+
+X = np.random.default_rng(1).standard_normal((400, 1)) * np.repeat([1.0, 4.0], 200)[:, None]
+fit = lambda: gaussian_hmm(2, starts=4, jobs=2).fit(X, None).params.means.tobytes()
+first = fit()
+child = os.fork()
+if child == 0:
+    os._exit(0 if fit() == first else 1)
+raise SystemExit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+
+
+def test_a_forks_child_has_threads_of_its_own() -> None:
+    done = subprocess.run([sys.executable, "-c", FORKS], capture_output=True, text=True, check=False, timeout=120)
+    assert done.returncode == 0, done.stderr

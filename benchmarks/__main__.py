@@ -10,7 +10,7 @@ from collections.abc import Callable
 from rich.console import Console
 from rich.table import Table as Printed
 
-from benchmarks import Table, ceilings, em, engine, orders, paper, peers
+from benchmarks import Table, ceilings, em, engine, orders, paper, peers, waiting
 
 SUBJECTS: dict[str, Callable[[float], Table]] = {
     "engine": engine.speed,
@@ -18,6 +18,7 @@ SUBJECTS: dict[str, Callable[[float], Table]] = {
     "monthly": orders.monthly,
     "memory": engine.memory,
     "start": engine.start,
+    "waiting": waiting.measure,
     "em": em.measure,
     "filter": peers.online,
     "peers": peers.crossing,

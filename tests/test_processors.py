@@ -31,15 +31,18 @@ FILES = [
 TRANSCENDENTAL = {"exp", "log", "log1p", "expm1", "log2", "log10", "pow", "erf", "erfc", "tanh", "sinh", "cosh", "sin",
                   "cos", "tan", "gamma", "lgamma", "cbrt", "exp2", "power", "float_power", "arctan", "arctan2", "atan",
                   "atan2", "asin", "acos", "arcsin", "arccos", "asinh", "acosh", "atanh", "logaddexp", "logaddexp2",
-                  "hypot", "dist", "fsum", "sumprod", "i0", "sinc"}  # fmt: skip
+                  "arctanh", "arcsinh", "arccosh", "logspace", "geomspace", "hypot", "dist",
+                  "ipow", "fsum", "sumprod", "i0", "sinc"}  # fmt: skip
 # What the order of additions decides, or BLAS and LAPACK.
-REDUCTIONS = {"einsum", "dot", "inner", "kron", "matmul", "tensordot", "vdot", "cov", "corrcoef", "average", "mean",
-              "std", "var", "sum", "prod", "trace", "nansum", "nanprod", "nanmean", "nanstd", "nanvar", "linalg", "fft",
+REDUCTIONS = {"einsum", "dot", "vecdot", "inner", "kron", "matmul", "tensordot", "vdot", "cov", "corrcoef", "average",
+              "mean", "std", "var", "sum", "prod", "trace", "nansum", "nanprod", "nanmean", "nanstd", "nanvar",
+              "linalg", "fft",
               "convolve", "correlate", "polyfit", "logsumexp", "reduce", "reduceat", "trapezoid"}  # fmt: skip
 # Draws that are made with the library's logarithm; whole and uniform numbers are not.
 DRAWS = {"normal", "standard_normal", "exponential", "standard_exponential", "gamma", "standard_gamma", "beta",
-         "dirichlet", "multivariate_normal", "standard_t", "lognormal", "poisson", "binomial"}  # fmt: skip
-LIBRARIES = {"math", "cmath", "numpy", "statistics", "scipy"}
+         "dirichlet", "multivariate_normal", "standard_t", "lognormal", "poisson", "binomial",
+         "laplace", "gumbel", "chisquare", "logistic", "weibull", "geometric", "gauss"}  # fmt: skip
+LIBRARIES = {"math", "cmath", "numpy", "statistics", "scipy", "random", "operator"}
 # Whole numbers and truths add up in any order; so do powers of two.
 WHOLE = {"self.observed.sum()", "(horizon + 1) ** regimes", "(horizon + 1) ** np.arange(regimes, dtype=np.int64)",
          "2.0 ** min(attempts - 1, 20)"}  # fmt: skip
@@ -61,16 +64,26 @@ def aliases(tree: ast.AST) -> tuple[dict[str, str], list[str]]:
     called, taken = {}, []
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
-            called |= {(a.asname or a.name).partition(".")[0]: a.name.partition(".")[0] for a in node.names}
+            called |= {a.asname or a.name.partition(".")[0]: a.name if a.asname else a.name.partition(".")[0]
+                       for a in node.names}  # fmt: skip
         elif isinstance(node, ast.ImportFrom) and str(node.module).partition(".")[0] in LIBRARIES:
             taken += [f"{node.module}.{a.name}" for a in node.names if chosen(str(node.module), a.name)]
-    return {name: library for name, library in called.items() if library in LIBRARIES}, taken
+    return {name: library for name, library in called.items() if library.partition(".")[0] in LIBRARIES}, taken
 
 
 def chosen(library: str, name: str) -> bool:
     """Tell whether a library's function is another processor's choice."""
     inside = set(library.split(".")[1:]) | {name}
-    return library.startswith(("scipy", "statistics", "cmath")) or bool(inside & (TRANSCENDENTAL | REDUCTIONS))
+    return (
+        library.startswith(("scipy", "statistics", "cmath", "random"))
+        or name == "*"
+        or bool(inside & (TRANSCENDENTAL | REDUCTIONS))
+    )
+
+
+def rooted(node: ast.expr, called: dict[str, str]) -> bool:
+    """Tell whether a dotted name begins with a library."""
+    return ast.unparse(node).partition(".")[0] in called
 
 
 def borrowed(text: str) -> list[str]:
@@ -84,16 +97,17 @@ def borrowed(text: str) -> list[str]:
             power = node.right if isinstance(node, ast.BinOp) else node.value
             whole = isinstance(power, ast.Constant) and isinstance(power.value, int)
             found += [] if whole else [ast.unparse(node)]
-        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "pow":
+        elif (isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "pow") or (
+            isinstance(node, ast.Attribute) and node.attr in {"reduce", "reduceat"} and rooted(node.value, called)
+        ):
             found.append(ast.unparse(node))
         elif isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id in called:
             found += [ast.unparse(node)] if chosen(called[node.value.id], node.attr) else []
         elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
             of = ast.unparse(node.func.value)
             method = node.func.attr in REDUCTIONS | DRAWS and of not in called
-            # Ours are called `reduce` too; numpy's are methods of its functions.
-            ours = node.func.attr == "reduce" and of.partition(".")[0] not in called
-            found += [ast.unparse(node)] if method and not ours else []
+            # Ours are called `reduce` too; numpy's are found above.
+            found += [ast.unparse(node)] if method and node.func.attr != "reduce" else []
     return [name for name in found if name not in WHOLE]
 
 
@@ -115,6 +129,11 @@ def test_no_step_and_no_fit_computes_with_what_a_processor_chooses(path: Path) -
         "import numpy as np\ny = np.nanstd(x)",
         "import numpy as np\ny = np.fft.rfft(x)",
         "from numpy.linalg import solve",
+        "import numpy.linalg as la\ny = la.solve(a, b)",
+        "from math import *",
+        "import random\ny = random.gauss(0.0, 1.0)",
+        "import operator\ny = operator.pow(x, 0.5)",
+        "import numpy as np\nf = np.add.reduce",
         "from scipy.special import ndtr",
         "import scipy.special\ny = scipy.special.ndtr(x)",
         "import cmath\ny = cmath.exp(x)",

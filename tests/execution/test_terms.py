@@ -144,6 +144,25 @@ def test_a_guard_says_what_cannot_be_meant(words: dict[str, Any], told: str) -> 
         bg.Guard(**words)
 
 
+ODD = [np.array(["a", "b"]), np.array(5), np.timedelta64(3), 10**400, ["a"], {}, np.float32("inf"), b"x", object()]
+
+
+@pytest.mark.parametrize("value", ODD, ids=lambda value: type(value).__name__)
+@pytest.mark.parametrize("name", [*TERMS, "on", "limit", "mode", "cool_down"])
+def test_whatever_is_given_is_told_on_one_line(name: str, value: Any) -> None:
+    words: dict[str, Any] = {"on": "gross", "limit": 1.0, name: value}
+    with pytest.raises(ConfigError) as told:
+        bg.Terms(**{name: value}) if name in TERMS else bg.Guard(**words)
+    assert "\n" not in str(told.value)
+    assert len(str(told.value)) < 400
+
+
+@pytest.mark.parametrize("when", ["", "NaT", "nan"])
+def test_a_date_that_is_none_is_refused(when: str) -> None:
+    with pytest.raises(ConfigError, match=r"^guard on kill: limit is"):
+        bg.Guard("kill", when)
+
+
 def test_terms_are_values_however_their_rows_were_given() -> None:
     """Two machines with the same terms are one machine to whatever remembers them."""
     rows = [[0.0, 0.001, 0.0005], [1e6, 0.0008, 0.0004]]

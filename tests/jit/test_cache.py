@@ -19,6 +19,10 @@ from pathlib import Path
 import pytest
 
 import barograph
+from barograph.errors import ConfigError
+from barograph.jit.cache import cache_limit, prune
+from barograph.testing import some_bars
+from barograph_strategies.buy_and_hold import buy_and_hold
 
 LAB = Path(__file__).parent / "cache_lab"
 ENGINE = Path(barograph.__file__).parent
@@ -275,3 +279,54 @@ def test_a_folder_that_cannot_be_written_costs_only_time(before, tmp_path):
     found = run(lab, tmp_path / "file" / "cache", ["body"])
     assert found["body"] == answers["body"]
     assert (tmp_path / "file").read_text() == "in the way"
+
+
+def test_what_was_not_used_for_longest_goes_first(tmp_path):
+    for age, name in enumerate(("newest", "middle", "oldest")):
+        file = tmp_path / f"{name}.kernel"
+        file.write_bytes(bytes(100))
+        os.utime(file, (1_000_000 - age, 1_000_000 - age))
+    (tmp_path / "mine.txt").write_bytes(bytes(1_000))
+    prune(tmp_path, limit=300)
+    assert len(list(tmp_path.iterdir())) == 4
+    prune(tmp_path, limit=299)
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["middle.kernel", "mine.txt", "newest.kernel"]
+
+
+def test_a_full_cache_forgets_and_the_answers_stay(before, tmp_path):
+    lab, _, answers = before
+    for _ in range(2):
+        found = run(lab, tmp_path, list(EDITS)[:6], BAROGRAPH_CACHE_LIMIT="0.03")
+        assert stale_doors(answers, found) == set()
+        files = list(tmp_path.glob("*.kernel"))
+        assert 0 < sum(file.stat().st_size for file in files) <= 30_000
+        assert len(files) < 6
+    # It did forget: the second time something is compiled again.
+    assert compiled_doors(found)
+
+
+def test_what_is_loaded_is_used(before, tmp_path):
+    lab, cache, _ = before
+    shutil.copytree(cache, tmp_path / "cache")
+    for file in (tmp_path / "cache").glob("*.kernel"):
+        os.utime(file, (1_000_000, 1_000_000))
+    run(lab, tmp_path / "cache", ["body"])
+    used = [file.name for file in (tmp_path / "cache").glob("*.kernel") if file.stat().st_mtime > 1_000_000]
+    assert [name.partition("-")[0] for name in used] == ["body"]
+
+
+@pytest.mark.parametrize("told", ["lots", "nan", "-5", "-inf", "0"])
+def test_a_limit_that_is_none_is_told(told, monkeypatch):
+    monkeypatch.setenv("BAROGRAPH_CACHE_LIMIT", told)
+    for call in (cache_limit, lambda: barograph.scan(barograph.Machine(strategy=buy_and_hold()), some_bars(20))):
+        with pytest.raises(ConfigError, match=f"^BAROGRAPH_CACHE_LIMIT is '{told}'; wanted a number of megabytes"):
+            call()
+
+
+def test_what_a_killed_process_left_goes_after_an_hour(tmp_path):
+    old, new = tmp_path / ".new-old", tmp_path / ".new-new"
+    for file in (old, new):
+        file.write_bytes(b"cut")
+    os.utime(old, (1_000_000, 1_000_000))
+    prune(tmp_path, limit=1e9)
+    assert list(tmp_path.iterdir()) == [new]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import shutil
 import subprocess
 import sys
@@ -63,6 +64,11 @@ def decide(state, bars, belief, portfolio, params):
 """
 
 
+def fresh() -> float:
+    """Return a number that no other run had: a part that holds it is not in the cache yet."""
+    return 1.0 + int(uuid.uuid4()) % 10**12 / 10**13
+
+
 class Lab:
     """A copy of the engine and a user's parts, run in fresh processes over the cache of all tests."""
 
@@ -70,9 +76,7 @@ class Lab:
         self.folder = folder
         shutil.copytree(Path(barograph.__path__[0]), folder / "barograph", ignore=shutil.ignore_patterns("__pycache__"))
         (folder / "run.py").write_text(SCRIPT, encoding="utf-8")
-        # Numbers that no other run had: their parts are not in the cache yet.
-        number = 1.0 + int(uuid.uuid4()) % 10**9 / 10**10
-        self.numbers = {"feature": number, "strategy": number / 3.0, "mark": "as it was"}
+        self.numbers = {"feature": fresh(), "strategy": fresh() / 3.0, "mark": "as it was"}
 
     def run(self, **changed: Any) -> tuple[float, set[str], bool]:
         """Return the last equity, what was compiled, and whether plain Python says the same."""
@@ -99,17 +103,18 @@ def test_an_edit_compiles_its_own_part_and_nothing_else(lab: Lab) -> None:
     before, _, _ = lab.run()
     assert lab.run() == (before, set(), True)
     assert lab.run(mark="a comment compiles nothing") == (before, set(), True)
-    after, names, right = lab.run(strategy=0.25)
+    after, names, right = lab.run(strategy=fresh() / 4.0)
     assert after != before
     assert right
     assert "decide" in names
     assert not {"advance", "believe", "observe"} & names
-    again, names, right = lab.run(feature=1.5)
+    original = lab.numbers["feature"]
+    again, names, right = lab.run(feature=fresh())
     assert (again, right) == (after, True)
     assert "observe" in names
     assert not {"advance", "believe", "decide"} & names
     # An edit taken back is in the cache still.
-    assert lab.run(feature=lab.numbers["feature"])[1] == set()
+    assert lab.run(feature=original)[1] == set()
 
 
 def test_a_stale_part_would_be_seen(lab: Lab) -> None:
@@ -124,8 +129,12 @@ def test_another_layout_of_the_frame_compiles_doors_and_parts_anew(lab: Lab) -> 
     before, _, _ = lab.run()
     frame = lab.folder / "barograph" / "jit" / "frame.py"
     text = frame.read_text(encoding="utf-8")
-    assert "MONEY, ROWS, BOOK_AT, RULES_AT" in text
-    frame.write_text(text.replace("MONEY, ROWS, BOOK_AT, RULES_AT", "ROWS, MONEY, RULES_AT, BOOK_AT"), encoding="utf-8")
+    # One of millions of layouts: no other run had it, and nothing of it is in the cache.
+    for words in ("X, E, W, B, LOG, LOG_ROWS, LOG_COLUMNS", "MONEY, ROWS, BOOK_AT, RULES_AT",
+                  "ANSWER, WEIGHTS, LEVELS, SLIP, SLIP_ROWS, TRADED"):  # fmt: skip
+        assert words in text
+        text = text.replace(words, ", ".join(random.SystemRandom().sample(words.split(", "), words.count(",") + 1)))
+    frame.write_text(text, encoding="utf-8")
     after, names, right = lab.run()
     assert (after, right) == (before, True)
     assert {"advance", "believe", "observe", "decide"} <= names

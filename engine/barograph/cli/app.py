@@ -8,7 +8,7 @@ from typing import Annotated, cast
 
 import typer
 
-from barograph.cli import audit, data, paper, run
+from barograph.cli import audit, data, paper, run, warm
 from barograph.errors import BarographError
 
 __all__ = ["app", "main"]
@@ -46,7 +46,9 @@ def options(
     """Backtests and paper trading for strategies that depend on the market's regime."""
 
 
-for command in cast("list[Callable[..., None]]", [run.run, run.compare, audit.audit, audit.crosscheck, run.report]):
+for command in cast(
+    "list[Callable[..., None]]", [run.run, run.compare, audit.audit, audit.crosscheck, run.report, warm.warm]
+):
     app.command()(command)
 app.add_typer(data.data_app, name="data")
 app.add_typer(data.config_app, name="config")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -35,4 +36,36 @@ def progress(name: str, quiet: bool) -> Iterator[Callable[[int, int], None] | No
         def tell(done: int, total: int) -> None:
             bar.update(task, completed=done, total=total)
 
-        yield tell
+        with compiling(lambda what: bar.update(task, description=f"compiling {what}, once" if what else name)):
+            yield tell
+
+
+# What the kernels that are compiled apart are to whoever waits.
+_WAITED_FOR = {"advance": "the engine", "call_alone": "the engine", "decide": "the strategy", "observe": "a feature",
+               "believe": "the filter"}  # fmt: skip
+
+
+@contextmanager
+def compiling(tell: Callable[[str], None]) -> Iterator[None]:
+    """Call ``tell(what)`` when something begins to be compiled, and with nothing when that is done."""
+    from numba.core import event
+
+    class Told(event.Listener):  # type: ignore[misc]
+        """Hears of kernels inside kernels too; who waits is told of the outermost."""
+
+        depth = 0
+
+        def on_start(self, heard: event.Event) -> None:
+            self.depth += 1
+            if self.depth == 1:
+                # Behind the name may stand the fingerprint.
+                name = re.sub(r"_[0-9a-f]{24}$", "", heard.data["dispatcher"].py_func.__name__)
+                tell(_WAITED_FOR.get(name, name))
+
+        def on_end(self, heard: event.Event) -> None:
+            self.depth -= 1
+            if self.depth == 0:
+                tell("")
+
+    with event.install_listener("numba:compile", Told()):
+        yield

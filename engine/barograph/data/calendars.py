@@ -182,6 +182,8 @@ def _moment(value: Any, name: str, of_day: int) -> int:
 
     try:
         stamp = pd.Timestamp(value)
+        if pd.isna(stamp):
+            raise ValueError("no moment")
         stamp = stamp.tz_localize("UTC") if stamp.tz is None else stamp.tz_convert("UTC")
         nanoseconds = int(stamp.as_unit("ns").value)
     except (ValueError, TypeError):

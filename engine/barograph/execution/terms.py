@@ -55,24 +55,23 @@ class Guard:
 
     def __post_init__(self) -> None:
         """Refuse a limit that cannot be kept."""
-        if self.on not in GUARDED:
+        if not isinstance(self.on, str) or self.on not in GUARDED:
             hint = nearest(str(self.on), GUARDED)
-            raise ConfigError(f"guard on {self.on!r}; wanted one of {', '.join(GUARDED)}{hint}")
-        if self.mode not in _BY_MODE:
+            raise ConfigError(f"guard on {_shown(self.on)}; wanted one of {', '.join(GUARDED)}{hint}")
+        if not isinstance(self.mode, str) or self.mode not in _BY_MODE:
             wanted = ", ".join(_BY_MODE)
-            raise ConfigError(f"guard on {self.on}: mode is {self.mode!r}; wanted one of {wanted}")
-        number = isinstance(self.limit, int | float | np.integer | np.floating) and not isinstance(self.limit, bool)
+            raise ConfigError(f"guard on {self.on}: mode is {_shown(self.mode)}; wanted one of {wanted}")
+        number = _is_number(self.limit)
         if isinstance(self.limit, str) != (self.on == "kill") or not (number or isinstance(self.limit, str)):
             wanted = "a date, as in '2024-07-01'" if self.on == "kill" else "a number"
-            raise ConfigError(f"guard on {self.on}: limit is {self.limit!r}; wanted {wanted}")
+            raise ConfigError(f"guard on {self.on}: limit is {_shown(self.limit)}; wanted {wanted}")
         most = 1.0 if self.on in ("drawdown", "daily_loss") else math.inf
         if not isinstance(self.limit, str) and not 0.0 < self.limit < most:
             wanted = "a fraction between 0 and 1 (20 % is 0.2)" if most == 1.0 else "a number above 0"
             raise ConfigError(f"guard on {self.on}: limit is {self.limit}; wanted {wanted}")
-        if not isinstance(self.cool_down, int | np.integer) or isinstance(self.cool_down, bool) or self.cool_down < 0:
-            raise ConfigError(
-                f"guard on {self.on}: cool_down is {self.cool_down!r}; wanted a number of bars, at least 0"
-            )
+        if not _is_number(self.cool_down, int | np.integer) or self.cool_down < 0:
+            found = _shown(self.cool_down)
+            raise ConfigError(f"guard on {self.on}: cool_down is {found}; wanted a number of bars, at least 0")
         try:
             self.row()
         except DataError:
@@ -236,7 +235,7 @@ def _judge(name: str, value: Any, told: Mapping[str, Any]) -> None:
     if "rows" in told:
         tier_rows(value)
     elif "one_of" in told:
-        if value not in told["one_of"]:
+        if not isinstance(value, str) or value not in told["one_of"]:
             hint = nearest(str(value), told["one_of"])
             raise ConfigError(f"{name} is {_shown(value)}; wanted one of {', '.join(told['one_of'])}{hint}")
     elif "own_table" in told:
@@ -259,10 +258,19 @@ LARGEST: Final = sys.float_info.max
 _WITHIN: Final[dict[str, Callable[[Any, Any], bool]]] = {"ge": ge, "gt": gt, "le": le, "lt": lt}
 
 
+_NUMBER: Final = int | float | np.integer | np.floating
+
+
+def _is_number(value: Any, kinds: Any = _NUMBER) -> bool:
+    """Tell whether it is a finite number; to Python a truth is one, and to numpy a time difference."""
+    if not isinstance(value, kinds) or isinstance(value, bool | np.timedelta64):
+        return False
+    return bool(abs(value if isinstance(value, int) else float(value)) <= LARGEST)
+
+
 def _judge_number(name: str, value: Any, told: Mapping[str, Any]) -> None:
-    kinds = int | np.integer if isinstance(told.get("ge"), int) else int | float | np.integer | np.floating
-    number = isinstance(value, kinds) and not isinstance(value, bool) and abs(value) <= LARGEST
-    if not number or not all(_WITHIN[key](value, told[key]) for key in _WITHIN if key in told):
+    kinds = int | np.integer if isinstance(told.get("ge"), int) else _NUMBER
+    if not _is_number(value, kinds) or not all(_WITHIN[key](value, told[key]) for key in _WITHIN if key in told):
         raise ConfigError(f"{name} is {_shown(value)}; wanted {_wish(told)}")
 
 
@@ -289,7 +297,8 @@ TIERS_WANTED: Final = (
 
 def tier_rows(tiers: Any) -> Floats:
     """Return the fee tiers as (J, 3), or refuse them. Raises `ConfigError`."""
-    rows: list[Any] = list(tiers) if isinstance(tiers, Sequence | np.ndarray) and not isinstance(tiers, str) else [0]
+    listed = isinstance(tiers, Sequence | np.ndarray) and not isinstance(tiers, str) and getattr(tiers, "ndim", 1) > 0
+    rows: list[Any] = list(tiers) if listed else [0]
     sound = all(map(_is_tier, rows)) and all(row[0] > before[0] for before, row in pairwise(rows))
     if not sound:
         raise ConfigError(f"tiers is {_shown(tiers)}; {TIERS_WANTED}")
@@ -297,11 +306,11 @@ def tier_rows(tiers: Any) -> Floats:
 
 
 def _is_tier(row: Any) -> bool:
-    if not isinstance(row, Sequence | np.ndarray) or len(row) != 3:
+    if not isinstance(row, Sequence | np.ndarray) or getattr(row, "ndim", 1) == 0:
         return False
-    if not all(isinstance(x, int | float | np.integer | np.floating) and not isinstance(x, bool) for x in row):
+    if len(row) != 3 or not all(_is_number(x) for x in row):
         return False
-    return bool(0 <= row[0] <= LARGEST and 0 <= row[1] < 0.5 and -0.01 <= row[2] < 0.5)
+    return bool(row[0] >= 0 and 0 <= row[1] < 0.5 and -0.01 <= row[2] < 0.5)
 
 
 # What a notebook shows of it: `__new__` takes anything, so that a misspelt term is told in our words.

@@ -7,15 +7,22 @@ import hashlib
 import os
 import pickle
 import tempfile
+import time
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from numba.core import caching, compiler, serialize
 from numba.core.runtime import rtsys
 
+from barograph.errors import ConfigError
 from barograph.jit.fingerprint import Marked, Unfingerprintable, digest, layout, unchanged
 
-__all__ = ["Cache", "cache_folder", "keep_apart"]
+__all__ = ["Cache", "cache_folder", "cache_limit", "keep_apart", "prune"]
+
+# Megabytes. What ships takes six; every edit of a strategy leaves a tenth of one behind.
+_LIMIT: Final = "500"
+# Seconds: nobody takes as long to write a file.
+_ABANDONED: Final = 3600.0
 
 
 def cache_folder() -> Path:
@@ -24,6 +31,41 @@ def cache_folder() -> Path:
     if chosen:
         return Path(chosen)
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "barograph"
+
+
+def cache_limit() -> float:
+    """How many bytes it may take: ``BAROGRAPH_CACHE_LIMIT`` megabytes, or 500; raises `ConfigError`."""
+    told = os.environ.get("BAROGRAPH_CACHE_LIMIT") or _LIMIT
+    with contextlib.suppress(ValueError):
+        if float(told) > 0.0:
+            return 1e6 * float(told)
+    raise ConfigError(f"BAROGRAPH_CACHE_LIMIT is {told!r}; wanted a number of megabytes above 0, as in 500")
+
+
+def prune(folder: Path, limit: float) -> None:
+    """Delete what was not used for longest until the files take no more than nine tenths of `limit` bytes.
+
+    Below the limit nothing is deleted. What a deleted file held is compiled again when it is wanted. What a process
+    left that was killed while it wrote goes after an hour.
+    """
+    found = []
+    for left in folder.glob(".new-*"):
+        with contextlib.suppress(FileNotFoundError):
+            if left.stat().st_mtime < time.time() - _ABANDONED:
+                left.unlink()
+    for file in folder.glob("*.kernel"):
+        # Another process may prune at the same moment.
+        with contextlib.suppress(FileNotFoundError):
+            told = file.stat()
+            found.append((told.st_mtime_ns, told.st_size, file))
+    size = sum(one[1] for one in found)
+    if size <= limit:
+        return
+    for _, taken, file in sorted(found):
+        if size <= 0.9 * limit:
+            return
+        file.unlink(missing_ok=True)
+        size -= taken
 
 
 class _Apart(NamedTuple):
@@ -113,6 +155,9 @@ class Cache(caching._Cache):  # type: ignore[misc]
             data = (cache_folder() / file).read_bytes()
         except OSError:
             return None
+        # Used now: `prune` begins with what was not. A cache that cannot be written to is not pruned either.
+        with contextlib.suppress(OSError):
+            os.utime(cache_folder() / file)
         # A file cut short by a full disk or a crash is compiled again, not trusted: its digest does not fit.
         told, body = data[:32], data[32:]
         if hashlib.sha256(body).digest() != told:
@@ -140,6 +185,7 @@ class Cache(caching._Cache):  # type: ignore[misc]
                 _write_whole(file, serialize.dumps((needs, apart, data._reduce())))
                 if apart:
                     _remember(data, file.name)
+                prune(file.parent, cache_limit())
 
     def _file(self, sig: Any) -> Path:
         args = sig if isinstance(sig, tuple) else sig.args
@@ -169,6 +215,6 @@ def _write_whole(file: Path, body: bytes) -> None:
         with os.fdopen(handle, "wb") as new:
             new.write(hashlib.sha256(body).digest() + body)
         os.replace(name, file)
-    except OSError:
+    except BaseException:
         os.unlink(name)
         raise

@@ -259,7 +259,7 @@ class Bound:
 
     def renew(self, tape: Tape, log_limit: int) -> None:
         """Take another tape, whose log may hold so many events before a bar."""
-        self.tape, frame = tape, self.frame
+        self.tape, self.log_limit, frame = tape, log_limit, self.frame
         frame[[at.K, at.B, at.E, at.W]] = tape.B.shape[1] - 1, spot(tape.B), spot(tape.E), spot(tape.W)
         frame[[at.LOG, at.LOG_ROWS, at.LOG_COLUMNS, at.LOG_LIMIT]] = spot(tape.log), *tape.log.shape, log_limit
 

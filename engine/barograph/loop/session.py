@@ -20,6 +20,7 @@ from barograph.execution import book as col
 from barograph.execution.book import events_a_bar, requests_a_bar
 from barograph.execution.events import log_columns
 from barograph.jit import frame as at
+from barograph.jit.cache import cache_limit
 from barograph.jit.memory import Memory
 from barograph.loop.advance import Bound, Columns, Tape
 from barograph.loop.machine import Machine
@@ -77,6 +78,8 @@ class Session:
         progress: Progress | None,
         interpret: bool = False,
     ) -> None:
+        # A limit that is none is its maker's mistake, and not that of the part which is compiled first.
+        cache_limit()
         self.machine, self.history, self.progress, self.interpret = machine, history, progress, interpret
         self.columns = columns_of(history)
         self.fits: list[Learned] = []
@@ -153,16 +156,16 @@ class Session:
                 raise
             if fault:
                 self._fail(fault, t - 1)
-            self._make_room(bound)
+            if self.logged > bound.log_limit:
+                self._make_room(bound)
         self.bar = t
         return bound.tape
 
     def _make_room(self, bound: Bound) -> None:
-        """Go on with another piece of the log where a bar's events might not fit into this one."""
-        if self.logged > self._log_limit(bound.tape):
-            self._drain(bound.tape.log)
-            tape = bound.tape._replace(log=self._piece(len(self.history), _PIECE))
-            bound.renew(tape, self._log_limit(tape))
+        """Go on with another piece of the log: a bar's events might not fit into this one."""
+        self._drain(bound.tape.log)
+        tape = bound.tape._replace(log=self._piece(len(self.history), _PIECE))
+        bound.renew(tape, self._log_limit(tape))
 
     def _failed(self, bound: Bound, error: Exception, t: int, first: int) -> None:
         """Tell a part's error as theirs, with part and bar; but first what came before it in time.
@@ -186,7 +189,8 @@ class Session:
                 break
             if fault:
                 self._fail(fault, t - 1)
-            self._make_room(bound)
+            if self.logged > bound.log_limit:
+                self._make_room(bound)
         raise self._told(error, j, bar) from error
 
     def _told(self, error: Exception, j: int, bar: int) -> Exception:

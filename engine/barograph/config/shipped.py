@@ -1,0 +1,91 @@
+"""The parts that ship, found by where they stand, and a small machine around each: enough to compile it."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import itertools
+import pkgutil
+import typing
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final, Literal, NamedTuple
+
+from barograph import features
+from barograph.config.parts import Part, attribute, make
+from barograph.data.history import History
+from barograph.loop.fit import Fit
+from barograph.loop.machine import Machine
+
+__all__ = ["Shipped", "bars", "engine", "machine", "shipped"]
+
+_FEATURES: Final = "barograph.features"
+_PACKAGES: Final = {"strategy": "barograph_strategies", "model": "barograph_models"}
+_HELD: Final = {"use": "barograph_strategies.buy_and_hold:buy_and_hold"}
+_RETURN: Final = {"use": f"{_FEATURES}:log_return"}
+_HMM: Final = {"use": "barograph_models.gaussian_hmm:gaussian_hmm"}
+# What some factories cannot be called without. How long, how many and which number compiles nothing new.
+_GIVEN: Final[dict[str, Any]] = {"window": 20, "weights": [1.0], "asset": "DAILY2", "feature": _RETURN, "of": _HELD}
+# `protected` has no defaults that protect.
+_STOPS: Final = {"use": "barograph_strategies.protected:protected", "of": _HELD, "stop": 0.05}
+
+
+class Shipped(NamedTuple):
+    """A part that ships: what it is (`feature`, `model`, `strategy`), and the table that a config would hold."""
+
+    kind: str
+    table: dict[str, Any]
+
+
+def shipped() -> list[Shipped]:
+    """Return the parts that ship, one for each choice of words that a factory offers, all numbers at their defaults.
+
+    A factory that needs a file of yours (`fixed_positions`) is left out.
+
+    >>> [part.table["use"] for part in shipped() if part.kind == "model"][0]
+    'barograph_models.gaussian_hmm:gaussian_hmm'
+    """
+    found = [("feature", f"{_FEATURES}:{name}") for name in features.__all__ if name.islower()]
+    for kind, package in _PACKAGES.items():
+        modules = pkgutil.iter_modules(importlib.import_module(package).__path__)
+        found += [(kind, f"{package}.{m.name}:{m.name}") for m in modules if not m.name.startswith("_")]
+    chosen = [Shipped(kind, {"use": use, **words}) for kind, use in found for words in _choices(use)]
+    return [Shipped("strategy", _STOPS) if part.table["use"] == _STOPS["use"] else part for part in chosen]
+
+
+def _choices(use: str) -> Iterator[dict[str, Any]]:
+    factory = attribute(use, use, Path())
+    hints, needed, offered = typing.get_type_hints(factory), {}, {}
+    for name, parameter in inspect.signature(factory).parameters.items():
+        if parameter.default is parameter.empty:
+            needed[name] = _GIVEN.get(name)
+        elif typing.get_origin(hints[name]) is Literal:
+            offered[name] = typing.get_args(hints[name])
+    if None not in needed.values():
+        for words in itertools.product(*offered.values()):
+            yield {**needed, **dict(zip(offered, words, strict=True))}
+
+
+def engine() -> list[Shipped]:
+    """Return two parts that need the light and the full book, and so the doors that all others call."""
+    return [Shipped("strategy", _HELD), Shipped("strategy", _STOPS)]
+
+
+def machine(part: Shipped) -> Machine:
+    """Return a machine that calls a part: a strategy is given a model, because it may ask for one."""
+    made = {kind: _made(table) for kind, table in {"strategy": _HELD, "model": _HMM, part.kind: part.table}.items()}
+    watched = [made["feature"]] if part.kind == "feature" else [_made(_RETURN)]
+    if part.kind == "feature" or part in engine():
+        return Machine(strategy=made["strategy"], features=watched)
+    return Machine(strategy=made["strategy"], features=watched, model=made["model"], fit=Fit(window=250, every=100))
+
+
+def _made(table: dict[str, Any]) -> Any:
+    return make(Part.model_validate(table), table["use"], Path())
+
+
+def bars() -> History:
+    """Return bars that a model of two regimes can be fitted to."""
+    from barograph.data.synthetic import SCENARIOS, simulate
+
+    return simulate(SCENARIOS["daily2"], bars=400, seed=7).history

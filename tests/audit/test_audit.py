@@ -167,5 +167,5 @@ def test_a_change_of_any_event_is_seen(monkeypatch: pytest.MonkeyPatch, code: in
     log = run.events.copy()
     row = np.flatnonzero(log[:, 0] == code)[0]
     log[row, 1] += 1.0
-    changes = largest_changes(run, replace(run, logs=(log,)), len(run.history) - 1)
+    changes = largest_changes(run, replace(run, logs=log), len(run.history) - 1)
     assert {name for name, change in changes.items() if change > 0.0} == {answer}

@@ -7,10 +7,26 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from barograph import orders
+from barograph.execution import book as col
 from barograph.execution import events, options
-from barograph.execution.events import account_events, born, changes, fills, pack_terms
+from barograph.execution.book import log_birth, log_event, open_book
+from barograph.execution.events import (
+    WIDEST,
+    Written,
+    account_events,
+    born,
+    changes,
+    fills,
+    pack_terms,
+    table,
+    write,
+    write_birth,
+)
+from barograph.jit.kernel import compiled
 
 # Journals hold these numbers. A word may be added with a number of its own; none may ever change or be used again.
 PINNED: dict[str, tuple[Mapping[int, str], dict[int, str]]] = {
@@ -153,3 +169,83 @@ def test_what_became_of_orders_is_told_in_its_order() -> None:
 def test_what_needs_no_reason_has_none() -> None:
     log = np.array([row(what, reason=0) for what in (events.TRIGGERED, events.DIVIDEND, events.SPLIT, events.GUARD)])
     assert account_events(log).reason.tolist() == ["", "", "", "as wanted"]
+
+
+# Numbers that say something, nothing, or nearly nothing: the last three are no numbers, and not the usual one.
+NUMBERS = st.one_of(
+    st.sampled_from([0.0, -0.0, np.nan, np.inf, -np.inf, 1.0, -1.0, 5e-324]),
+    st.floats(),
+    st.sampled_from([-(2**51), 2**63 - 1, 0x7FF0000000000001]).map(lambda bits: float(np.int64(bits).view(np.float64))),
+)
+WHO = (st.integers(0, 2**38), st.integers(0, 2**38), st.integers(-1, 2**24 - 2))
+HAPPENED = st.one_of(
+    st.tuples(st.sampled_from(list(events.EVENTS)), *WHO, *[NUMBERS] * 5, st.sampled_from(list(events.REASONS))),
+    st.tuples(
+        st.just(events.BORN),
+        *WHO,
+        st.just(np.nan),
+        *[NUMBERS] * 4,
+        st.builds(
+            pack_terms,
+            st.sampled_from(list(orders.KINDS)),
+            st.sampled_from(list(orders.LIVES)),
+            st.sampled_from(list(events.ROLES)),
+        ),
+        *[NUMBERS] * 4,
+    ),
+)
+
+
+@compiled
+def write_all(log: Any, rows: Any, whole: Any) -> int:
+    """Write rows, and what of them is whole numbers, into a log."""
+    at = 0
+    for r in range(rows.shape[0]):
+        row, (what, order, t, a, reason) = rows[r], whole[r]
+        if what == events.BORN and reason >= events.PACKED:
+            at = write_birth(log, at, order, t, a, row[5], row[6], row[7], row[8], reason, row[10], row[11], row[12],
+                             row[13])  # fmt: skip
+        else:
+            at = write(log, at, what, order, t, a, row[4], row[5], row[6], row[7], row[8], reason)
+    return at
+
+
+@pytest.mark.parametrize("how", [write_all, write_all.py_func], ids=["compiled", "plain"])
+@given(told=st.lists(HAPPENED, min_size=1, max_size=30), cut=st.integers(0, 30))
+def test_what_is_written_is_read_to_the_last_bit(how: Any, told: list[tuple[float, ...]], cut: int) -> None:
+    """Every event, every number, in one piece of a log or two: the rows are those that were told."""
+    rows = np.array([(*row, *[0.0] * (14 - len(row))) for row in told])
+    whole = np.array([[int(row[j]) for j in (0, 1, 2, 3, 9)] for row in told])
+    pieces = []
+    for part in (slice(0, cut), slice(cut, None)):
+        log = np.full(WIDEST * (len(rows[part]) + 1), -1)
+        pieces.append(log[: how(log, rows[part], whole[part])])
+        assert len(pieces[-1]) <= WIDEST * len(rows[part])
+    assert table(Written(tuple(pieces), 14)).tobytes() == rows.tobytes()
+
+
+def test_a_light_log_is_read_narrow() -> None:
+    log = np.zeros(2 * WIDEST, dtype=np.int64)
+    end = write(log, 0, events.BORN, 5, 3, 1, 0.4, 0.0, 0.0, 0.0, 0.0, events.AS_WANTED)
+    end = write(log, end, events.FILLED, 5, 4, 1, 0.4, 10.0, 99.0, 0.5, 0.25, events.AS_WANTED)
+    wanted = [[events.BORN, 5, 3, 1, 0.4, 0, 0, 0, 0, 0], [events.FILLED, 5, 4, 1, 0.4, 10, 99, 0.5, 0.25, 0]]
+    assert table(Written((log[:end],), 10)).tolist() == wanted
+    # A birth to a weight says one number, and a cancelled resting order none.
+    assert end == 3 + 7
+    assert write(log, 0, events.CANCELLED, 5, 3, 1, np.nan, 0.0, 0.0, 0.0, 0.0, events.NEWER) == 2
+
+
+@pytest.mark.parametrize("birth", [False, True])
+@pytest.mark.parametrize(("room", "fault"), [(WIDEST, col.FINE), (WIDEST - 1, col.LOG_FULL)])
+def test_a_log_is_full_where_its_longest_event_would_not_fit(room: int, fault: int, birth: bool) -> None:
+    book, log = open_book(1000.0, 1, resting=1), np.full(3 + room, -7)
+    book.counters[col.LOGGED] = 3
+    if birth:
+        log_birth(book, log, 1, 2, 0, 1.0, 2.0, 3.0, 4.0, pack_terms(1, 0, 0), 5.0, 6.0, 7.0, 8.0)
+    else:
+        log_event(book, log, events.FILLED, 1, 2, 0, 0.5, 1.0, 2.0, 3.0, 4.0, events.AS_WANTED)
+    assert book.counters[col.FAULT] == fault
+    written = (10 if birth else 7) if fault == col.FINE else 0
+    assert book.counters[col.LOGGED] == 3 + written
+    assert (log[3 + written + 1 :] == -7).all()
+    assert (log[:3] == -7).all()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
 import pytest
 
 import barograph as bg
@@ -13,7 +12,7 @@ from tests.kit.machines import machines
 BARS = some_bars(600)
 
 
-@pytest.mark.parametrize(("first", "later"), [(1, 1), (50_000, 1), (50_000, 36_000_000), (10**8, 10**8)])
+@pytest.mark.parametrize(("first", "later"), [(1, 1), (30_000, 1), (30_000, 36_000_000), (10**8, 10**8)])
 def test_the_size_of_the_pieces_changes_no_event(first: int, later: int, monkeypatch: pytest.MonkeyPatch) -> None:
     machine = machines()["next_open"]
     wanted = bg.scan(machine, BARS)
@@ -22,13 +21,12 @@ def test_the_size_of_the_pieces_changes_no_event(first: int, later: int, monkeyp
     found = bg.scan(machine, BARS)
     assert found.events.tobytes() == wanted.events.tobytes()
     assert found.table.tobytes() == wanted.table.tobytes()
-    assert (len(found.logs) > 1) == (first < 10**8)
+    assert (len(found.logs.pieces) > 1) == (first < 10**8)
 
 
 def test_a_quiet_run_takes_a_small_log_and_a_busy_one_large_pieces() -> None:
     run = session.Session(machines()["next_open"], BARS, None, None)
     small, large = run._piece(len(BARS), session._FIRST_PIECE), run._piece(len(BARS), session._PIECE)
     assert small.nbytes <= session._FIRST_PIECE < 2**25 < large.nbytes
-    assert not np.any(small)
     # One bar, as a live run steps: no more than it can fill.
-    assert len(run._piece(2, session._FIRST_PIECE)) == 2 * run._events_a_bar()
+    assert len(run._piece(2, session._FIRST_PIECE)) == 2 * run._words_a_bar()

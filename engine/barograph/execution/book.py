@@ -11,12 +11,12 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 
 from barograph.epoch import NEVER
-from barograph.execution.events import write
+from barograph.execution.events import WIDEST, write, write_birth
 from barograph.jit.kernel import kernel
 from barograph.types import Bars
 
-__all__ = ["FAULTS", "Account", "Book", "Rules", "events_a_bar", "log_event", "open_book",
-           "requests_a_bar", "taken"]  # fmt: skip
+__all__ = ["FAULTS", "Account", "Book", "Rules", "log_birth", "log_event", "open_book", "requests_a_bar", "taken",
+           "words_a_bar"]  # fmt: skip
 
 # A target closer than this to the weight held is the same position: closed forms leave 1e-16 of rounding behind.
 DUST: Final = 1e-9
@@ -25,7 +25,7 @@ DUST: Final = 1e-9
 # since the last row, value traded this calendar month, the fees in force, the equity before this day and before
 # this bar.
 CASH, EQUITY, GROSS, NET, FEES, FINANCING, TRADED, TAKER, MAKER, OPENING, PREVIOUS = range(11)
-# Columns of `Book.counters`: the next order's id, targets waiting, events logged, what went wrong with which asset, the
+# Columns of `Book.counters`: the next order's id, targets waiting, words logged, what went wrong with which asset, the
 # margin's state, the last bar's close, its day, stop-outs in this bar, whether any order that may expire was ever born,
 # orders resting for this bar's close.
 NEXT_ID, WAITING, LOGGED, FAULT, CULPRIT, MARGIN, TS, TODAY, STOPS, DATED, CLOSERS = range(11)
@@ -135,15 +135,15 @@ def open_book(cash: float, assets: int, guards: int = 0, resting: int = 0) -> Bo
     )
 
 
-def events_a_bar(assets: int, resting: int) -> int:
-    """Return how many rows of the log one bar can fill at most.
+def words_a_bar(assets: int, resting: int) -> int:
+    """Return how many words of the log one bar can fill at most: events, all as long as the longest.
 
     An asset: a split, a dividend, a delisting, a liquidation (born, ended), a target that ends, and another one born
     that ends at the same close: 9. A slot of its table: what it held is triggered, fills in part on each of the three
     legs and at the close, ends; and another order is born and ends: 8; and 16 for the three legs it may bring.
     A request: what it replaces ends, it is born, it ends: 3. The account: margin and guards, 40.
     """
-    return 40 + assets * (9 + 24 * resting) + 3 * requests_a_bar(assets, resting)
+    return WIDEST * (40 + assets * (9 + 24 * resting) + 3 * requests_a_bar(assets, resting))
 
 
 @kernel
@@ -162,9 +162,20 @@ def taken(bars: Bars) -> Bars:
 def log_event(book: Book, log: Any, event: int, order: int, t: int, a: int, weight: float, q: float, price: float,
          fee: float, slippage: float, reason: int) -> None:  # fmt: skip
     """Write the next event; a log that is full is a fault, never an overrun."""
-    row = book.counters[LOGGED]
-    if row >= log.shape[0]:
+    at = book.counters[LOGGED]
+    if at + WIDEST > log.size:
         book.counters[FAULT] = LOG_FULL
         return
-    write(log, row, event, order, t, a, weight, q, price, fee, slippage, reason)
-    book.counters[LOGGED] = row + 1
+    book.counters[LOGGED] = write(log, at, event, order, t, a, weight, q, price, fee, slippage, reason)
+
+
+@kernel
+def log_birth(book: Book, log: Any, order: int, t: int, a: int, asked: float, limit: float, stop: float, trail: float,
+              packed: int, until: float, parent: float, group: float, tag: float) -> None:  # fmt: skip
+    """Write the birth of an order with terms, under the same fault."""
+    at = book.counters[LOGGED]
+    if at + WIDEST > log.size:
+        book.counters[FAULT] = LOG_FULL
+        return
+    book.counters[LOGGED] = write_birth(log, at, order, t, a, asked, limit, stop, trail, packed, until, parent, group,
+                                        tag)  # fmt: skip

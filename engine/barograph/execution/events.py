@@ -3,8 +3,11 @@
 The numbers are written into journals that exist and never change: a new word takes the next free number, wherever it
 stands below (`tests/execution/test_events.py` pins every one). A row says what, order, bar, asset, weight, quantity,
 price, fee, slippage, reason. Where an order of the full book is born, the last five are its terms: asked, limit, stop,
-trail, and a number that spells kind, life and role; the row then goes on: until, parent, group, tag. A narrow row is a
-fast one: the memory it is written to is new.
+trail, and a number that spells kind, life and role; the row then goes on: until, parent, group, tag.
+
+Written it is shorter, for the memory that events are written to is new, and new memory is what they cost. An event is
+two words that say what, why, order, bar and asset, and which numbers follow: those that say something. `table` lays
+rows out of that, to the last bit.
 """
 
 from __future__ import annotations
@@ -14,12 +17,14 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 
-from barograph.jit.kernel import kernel
+from barograph.jit.kernel import compiled, kernel
+from barograph.jit.reach import bits
 from barograph.orders import KINDS, LIVES
 from barograph.types import Floats
 
-__all__ = ["EVENTS", "REASONS", "ROLES", "STATUS", "AccountEvents", "Born", "Changes", "Fills", "account_events",
-           "born", "changes", "fills", "log_columns", "pack_terms", "write"]  # fmt: skip
+__all__ = ["EVENTS", "REASONS", "ROLES", "STATUS", "WIDEST", "AccountEvents", "Born", "Changes", "Fills",
+           "Written", "account_events", "born", "changes", "fills", "log_columns", "pack_terms", "table", "write",
+           "write_birth"]  # fmt: skip
 
 BORN: Final = 0
 FILLED: Final = 1
@@ -146,6 +151,9 @@ ASKED, LIMIT, STOP, TRAIL, PACKED_TERMS, UNTIL, PARENT, GROUP, TAG = range(5, 14
 
 LOG_COLUMNS: Final = 10
 _BORN_COLUMNS: Final = 4
+# Of the columns five are in an event's two first words, and five, or nine, are numbers.
+_HEADED: Final = 5
+_NARROW: Final = LOG_COLUMNS - _HEADED
 
 # The spelling of an order's kind, life and role: one number that no reason has.
 PACKED: Final = 100
@@ -169,20 +177,130 @@ def pack_terms(kind: int, life: int, role: int) -> int:
     return PACKED + kind + _LIFE * life + _ROLE * role
 
 
+WIDEST: Final = 11
+"""The words of the longest event: two, and every number there is."""
+
+# An event's first word is order, reason, which numbers follow, and what; its second is bar and asset, counted from -1.
+_WHAT_BITS, _KEPT_BITS, _WHY_BITS, _ASSET_BITS = 5, 9, 10, 24
+_WHY_AT: Final = _WHAT_BITS + _KEPT_BITS
+_ORDER_AT: Final = _WHY_AT + _WHY_BITS
+# A number is left out where it is, bit for bit, what stands there when nothing is said.
+_ZERO: Final = 0
+_NAN: Final = int(np.array(np.nan).view(np.int64))
+_INFINITY: Final = int(np.array(np.inf).view(np.int64))
+
+
+class Written(NamedTuple):
+    """A log as it was written: integers, in pieces, and the width of its table."""
+
+    pieces: tuple[Any, ...]
+    columns: int
+
+
 @kernel
-def write(log: Any, row: int, event: int, order: int, t: int, a: int, weight: float, q: float, price: float,
-          fee: float, slippage: float, reason: int) -> None:  # fmt: skip
-    """Write one event into the log."""
-    log[row, EVENT] = event
-    log[row, ORDER] = order
-    log[row, BAR] = t
-    log[row, ASSET] = a
-    log[row, WEIGHT] = weight
-    log[row, QUANTITY] = q
-    log[row, PRICE] = price
-    log[row, FEE] = fee
-    log[row, SLIPPAGE] = slippage
-    log[row, REASON] = reason
+def write(log: Any, at: int, event: int, order: int, t: int, a: int, weight: float, q: float, price: float,
+          fee: float, slippage: float, reason: int) -> int:  # fmt: skip
+    """Write one event, beginning at a word of the log; return where the next one begins."""
+    end, kept = _keep(log, at + 2, 0, 0, weight, _NAN)
+    end, kept = _keep(log, end, kept, 1, q, _ZERO)
+    end, kept = _keep(log, end, kept, 2, price, _ZERO)
+    end, kept = _keep(log, end, kept, 3, fee, _ZERO)
+    end, kept = _keep(log, end, kept, 4, slippage, _ZERO)
+    _head(log, at, event, order, t, a, reason, kept)
+    return end
+
+
+@kernel
+def write_birth(log: Any, at: int, order: int, t: int, a: int, asked: float, limit: float, stop: float, trail: float,
+                packed: int, until: float, parent: float, group: float, tag: float) -> int:  # fmt: skip
+    """Write the birth of an order with terms; return where the next event begins."""
+    end, kept = _keep(log, at + 2, 0, 1, asked, _ZERO)
+    end, kept = _keep(log, end, kept, 2, limit, _NAN)
+    end, kept = _keep(log, end, kept, 3, stop, _NAN)
+    end, kept = _keep(log, end, kept, 4, trail, _NAN)
+    end, kept = _keep(log, end, kept, 5, until, _INFINITY)
+    end, kept = _keep(log, end, kept, 6, parent, _ZERO)
+    end, kept = _keep(log, end, kept, 7, group, _ZERO)
+    end, kept = _keep(log, end, kept, 8, tag, _ZERO)
+    _head(log, at, BORN, order, t, a, packed, kept)
+    return end
+
+
+@kernel
+def _keep(log: Any, at: int, kept: int, j: int, number: float, unsaid: int) -> tuple[int, int]:
+    """Write a number; the next one is written over it where it says nothing. No branch, which would be guessed."""
+    log[at] = bits(number)
+    says = int(log[at] != unsaid)
+    return at + says, kept | says << j
+
+
+@kernel
+def _head(log: Any, at: int, event: int, order: int, t: int, a: int, reason: int, kept: int) -> None:
+    log[at] = order << _ORDER_AT | reason << _WHY_AT | kept << _WHAT_BITS | event
+    log[at + 1] = t << _ASSET_BITS | a + 1
+
+
+def table(written: Written) -> Floats:
+    """Lay a log out as rows, (events, columns)."""
+    none = np.empty((0, written.columns))
+    counts = [_lay_out(piece, piece.view(np.float64), none) for piece in written.pieces]
+    rows, done = np.empty((sum(counts), written.columns)), 0
+    for piece, count in zip(written.pieces, counts, strict=True):
+        _lay_out(piece, piece.view(np.float64), rows[done : done + count])
+        done += count
+    return rows
+
+
+@compiled
+def _lay_out(log: Any, numbers: Any, rows: Any) -> int:
+    """Lay out as many events as there are rows; return how many there are. `numbers` are the log's words as floats."""
+    at, row = 0, 0
+    while at < log.size:
+        if row < rows.shape[0]:
+            _read_head(log, at, rows[row])
+            at = _read_numbers(log, numbers, at, rows[row])
+        else:
+            at = _behind(log, at)
+        row += 1
+    return row
+
+
+@kernel
+def _behind(log: Any, at: int) -> int:
+    """Return where the next event begins."""
+    kept, count = log[at] >> _WHAT_BITS & (1 << _KEPT_BITS) - 1, 0
+    while kept > 0:
+        kept &= kept - 1
+        count += 1
+    return at + 2 + count
+
+
+@kernel
+def _read_head(log: Any, at: int, row: Any) -> None:
+    first, second = log[at], log[at + 1]
+    row[EVENT] = first & (1 << _WHAT_BITS) - 1
+    row[REASON] = first >> _WHY_AT & (1 << _WHY_BITS) - 1
+    row[ORDER] = first >> _ORDER_AT
+    row[BAR] = second >> _ASSET_BITS
+    row[ASSET] = (second & (1 << _ASSET_BITS) - 1) - 1
+
+
+@kernel
+def _read_numbers(log: Any, numbers: Any, at: int, row: Any) -> int:
+    """Lay out an event's numbers, said and unsaid; return where the next event begins."""
+    kept, end = log[at] >> _WHAT_BITS, at + 2
+    termed = row[EVENT] == BORN and row[REASON] >= PACKED
+    for j in range(row.size - _HEADED):
+        column = WEIGHT + j if j < _NARROW else UNTIL + j - _NARROW
+        row[column] = 0.0
+        if column == WEIGHT or (termed and LIMIT <= column <= TRAIL):
+            row[column] = np.nan
+        elif termed and column == UNTIL:
+            row[column] = np.inf
+        if kept >> j & 1 == 1:
+            row[column] = numbers[end]
+            end += 1
+    return end
 
 
 class Born(NamedTuple):

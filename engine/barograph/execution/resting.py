@@ -22,7 +22,7 @@ from barograph import orders
 from barograph.epoch import DAY, NEVER
 from barograph.execution import book as col
 from barograph.execution import events
-from barograph.execution.book import Account, Book, log_event
+from barograph.execution.book import Account, Book, log_birth, log_event
 from barograph.execution.events import pack_terms
 from barograph.execution.money import LAST, RATIO, pay
 from barograph.execution.prices import ROUNDING, to_tick
@@ -83,15 +83,11 @@ def _fill_in(book: Book, a: int, s: int, kind: int, role: int, parent: int, grou
 @kernel
 def announce(book: Book, log: Any, a: int, s: int, t: int) -> None:
     """Write an order's birth, with all its terms, into the log."""
-    codes, values, row = book.order_codes[a, s], book.order_values[a, s], book.counters[col.LOGGED]
+    codes, values = book.order_codes[a, s], book.order_values[a, s]
     packed = pack_terms(codes[col.KIND], codes[col.LIFE], codes[col.ROLE])
-    log_event(book, log, events.BORN, codes[col.ID], t, a, math.nan, values[col.ASKED], values[col.LIMIT_AT],
-              values[col.STOP_AT], values[col.TRAIL_BY], packed)  # fmt: skip
-    if book.counters[col.FAULT] == col.LOG_FULL:
-        return
-    j = events.LOG_COLUMNS
-    log[row, j], log[row, j + 1], log[row, j + 2] = values[col.UNTIL], codes[col.PARENT], codes[col.GROUP]
-    log[row, j + 3] = codes[col.TAG]
+    log_birth(book, log, codes[col.ID], t, a, values[col.ASKED], values[col.LIMIT_AT], values[col.STOP_AT],
+              values[col.TRAIL_BY], packed, values[col.UNTIL], float(codes[col.PARENT]), float(codes[col.GROUP]),
+              float(codes[col.TAG]))  # fmt: skip
 
 
 @kernel

@@ -77,17 +77,15 @@ def place_targets(book: Book, weights: Floats, rules: Rules, log: Any, t: int, c
             if rows[col.WANTED, a] == w:
                 flags[col.CURBED, a] = curbed
                 continue
-            write(log, logged, events.CANCELLED, flags[col.PENDING, a], t, a, rows[col.WANTED, a], 0.0, 0.0, 0.0, 0.0,
-                  events.REPLACED)  # fmt: skip
+            logged = write(log, logged, events.CANCELLED, flags[col.PENDING, a], t, a, rows[col.WANTED, a], 0.0, 0.0,
+                           0.0, 0.0, events.REPLACED)  # fmt: skip
             flags[col.PENDING, a] = 0
-            logged += 1
             waiting -= 1
         if _moves(rows, a, w, equity, rules, curbed):
-            write(log, logged, events.BORN, n, t, a, w, 0.0, 0.0, 0.0, 0.0, events.AS_WANTED)
+            logged = write(log, logged, events.BORN, n, t, a, w, 0.0, 0.0, 0.0, 0.0, events.AS_WANTED)
             rows[col.WANTED, a] = w
             flags[col.PENDING, a], flags[col.PARTLY, a], flags[col.CURBED, a] = n, 0, curbed
             n += 1
-            logged += 1
             waiting += 1
     counters[col.NEXT_ID], counters[col.WAITING], counters[col.LOGGED] = n, waiting, logged
 
@@ -206,9 +204,9 @@ def _fill_all(book: Book, prices: Floats, rules: Rules, log: Any, t: int, growin
             # A bar may have an open and no close: the position is then worth what was paid.
             rows[col.PRICE, a] = rows[col.PRICE, a] if rows[col.PRICE, a] == rows[col.PRICE, a] else deal
         slippage = abs(q) * abs(deal - prices[a])
-        write(log, logged, event, flags[col.PENDING, a], t, a, rows[col.WANTED, a], q, deal, fee, slippage, reason)
+        logged = write(log, logged, event, flags[col.PENDING, a], t, a, rows[col.WANTED, a], q, deal, fee, slippage,
+                       reason)  # fmt: skip
         flags[col.PENDING, a] = 0
-        logged += 1
         waiting -= 1
     money[col.CASH], money[col.FEES], money[col.TRADED], counters[col.WAITING], counters[col.LOGGED] = (
         cash,

@@ -12,29 +12,29 @@ from typing import Final
 
 __all__ = ["BLOCK", "LAYOUT", "WORDS"]
 
-LAYOUT: Final = 1
+LAYOUT: Final = 2
 """The number of the layout; it grows when a word below changes its place or its meaning."""
 
 BLOCK: Final = 512
 """How many bars features and filter see at a time: they never look at the account."""
 
-# Sizes: assets, regimes, features, the first decided bar, rows that the log may hold before a bar.
+# Sizes: assets, regimes, features, the first decided bar, words that the log may hold before a bar.
 N, K, D, START, LOG_LIMIT = range(5)
 # Columns (T, N): moments, prices, volume; actions (T, 4, N) or (1, 4, N) and whether there are any; rates likewise.
 TS, OPEN, HIGH, LOW, CLOSE, VOLUME, ACTIONS, ACTING, RATES, VARYING = range(5, 15)
 # Memory and parameters: their numbers and whole numbers.
 FLOATS, INTS, PARAM_FLOATS, PARAM_INTS = range(15, 19)
-# What is written: features (T, D), equity (n, 6), weights (n, N), beliefs (n, K + 1), the log and its shape.
-X, E, W, B, LOG, LOG_ROWS, LOG_COLUMNS = range(19, 26)
+# What is written: features (T, D), equity (n, 6), weights (n, N), beliefs (n, K + 1), the log and its words.
+X, E, W, B, LOG, LOG_WORDS = range(19, 25)
 # The account: where its money and its rows lie, and the tables of book and rules.
-MONEY, ROWS, BOOK_AT, RULES_AT = range(26, 30)
+MONEY, ROWS, BOOK_AT, RULES_AT = range(25, 29)
 # A strategy's answer: its kind, weights (N,), levels (3, N), a slip and its rows; which assets are traded, as floats.
-ANSWER, WEIGHTS, LEVELS, SLIP, SLIP_ROWS, TRADED = range(30, 36)
+ANSWER, WEIGHTS, LEVELS, SLIP, SLIP_ROWS, TRADED = range(29, 35)
 # The block that features and filter have seen; its adjusted prices (4, BLOCK, N), its last bar's (4, N); ones (N,).
-SEEN_FROM, SEEN_TO, ADJUSTED, LAST_ADJUSTED, ONES = range(36, 41)
+SEEN_FROM, SEEN_TO, ADJUSTED, LAST_ADJUSTED, ONES = range(35, 40)
 # The belief before there is a model; the records of the parts, and which one is being called.
-BLANK, PARTS, CALLED = range(41, 44)
-WORDS: Final = 44
+BLANK, PARTS, CALLED = range(40, 43)
+WORDS: Final = 43
 
 # Words of a part's own record: its code, the tables of its memory and parameters, its column, the bar it is at.
 CODE, AT, PAT, COLUMN, AT_BAR, OWN = range(6)

@@ -19,8 +19,8 @@ from numba.core import cgutils
 from numba.extending import lower_builtin, type_callable
 from numba.np.arrayobj import populate_array
 
-__all__ = ["call_part", "floats1", "floats2", "floats3", "ints1", "ints2", "ints3", "move", "put_real", "put_word",
-           "real", "spot", "stand_in", "word"]  # fmt: skip
+__all__ = ["bits", "call_part", "floats1", "floats2", "floats3", "ints1", "ints2", "ints3", "move", "put_real",
+           "put_word", "real", "spot", "stand_in", "word"]  # fmt: skip
 
 types: Any = numba.types
 _I8, _F8 = types.int64, types.float64
@@ -45,6 +45,11 @@ def put_word(address: Any, k: Any, value: Any) -> None:
 def put_real(address: Any, k: Any, value: Any) -> None:
     """Write float64 number `k`."""
     ctypes.c_double.from_address(address + 8 * k).value = float(value)
+
+
+def bits(number: Any) -> Any:
+    """Return the int64 whose bits are those of a float64."""
+    return int(np.float64(number).view(np.int64))
 
 
 def floats1(address: Any, start: Any, n: Any) -> Any:
@@ -160,6 +165,11 @@ def _view(kind: Any) -> Any:
     return lower
 
 
+def _lower_bits(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+    number = context.cast(builder, args[0], signature.args[0], _F8)
+    return builder.bitcast(number, ir.IntType(64))
+
+
 def _lower_move(context: Any, builder: Any, signature: Any, args: Any) -> Any:
     source = context.make_array(signature.args[3])(context, builder, value=args[3])
     start = context.cast(builder, args[1], signature.args[1], _I8)
@@ -194,6 +204,12 @@ def _numbers(kinds: Any) -> bool:
 def _typing(result: Any, arity: int) -> Any:
     """Return a typing function: numbers in, `result` out. Spelled out, as numba reads the arguments' names."""
 
+    def one(_context):  # type: ignore[no-untyped-def]
+        def typed(a):  # type: ignore[no-untyped-def]
+            return result if _numbers((a,)) else None
+
+        return typed
+
     def two(_context):  # type: ignore[no-untyped-def]
         def typed(a, b):  # type: ignore[no-untyped-def]
             return result if _numbers((a, b)) else None
@@ -218,7 +234,7 @@ def _typing(result: Any, arity: int) -> Any:
 
         return typed
 
-    return (two, three, four, five)[arity - 2]
+    return (one, two, three, four, five)[arity - 1]
 
 
 def _type_move(_context):  # type: ignore[no-untyped-def]
@@ -229,6 +245,7 @@ def _type_move(_context):  # type: ignore[no-untyped-def]
     return typed
 
 
+_teach(bits, _typing(_I8, 1), _lower_bits)
 _teach(word, _typing(_I8, 2), _reader(_I8))
 _teach(real, _typing(_F8, 2), _reader(_F8))
 _teach(put_word, _typing(types.none, 3), _writer(_I8))

@@ -23,7 +23,7 @@ from barograph.jit import frame as at
 from barograph.jit.calling import address, call_alone
 from barograph.jit.kernel import Kernel, compiled, kernel
 from barograph.jit.memory import Memory, make_load, slots
-from barograph.jit.reach import call_part, floats1, floats2, put_real, put_word, real, spot, word
+from barograph.jit.reach import call_part, floats1, floats2, ints1, put_real, put_word, real, spot, word
 from barograph.jit.views import by_address, frozen
 from barograph.loop.parts import ANSWERS, bars_at, columns, feature_part, strategy_part
 from barograph.orders import WIDTH
@@ -78,7 +78,7 @@ class Tape(NamedTuple):
     E: Floats
     W: Floats
     B: Floats
-    log: Floats
+    log: Any
 
 
 @kernel
@@ -121,7 +121,7 @@ class _Given(NamedTuple):
 
 @cache
 def _door(book_shape: Any, rules_shape: Any, full: bool) -> Kernel[..., Any]:
-    """Return ``advance(frame, first, last, what)``: bars gone over, events in the log, what went wrong."""
+    """Return ``advance(frame, first, last, what)``: bars gone over, words in the log, what went wrong."""
     load_book, load_rules = make_load(book_shape, False), make_load(rules_shape, True)
     open_bar, close_bar = make_open(full), _close_full if full else _close_light
 
@@ -135,7 +135,7 @@ def _door(book_shape: Any, rules_shape: Any, full: bool) -> Kernel[..., Any]:
         )
         book, rules = load_book(f, i, word(frame, at.BOOK_AT)), load_rules(pf, pi, word(frame, at.RULES_AT))
         n, d, start, log_limit = word(frame, at.N), word(frame, at.D), word(frame, at.START), word(frame, at.LOG_LIMIT)
-        log = floats2(word(frame, at.LOG), 0, word(frame, at.LOG_ROWS), word(frame, at.LOG_COLUMNS))
+        log = ints1(word(frame, at.LOG), 0, word(frame, at.LOG_WORDS))
         given = _Given(floats1(word(frame, at.WEIGHTS), 0, n), floats2(word(frame, at.LEVELS), 0, 3, n))
         account = by_address(Account(book, rules, log))
         # One row of actions or rates means: the same for every bar.
@@ -258,10 +258,10 @@ class Bound:
         self.python = _Python(self) if self.mixed and body.plain(d + 1) else None
 
     def renew(self, tape: Tape, log_limit: int) -> None:
-        """Take another tape, whose log may hold so many events before a bar."""
+        """Take another tape, whose log may hold so many words before a bar."""
         self.tape, self.log_limit, frame = tape, log_limit, self.frame
         frame[[at.K, at.B, at.E, at.W]] = tape.B.shape[1] - 1, spot(tape.B), spot(tape.E), spot(tape.W)
-        frame[[at.LOG, at.LOG_ROWS, at.LOG_COLUMNS, at.LOG_LIMIT]] = spot(tape.log), *tape.log.shape, log_limit
+        frame[[at.LOG, at.LOG_WORDS, at.LOG_LIMIT]] = spot(tape.log), len(tape.log), log_limit
 
     def _own(self, count: int) -> Any:
         memory, params, (states, given) = self.memory, self.params, self.body.offsets
@@ -299,7 +299,7 @@ class Bound:
             self.scratch.adjusted[k] = self.adjusted[k, last - first - 1]
 
     def go(self, first: int, last: int, start: int) -> tuple[int, int, int]:
-        """Go over bars until `last`, a full log or a fault; return the next bar, the log's rows, and the fault."""
+        """Go over bars until `last`, a full log or a fault; return the next bar, the log's words, and the fault."""
         self.frame[at.START] = start
         if not self.mixed:
             return self.run(self.where, first, last, WHOLE)  # type: ignore[no-any-return]

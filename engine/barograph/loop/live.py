@@ -9,6 +9,7 @@ import numpy as np
 
 from barograph.data.rates import rates_on
 from barograph.execution import book as col
+from barograph.execution.events import table
 from barograph.loop.session import Session, columns_of
 from barograph.loop.world import World
 from barograph.types import Step
@@ -80,7 +81,7 @@ class Live(Session):
         t = self.bar
         tape = self._advance(self._tape(t, t + 1), t + 1, 1, t)
         self._drain(tape.log)
-        events = self.logs.pop()
+        events = table(self._written())
         rows = self.memory.read(3).rows
         held = np.vstack([rows[col.QUANTITY], rows[col.PRICE]])
         return Step(t, int(self.history.ts[t]), tape.E[0], tape.W[0], tape.B[0], events, held)

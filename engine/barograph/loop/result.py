@@ -40,7 +40,8 @@ class Result:
     """A run from bar `first` on: `table` holds equity, cash, gross, net, fees, financing; (n, 6).
 
     `weights` (n, N) are those held at each close before the decision; `beliefs` (n, K + 1) are probabilities and the
-    log-density; `features` (T, d) start at the history's first bar; `logs` is the order log, in pieces as written.
+    log-density; `features` (T, d) start at the history's first bar; `logs` is the order log as it was
+    written, or its table.
     """
 
     machine: Machine
@@ -50,14 +51,14 @@ class Result:
     table: Floats
     weights: Floats
     beliefs: Floats
-    logs: tuple[Floats, ...]
+    logs: events.Written | Floats
     fits: tuple[Learned, ...]
     world: World
 
     @cached_property
     def events(self) -> Floats:
         """The order log, one row an event, (events, 10 or 14): columns as `barograph.execution.events` names them."""
-        return np.concatenate(self.logs)
+        return events.table(self.logs) if isinstance(self.logs, events.Written) else self.logs
 
     @property
     def ts(self) -> Any:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import traceback
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from numba.core.errors import NumbaError
@@ -17,8 +17,8 @@ from numba.core.errors import NumbaError
 from barograph.data.actions import ACTIONS, telling
 from barograph.errors import ConfigError, FitError, PartError, StrategyError
 from barograph.execution import book as col
-from barograph.execution.book import events_a_bar, requests_a_bar
-from barograph.execution.events import log_columns
+from barograph.execution.book import requests_a_bar, words_a_bar
+from barograph.execution.events import Written, log_columns
 from barograph.jit import frame as at
 from barograph.jit.cache import cache_limit
 from barograph.jit.memory import Memory
@@ -29,7 +29,6 @@ from barograph.loop.wiring import Wired, wire
 from barograph.loop.world import World
 from barograph.regimes.filtering import filter_rows
 from barograph.regimes.matching import Match, match
-from barograph.types import Floats
 
 if TYPE_CHECKING:
     from barograph.data.history import History
@@ -83,7 +82,7 @@ class Session:
         self.machine, self.history, self.progress, self.interpret = machine, history, progress, interpret
         self.columns = columns_of(history)
         self.fits: list[Learned] = []
-        self.logs: list[Floats] = []
+        self.logs: list[Any] = []
         self.logged = 0
         if world is not None:
             world.check(history)
@@ -114,7 +113,7 @@ class Session:
         self._drain(tape.log)
         world = World(self.memory, self.bar, self.start, self.fitted, self.history)
         return Result(
-            self.machine, self.history, first, tape.X, tape.E, tape.W, tape.B, tuple(self.logs), tuple(self.fits), world
+            self.machine, self.history, first, tape.X, tape.E, tape.W, tape.B, self._written(), tuple(self.fits), world
         )
 
     def _tape(self, first: int, total: int) -> Tape:
@@ -122,16 +121,19 @@ class Session:
         log = self._piece(n + 1, _FIRST_PIECE)
         return Tape(self.X, np.empty((n, 6)), np.empty((n, assets)), np.empty((n, K + 1)), log)
 
-    def _piece(self, bars: int, size: int) -> Floats:
-        """Return rows of zeros for the events of so many bars, or of as many as go into `size` bytes, at least four."""
-        a_bar, columns = self._events_a_bar(), log_columns(self.wired.resting)
-        rows = a_bar * min(bars, max(4, size // (8 * columns * a_bar)))
-        if 8 * columns * rows > _FIRST_PIECE:
-            rows = max(rows, _PIECE // (8 * columns))
-        return np.zeros((rows, columns))
+    def _piece(self, bars: int, size: int) -> Any:
+        """Return words for the events of so many bars, or of as many as go into `size` bytes, at least four."""
+        a_bar = self._words_a_bar()
+        words = a_bar * min(bars, max(4, size // (8 * a_bar)))
+        return np.empty(max(words, _PIECE // 8) if 8 * words > _FIRST_PIECE else words, dtype=np.int64)
 
-    def _events_a_bar(self) -> int:
-        return events_a_bar(len(self.history.symbols), self.wired.resting)
+    def _words_a_bar(self) -> int:
+        return words_a_bar(len(self.history.symbols), self.wired.resting)
+
+    def _written(self) -> Written:
+        """Return what was put away of the log, and forget it."""
+        pieces, self.logs = tuple(self.logs), []
+        return Written(pieces, log_columns(self.wired.resting))
 
     def _due(self, bar: int) -> bool:
         return self.machine.fit is not None and self.machine.fit.due(bar, self.start, self.history.ts)
@@ -212,9 +214,9 @@ class Session:
 
     def _log_limit(self, tape: Tape) -> int:
         """Return how full the log may be before a bar."""
-        return len(tape.log) - self._events_a_bar()
+        return len(tape.log) - self._words_a_bar()
 
-    def _drain(self, log: Floats) -> None:
+    def _drain(self, log: Any) -> None:
         """Put the log away, and begin the next one."""
         # A log that stayed mostly empty is not kept whole.
         self.logs.append(log[: self.logged] if 2 * self.logged > len(log) else log[: self.logged].copy())

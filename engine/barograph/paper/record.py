@@ -48,7 +48,7 @@ def recorded(store: Store, deployed: Deployed, machine: Machine) -> Result:
     world = World(world.into(wired.memory), world.bar, world.start, world.fitted, history)
     E, W, B = (np.array([floats(one[key]) for one in cycles]) for key in ("equity", "weights", "belief"))
     width = log_columns(wired.resting)
-    logs = tuple(floats(one["events"]).reshape(-1, width) for one in cycles)
+    logs = np.concatenate([floats(one["events"]).reshape(-1, width) for one in cycles])
     X = np.full((len(history), len(wired.names)), np.nan)
     return Result(machine, history, deployed.start, X, E, W, B, logs, fits, world)
 

@@ -77,11 +77,13 @@ def _cross(account: Account, book: Book, rules: Rules, bars: Bars, prices: Float
         return
     for growing in (False, True):
         for a in range(prices.size):
-            # Resting orders that reduced a position before its target's turn leave another gap to it.
-            if targets and flags[col.PENDING, a] > 0 and (not growing or flags[col.LIVE, a] > 0):
+            # Resting orders that reduced a position before its target's turn leave another gap to it, and so does the
+            # part of it that has filled.
+            moved_on = flags[col.LIVE, a] > 0 and (asked or flags[col.CAPPED, a] == 1)
+            if targets and flags[col.PENDING, a] > 0 and (not growing or moved_on):
                 _size(book, a, bars, prices[a], rules, equity)
-        share = _share(book, prices, rules, targets, t) if growing else 1.0
-        _fill_all(account, book, rules, prices, t, targets, growing, share)
+        share = _share(book, prices, rules, targets, asked, t) if growing else 1.0
+        _fill_all(account, book, rules, prices, t, targets, asked, growing, share)
     for a in range(prices.size):
         tidy(book, a)
 
@@ -170,7 +172,7 @@ def _grows(held: float, size: float) -> bool:
 
 
 @kernel
-def _share(book: Book, prices: Floats, rules: Rules, targets: bool, t: int) -> float:
+def _share(book: Book, prices: Floats, rules: Rules, targets: bool, asked: bool, t: int) -> float:
     """Return the factor by which increases shrink so that gross stays within leverage times equity.
 
     The sums, and their order, are those of `targets.share_of`; resting orders are counted from where the asset's target
@@ -197,7 +199,7 @@ def _share(book: Book, prices: Floats, rules: Rules, targets: bool, t: int) -> f
             costs += abs(rows[col.SIZE, a] - base) * cost
             fixed += per_fill + abs(held - base) * cost
             gross -= abs(held - base) * p
-        if flags[col.LIVE, a] > 0:
+        if asked and flags[col.LIVE, a] > 0:
             sized = targets and flags[col.PENDING, a] > 0 and rows[col.SIZE, a] == rows[col.SIZE, a]
             grown, freed, cost, count = _asked_for(book, a, p, rows[col.SIZE, a] if sized else held, rules, t)
             wanted += grown * p
@@ -247,15 +249,15 @@ def _adds(start: float, q: float, held: float) -> tuple[float, float]:
 
 
 @kernel
-def _fill_all(account: Account, book: Book, rules: Rules, prices: Floats, t: int, targets: bool, growing: bool,
-              share: float) -> None:  # fmt: skip
+def _fill_all(account: Account, book: Book, rules: Rules, prices: Floats, t: int, targets: bool, asked: bool,
+              growing: bool, share: float) -> None:  # fmt: skip
     """Fill what grows a position, or what does not; the oldest first."""
     rows, flags = book.rows, book.flags
     for a in range(prices.size):
         sized = targets and flags[col.PENDING, a] > 0 and rows[col.SIZE, a] == rows[col.SIZE, a]
         if sized and _grows(rows[col.QUANTITY, a], rows[col.SIZE, a]) == growing:
             _fill_target(account, book, rules, a, prices[a], share, t)
-        for s in range(flags[col.LIVE, a]):
+        for s in range(flags[col.LIVE, a] if asked else 0):
             codes, values = book.order_codes[a, s], book.order_values[a, s]
             if values[col.ASK] == 0.0 or codes[col.ID] == 0:
                 continue

@@ -39,14 +39,18 @@ def _follow(state: Any, bars: Any, belief: Any, portfolio: Any, params: Any) -> 
     return state, bg.Target(belief.probs[0])
 
 
-def ours(history: bg.History) -> Callable[[], float]:
+def _follow_in_python(state: Any, bars: Any, belief: Any, portfolio: Any, params: Any) -> Any:
+    return state, bg.Target(belief.probs[0])
+
+
+def ours(history: bg.History, follow: Any = _follow, loop: Any = bg.scan) -> Callable[[], float]:
     machine = bg.Machine(
-        strategy=bg.strategy(_follow),
+        strategy=bg.strategy(follow),
         features=[features.sma(FAST), features.sma(SLOW)],
         filter=bg.Filter(lambda _: np.array([0.0, 1.0]), _above, (), 2, "crossing"),
         terms=bg.Terms(fee=FEE, slippage=0.0),
     )
-    return lambda: float(bg.scan(machine, history).equity[-1] / machine.terms.cash)
+    return lambda: float(loop(machine, history).equity[-1] / machine.terms.cash)
 
 
 def vectorbt(history: bg.History) -> Callable[[], float]:
@@ -159,7 +163,27 @@ def _frame(history: bg.History) -> pd.DataFrame:
 def crossing(size: float = 1.0) -> Table:
     """Run the crossing in every peer that is installed, and in ours on the same bars beside it."""
     title = f"Crossing of two averages ({FAST}, {SLOW}), one asset: bars a second, ours on the same bars beside"
-    return Table(title, [_beside(*peer, size) for peer in PEERS])
+    return Table(title, [*[_beside(*peer, size) for peer in PEERS], *_in_python(size)])
+
+
+def _in_python(size: float) -> list[Row]:
+    """Time the crossing with a strategy that nobody compiles, as every strategy of backtesting.py is."""
+    history, rows = one_asset(bars(100_000, size)), []
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            theirs = backtesting(history)
+            theirs()
+            other = best(theirs, 2) / len(history)
+    except ImportError:
+        other = None
+    for loop, wanted in ((bg.scan, ""), (bg.replay, ">= 1.0x backtesting")):
+        mine = ours(history, _follow_in_python, loop)
+        mine()
+        spent = best(mine) / len(history)
+        told = "backtesting: not installed" if other is None else f"{other / spent:.2f}x backtesting"
+        rows.append(Row(f"ours, {loop.__name__}, strategy in Python", 1.0 / spent, "bars/s", wanted, told))
+    return rows
 
 
 def _beside(name: str, make: Callable[[bg.History], Callable[[], float]], count: int, size: float) -> Row:

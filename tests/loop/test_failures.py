@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -143,3 +144,19 @@ def test_of_two_that_fail_the_earlier_one_is_told(one: str, other: str, way: str
         history, (kind, words) = market(), PARTS[one]
         failing = machine(**{one: 550, other: 800})
         assert told(WAYS[way](failing), history) == (kind, words.format(history.when(550)))
+
+
+@pytest.mark.parametrize("loop", [bg.scan, bg.replay])
+@pytest.mark.parametrize("bar", PLACES)
+def test_a_strategy_that_fails_was_asked_once_a_bar(bar: int, loop: Any) -> None:
+    asked, history = [], market()
+
+    def step(state: Any, bars: Any, belief: Any, portfolio: Any, params: Any) -> Any:
+        asked.append(int(bars.ts))
+        return strategy_step.py_func(state, bars, belief, portfolio, params)
+
+    failing = replace(machine(), strategy=bg.strategy(step, params=at(bar), name="bold"))
+    told(lambda history: loop(failing, history), history)
+    # The first call of all is on a made-up bar, before the run.
+    assert [ts for ts in asked if ts in set(history.ts.tolist())][-bar - 1 :] == history.ts[: bar + 1].tolist()
+    assert len(asked) <= bar + 3

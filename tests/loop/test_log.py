@@ -13,8 +13,11 @@ BARS = some_bars(600)
 
 
 @pytest.mark.parametrize(("first", "later"), [(1, 1), (30_000, 1), (30_000, 36_000_000), (10**8, 10**8)])
-def test_the_size_of_the_pieces_changes_no_event(first: int, later: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    machine = machines()["next_open"]
+@pytest.mark.parametrize("name", ["next_open", "python strategy", "python filter"])
+def test_the_size_of_the_pieces_changes_no_event(
+    name: str, first: int, later: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    machine = machines()[name]
     wanted = bg.scan(machine, BARS)
     monkeypatch.setattr(session, "_FIRST_PIECE", first)
     monkeypatch.setattr(session, "_PIECE", later)

@@ -8,6 +8,7 @@ or another number of assets changes the table, not the code, so nothing is compi
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cache
 from typing import Any, Final, NamedTuple
 
@@ -160,11 +161,22 @@ class Memory(NamedTuple):
 
     def read(self, k: int) -> Any:
         """Return tree `k`, its arrays as views into the buffers."""
-        return _read(self.shapes[k], self.f, self.i, self.at[self.at[k] + 2 : self.at[k + 1]].tolist())
+        return self.reader(k)()
 
     def write(self, k: int, tree: Any) -> None:
         """Write tree `k` back."""
-        make_store(self.shapes[k])(spot(self.f), spot(self.i), spot(self.at) + 8 * int(self.at[k]), tree)
+        self.writer(k)(tree)
+
+    def reader(self, k: int) -> Callable[[], Any]:
+        """Return what reads tree `k` again and again."""
+        shape, table = self.shapes[k], self.at[self.at[k] + 2 : self.at[k + 1]].tolist()
+        return lambda: _read(shape, self.f, self.i, table.copy())
+
+    def writer(self, k: int) -> Callable[[Any], None]:
+        """Return what writes tree `k` back again and again."""
+        store = make_store(self.shapes[k]).py_func
+        f, i, at = spot(self.f), spot(self.i), spot(self.at) + 8 * int(self.at[k])
+        return lambda tree: store(f, i, at, tree)
 
     def place(self, k: int, leaf: int) -> int:
         """Return the address of a leaf of tree `k`: the leaves are arrays, counted from 0."""

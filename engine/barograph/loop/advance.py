@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from functools import cache
+from itertools import repeat
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -35,7 +36,8 @@ __all__ = ["FEATURES", "FILTER", "SCRATCH", "STRATEGY", "Answer", "Body", "Bound
 # The trees of a world's memory and of its parameters, in this order.
 FEATURES, FILTER, STRATEGY, BOOK, SCRATCH = range(5)
 RULES = BOOK
-# What the door does at a bar: all of it, or what comes before a strategy in Python decides, and what comes after.
+# What the door does at a bar: all of it, or what comes before a strategy in Python decides, or what comes after, and
+# then before.
 WHOLE, BEFORE, AFTER = range(3)
 
 
@@ -146,7 +148,7 @@ def _door(book_shape: Any, rules_shape: Any, full: bool) -> Kernel[..., Any]:
         decide = word(own, at.CODE)
         t, seen_to = first, word(frame, at.SEEN_TO)
         while t < last and book.counters[col.FAULT] == 0 and (what == AFTER or book.counters[col.LOGGED] <= log_limit):
-            if t >= seen_to and what == WHOLE:
+            if t >= seen_to and what != AFTER:
                 seen_to = min(last, t + at.BLOCK)
                 _see_block(frame, t, seen_to)
             bars = bars_at(c, t)
@@ -160,6 +162,8 @@ def _door(book_shape: Any, rules_shape: Any, full: bool) -> Kernel[..., Any]:
                 call_part(decide, frame, own, t, t)
             if t >= start and what != BEFORE and book.counters[col.FAULT] == 0:
                 close_bar(account, book, rules, log, bars, t, frame, given)
+            # After a decision, what comes before the next one.
+            what = BEFORE if what == AFTER else what
             t += 1
         return t, book.counters[col.LOGGED], book.counters[col.FAULT]
 
@@ -231,6 +235,8 @@ class Bound:
         self.rules = params.read(RULES)
         self.traded = np.array(self.rules.traded, dtype=np.float64)
         self.frame = frame = np.zeros(at.WORDS, dtype=np.int64)
+        # One word at a time, at a quarter of what it takes through numpy.
+        self.words: Any = frame.data
         frame[[at.N, at.D, at.SEEN_TO]] = n, d, seen_to
         frame[at.TS : at.ACTIONS + 1] = [spot(column) for column in columns]
         frame[[at.ACTING, at.RATES, at.VARYING]] = self.acting, spot(rates), len(rates) > 1
@@ -300,16 +306,23 @@ class Bound:
 
     def go(self, first: int, last: int, start: int) -> tuple[int, int, int]:
         """Go over bars until `last`, a full log or a fault; return the next bar, the log's words, and the fault."""
-        self.frame[at.START] = start
+        self.words[at.START] = start
+        if self.python is not None:
+            return self.python.go(first, last, start)
         if not self.mixed:
             return self.run(self.where, first, last, WHOLE)  # type: ignore[no-any-return]
         t, logged, fault = first, 0, 0
-        while t < last and fault == 0 and logged <= self.frame[at.LOG_LIMIT]:
-            if t >= self.frame[at.SEEN_TO]:
+        while t < last and fault == 0 and logged <= self.log_limit:
+            if t >= self.words[at.SEEN_TO]:
                 self.see(t, min(last, t + at.BLOCK))
-            until = min(last, int(self.frame[at.SEEN_TO]))
-            t, logged, fault = self.python.go(t, until, start) if self.python else self.run(self.where, t, until, WHOLE)
+            until = min(last, self.words[at.SEEN_TO])
+            t, logged, fault = self.run(self.where, t, until, WHOLE)
         return t, logged, fault
+
+    def decided(self, t: int) -> None:
+        """Note that the strategy was called last, and at which bar."""
+        j = len(self.own) - 1
+        self.frame[at.CALLED], self.own[j, at.AT_BAR] = j, t
 
     @property
     def called(self) -> tuple[int, int]:
@@ -318,51 +331,96 @@ class Bound:
         return j, int(self.own[j, at.AT_BAR])
 
 
+# Makes a NamedTuple, at a third of what its own constructor takes.
+_named: Any = tuple.__new__
+
+
 class _Python:
     """A strategy in plain Python between the two halves of a bar; what every bar would pay for is made ready once."""
 
     def __init__(self, bound: Bound) -> None:
         self.bound, memory = bound, bound.memory
         book = memory.read(BOOK)
-        self.money, self.decide = book.money, bound.body.steps[-1]
+        self.money, self.decide = book.money.data, bound.body.steps[-1]
         self.quantity, self.price = frozen(book.rows[col.QUANTITY]), frozen(book.rows[col.PRICE])
         self.blank = Belief(frozen(bound.scratch.blank), math.nan)
         self.params = bound.params.read(STRATEGY)
-        self.write = _writer(bound)
+        self.load, self.store = memory.reader(STRATEGY), memory.writer(STRATEGY)
+        self.write, self.plain = _writer(bound), any(map(bound.body.plain, range(len(bound.own) - 1)))
+        self.views: Any = iter(())
+        self.shown = self.end = -1
 
     def go(self, first: int, last: int, start: int) -> tuple[int, int, int]:
-        """Go over bars whose features and beliefs are there."""
-        bound, run, where, c = self.bound, self.bound.run, self.bound.where, self.bound.columns
-        B, K, limit = frozen(bound.tape.B), bound.tape.B.shape[1] - 1, int(bound.frame[at.LOG_LIMIT])
-        factors, acting, own = frozen(c.actions), bound.acting, bound.own
-        memory, money, decide, write, j = bound.memory.read(STRATEGY), self.money, self.decide, self.write, len(own) - 1
-        bound.frame[at.CALLED] = j
-        t, logged, fault = first, 0, 0
-        while t < last and logged <= limit and fault == 0:
-            _, logged, fault = run(where, t, t + 1, BEFORE)
-            belief = Belief(B[t - start, :K], B[t - start, K]) if t >= start else self.blank
-            factor = factors[t if acting else 0, FACTOR]
-            bars = Bars(c.ts[t], c.open[t], c.high[t], c.low[t], c.close[t], c.volume[t], factor)
-            account = Portfolio(money.item(col.EQUITY), money.item(col.CASH), self.quantity, self.price)
-            own[j, at.AT_BAR] = t
-            memory, answer = decide(memory, bars, belief, account, self.params)
+        """Go over bars; what comes after a decision and what comes before the next one are one call."""
+        run, where, limit, decide = self.bound.run, self.bound.where, self.bound.log_limit, self.decide
+        money, quantity, price, params = self.money, self.quantity, self.price, self.params
+        memory, until, views = self.load(), self._seen(first, last), self._views(first, start)
+        # Of the bars before `begun` all is done that comes before the decision.
+        t, begun, logged, fault = first, first, 0, 0
+        while t < begun or (t < last and fault == 0 and logged <= limit):
+            if t == until:
+                until, views = self._seen(t, last), self._views(t, start)
+            if t == begun:
+                begun, logged, fault = run(where, t, t + 1, BEFORE)
+            bars, probs, density = next(views)
+            belief = _named(Belief, (probs, density[0])) if t >= start else self.blank
+            account = _named(Portfolio, (money[col.EQUITY], money[col.CASH], quantity, price))
+            try:
+                memory, answer = decide(memory, bars, belief, account, params)
+                if t >= start and fault == 0:
+                    self.write(answer)
+            except BaseException:
+                self.bound.decided(t)
+                raise
             if t >= start and fault == 0:
-                write(answer)
-                _, logged, fault = run(where, t, t + 1, AFTER)
+                begun, logged, fault = run(where, t, min(t + 2, until), AFTER)
             t += 1
-        bound.memory.write(STRATEGY, memory)
+        self.store(memory)
+        self.shown = t
         return t, logged, fault
+
+    def _seen(self, t: int, last: int) -> int:
+        """Let features and filter see bars from here on, which the door does for a single one; return up to where."""
+        seen_to = self.bound.words[at.SEEN_TO]
+        if t >= seen_to:
+            seen_to = min(last, t + at.BLOCK)
+            if self.plain or seen_to > t + 1:
+                self.bound.see(t, seen_to)
+        return min(last, seen_to)
+
+    def _views(self, t: int, start: int) -> Any:
+        """Return what a strategy looks at, bar for bar from here on; views of many bars are made at once."""
+        if not self.shown == t < self.end:
+            bound, c, rows = self.bound, self.bound.columns, slice(t, t + at.BLOCK)
+            factor = c.actions[rows, FACTOR] if bound.acting else repeat(frozen(c.actions[0, FACTOR]))
+            bars = map(_named, repeat(Bars), zip(*(column[rows] for column in c[:-1]), factor, strict=False))
+            B, blank = frozen(bound.tape.B)[max(0, t - start) : max(0, t + at.BLOCK - start)], [None] * (start - t)
+            K = B.shape[1] - 1
+            self.views = zip(list(bars), [*blank, *B[:, :K]], [*blank, *B[:, K:]], strict=False)
+            self.end = min(len(c.ts), t + at.BLOCK)
+        self.shown = -1
+        return self.views
 
 
 def _writer(bound: Bound) -> Callable[[Any], None]:
     """Return what writes a Python strategy's answer where the door finds it."""
     kind, scratch, slip, traded = bound.body.answer.kind, bound.scratch, bound.slip, bound.rules.traded
+    weights, idle, count = scratch.weights, np.flatnonzero(traded <= 0), int((traded > 0).sum())
 
     def write_target(answer: Any) -> None:
-        spread(answer.weights, scratch.weights, traded)
+        # What `spread` does, not asset by asset.
+        wanted = answer.weights
+        if not isinstance(wanted, np.ndarray):
+            weights.fill(wanted / count if count else 0.0)
+        elif wanted.shape == weights.shape:
+            weights[:] = wanted
+        else:
+            spread(wanted, weights, traded)
+        if len(idle):
+            weights[idle] = 0.0
 
     def write_protected(answer: Any) -> None:
-        spread(answer.weights, scratch.weights, traded)
+        write_target(answer)
         for row, level in zip(scratch.levels, answer[1:], strict=True):
             each(level, row)
 

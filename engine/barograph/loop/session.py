@@ -176,7 +176,8 @@ class Session:
         part fail, at an earlier bar than the one that was met first.
         """
         j, bar = bound.called
-        t = max(t, int(bound.frame[at.SEEN_FROM]))
+        # All that comes before a decision is done; the account goes over no bar twice.
+        t = bar if j == len(bound.own) - 1 else max(t, int(bound.frame[at.SEEN_FROM]))
         for k in range(j + 1, len(bound.own) - 1):
             try:
                 bound.call(k, t if k < len(bound.own) - 2 else max(t, first), bar)

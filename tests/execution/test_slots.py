@@ -88,3 +88,22 @@ def test_a_target_of_an_equity_that_is_gone_names_it() -> None:
     case = Case("gone", "100 | = | 70 70 50 50", {1: 4.0, 2: 3.9}, [], [])
     with pytest.raises(bg.StrategyError, match=r"ruined the account: equity is -2000\.00"):
         play(case, leverage=4.0, **FULL)
+
+
+def test_what_waits_for_its_first_price_takes_no_room_from_others() -> None:
+    """One asset has no price yet, and an order rests on it; another is bought with all the money there is."""
+
+    def step(state: Any, bars: Any, belief: Any, portfolio: Any, params: Any) -> Any:
+        slip = orders.slip(2)
+        if state == 0:
+            orders.limit(slip, 1, 1.0, 50.0)
+        if state == 1:
+            orders.market(slip, 0, 10.0)
+        return state + 1, slip
+
+    close = np.full((5, 2), 100.0)
+    close[:4, 1] = NONE
+    bars = bg.History.from_arrays(ts=np.arange(1, 6) * 86_400_000_000_000, close=close, calendar="24/7")
+    run = interpreted(bg.Machine(strategy=bg.strategy(kernel(step), init=lambda _: 0, name="two")), bars)
+    assert run.tables["orders"].status.tolist() == ["open", "filled"]
+    assert run.tables["fills"].quantity.tolist() == [10.0]

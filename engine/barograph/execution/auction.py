@@ -199,7 +199,8 @@ def _share(book: Book, prices: Floats, rules: Rules, targets: bool, asked: bool,
             costs += abs(rows[col.SIZE, a] - base) * cost
             fixed += per_fill + abs(held - base) * cost
             gross -= abs(held - base) * p
-        if asked and flags[col.LIVE, a] > 0:
+        # What waits for its asset's first price asks for nothing; no price times nothing is no number.
+        if asked and flags[col.LIVE, a] > 0 and prices[a] == prices[a]:
             sized = targets and flags[col.PENDING, a] > 0 and rows[col.SIZE, a] == rows[col.SIZE, a]
             grown, freed, cost, count = _asked_for(book, a, p, rows[col.SIZE, a] if sized else held, rules, t)
             wanted += grown * p

@@ -381,7 +381,7 @@ class _Python:
 
     def _seen(self, t: int, last: int) -> int:
         """Let features and filter see bars from here on, which the door does for a single one; return up to where."""
-        seen_to = self.bound.words[at.SEEN_TO]
+        seen_to: int = self.bound.words[at.SEEN_TO]
         if t >= seen_to:
             seen_to = min(last, t + at.BLOCK)
             if self.plain or seen_to > t + 1:

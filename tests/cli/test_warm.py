@@ -108,12 +108,17 @@ def test_who_waits_is_told_what_is_compiled() -> None:
     def mine(state: Any, bars: Any, belief: Any, portfolio: Any, params: Any) -> Any:
         return state, bg.Target(0.5 * key)
 
+    @bg.kernel
+    def steps(state: Any, bars: Any, params: Any) -> Any:
+        return state, bars.close[0] * key
+
     told: list[str] = []
+    pace = bg.Feature(lambda params: 0, steps, (), "pace of mine")
     with compiling(told.append):
-        bg.scan(bg.Machine(strategy=bg.strategy(mine)), bars())
-    assert "the strategy" in told
+        bg.scan(bg.Machine(strategy=bg.strategy(mine, name="calm_only"), features=[pace]), bars())
+    assert {"calm_only", "pace of mine"} <= set(told)
     assert told[-1] == ""
     again: list[str] = []
     with compiling(again.append):
-        bg.scan(bg.Machine(strategy=bg.strategy(mine)), bars())
+        bg.scan(bg.Machine(strategy=bg.strategy(mine, name="other"), features=[pace]), bars())
     assert again == []

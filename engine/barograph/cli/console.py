@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -40,11 +39,6 @@ def progress(name: str, quiet: bool) -> Iterator[Callable[[int, int], None] | No
             yield tell
 
 
-# What the kernels that are compiled apart are to whoever waits.
-_WAITED_FOR = {"advance": "the engine", "call_alone": "the engine", "decide": "the strategy", "observe": "a feature",
-               "believe": "the filter"}  # fmt: skip
-
-
 @contextmanager
 def compiling(tell: Callable[[str], None]) -> Iterator[None]:
     """Call ``tell(what)`` when something begins to be compiled, and with nothing when that is done."""
@@ -58,9 +52,8 @@ def compiling(tell: Callable[[str], None]) -> Iterator[None]:
         def on_start(self, heard: event.Event) -> None:
             self.depth += 1
             if self.depth == 1:
-                # Behind the name may stand the fingerprint.
-                name = re.sub(r"_[0-9a-f]{24}$", "", heard.data["dispatcher"].py_func.__name__)
-                tell(_WAITED_FOR.get(name, name))
+                dispatcher = heard.data["dispatcher"]
+                tell(getattr(dispatcher, "waited_for", dispatcher.py_func.__name__))
 
         def on_end(self, heard: event.Event) -> None:
             self.depth -= 1

@@ -32,3 +32,6 @@ def address(part: Kernel[..., Any], interpret: bool) -> int:
 def call_alone(code: int, frame: int, own: int, first: int, last: int) -> None:
     """Call one part alone."""
     call_part(code, frame, own, first, last)
+
+
+call_alone.name("the engine")

@@ -46,6 +46,7 @@ class Kernel(Marked, Generic[P, R]):
         self.door = door
         self.paste = paste
         self._dispatcher: Any = None
+        self.waited_for = function.__name__
         self.__name__ = function.__name__
         self.__qualname__ = function.__qualname__
         self.__module__ = function.__module__
@@ -58,6 +59,12 @@ class Kernel(Marked, Generic[P, R]):
             return cast(R, self.dispatcher(*args, **kwargs))
         return self.py_func(*args, **kwargs)
 
+    def name(self, waited_for: str) -> None:
+        """Give it the name under which whoever waits while it is compiled knows it."""
+        self.waited_for = waited_for
+        if self._dispatcher is not None:
+            self._dispatcher.waited_for = waited_for
+
     def __repr__(self) -> str:
         return f"<kernel {self.__module__}.{self.__qualname__}>"
 
@@ -66,6 +73,7 @@ class Kernel(Marked, Generic[P, R]):
         """The numba dispatcher, made at first use: only then is everything the code reaches defined."""
         if self._dispatcher is None:
             self._dispatcher = _dispatcher(self)
+            self._dispatcher.waited_for = self.waited_for
         return self._dispatcher
 
     @property

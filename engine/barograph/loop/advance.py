@@ -167,6 +167,7 @@ def _door(book_shape: Any, rules_shape: Any, full: bool) -> Kernel[..., Any]:
             t += 1
         return t, book.counters[col.LOGGED], book.counters[col.FAULT]
 
+    advance.name("the engine")
     return advance
 
 
@@ -207,6 +208,11 @@ class Body:
         self.parts = (*features, filtering, deciding)
         self.offsets = (_offsets(states), _offsets(given))
         self.door = _door(memory.shapes[BOOK], params.shapes[RULES], answer.full)
+
+    def name(self, names: Sequence[str]) -> None:
+        """Say what the parts are called, for whoever waits while they are compiled."""
+        for part, name in zip(self.parts, names, strict=True):
+            part.name(name)
 
     def plain(self, j: int) -> bool:
         """Tell whether part `j` runs as plain Python."""

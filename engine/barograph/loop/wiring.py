@@ -94,8 +94,10 @@ def _wired(machine: Machine, parts: Stack, chosen: Filter, plan: Strategy, histo
     memory = Memory.of((features, believed, decided, book, _scratch(assets, chosen.regimes)), PARTS)
     answer = Answer(kind, resting > 0)
     steps = [feature.step for feature in features_of(machine)]
+    body = Body(steps, chosen.step, plan.step, memory, params, answer, interpret)
+    body.name([*parts.names, chosen.name, plan.name])
     return Wired(
-        body=Body(steps, chosen.step, plan.step, memory, params, answer, interpret),
+        body=body,
         memory=memory,
         params=params,
         filter=chosen,

@@ -113,7 +113,7 @@ def test_who_waits_is_told_what_is_compiled() -> None:
         return state, bars.close[0] * key
 
     told: list[str] = []
-    pace = bg.Feature(lambda params: 0, steps, (), "pace of mine")
+    pace = bg.Feature(lambda _: 0, steps, (), "pace of mine")
     with compiling(told.append):
         bg.scan(bg.Machine(strategy=bg.strategy(mine, name="calm_only"), features=[pace]), bars())
     assert {"calm_only", "pace of mine"} <= set(told)

@@ -158,3 +158,55 @@ def test_a_part_that_is_made_twice_in_one_process_is_loaded(tmp_path: Path, monk
         told = np.zeros(1)
         call_alone(code, told.ctypes.data, 0, 3, 4)
         assert told[0] == 7.0
+
+
+# A notebook: cells under the names that IPython gives them, whose text `linecache` knows and no file holds.
+NOTEBOOK = """
+import json, linecache, sys, types
+import barograph as bg
+from barograph.testing import coin, interpreted, same, some_bars
+
+library = sys.modules["library"] = types.ModuleType("library")
+CELLS = {
+    "size": "@bg.kernel\\ndef size(p):\\n    return {} * p\\n",
+    "between": "@bg.kernel\\ndef between(p):\\n    return size(p) + library.extra(p)\\n",
+    "decide": "@bg.kernel\\ndef decide(state, bars, belief, portfolio, params):\\n"
+              "    return state, bg.Target({} * between(belief.probs[0]))\\n",
+    "extra": "@bg.kernel\\ndef extra(p):\\n    return {} * p\\nlibrary.extra = extra\\n",
+}
+bars, told = some_bars(60, assets=1, seed=3), []
+
+def cell(name, number=0.0):
+    text, file = CELLS[name].format(number), sys.argv[2].format(sorted(CELLS).index(name))
+    linecache.cache[file] = (len(text), None, text.splitlines(True), file)
+    exec(compile(text, file, "exec"), globals())
+
+def run():
+    machine = bg.Machine(strategy=bg.strategy(decide), filter=coin())
+    found = bg.scan(machine, bars)
+    told.append([same(found, interpreted(machine, bars)), float(found.equity[-1])])
+
+k = float(sys.argv[1])
+for name in CELLS:
+    cell(name, k)
+run()
+# The strategy's cell; then a helper's, of a helper's; then what hangs on a module; then the first of all again.
+for name, number in (("decide", 0.9 * k), ("size", 0.8 * k), ("extra", 0.7 * k), ("decide", k)):
+    cell(name, number)
+    run()
+print(json.dumps(told))
+"""
+
+
+@pytest.mark.parametrize("file", ["<ipython-input-{}-0123456789ab>", "/tmp/ipykernel_77/{}.py", "<stdin>"])
+def test_an_edited_cell_of_a_notebook_is_an_edited_strategy(file: str) -> None:
+    """No restart and no stale answer, with a cache that never saw it, and with one that did."""
+    key, told = random.SystemRandom().uniform(0.1, 0.3), []
+    for _ in ("cold", "warm"):
+        command = [sys.executable, "-W", "ignore", "-c", NOTEBOOK, str(key), file]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        told.append(json.loads(done.stdout))
+    assert told[0] == told[1]
+    assert all(right for right, _ in told[0])
+    assert len({equity for _, equity in told[0]}) == 5

@@ -11,21 +11,23 @@ from barograph.jit.reach import FOUR, call_part, stand_in
 
 __all__ = ["address", "call_alone"]
 
-# Compiled parts, kept alive, and where their machine code lies.
-_machine: dict[int, tuple[Any, Any, int]] = {}
+# Compiled parts, by their number, and where their machine code lies; what was replaced may be running still.
+_machine: dict[int, tuple[Any, int]] = {}
+_kept: list[Any] = []
 
 
 def address(part: Kernel[..., Any], interpret: bool) -> int:
     """Return by what a part of four int64 is called: the address of its machine code, or a number for plain Python."""
     if interpret or config.DISABLE_JIT:
         return stand_in(part.py_func)
-    if id(part) not in _machine:
+    if id(part) not in _machine or not part.current():
         dispatcher = part.dispatcher
         dispatcher.compile(FOUR)
         result = dispatcher.overloads[FOUR]
         where = result.library.get_pointer_to_function(result.fndesc.llvm_func_name)
-        _machine[id(part)] = (part, result, where)
-    return _machine[id(part)][2]
+        _machine[id(part)] = (part, where)
+        _kept.append(result)
+    return _machine[id(part)][1]
 
 
 @compiled

@@ -33,7 +33,7 @@ from numba.core.typing.templates import builtin_registry as typed
 from barograph.jit import frame, reach, views
 from barograph.jit.views import ByAddress
 
-__all__ = ["Marked", "Unfingerprintable", "digest", "fingerprint", "layout", "unchanged"]
+__all__ = ["Marked", "Unfingerprintable", "bindings", "digest", "fingerprint", "layout", "unchanged"]
 
 types: Any = numba.types
 # These change with their version, which is in the mark.
@@ -78,6 +78,33 @@ def unchanged(subject: Marked) -> bool:
         return all(fingerprint(part) == part.mark for part in seen if isinstance(part, Marked) and part.mark)
     except Unfingerprintable:
         return False
+
+
+def bindings(subject: Marked) -> list[tuple[dict[str, Any], str, Any]]:
+    """Return the names that people's own code reaches, as (namespace, name, value): a notebook binds them anew."""
+    found: list[tuple[dict[str, Any], str, Any]] = []
+    waiting, seen = [subject.py_func], set()
+    while waiting:
+        function: Any = waiting.pop()
+        seen.add(function)
+        for kind, name, *attributes in _read(function.__code__)[1]:
+            value = _root(function, kind, name)
+            if name in function.__globals__ and kind == "LOAD_GLOBAL":
+                found.append((function.__globals__, name, value))
+            for attribute in attributes:
+                if not isinstance(value, python_types.ModuleType):
+                    break
+                found.append((vars(value), attribute, _part(value, attribute)))
+                value = found[-1][2]
+            if isinstance(value, Marked) and value.py_func not in seen:
+                waiting.append(value.py_func)
+    return [(space, name, value) for space, name, value in found if not _house(space)]
+
+
+def _house(namespace: dict[str, Any]) -> bool:
+    """Whether these names are bound once: ours, and those that change with a version only."""
+    home = str(namespace.get("__name__", ""))
+    return home.partition(".")[0].startswith("barograph") or (home != "__main__" and _by_version(home))
 
 
 def digest(text: str) -> str:

@@ -24,7 +24,7 @@ import numba
 from numba.core import config
 
 from barograph.jit.cache import Cache, keep_apart
-from barograph.jit.fingerprint import Marked, Unfingerprintable, fingerprint
+from barograph.jit.fingerprint import Marked, Unfingerprintable, bindings, fingerprint, unchanged
 
 __all__ = ["Kernel", "compiled", "kernel", "shared"]
 
@@ -46,6 +46,7 @@ class Kernel(Marked, Generic[P, R]):
         self.door = door
         self.paste = paste
         self._dispatcher: Any = None
+        self._bindings: list[tuple[dict[str, Any], str, Any]] = []
         self.waited_for = function.__name__
         self.__name__ = function.__name__
         self.__qualname__ = function.__qualname__
@@ -58,6 +59,21 @@ class Kernel(Marked, Generic[P, R]):
         if self.door and not config.DISABLE_JIT:
             return cast(R, self.dispatcher(*args, **kwargs))
         return self.py_func(*args, **kwargs)
+
+    def current(self) -> bool:
+        """Tell whether what was compiled is what Python would run now; if it is not, let it be compiled anew.
+
+        In a notebook the cell of a helper is edited and run again, and not the cell of what calls it.
+        """
+        if all(space.get(name) is value for space, name, value in self._bindings):
+            return True
+        seen: dict[Any, int] = {self: 0}
+        with contextlib.suppress(Unfingerprintable):
+            fingerprint(self, seen)
+        for found in seen:
+            if isinstance(found, Kernel) and found._dispatcher is not None and not unchanged(found):
+                found._dispatcher = None
+        return False
 
     def name(self, waited_for: str) -> None:
         """Give it the name under which whoever waits while it is compiled knows it."""
@@ -73,6 +89,8 @@ class Kernel(Marked, Generic[P, R]):
         """The numba dispatcher, made at first use: only then is everything the code reaches defined."""
         if self._dispatcher is None:
             self._dispatcher = _dispatcher(self)
+            with contextlib.suppress(Unfingerprintable):
+                self._bindings = bindings(self)
             self._dispatcher.waited_for = self.waited_for
         return self._dispatcher
 

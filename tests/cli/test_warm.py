@@ -45,6 +45,7 @@ import barograph as bg
 from barograph.features import log_return, zscore
 from barograph.testing import some_bars
 from barograph_models.gaussian_mixture import gaussian_mixture
+from barograph_strategies.protected import protected
 from barograph_strategies.regime_filter import regime_filter
 
 KEY = float(sys.argv[1])
@@ -53,12 +54,12 @@ KEY = float(sys.argv[1])
 def mine(state, bars, belief, portfolio, params):
     return state, bg.Target(belief.probs[0] * KEY)
 
-strategy = bg.strategy(mine) if KEY else regime_filter(calm=1, threshold=0.6)
+strategy = bg.strategy(mine) if KEY else protected(regime_filter(calm=1, threshold=0.6), stop=0.1, trail=0.2)
 terms = bg.Terms(guards=[bg.Guard("drawdown", 0.5)], minimum_fee=1.0)
-one = bg.Machine(strategy=strategy, features=[zscore(15), log_return()], terms=terms,
+one = bg.Machine(strategy=strategy, features=[zscore(15, of=log_return()), log_return(), zscore(30)], terms=terms,
                  model=gaussian_mixture(states=3, seed=5, starts=2), fit=bg.Fit(window=150, every=60))
 with event.install_recorder("numba:compile") as recorder:
-    bg.scan(one, some_bars(400, assets=2, seed=11))
+    assert len(bg.scan(one, some_bars(400, assets=2, seed=11)).events)
 print(json.dumps(sorted({found.data["dispatcher"].py_func.__name__ for _, found in recorder.buffer})))
 """
 

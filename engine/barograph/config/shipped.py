@@ -40,7 +40,8 @@ class Shipped(NamedTuple):
 def shipped() -> list[Shipped]:
     """Return the parts that ship, one for each choice of words that a factory offers, all numbers at their defaults.
 
-    A factory that needs a file of yours (`fixed_positions`) is left out.
+    A part around another is a part of its own: `protected` comes around each rule for one asset, and what can look at a
+    feature looks at closes and at returns. A factory that needs a file of yours (`fixed_positions`) is left out.
 
     >>> [part.table["use"] for part in shipped() if part.kind == "model"][0]
     'barograph_models.gaussian_hmm:gaussian_hmm'
@@ -50,7 +51,17 @@ def shipped() -> list[Shipped]:
         modules = pkgutil.iter_modules(importlib.import_module(package).__path__)
         found += [(kind, f"{package}.{m.name}:{m.name}") for m in modules if not m.name.startswith("_")]
     chosen = [Shipped(kind, {"use": use, **words}) for kind, use in found for words in _choices(use)]
-    return [Shipped("strategy", _STOPS) if part.table["use"] == _STOPS["use"] else part for part in chosen]
+    alone = [part for part in chosen if part.table["use"] != _STOPS["use"]]
+    return [*alone, *(Shipped(part.kind, around) for part in alone for around in _around(part))]
+
+
+def _around(part: Shipped) -> Iterator[dict[str, Any]]:
+    """Return the parts that have this one inside, or look at returns where this one looks at closes."""
+    use = part.table["use"]
+    if part.kind == "strategy" and "weights" not in part.table:
+        yield {**_STOPS, "of": part.table}
+    if part.kind == "feature" and "of" in inspect.signature(attribute(use, use, Path())).parameters:
+        yield {**part.table, "of": _RETURN}
 
 
 def _choices(use: str) -> Iterator[dict[str, Any]]:

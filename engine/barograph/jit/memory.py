@@ -148,16 +148,14 @@ class Memory(NamedTuple):
         """Lay the trees out and write them in."""
         shapes = tuple(structure(tree, name) for tree, name in zip(trees, names, strict=True))
         tables, sizes = [], [0, 0]
+        leaves: tuple[list[Any], list[Any]] = ([np.empty(0)], [np.empty(0, dtype=np.int64)])
         for tree in trees:
             table = [0, 0]
-            _table(tree, table, sizes)
+            _table(tree, table, sizes, leaves)
             tables.append(table)
         starts = np.cumsum([len(trees) + 1, *(len(table) for table in tables)])
         at = np.array([*starts, *(x for table in tables for x in table)], dtype=np.int64)
-        memory = cls(np.zeros(sizes[0]), np.zeros(sizes[1], dtype=np.int64), at, shapes)
-        for k, tree in enumerate(trees):
-            memory.write(k, tree)
-        return memory
+        return cls(np.concatenate(leaves[0]), np.concatenate(leaves[1]), at, shapes)
 
     def read(self, k: int) -> Any:
         """Return tree `k`, its arrays as views into the buffers."""
@@ -191,18 +189,21 @@ class Memory(NamedTuple):
         return Memory(self.f.copy(), self.i.copy(), self.at, self.shapes)
 
 
-def _table(tree: Any, table: list[int], sizes: list[int]) -> None:
+def _table(tree: Any, table: list[int], sizes: list[int], leaves: tuple[list[Any], list[Any]]) -> None:
+    """Say where a tree's leaves lie, and gather them: floats, and whole numbers."""
     if isinstance(tree, tuple):
         for leaf in tree:
-            _table(leaf, table, sizes)
+            _table(leaf, table, sizes, leaves)
     elif isinstance(tree, np.ndarray):
         which = 0 if tree.dtype == np.float64 else 1
         table += [sizes[which], sizes[which] + tree.size, *tree.shape]
         sizes[which] += tree.size
+        leaves[which].append(tree.reshape(-1))
     else:
         which = 0 if isinstance(tree, float | np.floating) else 1
         table.append(sizes[which])
         sizes[which] += 1
+        leaves[which].append((float(tree),) if which == 0 else (int(tree),))
 
 
 def _read(shape: Any, f: Any, i: Any, table: list[int]) -> Any:

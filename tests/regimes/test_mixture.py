@@ -24,6 +24,8 @@ from barograph.regimes.mixture import (
     mixture_quantile,
     mixture_value_at_risk,
 )
+from barograph.regimes.outlook import outlook
+from barograph_models.gaussian_hmm import gaussian_hmm
 
 
 @compiled
@@ -164,3 +166,13 @@ def test_a_horizon_must_be_a_positive_whole_number(horizon: Any) -> None:
 def test_a_mixture_too_large_is_refused_by_name() -> None:
     with pytest.raises(PartError, match=r"horizon = 60 with 6 regimes .* shorter horizon"):
         horizon_mixture(np.full((6, 6), 1 / 6), np.zeros(6), np.ones(6), 60)
+
+
+def test_what_a_watcher_asks_for_is_the_quantile_to_the_last_bit() -> None:
+    rng = np.random.default_rng(3)
+    fitted = gaussian_hmm(states=3, starts=2, seed=1).fit(rng.standard_normal((400, 1)) * [[0.01]], None)
+    seen = outlook(fitted, 5)
+    for level in (0.01, 0.05, 0.5):
+        belief = rng.dirichlet(np.ones(3))
+        wanted = mixture_quantile(level, seen.next(belief), seen.mean, seen.variance)
+        assert seen.quantile(belief, level).hex() == float(wanted).hex()

@@ -101,6 +101,10 @@ def _compiled(doors: list[Shipped], parts: list[Shipped], jobs: int) -> Iterator
 def _compile(part: Shipped) -> None:
     from barograph.config.shipped import bars, machine
     from barograph.loop.run import scan
+    from barograph.regimes.outlook import outlook
 
-    # Reading the log is a door too.
-    _ = scan(machine(part), bars()).events
+    run = scan(machine(part), bars())
+    # Doors too: what reads the log, and what a watcher asks of a fit.
+    _ = run.events
+    if run.fits:
+        outlook(run.fits[-1].fitted, 1).quantile(run.filtered.probs[-1], 0.05)

@@ -410,7 +410,7 @@ def born(log: Floats) -> Born:
 
 def fills(log: Floats) -> Fills:
     """Read the fills."""
-    rows = log[np.isin(log[:, EVENT], (FILLED, PARTIAL))]
+    rows = log[_among(log, (FILLED, PARTIAL))]
     return Fills(
         order=_whole(rows, ORDER),
         bar=_whole(rows, BAR),
@@ -426,14 +426,14 @@ def fills(log: Floats) -> Fills:
 
 def changes(log: Floats) -> Changes:
     """Read what became of orders."""
-    rows = log[np.isin(log[:, EVENT], (PARTIAL, *STATUS))]
+    rows = log[_among(log, (PARTIAL, *STATUS))]
     status = _words({**STATUS, PARTIAL: ""}, rows[:, EVENT])
     return Changes(
         order=_whole(rows, ORDER),
         bar=_whole(rows, BAR),
         asset=_whole(rows, ASSET),
         weight=rows[:, WEIGHT],
-        filled=np.where(np.isin(rows[:, EVENT], (FILLED, PARTIAL)), rows[:, QUANTITY], 0.0),
+        filled=np.where(_among(rows, (FILLED, PARTIAL)), rows[:, QUANTITY], 0.0),
         status=status,
         reason=np.where(status == "", "", _words(REASONS, rows[:, REASON])),
     )
@@ -441,8 +441,8 @@ def changes(log: Floats) -> Changes:
 
 def account_events(log: Floats) -> AccountEvents:
     """Read what happened to the account: actions, margin, guards, and orders that were triggered."""
-    rows = log[~np.isin(log[:, EVENT], (BORN, PARTIAL, *STATUS))]
-    told = ~np.isin(rows[:, EVENT], (TRIGGERED, DIVIDEND, SPLIT))
+    rows = log[~_among(log, (BORN, PARTIAL, *STATUS))]
+    told = ~_among(rows, (TRIGGERED, DIVIDEND, SPLIT))
     return AccountEvents(
         event=_words(EVENTS, rows[:, EVENT]),
         order=_whole(rows, ORDER),
@@ -453,6 +453,13 @@ def account_events(log: Floats) -> AccountEvents:
         limit=rows[:, PRICE],
         reason=np.where(told, _words(REASONS, rows[:, REASON]), ""),
     )
+
+
+def _among(rows: Floats, events: tuple[int, ...]) -> Any:
+    """Tell which rows are of these events; of few rows `np.isin` takes thirty times as long."""
+    known = np.zeros(max(EVENTS) + 1, dtype=bool)
+    known[list(events)] = True
+    return known[_whole(rows, EVENT)]
 
 
 def _whole(rows: Floats, column: int) -> Any:

@@ -11,6 +11,8 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from barograph.config.build import build, load_history
+from barograph.config.load import load as read
 from barograph.config.modules import load
 from barograph.regimes.fitted import Fitted
 from tests import ROOT
@@ -88,15 +90,18 @@ SPY = """
 import json, os, sys
 from numba.core import event
 from barograph.cli.app import main
-path, sys.argv = list(sys.path), ["barograph", *sys.argv[1:]]
-with event.install_recorder("numba:compile") as recorder:
-    try:
-        main()
-    except SystemExit as stop:
-        assert not stop.code, stop.code
-here = [n for n, m in sys.modules.items() if str(getattr(m, "__file__", None)).startswith(os.getcwd())]
+path, told = list(sys.path), []
+for words in json.loads(sys.argv[1]):
+    sys.argv = ["barograph", *words]
+    with event.install_recorder("numba:compile") as recorder:
+        try:
+            main()
+        except SystemExit as stop:
+            assert not stop.code, stop.code
+    here = [n for n, m in sys.modules.items() if str(getattr(m, "__file__", None)).startswith(os.getcwd())]
+    told.append([len(recorder.buffer), sys.path == path, list(sys.modules), here])
 with open("told.json", "w") as out:
-    json.dump([len(recorder.buffer), sys.path == path, list(sys.modules), here], out)
+    json.dump(told, out)
 """
 
 
@@ -109,49 +114,48 @@ class Spied(NamedTuple):
     here: list[str]
 
 
-def spied(folder: Path, *words: str) -> Spied:
-    """Run a command in a folder, in a process of its own that looks at itself afterwards."""
-    command = [sys.executable, "-P", "-c", SPY, *words]
-    more = {"NUMBA_DISABLE_JIT": "0"}
-    done = subprocess.run(command, cwd=folder, env=os.environ | more, capture_output=True, text=True)
+def spied(folder: Path, *commands: list[str]) -> list[Spied]:
+    """Run commands in a folder, all in one new process that looks at itself after each."""
+    command = [sys.executable, "-P", "-c", SPY, json.dumps(commands)]
+    done = subprocess.run(
+        command, cwd=folder, env=os.environ | {"NUMBA_DISABLE_JIT": "0"}, capture_output=True, text=True
+    )
     assert done.returncode == 0, done.stderr
-    return Spied(*json.loads((folder / "told.json").read_text()))
+    return [Spied(*told) for told in json.loads((folder / "told.json").read_text())]
 
 
-STORE = ("--store", "sqlite:///p.db")
-COMMANDS = {
-    ("run", "c.toml"): True,
-    ("compare", "c.toml", "c.toml"): True,
-    ("audit", "c.toml", "--cuts", "1"): True,
-    ("data", "check", "bars.csv", "--calendar", "24/7"): False,
-    ("paper", "c.toml", "--replay", "2020-06-01", *STORE): True,
-    ("parity", *STORE): True,
-}
+STORE = ["--store", "sqlite:///p.db"]
+COMMANDS = [
+    ["data", "check", "bars.csv", "--calendar", "24/7"],
+    ["run", "c.toml"],
+    ["compare", "c.toml", "c.toml"],
+    ["audit", "c.toml", "--cuts", "1"],
+    ["paper", "c.toml", "--replay", "2020-06-01", *STORE],
+    ["parity", *STORE],
+]
 
 
 def test_no_file_of_the_folder_is_imported_but_what_the_users_own_code_asks_for(tmp_path: Path) -> None:
     """Every module that a command imports has a namesake beside the config and the data; it is not what is imported."""
-    clean = tmp_path / "clean"
+    clean, hostile = tmp_path / "clean", tmp_path / "hostile"
     user(clean, 0.5)
-    tops = {name.partition(".")[0] for words in COMMANDS for name in spied(clean, *words).imported}
-    # What ships cannot have a namesake (`barograph.py` is no part of anybody's); the rest are the test's own.
+    tops = {name.partition(".")[0] for name in spied(clean, *COMMANDS)[-1].imported}
+    # What ships cannot have a namesake: `barograph.py` is no part of anybody's.
     names = {name for name in tops if name.isidentifier() and not name.startswith("barograph")} - {"__main__"}
     assert {"rich", "pandas", "numba", "plotly", "jinja2", "typing_extensions", "sqlalchemy"} <= names
-    hostile = tmp_path / "hostile"
     written(hostile, {f"{name}.py": f"raise SystemExit('{name}.py was run')\n" for name in (*names, "barograph")})
     user(hostile, 0.5)
-    for words, own in COMMANDS.items():
-        told = spied(hostile, *words)
+    for n, (words, told) in enumerate(zip(COMMANDS, spied(hostile, *COMMANDS), strict=True)):
         assert told.kept, words
-        assert sorted(name.partition(".")[2] for name in told.here) == (["helper", "mine"] if own else []), words
+        assert sorted(name.partition(".")[2] for name in told.here) == (["helper", "mine"] if n else []), words
         assert all(name.startswith("barograph_user_") for name in told.here), words
 
 
 def test_a_second_process_compiles_nothing_of_a_users(tmp_path: Path) -> None:
     # A number that no other run had: it is not in the cache yet.
     user(tmp_path, fresh() / 4.0)
-    assert spied(tmp_path, "run", "c.toml").compiled > 0
-    assert spied(tmp_path, "run", "c.toml").compiled == 0
+    assert spied(tmp_path, ["run", "c.toml"])[0].compiled > 0
+    assert spied(tmp_path, ["run", "c.toml"])[0].compiled == 0
 
 
 def test_processes_begun_by_warm_run_no_file_of_the_current_folder(tmp_path: Path) -> None:
@@ -192,3 +196,21 @@ def test_a_users_own_model_is_found_again_by_paper_and_parity(tmp_path: Path) ->
             done = barograph("paper", folder / "small.toml", "--replay", "2020-05-01", *store)
             assert done.returncode == 0, done.stderr
         assert "no difference" in barograph("parity", *store).stdout
+
+
+def test_a_config_that_is_read_or_built_again_is_built_of_what_was_edited(tmp_path: Path) -> None:
+    path = user(tmp_path, 0.5, PLAIN)
+
+    def share() -> Any:
+        return machine.strategy.step.__globals__["helper"].share(101.0)
+
+    config = read(path)
+    machine = build(config, tmp_path)
+    assert share() == 0.5
+    (tmp_path / "helper.py").write_text(HELPER.replace("SHARE", "0.6"))
+    assert share() == 0.5
+    machine = build(config, tmp_path)
+    assert share() == 0.6
+    (tmp_path / "helper.py").write_text(HELPER.replace("SHARE", "0.7"))
+    load_history(read(path), tmp_path)
+    assert load("helper", tmp_path).share(101.0) == 0.7

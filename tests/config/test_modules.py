@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from barograph.config.modules import load
+from barograph.config.modules import beside, load
 from barograph.errors import as_written
 
 HELPER = """K = 7
@@ -158,3 +159,66 @@ def test_every_way_of_importing_gives_what_python_gives(form: str, tmp_path: Pat
     assert sys.path == path
     assert not [name for name in set(sys.modules) - names if name.partition(".")[0] in
                 {"mine", "helper", "pkg", "space", "a", "b"}]  # fmt: skip
+
+
+def test_one_folder_is_one_namespace_however_it_is_spelled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = written(tmp_path / "one", {"mine.py": "X = 1\n"})
+    (tmp_path / "link").symlink_to(folder)
+    monkeypatch.chdir(folder)
+    places = (folder, tmp_path / "link", Path(), Path("../one"))
+    assert {id(load("mine", place)) for place in places} == {id(load("mine", folder))}
+    other = written(tmp_path / "other", {"mine.py": "X = 1\n"})
+    assert load("mine", other) is not load("mine", folder)
+
+
+def test_a_folder_is_read_again_when_a_file_that_was_imported_is_another(tmp_path: Path) -> None:
+    folder = written(tmp_path, {"mine.py": "import helper\nX = helper.K\n", "helper.py": "K = 1\n", "left.py": ""})
+    first = load("mine", folder)
+    (folder / "left.py").write_text("K = 2\n")
+    beside(folder).refresh()
+    assert load("mine", folder) is first
+    # Another text of the same length, in the same second.
+    (folder / "helper.py").write_text("K = 2\n")
+    assert load("mine", folder) is first
+    beside(folder).refresh()
+    assert (load("mine", folder).X, first.X) == (2, 1)
+    (folder / "helper.py").unlink()
+    beside(folder).refresh()
+    with pytest.raises(ModuleNotFoundError, match="helper"):
+        load("mine", folder)
+
+
+def test_a_module_written_a_moment_ago_is_found(tmp_path: Path) -> None:
+    for name in ("one", "two", "three"):
+        with pytest.raises(ModuleNotFoundError):
+            load(name, tmp_path)
+        (tmp_path / f"{name}.py").write_text("")
+        load(name, tmp_path)
+
+
+def test_what_ships_is_never_a_file_of_the_users(tmp_path: Path) -> None:
+    import barograph.features
+
+    folder = written(
+        tmp_path, {"barograph/__init__.py": "", "barograph/features.py": "", "mine.py": "import barograph"}
+    )
+    assert load("barograph.features", folder) is barograph.features
+    assert load("mine", folder).barograph is barograph
+
+
+def test_nothing_is_written_beside_the_config(tmp_path: Path) -> None:
+    folder = written(tmp_path, {**FILES, "mine.py": "import helper, pkg.deep.leaf\n"})
+    before = sorted(folder.rglob("*"))
+    load("mine", folder)
+    assert sorted(folder.rglob("*")) == before
+
+
+def test_an_extension_beside_the_config_is_loaded(tmp_path: Path) -> None:
+    import _queue
+
+    folder = written(tmp_path, {"mine.py": "import _queue\n"})
+    file = getattr(_queue, "__file__", None)
+    if file is None:
+        pytest.skip("this Python has no extension that is a file")
+    shutil.copy(file, folder)
+    assert Path(load("mine", folder)._queue.__file__).parent == folder

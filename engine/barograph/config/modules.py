@@ -45,11 +45,10 @@ PACKAGES: Final = ("barograph", "barograph_models", "barograph_strategies", "bar
 def load(name: str, folder: Path) -> ModuleType:
     """Import a module for a config: what lies beside it comes before what is installed.
 
-    A file is read once, and again when one of its folder was edited since. Raises what the import raises, with private
-    names in it (`errors.as_written` takes them out).
+    Raises what the import raises, with private names in it (`errors.as_written` takes them out).
     """
     place = beside(folder)
-    place.refresh()
+    place.look()
     return importlib.import_module(place.called(name))
 
 
@@ -100,16 +99,22 @@ class Beside:
             if name.startswith(begin):
                 yield name.removeprefix(begin), module
 
-    def refresh(self) -> None:
-        """Make ready to import; forget what is loaded when any file of it is not what was read."""
+    def look(self) -> None:
+        """See what lies in the folder by now."""
         self._elsewhere.clear()
+        if self.root not in sys.modules:
+            sys.modules[self.root] = importlib.util.module_from_spec(_namespace(self.root, self.path))
+
+    def refresh(self) -> None:
+        """Forget all that is loaded, to be read again, when any file of it is not what it was.
+
+        Called where a config is read or built, nowhere else: what runs keeps the code it began with.
+        """
         if any(_edited(module) for _, module in self.loaded()):
             for name, _ in self.loaded():
                 del sys.modules[f"{self.root}.{name}"]
+            del sys.modules[self.root]
             self.imports.clear()
-            sys.modules.pop(self.root, None)
-        if self.root not in sys.modules:
-            sys.modules[self.root] = importlib.util.module_from_spec(_namespace(self.root, self.path))
 
     def note(self, importer: str, name: str, items: tuple[str, ...]) -> None:
         """Remember that one module imported another, and those of its submodules that were asked for."""

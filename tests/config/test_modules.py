@@ -206,7 +206,8 @@ def test_what_ships_is_never_a_file_of_the_users(tmp_path: Path) -> None:
     assert load("mine", folder).barograph is barograph
 
 
-def test_nothing_is_written_beside_the_config(tmp_path: Path) -> None:
+def test_nothing_is_written_beside_the_config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "dont_write_bytecode", False)
     folder = written(tmp_path, {**FILES, "mine.py": "import helper, pkg.deep.leaf\n"})
     before = sorted(folder.rglob("*"))
     load("mine", folder)

@@ -91,8 +91,9 @@ def test_what_was_imported_by_a_name_of_the_moment_counts(folder: Path) -> None:
     written(folder, {"mine.py": "def bars(name):\n    return __import__(name, fromlist=['X'])\n"})
     module = load("mine", folder)
     assert set(reached(["mine"], folder)) == {"mine.py"}
+    (folder / "pkg" / "__init__.py").write_text("__import__(''.join(['by_', 'name']))\n")
     module.bars("pkg.stranger")
-    assert set(reached(["mine"], folder)) == {"mine.py", "pkg/__init__.py", "pkg/stranger.py"}
+    assert set(reached(["mine"], folder)) == {"mine.py", "pkg/__init__.py", "pkg/stranger.py", "by_name.py"}
 
 
 def test_what_ran_is_hashed_not_what_lies_there_since(folder: Path) -> None:

@@ -46,6 +46,8 @@ def reached(modules: Iterable[str], folder: Path) -> dict[str, bytes]:
             if path not in files:
                 files[path] = content
                 waiting += _imported(content, package) if path.endswith(".py") else ()
+        # Who imports `pkg.sub` has run `pkg`, and what that asked for.
+        waiting.append(name.rpartition(".")[0])
         waiting += (known.removeprefix(f"{place.root}.") for known in place.imports.get(place.called(name), ()))
     return files
 

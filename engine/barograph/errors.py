@@ -16,8 +16,8 @@ __all__ = ["PRIVATE", "BarographError", "BrokerError", "ConfigError", "DataError
            "LeaseError", "NotifyError", "PartError", "RefusalError", "StoreError", "StrategyError", "as_written",
            "nearest", "with_extra"]  # fmt: skip
 
-PRIVATE: Final = "barograph_user_"
-"""How the names begin under which the modules of a folder are loaded: `barograph.config.modules`."""
+PRIVATE: Final = "barograph.config.modules.at"
+"""How the names begin under which the modules of a folder are loaded; its path follows (`barograph.config.modules`)."""
 
 
 class BarographError(Exception):
@@ -114,7 +114,7 @@ def nearest(name: str, known: Iterable[str]) -> str:
 def as_written(text: str) -> str:
     """Return a text in which a user's modules have the names that the user gave them.
 
-    >>> as_written("no module named 'barograph_user_0123456789abcdef.mine'")
+    >>> as_written("no module named 'barograph.config.modules.at_2fa_2fb.mine'")
     "no module named 'mine'"
     """
-    return re.sub(rf"\b{PRIVATE}[0-9a-f]{{16}}\.", "", text)
+    return re.sub(rf"\b{re.escape(PRIVATE)}\w*\.", "", text)

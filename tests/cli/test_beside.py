@@ -14,6 +14,7 @@ import pytest
 from barograph.config.build import build, load_history
 from barograph.config.load import load as read
 from barograph.config.modules import load
+from barograph.errors import PRIVATE, as_written
 from barograph.regimes.fitted import Fitted
 from tests import ROOT
 from tests.cli.test_cli import SMALL, barograph, users_folder
@@ -147,8 +148,8 @@ def test_no_file_of_the_folder_is_imported_but_what_the_users_own_code_asks_for(
     user(hostile, 0.5)
     for n, (words, told) in enumerate(zip(COMMANDS, spied(hostile, *COMMANDS), strict=True)):
         assert told.kept, words
-        assert sorted(name.partition(".")[2] for name in told.here) == (["helper", "mine"] if n else []), words
-        assert all(name.startswith("barograph_user_") for name in told.here), words
+        assert sorted(as_written(name) for name in told.here) == (["helper", "mine"] if n else []), words
+        assert all(name.startswith(PRIVATE) for name in told.here), words
 
 
 def test_a_second_process_compiles_nothing_of_a_users(tmp_path: Path) -> None:
@@ -177,7 +178,7 @@ def test_a_users_own_model_is_saved_under_the_name_that_its_folder_knows(tmp_pat
         written(folder, {"own.py": text})
     saved = [load("own", folder).fitted for folder in folders]
     assert saved[0].to_bytes() == saved[1].to_bytes()
-    assert b"barograph_user_" not in saved[0].to_bytes()
+    assert PRIVATE.encode() not in saved[0].to_bytes()
     for folder, fitted in zip(folders, saved, strict=True):
         again = Fitted.from_bytes(fitted.to_bytes(), "kept", lambda name, at=folder: load(name, at))
         assert again.family is fitted.family

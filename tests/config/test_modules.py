@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
+import pickle
 import shutil
 import subprocess
 import sys
@@ -223,3 +225,33 @@ def test_an_extension_beside_the_config_is_loaded(tmp_path: Path) -> None:
         pytest.skip("this Python has no extension that is a file")
     shutil.copy(file, folder)
     assert Path(load("mine", folder)._queue.__file__).parent == folder
+
+
+POOL = """
+import multiprocessing
+import helper
+
+def square(x):
+    return helper.K * x
+
+def answer(how):
+    with multiprocessing.get_context(how).Pool(1) as pool:
+        return pool.map(square, [1, 2])
+"""
+
+
+@pytest.mark.parametrize("how", ["spawn", "forkserver", "fork"])
+def test_workers_of_the_users_own_find_their_modules(how: str, tmp_path: Path) -> None:
+    if how not in multiprocessing.get_all_start_methods():
+        pytest.skip(f"this system has no {how}")
+    folder = written(tmp_path / "a b.c_d-é", {"helper.py": "K = 3\n", "mine.py": POOL})
+    code = "from pathlib import Path\nfrom barograph.config.modules import load\n"
+    code += f"if __name__ == '__main__': print(load('mine', Path({str(folder)!r})).answer({how!r}))"
+    assert run(code) == "[3, 6]\n"
+
+
+def test_a_pickle_is_read_by_a_later_process(tmp_path: Path) -> None:
+    folder = written(tmp_path, {"helper.py": "K = 3\n", "mine.py": "import helper\ndef f():\n    return helper.K\n"})
+    (folder / "f.pickle").write_bytes(pickle.dumps(load("mine", folder).f))
+    code = f"import pickle\nprint(pickle.load(open({str(folder / 'f.pickle')!r}, 'rb'))())"
+    assert run(code) == "3\n"

@@ -1,7 +1,8 @@
 """A user's modules, loaded from the folder of their config under private names: one namespace a folder.
 
-`mine.py` of a folder is `barograph_user_<digest of the folder>.mine` to the process, so that two folders may both have
-one, and a file called like a library is never what the engine, or anybody else, imports: `sys.path` stays as it is.
+`mine.py` of `/a/b` is `barograph.config.modules.at_2fa_2fb.mine` to the process, so that two folders may both
+have one, and a file called like a library is never what the engine, or anybody else, imports: `sys.path` stays as it
+is. The name says where the file lies, so that another process (a worker that unpickles a function) finds it too.
 Inside the folder names are as in Python with the folder at the front of `sys.path`. The `import` statement asks the
 builtins of the module it stands in, wherever and whenever it runs; each module of a folder has builtins of its own,
 in which `__import__` looks into the folder first.
@@ -14,10 +15,10 @@ that looks at who imports (what stands in `sys.modules` never reaches a finder, 
 from __future__ import annotations
 
 import builtins
-import hashlib
 import importlib
 import importlib.util
 import os
+import re
 import sys
 from collections.abc import Iterator, Sequence
 from importlib.machinery import (
@@ -55,10 +56,14 @@ def load(name: str, folder: Path) -> ModuleType:
 def beside(folder: Path) -> Beside:
     """Return the namespace of a folder, the same one however the folder is spelled."""
     path = folder.resolve()
-    root = f"{PRIVATE}{hashlib.sha256(os.fsencode(path)).hexdigest()[:16]}"
-    if _finder not in sys.meta_path:
-        sys.meta_path.insert(0, _finder)
+    root = PRIVATE + re.sub(rb"[^A-Za-z0-9]", lambda c: b"_%02x" % ord(c[0]), os.fsencode(path)).decode()
     return _places.setdefault(root, Beside(root, path))
+
+
+def _named(name: str) -> Beside:
+    """Return the namespace that a private name is in."""
+    spelled = name.removeprefix(PRIVATE).partition(".")[0].encode()
+    return beside(Path(os.fsdecode(re.sub(rb"_(..)", lambda c: bytes.fromhex(c[1].decode()), spelled))))
 
 
 class Beside:
@@ -69,9 +74,13 @@ class Beside:
         self.imports: dict[str, set[str]] = {}
         self._elsewhere: set[str] = set()
 
+    def plain(self, name: str) -> str:
+        """Return what this folder calls a module; of any other the name that it has."""
+        return name.removeprefix(f"{self.root}.")
+
     def called(self, name: str) -> str:
         """Return what the process calls a module that this folder calls `name`."""
-        plain = name.removeprefix(f"{self.root}.")
+        plain = self.plain(name)
         return f"{self.root}.{plain}" if self.holds(plain.partition(".")[0]) else name
 
     def holds(self, top: str) -> bool:
@@ -94,16 +103,13 @@ class Beside:
 
     def loaded(self) -> Iterator[tuple[str, ModuleType]]:
         """Give the modules that are loaded, by the names the folder calls them."""
-        begin = f"{self.root}."
         for name, module in list(sys.modules.items()):
-            if name.startswith(begin):
-                yield name.removeprefix(begin), module
+            if self.plain(name) != name:
+                yield self.plain(name), module
 
     def look(self) -> None:
         """See what lies in the folder by now."""
         self._elsewhere.clear()
-        if self.root not in sys.modules:
-            sys.modules[self.root] = importlib.util.module_from_spec(_namespace(self.root, self.path))
 
     def refresh(self) -> None:
         """Forget all that is loaded, to be read again, when any file of it is not what it was.
@@ -125,6 +131,9 @@ class Beside:
 
 _places: Final[dict[str, Beside]] = {}
 
+# A module with a path is a package to Python, which looks for its modules by the finder below.
+__path__: list[str] = []
+
 
 class Source(SourceFileLoader):
     """Runs a module with builtins of its own, and remembers what it ran.
@@ -141,8 +150,8 @@ class Source(SourceFileLoader):
 
     def exec_module(self, module: ModuleType) -> None:
         """Run it; its imports begin in its own folder."""
-        place = _places[module.__name__.partition(".")[0]]
-        vars(module)["__builtins__"] = vars(builtins) | {"__import__": _Import(place, module.__name__)}
+        begin = _Import(_named(module.__name__), module.__name__)
+        vars(module)["__builtins__"] = vars(builtins) | {"__import__": begin}
         super().exec_module(module)
 
 
@@ -164,16 +173,17 @@ class _Import:
             return self._relative(name, globals, fromlist, level)
         wanted = self.place.called(name)
         module = builtins.__import__(wanted, globals, locals, fromlist or (), 0)
-        if wanted.startswith(self.place.root):
+        inside = self.place.plain(wanted)
+        if inside != wanted:
             self.place.note(self.importer, wanted, tuple(fromlist or ()))
-            return module if fromlist else sys.modules[".".join(wanted.split(".")[:2])]
+            return module if fromlist else sys.modules[f"{self.place.root}.{inside.partition('.')[0]}"]
         return _Importlib(self) if module is importlib else module
 
     def _relative(self, name: str, globals: Any, fromlist: Any, level: int) -> ModuleType:
         """Import from the module's own package; the folder itself is none, as in Python."""
         package = str((globals or {}).get("__package__"))
-        inside = package.split(".")[1:]
-        if package.startswith(self.place.root) and level > len(inside):
+        inside = [] if package == self.place.root else self.place.plain(package).split(".")
+        if level > len(inside):
             known = "beyond top-level package" if inside else "with no known parent package"
             raise ImportError(f"attempted relative import {known}")
         module = builtins.__import__(name, globals, None, fromlist or (), level)
@@ -184,11 +194,10 @@ class _Import:
     def import_module(self, name: str, package: str | None = None) -> ModuleType:
         """Import a module by a name that is made at run time."""
         if name.startswith(".") and package:
-            plain = package.removeprefix(self.place.root).removeprefix(".")
-            name = importlib.util.resolve_name(name, plain)
+            name = importlib.util.resolve_name(name, "" if package == self.place.root else self.place.plain(package))
         wanted = self.place.called(name)
         module = importlib.import_module(wanted, package)
-        if wanted.startswith(self.place.root):
+        if self.place.plain(wanted) != wanted:
             self.place.note(self.importer, wanted, ())
         return _Importlib(self) if module is importlib else module
 
@@ -208,11 +217,10 @@ class _Finder:
     """Finds what has a private name, and nothing else."""
 
     def find_spec(self, name: str, path: Sequence[str] | None = None, target: Any = None) -> ModuleSpec | None:
-        """Look where the package above says."""
-        return found(name, *(path or ())) if name.partition(".")[0] in _places else None
-
-
-_finder: Final = _Finder()
+        """Look where the package above says, or, for the first of these, where the name does."""
+        if not name.startswith(PRIVATE):
+            return None
+        return found(name, *(path or ())) if "." in name.removeprefix(PRIVATE) else _namespace(_named(name))
 
 
 def found(name: str, *places: str) -> ModuleSpec | None:
@@ -227,9 +235,9 @@ def _installed(top: str) -> bool:
     return top in sys.modules or importlib.util.find_spec(top) is not None
 
 
-def _namespace(root: str, path: Path) -> ModuleSpec:
-    spec = ModuleSpec(root, None, is_package=True)
-    spec.submodule_search_locations = [str(path)]
+def _namespace(place: Beside) -> ModuleSpec:
+    spec = ModuleSpec(place.root, None, is_package=True)
+    spec.submodule_search_locations = [str(place.path)]
     return spec
 
 
@@ -241,3 +249,6 @@ def _edited(module: ModuleType) -> bool:
         return Path(loader.path).read_bytes() != loader.ran
     except OSError:
         return True
+
+
+sys.meta_path.insert(0, _Finder())

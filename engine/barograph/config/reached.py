@@ -48,7 +48,7 @@ def reached(modules: Iterable[str], folder: Path) -> dict[str, bytes]:
                 waiting += _imported(content, package) if path.endswith(".py") else ()
         # Who imports `pkg.sub` has run `pkg`, and what that asked for.
         waiting.append(name.rpartition(".")[0])
-        waiting += (known.removeprefix(f"{place.root}.") for known in place.imports.get(place.called(name), ()))
+        waiting += (place.plain(known) for known in place.imports.get(place.called(name), ()))
     return files
 
 

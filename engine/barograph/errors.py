@@ -8,11 +8,16 @@ and keeps its traceback.
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable
+from typing import Final
 
-__all__ = ["BarographError", "BrokerError", "ConfigError", "DataError", "FeedError", "FitError", "LeaseError",
-           "NotifyError", "PartError", "RefusalError", "StoreError", "StrategyError", "nearest",
-           "with_extra"]  # fmt: skip
+__all__ = ["PRIVATE", "BarographError", "BrokerError", "ConfigError", "DataError", "FeedError", "FitError",
+           "LeaseError", "NotifyError", "PartError", "RefusalError", "StoreError", "StrategyError", "as_written",
+           "nearest", "with_extra"]  # fmt: skip
+
+PRIVATE: Final = "barograph.config.modules.at"
+"""How the names begin under which the modules of a folder are loaded; its path follows (`barograph.config.modules`)."""
 
 
 class BarographError(Exception):
@@ -104,3 +109,12 @@ def nearest(name: str, known: Iterable[str]) -> str:
     """
     match = difflib.get_close_matches(name, list(known), n=1)
     return f"; did you mean {match[0]!r}?" if match else ""
+
+
+def as_written(text: str) -> str:
+    """Return a text in which a user's modules have the names that the user gave them.
+
+    >>> as_written("no module named 'barograph.config.modules.at_2fa_2fb.mine'")
+    "no module named 'mine'"
+    """
+    return re.sub(rf"\b{re.escape(PRIVATE)}\w*\.", "", text)

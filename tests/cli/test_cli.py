@@ -62,8 +62,6 @@ def barograph(*words: str | Path, **environment: str) -> Done:
         return Done(done.returncode, done.stdout, done.stderr)
     out, err, code = io.StringIO(), io.StringIO(), 0
     before, sys.argv = sys.argv, ["barograph", *map(str, words)]
-    path, sys.path = sys.path, list(sys.path)
-    sys.modules.pop("mine", None)
     try:
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
             main()
@@ -73,7 +71,7 @@ def barograph(*words: str | Path, **environment: str) -> Done:
         err.write(traceback.format_exc())
         code = 1
     finally:
-        sys.argv, sys.path = before, path
+        sys.argv = before
     return Done(code, out.getvalue(), err.getvalue())
 
 

@@ -8,13 +8,24 @@ import pandas as pd
 import pytest
 
 from tests.cli.test_cli import USER_PART, barograph, users_folder
+from tests.config.test_modules import written
+
+BESIDE = {
+    "package/__init__.py": "",
+    "package/own.py": "",
+    "lacks.py": "\nimport nothing\n",
+    "leads.py": "import package.nothing\n",
+    "broken.py": "def f():\n\n    1 / 0\nf()\n",
+    "misspelt.py": "import import\n",
+    "around.py": "from mine import held\n",
+}
 
 
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
     """A user's folder, with a part and with files that have something wrong."""
     users_folder(tmp_path)
-    (tmp_path / "mine.py").write_text(USER_PART)
+    written(tmp_path, {"mine.py": USER_PART, **BESIDE})
     (tmp_path / "word.csv").write_text("date,rate\n2019-01-01,5\n2020-03-01,two\n")
     (tmp_path / "late.csv").write_text("date,rate\n2020-03-01,0.02\n")
     bars = pd.read_csv(tmp_path / "bars.csv")
@@ -40,6 +51,33 @@ MISTAKES = [
     (["--set", "fit.every=fortnight"], 2, "fit.every"),
     (["--set", "data.path=none.csv"], 3, "none.csv: no such file"),
     (["--set", "strategy.use=nowhere:x"], 4, "strategy: no module 'nowhere'"),
+    (["--set", "strategy.use=mien:x"], 4, "strategy: no module 'mien' for use = 'mien:x'; did you mean 'mine'?"),
+    (["--set", "strategy.use=barograph_model.kmeans:x"], 4, "did you mean 'barograph_models'?"),
+    (["--set", "strategy.use=mine.deep:x"], 4, "strategy: no module 'mine.deep' for use = 'mine.deep:x'"),
+    (["--set", "strategy.use=package.onw:x"], 4, "strategy: no module 'package.onw'"),
+    (["--set", "strategy.use=package.onw:x"], 4, "did you mean 'own'?"),
+    (
+        ["--set", "strategy.use=lacks:x"],
+        4,
+        "lacks:x needs the module 'nothing', which is not installed (lacks.py, line 2)",
+    ),
+    (
+        ["--set", "strategy.use=leads:x"],
+        4,
+        "leads:x needs the module 'package.nothing', which is not installed (leads.py",
+    ),
+    (
+        ["--set", "strategy.use=broken:x"],
+        4,
+        "broken cannot be imported: ZeroDivisionError: division by zero (broken.py, line 3)",
+    ),
+    (
+        ["--set", "strategy.use=misspelt:x"],
+        4,
+        "misspelt cannot be imported: SyntaxError: invalid syntax (misspelt.py, line 1)",
+    ),
+    (["--set", "strategy.use=around:x"], 4, "ImportError: cannot import name 'held' from 'mine' ("),
+    (["--set", "strategy.use=mine:hodl"], 4, "mine has no 'hodl'; did you mean 'hold'?"),
     (["--set", "strategy.use=barograph_strategies.regime_filtr:x"], 4, "did you mean 'regime_filter'?"),
     (["--set", "strategy.use=barograph_strategies.regime_filter:regime_filtre"], 4, "did you mean 'regime_filter'?"),
     (["--set", "strategy.use=mine:nan"], 6, "strategy nan returned NaN (or -inf, or a wrong number of weights) for"),

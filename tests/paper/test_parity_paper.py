@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 import random
 import shutil
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -180,10 +178,12 @@ use = "parity_strategy:wavering"
 STRATEGY = """
 import barograph as bg
 import numpy as np
+from parity_helper import SHARE
 
 def wavering(state, bars, belief, portfolio, params):
-    return state, bg.Target(np.full(bars.close.size, 0.3 * belief.probs[0] + 0.0))
+    return state, bg.Target(np.full(bars.close.size, SHARE * belief.probs[0] + 0.0))
 """
+HELPER = "SHARE = 0.3\n"
 
 
 def written(folder: Path) -> Path:
@@ -205,6 +205,7 @@ def written(folder: Path) -> Path:
             table.loc[79, ["close", "final"]] = [np.nan, 40.0]
         table.to_csv(folder / f"{name}.csv", index=False)
     (folder / "parity_strategy.py").write_text(STRATEGY)
+    (folder / "parity_helper.py").write_text(HELPER)
     (folder / "files.toml").write_text(CONFIG)
     return folder / "files.toml"
 
@@ -220,13 +221,11 @@ def deployed_files(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def files(deployed_files: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+def files(deployed_files: Path, tmp_path: Path) -> Any:
     """A copy of it."""
     folder = tmp_path / "copy"
     shutil.copytree(deployed_files, folder)
-    monkeypatch.setattr("sys.path", list(sys.path))
-    yield open_store(f"sqlite:///{folder}/paper.db"), folder
-    sys.modules.pop("parity_strategy", None)
+    return open_store(f"sqlite:///{folder}/paper.db"), folder
 
 
 def compared(files: Any) -> Parity:
@@ -310,11 +309,14 @@ def test_another_fee_is_the_fill_model(files: Any) -> None:
     assert (found.cause, found.table, found.column) == ("fill model", "orders", "quantity")
 
 
-def test_another_program_is_code(files: Any) -> None:
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [("parity_strategy", STRATEGY.replace("SHARE *", "1.01 * SHARE *")), ("parity_helper", "SHARE = 0.31\n")],
+    ids=["the strategy", "what it imports"],
+)
+def test_another_program_is_code(files: Any, name: str, text: str) -> None:
     _, folder = files
-    (folder / "parity_strategy.py").write_text(STRATEGY.replace("0.3", "0.31"))
-    sys.modules.pop("parity_strategy", None)
-    importlib.invalidate_caches()
+    (folder / f"{name}.py").write_text(text)
     found = difference(files)
     assert found.cause == "code"
     assert str(found).startswith("code: ")

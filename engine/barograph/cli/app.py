@@ -9,7 +9,7 @@ from typing import Annotated, cast
 import typer
 
 from barograph.cli import audit, data, paper, run, warm
-from barograph.errors import BarographError
+from barograph.errors import BarographError, as_written
 
 __all__ = ["app", "main"]
 
@@ -27,7 +27,7 @@ def main() -> None:
     try:
         app()
     except BarographError as error:
-        print(f"barograph: {' '.join(str(error).split())}", file=sys.stderr)
+        print(f"barograph: {' '.join(as_written(str(error)).split())}", file=sys.stderr)
         raise SystemExit(error.exit_code) from None
 
 

@@ -67,20 +67,21 @@ def run(
 def compare(configs: list[Path], set: Set = None, runs: Runs = Path("runs"), as_json: Json = False) -> None:
     """Run several configs and lay them side by side over the period they share."""
     from barograph.report import compare_report
+    from barograph.report.words import told_apart
 
     ready = [prepared(config, set or [], runs) for config in configs]
+    names = told_apart([one.config.name for one in ready], [one.path.absolute().with_suffix("") for one in ready])
     results = [_finished(one, runs, quiet=as_json)[:2] for one in ready]
     periods = {(int(r.ts[0]), int(r.ts[-1])) for r, _ in results}
     if len(periods) > 1:
-        spans = [(r.history.when(r.first), r.history.when(len(r.history) - 1), r.machine.name) for r, _ in results]
-        told = ", ".join(f"{name} {first} .. {last}" for first, last, name in spans)
+        spans = [(r.history.when(r.first), r.history.when(len(r.history) - 1)) for r, _ in results]
+        told = ", ".join(f"{name} {first} .. {last}" for name, (first, last) in zip(names, spans, strict=True))
         cure = f"--set run.start={max(s[0] for s in spans)} --set run.end={min(s[1] for s in spans)}"
         raise ConfigError(f"compare: the runs cover different periods ({told}); add {cure}")
-    named = {f.name: (r, f) for r, f in results}
-    page = compare_report([f for _, f in results], runs / "compare.html")
-    metrics = {r.machine.name: r.metrics for r, _ in named.values()}
+    page = compare_report([f for _, f in results], runs / "compare.html", names)
+    metrics = {name: r.metrics for name, (r, _) in zip(names, results, strict=True)}
     if as_json:
-        print_json({"folders": list(named), "metrics": metrics, "report": str(page)})
+        print_json({"folders": [f.name for _, f in results], "metrics": metrics, "report": str(page)})
         return
     _print_table(metrics)
     _verdict(metrics, page)
@@ -108,7 +109,7 @@ def _finished(one: Prepared, runs: Path, quiet: bool, bounded: bool = False) -> 
         result = scan(one.machine, one.history, progress=tell)
     times = {"load": round(one.seconds, 3), "run": round(time.perf_counter() - started, 3)}
     found = _bounds(result, quiet) if bounded else None
-    return _Done(result, write_run(result, one.config, runs, times, one.path.resolve().parent, found), found)
+    return _Done(result, write_run(result, one.config, runs, times, one.path.parent.resolve(), found), found)
 
 
 def _bounds(result: Result, quiet: bool) -> Bounds:

@@ -85,7 +85,7 @@ def _compiled(doors: list[Shipped], parts: list[Shipped], jobs: int) -> Iterator
     from concurrent.futures.process import BrokenProcessPool
 
     for stage, processes in ((doors, jobs), (parts, jobs), ([*doors, *parts], 1)):
-        with ProcessPoolExecutor(processes, multiprocessing.get_context("spawn")) as pool:
+        with _by_themselves(), ProcessPoolExecutor(processes, multiprocessing.get_context("spawn")) as pool:
             try:
                 for one in as_completed([pool.submit(_compile, part) for part in stage]):
                     yield one.result()
@@ -96,6 +96,17 @@ def _compiled(doors: list[Shipped], parts: list[Shipped], jobs: int) -> Iterator
                 # Whoever stops it does not wait for what nobody has begun.
                 pool.shutdown(wait=False, cancel_futures=True)
                 raise
+
+
+@contextlib.contextmanager
+def _by_themselves() -> Iterator[None]:
+    """Let processes begin without the current folder: Python looks there first, for a `struct.py` too."""
+    before = os.environ.get("PYTHONSAFEPATH")
+    os.environ["PYTHONSAFEPATH"] = "1"
+    try:
+        yield
+    finally:
+        os.environ.pop("PYTHONSAFEPATH") if before is None else os.environ.update(PYTHONSAFEPATH=before)
 
 
 def _compile(part: Shipped) -> None:

@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+from barograph.config.modules import beside
 from barograph.config.parts import Part, attribute, make
 from barograph.config.schema import Config
 from barograph.errors import BarographError, ConfigError, DataError, PartError
@@ -67,11 +68,12 @@ def feed_or_history(part: Part, where: str, folder: Path) -> History | Feed:
 
 
 def build(config: Config, folder: Path) -> Machine:
-    """Make the machine of a config. Raises `PartError` or `ConfigError` naming the key."""
+    """Make the machine of a config, of modules as they are now. Raises `PartError` or `ConfigError` naming the key."""
     from barograph.execution.terms import Terms
     from barograph.loop.fit import Fit
     from barograph.loop.machine import Machine
 
+    beside(folder).refresh()
     fit = None if config.fit is None else Fit(**config.fit.model_dump())
     terms = {key: _term(value, f"execution.{key}", folder) for key, value in dict(config.execution).items()}
     return Machine(

@@ -16,6 +16,7 @@ from pydantic import ValidationError
 
 from barograph.config.build import guards_of
 from barograph.config.mistakes import told
+from barograph.config.modules import beside
 from barograph.config.parts import Part
 from barograph.config.schema import Config, Execution
 from barograph.errors import ConfigError
@@ -34,9 +35,11 @@ def schema() -> dict[str, Any]:
 def load(path: Path | str, overrides: Sequence[str] = ()) -> Config:
     """Read and check a config; `overrides` are ``key.path=value``, the value as TOML or plain text.
 
+    Modules beside it that were edited since are read again, as by `build`.
     Raises `ConfigError` naming file, key, what was found and what was wanted.
     """
     path = Path(path)
+    beside(path.parent).refresh()
     try:
         tree = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import importlib
 import inspect
-import sys
 import typing
 from collections.abc import Callable
 from pathlib import Path
@@ -14,7 +12,8 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic.errors import PydanticSchemaGenerationError
 
 from barograph.config.mistakes import shown, told, wish
-from barograph.errors import BarographError, ConfigError, PartError, nearest
+from barograph.config.modules import PACKAGES, load
+from barograph.errors import BarographError, ConfigError, PartError, as_written, nearest
 
 __all__ = ["Part", "Strict", "attribute", "make"]
 
@@ -51,39 +50,51 @@ def make(part: Part, where: str, folder: Path) -> Any:
     except BarographError as error:
         raise type(error)(f"{where}: {error}") from error
     except Exception as error:
-        raise PartError(f"{where}: {part.use} failed with {type(error).__name__}: {error}") from error
+        told = as_written(f"{type(error).__name__}: {error}")
+        raise PartError(f"{where}: {part.use} failed with {told}") from error
 
 
 def attribute(use: str, where: str, folder: Path) -> Any:
-    """Import what ``module:name`` says; modules beside the config are found too."""
+    """Import what ``module:name`` says; modules beside the config come first."""
     module, _, name = use.partition(":")
-    if str(folder) not in sys.path:
-        sys.path.insert(0, str(folder))
-    # A module written a moment ago may not be in what Python remembers of the folder.
-    importlib.invalidate_caches()
     try:
-        found = importlib.import_module(module)
+        found = load(module, folder)
     except ModuleNotFoundError as error:
-        if error.name is not None and (module == error.name or module.startswith(f"{error.name}.")):
-            raise PartError(f"{where}: no module {error.name!r} for use = {use!r}{_near_module(module)}") from error
-        raise PartError(f"{where}: {use} needs the module {error.name!r}, which is not installed") from error
+        missing = as_written(str(error.name))
+        if module == missing or module.startswith(f"{missing}."):
+            near = _near_module(missing, folder)
+            raise PartError(f"{where}: no module {missing!r} for use = {use!r}{near}") from error
+        spot = _spot(error, folder)
+        raise PartError(f"{where}: {use} needs the module {missing!r}, which is not installed{spot}") from error
     except Exception as error:
-        raise PartError(f"{where}: {module} cannot be imported: {type(error).__name__}: {error}") from error
+        told = as_written(f"{type(error).__name__}: {error}")
+        raise PartError(f"{where}: {module} cannot be imported: {told}{_spot(error, folder)}") from error
     if not hasattr(found, name):
         known = [n for n in dir(found) if not n.startswith("_")]
         raise PartError(f"{where}: {module} has no {name!r}{nearest(name, known)}")
     return getattr(found, name)
 
 
-def _near_module(module: str) -> str:
+def _near_module(name: str, folder: Path) -> str:
     import pkgutil
 
-    package, _, last = module.rpartition(".")
+    package, _, last = name.rpartition(".")
+    if not package:
+        return nearest(last, [*(m.name for m in pkgutil.iter_modules([str(folder)])), *PACKAGES])
     try:
-        names = [m.name for m in pkgutil.iter_modules(importlib.import_module(package).__path__)] if package else []
+        return nearest(last, [m.name for m in pkgutil.iter_modules(load(package, folder).__path__)])
     except (ImportError, AttributeError):
         return ""
-    return nearest(last, names)
+
+
+def _spot(error: Exception, folder: Path) -> str:
+    """Say which line of the user's files an import ended at; a syntax error says so itself."""
+    import traceback
+
+    own = [f for f in traceback.extract_tb(error.__traceback__) if Path(f.filename).is_relative_to(folder.resolve())]
+    if not own or isinstance(error, SyntaxError):
+        return ""
+    return f" ({Path(own[-1].filename).relative_to(folder.resolve())}, line {own[-1].lineno})"
 
 
 def _arguments(factory: Callable[..., Any], part: Part, where: str, folder: Path) -> dict[str, Any]:

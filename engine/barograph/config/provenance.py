@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import hashlib
+import importlib
 import json
 import shutil
 import subprocess
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from barograph.config.parts import Part
+from barograph.config.modules import PACKAGES
+from barograph.config.reached import reached
 
 if TYPE_CHECKING:
     from barograph.config.schema import Config
@@ -19,7 +21,6 @@ if TYPE_CHECKING:
 __all__ = ["code_hash", "commit", "config_hash", "hashed", "versions"]
 
 _PACKAGES = ("barograph", "numpy", "pandas", "numba", "scipy", "pyarrow", "exchange-calendars")
-_SOURCES = ("barograph", "barograph_models", "barograph_strategies", "barograph_adapters")
 
 
 def versions() -> dict[str, str]:
@@ -52,19 +53,28 @@ def config_hash(config: Config) -> str:
     return hashed([json.dumps(config.redacted(), sort_keys=True, default=str)])
 
 
-def code_hash(config: Config) -> str:
-    """Hash the sources of Barograph and of every module a part of this config comes from."""
-    import importlib
-
-    rates = [config.execution.borrow_rate, config.execution.cash_rate]
-    single = [part for part in (config.model, *rates) if isinstance(part, Part)]
-    parts = [config.data, config.strategy, *config.features, *config.observed, *single]
-    own = {part.use.partition(":")[0] for part in parts}
-    files = {Path(str(importlib.import_module(name).__file__)) for name in own}
-    for name in _SOURCES:
+def code_hash(config: Config, folder: Path) -> str:
+    """Hash the sources of Barograph, and every file of the user's that the parts of a config in this folder reach."""
+    files = reached({use.partition(":")[0] for use in _uses(config.resolved())}, folder)
+    for name in PACKAGES:
         package = Path(str(importlib.import_module(name).__path__[0]))
-        files.update(package.rglob("*.py"))
-    return hashed(path.read_text(encoding="utf-8") for path in sorted(files))
+        files |= {path.relative_to(package.parent).as_posix(): path.read_bytes() for path in package.rglob("*.py")}
+    return hashed(text for name in sorted(files) for text in (name, _text(name, files[name])))
+
+
+def _uses(value: Any) -> Iterator[str]:
+    """Give what every part in a config says it uses, parts of parts included."""
+    if isinstance(value, dict):
+        yield from (inner for key, inner in value.items() if key == "use" and isinstance(inner, str))
+        value = list(value.values())
+    if isinstance(value, list):
+        for inner in value:
+            yield from _uses(inner)
+
+
+def _text(name: str, content: bytes) -> str:
+    """Return a source by its lines, however a checkout ends them; of anything else its bytes."""
+    return "\n".join(content.decode("latin-1").splitlines()) if name.endswith(".py") else content.hex()
 
 
 def hashed(texts: Iterable[str]) -> str:

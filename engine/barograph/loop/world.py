@@ -16,7 +16,7 @@ from barograph.jit.memory import Memory
 
 if TYPE_CHECKING:
     from barograph.data.history import History
-    from barograph.regimes.fitted import Fitted
+    from barograph.regimes.fitted import Fitted, Modules
 
 __all__ = ["World"]
 
@@ -85,10 +85,13 @@ class World:
         fresh.replace(target)
 
     @classmethod
-    def load(cls, path: Path | str) -> World:
-        """Read a world; raises `DataError` naming the file when it is not one, or of another version."""
+    def load(cls, path: Path | str, modules: Modules | None = None) -> World:
+        """Read a world; raises `DataError` naming the file when it is not one, or of another version.
+
+        `modules` finds the model's own module, as in `Fitted.load`.
+        """
         try:
-            return cls.from_bytes(Path(path).read_bytes(), str(path))
+            return cls.from_bytes(Path(path).read_bytes(), str(path), modules)
         except OSError as error:
             raise DataError(f"{path} is not a saved world: {error}") from error
 
@@ -105,7 +108,7 @@ class World:
         return buffer.getvalue()
 
     @classmethod
-    def from_bytes(cls, data: bytes, source: str) -> World:
+    def from_bytes(cls, data: bytes, source: str, modules: Modules | None = None) -> World:
         """Read what `to_bytes` gave; `source` is named in errors."""
         from barograph.regimes.fitted import Fitted
 
@@ -120,7 +123,7 @@ class World:
                 fitted = file.read("fitted")
         except (ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
             raise DataError(f"{source} is not a saved world: {error}") from error
-        model = Fitted.from_bytes(fitted, source) if fitted else None
+        model = Fitted.from_bytes(fitted, source, modules) if fitted else None
         return cls(Memory(f, i, at, ()), header["bar"], header["start"], model, header["seen"])
 
 

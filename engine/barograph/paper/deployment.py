@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from barograph.data.history import History
     from barograph.loop.machine import Machine
     from barograph.loop.result import Learned
+    from barograph.regimes.fitted import Modules
 
 __all__ = ["SWITCHES", "Deployment", "commanded", "described", "sealed", "switchable"]
 
@@ -66,7 +67,7 @@ def described(name: str, kind: str, config: Config, folder: Path, history: Histo
         kind=kind,
         config=config.redacted(),
         folder=str(folder.resolve()),
-        code_hash=code_hash(config),
+        code_hash=code_hash(config, folder),
         symbols=history.symbols,
         traded=history.traded,
         calendar=history.calendar,
@@ -108,10 +109,17 @@ class Deployment:
 
     @classmethod
     def resume(
-        cls, deployed: Deployed, plan: PaperPlan, machine: Machine, history: History, entry: Entry, snapshot: Snapshot
+        cls,
+        deployed: Deployed,
+        plan: PaperPlan,
+        machine: Machine,
+        history: History,
+        entry: Entry,
+        snapshot: Snapshot,
+        modules: Modules | None = None,
     ) -> Deployment:
         """Go on from a snapshot; raises `DataError` when the bars are not those that its world has seen."""
-        world = World.from_bytes(snapshot.world, f"the snapshot of {deployed.name}")
+        world = World.from_bytes(snapshot.world, f"the snapshot of {deployed.name}", modules)
         live = Live(switchable(machine), history, deployed.start, world)
         live.learned = snapshot.learned
         return cls(deployed, plan, live, entry, snapshot.watch)

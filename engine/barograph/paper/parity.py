@@ -105,9 +105,10 @@ def parity(store: Store, deployed: Deployed, folder: Path | None = None) -> Pari
 
     if another := _another_arithmetic(store, deployed):
         return Parity(deployed.name, 0, 0, None, another=another)
-    machine = replace(rebuilt(deployed, folder), start=deployed.start)
+    place = Path(deployed.folder) if folder is None else folder
+    machine = replace(rebuilt(deployed, place), start=deployed.start)
     with store.moment():
-        was = recorded(store, deployed, machine)
+        was = recorded(store, deployed, machine, place)
         cycles = [entry.content for entry in store.entries(deployed.name) if entry.kind == "cycle"]
     turned: dict[int, list[int]] = {}
     before: list[int] = []
@@ -117,10 +118,10 @@ def parity(store: Store, deployed: Deployed, folder: Path | None = None) -> Pari
     now = _Rerun(machine, was.history, turned).run(stride=len(was.history))
     rows = sum(len(was.tables[name]) for name in TABLES)
     tampered = _tampered(was.history, cycles)
-    difference = tampered or _judged(store, deployed, was, now, first_difference(was, now))
+    difference = tampered or _judged(deployed, place, was, now)
     if difference is not None:
         return Parity(deployed.name, len(was.history), rows, difference)
-    revised, unchecked = _against_today(deployed, was.history, folder)
+    revised, unchecked = _against_today(deployed, was.history, place)
     return Parity(deployed.name, len(was.history), rows, revised, unchecked)
 
 
@@ -177,20 +178,20 @@ def _tampered(history: History, cycles: list[Any]) -> Difference | None:
     return None
 
 
-def _judged(store: Store, deployed: Deployed, was: Result, now: Result, first: Any) -> Difference | None:
+def _judged(deployed: Deployed, place: Path, was: Result, now: Result) -> Difference | None:
+    first = first_difference(was, now)
     if first is None:
         return None
     ts, table, column, recorded, found = first
-    changed = code_hash(Config.model_validate(deployed.config)) != deployed.code_hash
+    changed = code_hash(Config.model_validate(deployed.config), place) != deployed.code_hash
     refitted = any(a.fitted.to_bytes() != b.fitted.to_bytes() for a, b in zip(was.fits, now.fits, strict=False))
     cause = "code" if changed else "parameters" if refitted or table == "beliefs" else "fill model"
     return Difference(cause, table, ts, column, recorded, found)
 
 
-def _against_today(deployed: Deployed, history: History, folder: Path | None) -> tuple[Difference | None, str]:
+def _against_today(deployed: Deployed, history: History, place: Path) -> tuple[Difference | None, str]:
     """Compare the recorded bars with those that the config's data and feeds have today."""
     config = Config.model_validate(deployed.config)
-    place = Path(deployed.folder) if folder is None else folder
     try:
         today = seed(config, place, Chain(feeds_of(config, place)), int(history.ts[-1]))
         span = today.between(int(history.ts[0]), int(history.ts[-1]))

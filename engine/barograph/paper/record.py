@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from barograph.config.modules import load
 from barograph.execution.events import log_columns
 from barograph.loop.result import Learned, Result
 from barograph.loop.wiring import wire
 from barograph.loop.world import World
 from barograph.paper.deployment import switchable
 from barograph.paper.journal import Entry, floats
-from barograph.regimes.fitted import Fitted
+from barograph.regimes.fitted import Fitted, Modules
 from barograph.regimes.matching import Match
 
 if TYPE_CHECKING:
@@ -35,14 +37,15 @@ def rebuilt(deployed: Deployed, folder: Path | None = None) -> Machine:
     return switchable(build(config, Path(deployed.folder) if folder is None else folder))
 
 
-def recorded(store: Store, deployed: Deployed, machine: Machine) -> Result:
+def recorded(store: Store, deployed: Deployed, machine: Machine, folder: Path | None = None) -> Result:
     """Return what the journal says that the machine did, bar for bar."""
+    modules = partial(load, folder=Path(deployed.folder) if folder is None else folder)
     history = store.bars(deployed.name)
     entries = list(store.entries(deployed.name))
     cycles = [entry.content for entry in entries if entry.kind == "cycle"]
     _, snapshot = store.snapshot(deployed.name)
-    world = World.from_bytes(snapshot.world, f"the snapshot of {deployed.name}")
-    fits = _fits([entry for entry in entries if entry.kind == "fit"], store.models(deployed.name), history)
+    world = World.from_bytes(snapshot.world, f"the snapshot of {deployed.name}", modules)
+    fits = _fits([entry for entry in entries if entry.kind == "fit"], store.models(deployed.name), history, modules)
     wired = wire(machine, history, world.fitted)
     # The layout of the memory stands in the machine, not in the file.
     world = World(world.into(wired.memory), world.bar, world.start, world.fitted, history)
@@ -53,12 +56,14 @@ def recorded(store: Store, deployed: Deployed, machine: Machine) -> Result:
     return Result(machine, history, deployed.start, X, E, W, B, logs, fits, world)
 
 
-def _fits(entries: Sequence[Entry], models: dict[int, bytes], history: History) -> tuple[Learned, ...]:
+def _fits(
+    entries: Sequence[Entry], models: dict[int, bytes], history: History, modules: Modules
+) -> tuple[Learned, ...]:
     made = []
     for entry in entries:
         told = entry.content
         first, last = (int(np.searchsorted(history.ts, told[key])) for key in ("first", "last"))
-        fitted = Fitted.from_bytes(models[told["ts"]], f"the fit of {history.when(told['bar'])}")
+        fitted = Fitted.from_bytes(models[told["ts"]], f"the fit of {history.when(told['bar'])}", modules)
         made.append(Learned(told["bar"], first, last + 1, fitted, _match(told["match"])))
     return tuple(made)
 

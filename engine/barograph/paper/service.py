@@ -10,6 +10,7 @@ import hashlib
 import logging
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
@@ -17,6 +18,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import numpy as np
 
 from barograph.config.build import build
+from barograph.config.modules import load
 from barograph.config.paper import KINDS, seconds
 from barograph.config.provenance import code_hash
 from barograph.data.calendars import DAY
@@ -101,7 +103,8 @@ class Service:
             raise RefusalError(f"deployment {name}: its state is not the one its journal names; restore a backup")
         try:
             history = self.store.bars(name)
-            self.deployment = Deployment.resume(deployed, self.paper, self.machine, history, entry, snapshot)
+            modules = partial(load, folder=self.plan.folder)
+            self.deployment = Deployment.resume(deployed, self.paper, self.machine, history, entry, snapshot, modules)
         except DataError as error:
             raise RefusalError(f"deployment {name}: {error}; restore a backup, or deploy under another name") from error
         self.chain.symbols = deployed.symbols
@@ -128,7 +131,7 @@ class Service:
 
     def _mind_code(self, deployed: Deployed) -> None:
         """Note that the program, or a module of the user's, is not the one that began it: once for each."""
-        now = code_hash(self.plan.config)
+        now = code_hash(self.plan.config, self.plan.folder)
         if now == deployed.code_hash:
             return
         text = f"the code is {now[:8]}, the deployment was begun with {deployed.code_hash[:8]}: parity will say so"

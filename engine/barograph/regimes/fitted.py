@@ -12,6 +12,7 @@ from __future__ import annotations
 import importlib
 import io
 import json
+import sys
 import zipfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -21,19 +22,22 @@ from typing import Any, Final, NamedTuple, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from barograph.errors import FitError, PartError
+from barograph.errors import FitError, PartError, as_written
 from barograph.jit.arithmetic import ARITHMETIC, log
 from barograph.jit.ordered import logarithms, mean, product, total
 from barograph.regimes.filtering import filter_path
 from barograph.regimes.mixture import horizon_mixture
 from barograph.types import Filter, Filtered, Floats, Predicted, Smoothed
 
-__all__ = ["Family", "Fitted", "Model", "Moments", "table"]
+__all__ = ["Family", "Fitted", "Model", "Modules", "Moments", "table"]
 
 FORMAT: Final = "barograph.fitted"
 VERSION: Final = 1
 # What the header holds beside the arrays.
 _HELD: Final = ("observations", "free_parameters", "completed", "converged", "seed", "features", "dropped")
+
+Modules = Callable[[str], Any]
+"""What finds a module by the name that a saved fit holds."""
 
 
 class Moments(NamedTuple):
@@ -292,23 +296,24 @@ class Fitted:
     def _header(self) -> dict[str, Any]:
         held = {name: getattr(self, name) for name in _HELD}
         made = {"format": FORMAT, "version": VERSION, "arithmetic": self.arithmetic}
-        return {**made, "family": self.family.name, "fields": self.params._fields} | held
+        return {**made, "family": as_written(self.family.name), "fields": self.params._fields} | held
 
     @classmethod
-    def load(cls, path: str | Path) -> Fitted:
+    def load(cls, path: str | Path, modules: Modules | None = None) -> Fitted:
         """Read what `save` wrote.
 
+        `modules` finds the model's own module by its name, where that is no installed one (`barograph.config.modules`).
         Raises `FitError`, in one line, for a file that is missing, damaged, of another version, or of a model that
         cannot be imported.
         """
         try:
-            return cls.from_bytes(Path(path).read_bytes(), path)
+            return cls.from_bytes(Path(path).read_bytes(), path, modules)
         except OSError as error:
             raise FitError(f"{path}: cannot be read: {error.strerror or error}") from error
 
     @classmethod
-    def from_bytes(cls, data: bytes, path: str | Path) -> Fitted:
-        """Read what `to_bytes` gave; `path` is named in errors."""
+    def from_bytes(cls, data: bytes, path: str | Path, modules: Modules | None = None) -> Fitted:
+        """Read what `to_bytes` gave; `path` is named in errors, `modules` as in `load`."""
         try:
             with zipfile.ZipFile(io.BytesIO(data)) as file:
                 header = json.loads(file.read("header.json"))
@@ -317,7 +322,7 @@ class Fitted:
                 path_of_fit, *arrays = (_get(file, f"{n}.npy") for n in names)
         except (zipfile.BadZipFile, KeyError, ValueError, EOFError) as error:
             raise FitError(f"{path}: not a whole fitted model ({error}); fit and save it again") from error
-        family = _family(path, header["family"], header["fields"])
+        family = _family(path, header["family"], header["fields"], modules or _imported)
         return cls(
             family=family,
             params=family.params(*arrays),
@@ -382,14 +387,24 @@ def _check_header(path: str | Path, header: Any) -> None:
         raise FitError(f"{path}: its header lacks {', '.join(missing)}; fit and save it again")
 
 
-def _family(path: str | Path, name: str, fields: list[str]) -> Family:
+def _family(path: str | Path, name: str, fields: list[str], modules: Modules) -> Family:
     module, _, constant = name.partition(":")
     try:
-        family = getattr(importlib.import_module(module), constant)
+        family = getattr(modules(module), constant)
     except (ImportError, AttributeError, ValueError) as error:
-        raise FitError(
-            f"{path}: its model {name!r} cannot be imported ({error}); install the package it is in"
-        ) from error
+        told = f"its model {name!r} cannot be imported ({as_written(str(error))})"
+        raise FitError(f"{path}: {told}; install the package it is in") from error
     if not isinstance(family, Family) or list(getattr(family.params, "_fields", ())) != fields:
         raise FitError(f"{path}: {name!r} is not the model this file was saved from; fit and save it again")
     return family
+
+
+def _imported(name: str) -> Any:
+    """Import a module; one that no path leads to may be loaded already, from the folder of a config."""
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError:
+        loaded = [module for known, module in sys.modules.items() if as_written(known) == name]
+        if len(loaded) != 1:
+            raise
+        return loaded[0]

@@ -40,12 +40,13 @@ def write_report(folder: Path) -> Path:
     return _write(run.folder / "report.html", "run.html.j2", {"ts": line.labels, "figures": figures}, words)
 
 
-def compare_report(folders: Sequence[Path], out: Path) -> Path:
+def compare_report(folders: Sequence[Path], out: Path, names: Sequence[str] | None = None) -> Path:
     """Write one page that lays several runs side by side, with links to their own reports; return its path.
 
-    Raises `DataError` when a file is absent or cannot be read, or no folder is given.
+    `names` are what to call them; left out, they are called as in their configs, namesakes by their folders. Raises
+    `DataError` when a file is absent or cannot be read, or no folder is given.
     """
-    figures, words = compared([read_run(Path(folder)) for folder in folders], Path(out).parent)
+    figures, words = compared([read_run(Path(folder)) for folder in folders], Path(out).parent, names)
     return _write(Path(out), "compare.html.j2", {"ts": [], "figures": figures}, words)
 
 

@@ -14,7 +14,7 @@ from barograph.metrics.drawdown import drawdowns
 from barograph.report.figures import LINES, THEIRS, Figure, dates, growth_axis, layout, packed, thin
 from barograph.report.folder import Run
 from barograph.report.tables import Row, Table
-from barograph.report.words import comparison, number, one_market, percent
+from barograph.report.words import comparison, number, one_market, percent, told_apart
 from barograph.types import Floats
 
 __all__ = ["compared"]
@@ -31,15 +31,17 @@ COLUMNS = (
 )
 
 
-def compared(runs: Sequence[Run], beside: Path) -> tuple[dict[str, Figure], dict[str, Any]]:
-    """Return the figures and words of a page that stands in the folder `beside`.
+def compared(
+    runs: Sequence[Run], beside: Path, names: Sequence[str] | None = None
+) -> tuple[dict[str, Figure], dict[str, Any]]:
+    """Return the figures and words of a page that stands in the folder `beside`; `names` are what to call the runs.
 
     Raises `DataError` when there is no run.
     """
     if not runs:
         raise DataError("compare: found no run folder, wanted at least one")
     first, last = min(run.ts.iloc[0] for run in runs), max(run.ts.iloc[-1] for run in runs)
-    names = _distinct(runs)
+    names = names or told_apart([run.name for run in runs], [run.folder.resolve() for run in runs])
     words = {
         "title": " · ".join(names) if len(runs) < 4 else f"{len(runs)} runs compared",
         "period": f"{first:%Y-%m-%d} to {last:%Y-%m-%d}",
@@ -47,12 +49,6 @@ def compared(runs: Sequence[Run], beside: Path) -> tuple[dict[str, Figure], dict
         "table": _table(runs, names, beside),
     }
     return {"equity": _equity(runs, names), "drawdown": _drawdown(runs, names)}, words
-
-
-def _distinct(runs: Sequence[Run]) -> list[str]:
-    """Names, with the folder's where two runs share one."""
-    names = [run.name for run in runs]
-    return [name if names.count(name) == 1 else run.folder.name for name, run in zip(names, runs, strict=True)]
 
 
 def _hold(runs: Sequence[Run], names: Sequence[str]) -> str:

@@ -153,7 +153,7 @@ def _manifest(result: Result, config: Config, wall_times: dict[str, float], sour
             "digest": history.digest(),
         },
         "config_hash": config_hash(config),
-        "code_hash": code_hash(config),
+        "code_hash": code_hash(config, source),
         "seed": None if config.model is None else config.model.arguments.get("seed", 0),
         "features": list(result.fits[-1].fitted.features) if result.fits else [],
         "wall_times": wall_times,

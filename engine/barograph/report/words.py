@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 __all__ = ["bound_rows", "bound_words", "comparison", "money", "number", "one_market", "percent", "regime_names",
-           "verdict"]  # fmt: skip
+           "told_apart", "verdict"]  # fmt: skip
 
 Metrics = Mapping[str, float | None]
 
@@ -182,6 +183,28 @@ def _one(paths: Mapping[str, Any]) -> bool:
     """Tell whether all paths came to the same, as far as the page shows it."""
     shown = [{form(values.get(key)) for values in paths.values()} for _, key, form in _MEASURES]
     return all(len(texts) == 1 for texts in shown)
+
+
+def told_apart(names: Sequence[str], places: Sequence[Path]) -> list[str]:
+    """Return names no two of which are the same: namesakes are called by the shortest ends of their paths that differ.
+
+    >>> told_apart(["c", "c", "d"], [Path("x/a/c"), Path("x/b/c"), Path("x/d")])
+    ['a/c', 'b/c', 'd']
+    """
+    ends = [
+        name if names.count(name) == 1 else _end(place, [p for p in places if p != place])
+        for name, place in zip(names, places, strict=True)
+    ]
+    # One path twice, or an end that is another's name.
+    counts = [ends[:n].count(end) for n, end in enumerate(ends)]
+    return [f"{end} ({n + 1})" if n else end for end, n in zip(ends, counts, strict=True)]
+
+
+def _end(place: Path, others: Sequence[Path]) -> str:
+    for n in range(1, len(place.parts)):
+        if all(other.parts[-n:] != place.parts[-n:] for other in others):
+            return "/".join(place.parts[-n:])
+    return place.as_posix()
 
 
 def comparison(runs: Mapping[str, Metrics]) -> str:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from barograph.metrics.drawdown import drawdowns
 from barograph.metrics.formulas import simple_returns
+from barograph.metrics.steps import Steps
 from barograph.report.folder import Run
 from barograph.report.words import regime_names
 from barograph.types import Floats
@@ -128,9 +129,9 @@ def run_figures(run: Run, line: Timeline) -> dict[str, Figure]:
     found = {"equity": _equity(run, line), "drawdown": _drawdown(run, line), "exposure": _exposure(run, line)}
     if run.states > 1:
         found["probabilities"] = _probabilities(run, line)
-    window = round(run.periods)
-    if simple_returns(run.equity).size > window:
-        found["rolling"] = _rolling(run, line, window)
+    taken = run.steps
+    if simple_returns(run.equity[taken.rows]).size > round(taken.periods):
+        found["rolling"] = _rolling(run, line, taken)
     for figure in found.values() if len(line.labels) > 1 else ():
         # Left to itself an axis makes room for marks at its ends, and the charts no longer stand below each other.
         figure["layout"]["xaxis"]["range"] = [line.labels[0], line.labels[-1]]
@@ -253,11 +254,13 @@ def _probabilities(run: Run, line: Timeline) -> Figure:
     return {"data": areas, "layout": layout(210, yaxis=whole, showlegend=True)}
 
 
-def _rolling(run: Run, line: Timeline, window: int) -> Figure:
-    rows = line.rows
+def _rolling(run: Run, line: Timeline, taken: Steps) -> Figure:
+    # A close inside a day shows what was known at the end of the day before.
+    rows, window = np.searchsorted(taken.rows, line.rows, side="right") - 1, round(taken.periods)
     pairs = (("buy and hold", THEIRS, run.benchmark), (run.name, OURS, run.equity))
     lines = [
-        trace(rolling_sharpe(money, rows, window), name, tint, hovertemplate="%{y:.2f}") for name, tint, money in pairs
+        trace(rolling_sharpe(money[taken.rows], rows, window), name, tint, hovertemplate="%{y:.2f}")
+        for name, tint, money in pairs
     ]
     zero = {"zeroline": True, "zerolinecolor": "#c9d1d6"}
     return {"data": lines, "layout": layout(220, yaxis=zero)}

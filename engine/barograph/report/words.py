@@ -71,7 +71,7 @@ def verdict(metrics: Metrics) -> str:
     """
     if metrics.get("fills") == 0:
         return "No order was ever filled: this result is idle cash and says nothing about the strategy."
-    parts = [_comparison(metrics), _certainty(metrics), _length(metrics)]
+    parts = [_comparison(metrics), _certainty(metrics), _length(metrics), _markets(metrics)]
     return " ".join(part for part in parts if part)
 
 
@@ -129,6 +129,17 @@ def _length(metrics: Metrics) -> str:
     if years is None or years >= _SHORT_YEARS:
         return ""
     return f"{number(years, 1)} years are too few to tell skill from luck."
+
+
+def _markets(metrics: Metrics) -> str:
+    """Say that several markets met in one account: their bars are no equal steps, so a year counts days."""
+    count, days, years = (metrics.get(key) for key in ("calendars", "returns", "years"))
+    if count is None or count < 2 or days is None or not years:
+        return ""
+    return (
+        f"It trades on {count:.0f} calendars: returns are compounded by day, {number(days / years, 0)} days a year, and "
+        "each asset fills at its own market's next open."
+    )
 
 
 _MEASURES = (

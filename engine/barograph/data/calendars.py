@@ -252,10 +252,10 @@ def opened(code: str, ts: Times, step: int) -> Times:
     begin = np.maximum(ts - step, np.concatenate((ts[:1] - step, ts[:-1])))
     if code == ALWAYS:
         return begin
-    known, at, _ = placed(code, begin + 1)
+    known, at, _ = placed(code, np.concatenate((begin + 1, ts)))
     if len(known.opens) == 0:
         return begin
-    later = np.maximum(begin, known.opens[at])
+    later = np.maximum(begin, known.opens[at[: len(ts)]])
     return np.where(later < ts, later, begin)
 
 

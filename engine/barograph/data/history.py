@@ -231,14 +231,19 @@ class History:
         if len(self.calendars) > 1:
             return True
         crowded = len(self.symbols) > 1 and len(np.unique(day_of(self.ts))) < len(self)
-        return crowded and not any(0 < step <= 12 * HOUR for step in self._own_steps())
+        return crowded and not any(0 < step <= 12 * HOUR for step in self._own_spacings())
+
+    @cached_property
+    def spacing(self) -> int:
+        """The usual time between two bars in ns, 0 when there is but one; of several markets the shortest of theirs."""
+        return min(filter(None, self._own_spacings()), default=0) if self.by_day else spacing(self.ts)
 
     @cached_property
     def periods(self) -> float:
-        """Bars a year: 252 days (365 on "24/7"), 52 weeks, 12 months; else by the spacing. Days a year when `by_day`."""
+        """Bars a year: 252 days (365 on "24/7"), 52 weeks, 12 months, else by the spacing; `by_day` the days a year."""
         return days_a_year(self.ts) if self.by_day else bars_a_year(self.calendar, self.ts)
 
-    def _own_steps(self) -> Iterator[int]:
+    def _own_spacings(self) -> Iterator[int]:
         """Each asset's usual time between two of its own bars."""
         return (spacing(self.ts[~np.isnan(self.close[:, a])]) for a in range(len(self.symbols)))
 
@@ -378,6 +383,13 @@ class History:
         found = [finding for part in parts for finding in part.findings if finding.code != "ends_early"]
         return replace(whole, findings=(*found, *ended(whole)))
 
+    def only(self, symbol: str) -> History:
+        """Return one asset alone, with all rows."""
+        column = [self.column(symbol)]
+        given = {name: getattr(self, name) for name in (*FIELDS, *ACTIONS)}
+        columns = {name: values[:, column] for name, values in given.items() if values is not None}
+        return replace(self, symbols=(symbol,), traded=(self.traded[column[0]],), **columns)
+
     def frame(self) -> pd.DataFrame:
         """Return a pandas table: the closes in UTC as index, columns (symbol, field), actions where there are any."""
         import pandas as pd
@@ -446,7 +458,7 @@ def _validate(history: History) -> None:
 
 def _account_currency(traded: Sequence[History]) -> str:
     """Return the one currency of what is traded; over several calendars it must be said."""
-    cure = "set data.convert (in Python History.convert), or only observe (traded = false) what has another"
+    cure = "set data.convert (in Python a Conversion), or only observe (traded = false) what has another"
     currency = one_currency("join", [part.currency for part in traded], cure)
     markets = together(part.calendar for part in traded)
     unsaid = next((part for part in traded if not part.currency), None)

@@ -17,7 +17,7 @@ _NEARLY: Final = 3.0
 
 
 def bars_a_year(code: str, ts: Times) -> float:
-    """Return the bars a year of one calendar: 252 days (365 on "24/7"), 52 weeks, 12 months; longer and shorter by step.
+    """Return the bars a year of one calendar: 252 days (365 on "24/7"), 52 weeks, 12 months, others by their step.
 
     >>> import numpy as np
     >>> days = 86_400_000_000_000 * np.arange(40)

@@ -115,7 +115,7 @@ def volume_is_unknown(table: Table) -> bool:
 
 
 def one_currency(source: str, named: str | Sequence[str], cure: str = "wanted one: mend the table") -> str:
-    """Return the one currency that is named, "" when none is; raises `DataError` with the cure when there are several."""
+    """Return the one currency that is named, "" when none is; raises `DataError` with a cure for several."""
     stripped = [name.strip() for name in ([named] if isinstance(named, str) else named)]
     several = list(dict.fromkeys(name for name in stripped if name))
     if len(several) > 1:

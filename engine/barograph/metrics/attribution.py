@@ -59,8 +59,8 @@ def attribute(
 
     One row a regime (−1: no belief yet), with bars, share (of all bars), profit (money), contribution (profit / e_0),
     mean (annual, periods · mean(r)), volatility, sharpe, max_drawdown and hit_rate of that regime's bars set end to
-    end, and costs (money: fees, financing and slippage of those bars; already taken from the profit). `by_day` compounds
-    a regime's returns by day, as over several markets.
+    end, and costs (money: fees, financing and slippage of those bars; already taken from the profit). Over several
+    markets, `by_day`, a regime's returns are compounded by day.
 
     >>> import pandas as pd
     >>> ts = pd.date_range("2024-01-01", periods=4, tz="UTC")
@@ -78,7 +78,8 @@ def attribute(
     ends = stamps(equity)
     taken = steps(ends, periods, by_day)
     days = ends[1:] if by_day else None
-    rows = [_part(regime, regimes == regime, money, costs, taken.periods, days) for regime in np.unique(regimes).tolist()]
+    known = np.unique(regimes).tolist()
+    rows = [_part(regime, regimes == regime, money, costs, taken.periods, days) for regime in known]
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
 

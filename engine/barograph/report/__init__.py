@@ -54,12 +54,12 @@ def _thinned(drawn: int, bars: int) -> str:
 
 
 def _run_words(run: Run) -> dict[str, Any]:
-    data = run.manifest["data"]
+    data, taken = run.manifest["data"], run.steps
     first, last = (f"{run.ts.iloc[row]:%Y-%m-%d}" for row in (0, -1))
     traded = ", ".join(data.get("traded") or data["symbols"])
     return {
         "title": run.name,
-        "period": f"{traded} · {first} to {last} · {len(run.ts):,} bars, {number(run.steps.bars, 0)} a year{_money(run)}",
+        "period": f"{traded} · {first} to {last} · {len(run.ts):,} bars, {number(taken.bars, 0)} a year{_money(run)}",
         "verdict": verdict(run.metrics),
         "fall": tables.fall(run),
         "trade_words": tables.trade_words(run),

@@ -137,8 +137,8 @@ def _markets(metrics: Metrics) -> str:
     if count is None or count < 2 or days is None or not years:
         return ""
     return (
-        f"It trades on {count:.0f} calendars: returns are compounded by day, {number(days / years, 0)} days a year, and "
-        "each asset fills at its own market's next open."
+        f"This run trades on {count:.0f} calendars: each asset fills at its own market's next open, and returns are "
+        f"compounded by day, {number(days / years, 0)} days a year."
     )
 
 
@@ -216,7 +216,13 @@ def comparison(runs: Mapping[str, Metrics]) -> str:
         f"the highest Sharpe ratio is {best}'s, {number(known[best]['sharpe'])}. {_decided(runs)} "
         f"Choosing the best of {len(runs)} favours luck, which these intervals do not deduct."
         f"{'' if one_market(runs.values()) else ' They trade different markets: each has its own buy and hold.'}"
+        f"{_counted(runs)}"
     )
+
+
+def _counted(runs: Mapping[str, Metrics]) -> str:
+    several = [name for name, m in runs.items() if _above(m.get("calendars"), 1.0, 0.0)]
+    return f" {', '.join(several)}: on several calendars, where a year counts days." if several else ""
 
 
 def one_market(runs: Iterable[Metrics]) -> bool:

@@ -75,11 +75,10 @@ def attribute(
     regimes = sizing_regimes(equity, beliefs)
     money = equity["equity"].to_numpy(np.float64)
     costs = _costs(equity, fills)
-    ends = stamps(equity)
-    taken = steps(ends, periods, by_day)
-    days = ends[1:] if by_day else None
+    taken = steps(stamps(equity), periods, by_day)
+    step = np.searchsorted(taken.rows, np.arange(1, len(money))) if by_day else None
     known = np.unique(regimes).tolist()
-    rows = [_part(regime, regimes == regime, money, costs, taken.periods, days) for regime in known]
+    rows = [_part(regime, regimes == regime, money, costs, taken.periods, step) for regime in known]
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
@@ -102,15 +101,15 @@ def _part(
     money: Floats,
     costs: Floats,
     periods: float,
-    days: NDArray[np.int64] | None,
+    step: NDArray[np.intp] | None,
 ) -> dict[str, Any]:
     after, before = money[1:][chosen], money[:-1][chosen]
     profit = math.fsum((*after.tolist(), *(-before).tolist()))
     alive = simple_returns(money)
     returns = alive[chosen[: alive.size]]
     chained = np.concatenate((np.ones(1), 1 + returns)).cumprod(dtype=np.float64)
-    if days is not None:
-        returns = compounded(returns, days[: alive.size][chosen[: alive.size]])
+    if step is not None:
+        returns = compounded(returns, step[: alive.size][chosen[: alive.size]])
     return {
         "regime": regime,
         "bars": int(chosen.sum()),

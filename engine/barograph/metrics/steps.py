@@ -14,7 +14,7 @@ from barograph.types import Floats
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Steps", "compounded", "day_ends", "stamps", "steps"]
+__all__ = ["Steps", "compounded", "stamps", "steps"]
 
 
 class Steps(NamedTuple):
@@ -28,35 +28,33 @@ class Steps(NamedTuple):
 def steps(ts: NDArray[np.int64], periods: float, by_day: bool = False) -> Steps:
     """Return every row and the bars a year; by day the first row, the last of every later day, and the days a year.
 
+    A day is one of UTC, and a close at midnight belongs to the day that ends there.
+
     >>> six_hours = 6 * 3_600_000_000_000
     >>> steps(six_hours * np.array([1, 3, 5, 7, 8, 10]), 252.0, by_day=True).rows.tolist()
     [0, 4, 5]
     """
     if not by_day:
         return Steps(np.arange(len(ts)), periods, periods)
-    rows = day_ends(ts)
+    days = day_of(ts)
+    rows = np.flatnonzero(np.append(days[1:] != days[:-1], True))
+    # What follows the first row on its own day is no day of its own.
     rows[0] = 0
     # Closes of one day alone tell nothing of a year.
     years = years_of(ts) if rows.size > 1 else 0.0
     return Steps(rows, days_a_year(ts), (len(ts) - 1) / years if years > 0.0 else math.nan)
 
 
-def day_ends(ts: NDArray[np.int64]) -> NDArray[np.intp]:
-    """Return the row of the last close of every UTC day; a close at midnight belongs to the day that ends there."""
-    days = day_of(ts)
-    return np.flatnonzero(np.append(days[1:] != days[:-1], True))
+def compounded(returns: Floats, step: NDArray[np.intp]) -> Floats:
+    """Return the returns of bars as one for each step that they belong to, in order.
 
-
-def compounded(returns: Floats, ts: NDArray[np.int64]) -> Floats:
-    """Return the returns of bars that end at `ts` as one a day.
-
-    >>> compounded(np.array([0.1, 0.1, 0.5]), np.array([1, 2, 90_000_000_000_000])).round(2).tolist()
+    >>> compounded(np.array([0.1, 0.1, 0.5]), np.array([1, 1, 4])).round(2).tolist()
     [0.21, 0.5]
     """
     if not returns.size:
         return returns
-    starts = np.concatenate(([0], day_ends(ts)[:-1] + 1))
-    growth: Floats = np.multiply.reduceat(1.0 + returns, starts) - 1.0
+    first = np.flatnonzero(np.append(True, step[1:] != step[:-1]))
+    growth: Floats = np.multiply.reduceat(1.0 + returns, first) - 1.0
     return growth
 
 

@@ -68,14 +68,16 @@ def thin(values: Floats, most: int) -> NDArray[np.intp]:
 
 
 def dates(ts: Any, like: Any = None) -> list[str]:
-    """Return closes as plotly wants them: days for daily bars, where midnight is the end of the day before.
+    """Return closes as plotly wants them: days for one bar a day, where midnight is the end of the day before.
 
     A few closes of a run are written `like` all of them.
     """
     import pandas as pd
 
-    spacing = (ts if like is None else like).diff().median()
-    if pd.isna(spacing) or spacing.total_seconds() > 0.8 * 86400:
+    every = ts if like is None else like
+    spacing = every.diff().median()
+    alone = (every - pd.Timedelta(1, "us")).dt.floor("D").is_unique
+    if alone and (pd.isna(spacing) or spacing.total_seconds() > 0.8 * 86400):
         return [str(day) for day in (ts - pd.Timedelta(1, "us")).dt.strftime("%Y-%m-%d")]
     return [str(moment) for moment in ts.dt.strftime("%Y-%m-%d %H:%M:%S")]
 

@@ -5,6 +5,7 @@ What is wanted is worked out by hand, with Python's own dates and sums, from the
 
 from __future__ import annotations
 
+import base64
 import itertools
 import math
 import statistics
@@ -12,17 +13,25 @@ from bisect import bisect_left
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 
 import barograph as bg
+from barograph.audit.lookahead import audit
 from barograph.data.calendars import sessions
 from barograph.data.history import History
 from barograph.loop.result import Result
+from barograph.paper.schedule import closes_between
+from barograph.report import read_run
+from barograph.report.figures import run_figures, timeline
+from barograph.report.words import comparison, verdict
 from barograph_strategies.buy_and_hold import buy_and_hold
 from barograph_strategies.fixed_weights import fixed_weights
+from tests.cli.test_cli import barograph
 
 TEN = ("XNYS", "XTKS", "XLON", "XHKG", "XETR", "BVMF", "XBOM", "XASX", "XSAU", "24/7")
 """From Sydney to São Paulo; Riyadh trades on Sundays, and the last one always."""
@@ -83,8 +92,8 @@ def by_hand(closes: Sequence[datetime], equity: Sequence[float]) -> dict[str, fl
     }
 
 
-def closes_of(result: Result) -> list[datetime]:
-    return [when.to_pydatetime() for when in result.tables["equity"]["ts"]]
+def closes_of(equity: pd.DataFrame) -> list[datetime]:
+    return [when.to_pydatetime() for when in equity["ts"]]
 
 
 # --- who trades when ------------------------------------------------------------------------------------------------
@@ -161,9 +170,9 @@ def test_what_is_bought_once_is_bought_everywhere(pair: tuple[str, str]) -> None
 def test_annual_figures_are_those_read_by_hand(pair: tuple[str, str], every: str) -> None:
     for codes in (pair, pair[::-1]):
         result = held(codes, every)
-        wanted = by_hand(closes_of(result), result.equity.tolist())
+        wanted = by_hand(closes_of(result.tables["equity"]), result.equity.tolist())
         assert {name: result.metrics[name] for name in wanted} == pytest.approx(wanted, rel=1e-9)
-        hold = by_hand(closes_of(result), result.tables["benchmark"]["equity"].tolist())
+        hold = by_hand(closes_of(result.tables["equity"]), result.tables["benchmark"]["equity"].tolist())
         for name in ("cagr", "volatility", "sharpe"):
             assert result.metrics[f"benchmark_{name}"] == pytest.approx(hold[name], rel=1e-9)
         assert result.metrics["calendars"] == 2
@@ -176,7 +185,7 @@ def test_who_is_joined_late_does_not_bend_the_years() -> None:
     whole = long.join(late)
     machine = bg.Machine(strategy=fixed_weights([0.5, 0.5]), terms=bg.Terms(**TERMS), start="2023-01-03")
     result = bg.run(machine, whole)
-    wanted = by_hand(closes_of(result), result.equity.tolist())
+    wanted = by_hand(closes_of(result.tables["equity"]), result.equity.tolist())
     assert result.metrics["years"] == pytest.approx(wanted["years"])
     assert result.metrics["sharpe"] == pytest.approx(wanted["sharpe"])
     assert result.metrics["returns"] / result.metrics["years"] == pytest.approx(365.25, rel=0.01)
@@ -226,3 +235,79 @@ def test_where_a_rebalance_is_decided() -> None:
     rows = result.history.ts.tolist()
     months = [day(moment(t)).month for t in rows]
     assert decided == [rows[bisect_left(months, month)] for month in range(1, 13)]
+
+
+# --- who says so ----------------------------------------------------------------------------------------------------
+
+CONFIG = """
+name = "two"
+[data]
+use = "barograph_adapters.files:joined"
+parts = [
+    { use = "barograph_adapters.files:csv", path = "A_XNYS.csv", currency = "EUR" },
+    { use = "barograph_adapters.files:csv", path = "A_XTKS.csv", calendar = "XTKS", currency = "EUR" },
+]
+[strategy]
+use = "barograph_strategies.fixed_weights:fixed_weights"
+weights = [0.5, 0.5]
+"""
+
+
+def written(folder: Path, text: str) -> Path:
+    for code in ("XNYS", "XTKS"):
+        one = market(code, "2021-06-01")
+        columns = {name: getattr(one, name)[:, 0] for name in ("open", "high", "low", "close")}
+        days = [moment(int(t)).date() for t in one.ts]
+        pd.DataFrame({"date": days, **columns}).to_csv(folder / f"A_{code}.csv", index=False)
+    path = folder / "two.toml"
+    path.write_text(text)
+    return path
+
+
+def test_a_run_over_several_calendars_says_so(tmp_path: Path) -> None:
+    done = barograph("run", written(tmp_path, CONFIG), "--runs", tmp_path / "runs", "--bounds")
+    assert done.returncode == 0, done.stderr
+    told = (
+        "This run trades on 2 calendars: each asset fills at its own market's next open, and returns are compounded by"
+    )
+    assert told in done.stdout
+    run = read_run(next((tmp_path / "runs").glob("*-two-*")))
+    assert (run.manifest["data"]["calendar"], run.manifest["data"]["currency"]) == ("XNYS+XTKS", "EUR")
+    assert (run.manifest["data"]["by_day"], run.metrics["calendars"]) == (True, 2)
+    page = (run.folder / "report.html").read_text(encoding="utf-8")
+    days = f"compounded by day, {run.metrics['returns'] / run.metrics['years']:.0f} days a year."
+    for words in ("in EUR", "calendar XNYS+XTKS.", f"Returns are {days}", f"next open, and returns are {days}"):
+        assert words in page.replace("&#39;", "'"), words
+    # The page, the other paths and the metrics count alike.
+    taken = run.steps
+    assert len(taken.rows) - 1 == run.metrics["returns"]
+    assert taken.periods == pytest.approx(run.metrics["returns"] / run.metrics["years"])
+    assert run.bounds is not None
+    for name in ("cagr", "sharpe"):
+        assert run.bounds["paths"]["nearest"][name] == pytest.approx(run.metrics[name], rel=1e-12)
+    assert "2 calendars" not in verdict({**run.metrics, "calendars": 1})
+    assert "two: on several calendars, where a year counts days." in comparison({"two": run.metrics, "one": {}})
+
+
+def test_the_rolling_sharpe_ratio_is_that_of_a_year_of_days(tmp_path: Path) -> None:
+    barograph("run", written(tmp_path, CONFIG), "--runs", tmp_path / "runs")
+    run = read_run(next((tmp_path / "runs").glob("*-two-*")))
+    drawn = run_figures(run, timeline(run))["rolling"]["data"][1]["y"]["bdata"]
+    last = np.frombuffer(base64.b64decode(drawn), "<f4")[-1]
+    year = by_hand(closes_of(run.tables["equity"]), run.equity.tolist())
+    returns = np.diff(np.log(run.equity[run.steps.rows]))
+    window = round(year["returns"] / year["years"])
+    simple = np.expm1(returns[-window:])
+    assert last == pytest.approx(simple.mean() / simple.std(ddof=1) * math.sqrt(window), rel=1e-5)
+
+
+def test_the_audit_counts_days_too() -> None:
+    result = held(("XNYS", "XTKS"), "month")
+    assert audit(result.machine, result.history, cuts=1).sharpe == {"filtered": result.metrics["sharpe"]}
+
+
+def test_paper_waits_for_the_closes_of_every_market() -> None:
+    both = market("XTKS").join(market("XNYS"))
+    wanted = [int(t) for t in both.ts if moment(int(t)).month == 2]
+    first, last = (int(np.datetime64(text, "ns").astype(np.int64)) for text in ("2023-02-01", "2023-03-01"))
+    assert closes_between(both.calendar, "session", first, last).tolist() == wanted

@@ -244,6 +244,16 @@ def test_a_rate_among_the_assets_and_the_bar_before_its_first() -> None:
         (N225, lambda: Conversion("USD", {"JPY": rate("X", -1.0, DAY, 1)}), "holds -.*; wanted prices above 0"),
         (N225, lambda: Conversion("USD", {"JPY": rate("X", 1.0, DAY, 1, "2023-01-10")}), r"rates\.JPY: no fresh rate"),
         (N225, lambda: Conversion("USD", {"JPY": rate("X", 1.0, DAY, 1, last="2023-02-01")}), "no fresh.* 2023-02-1"),
+        (
+            N225,
+            lambda: Conversion("USD", {"JPY": rate("X", 1.0, HOUR, 1, "2023-01-04 09:00")}),
+            "no fresh.* 2023-01-04",
+        ),
+        (
+            N225.head(1),
+            lambda: Conversion("USD", {"JPY": rate("X", 1.0, HOUR, 1, "2023-01-04 05:00")}),
+            "no fresh rate",
+        ),
         (joined([N225, DAX], Conversion("GBP", {"JPY": USDJPY, "EUR": EURUSD})), lambda: DOLLARS, "before joining"),
     ],
 )

@@ -202,6 +202,8 @@ def test_a_history_of_several_markets_counts_days() -> None:
     assert both.spacing == DAY
     # Two rows of one day are told apart.
     assert (both.when(1), both.when(2), one.when(1)) == ("1970-01-02 09:00:00Z", "1970-01-03 00:00:00Z", "1970-01-02")
+    close_by = one.join(some(1400, ("C",), first=DAY + HOUR, calendar="XTKS", currency="USD"))
+    assert (close_by.when(1), close_by.when(2)) == ("1970-01-02 01:00:00Z", "1970-01-03 00:00:00Z")
 
 
 def test_daily_bars_of_one_market_that_end_at_two_hours_count_days() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ from barograph.metrics.drawdown import deepest_drawdown, max_drawdown
 from barograph.metrics.measure import measure
 from barograph.metrics.trips import COLUMNS as TRADES
 from barograph.report import read_run, tables, write_report
+from barograph.report.words import number
 from tests import ROOT
 from tests.fakes.runs import fake_run, fake_tables
 from tests.metrics.test_trades import eventful_run
@@ -271,6 +273,16 @@ def test_the_parts_of_days_are_those_of_the_whole(run_tables: Tables) -> None:
     assert both["hit_rate"].iloc[1] == m.hit_rate(bars.iloc[2::3].to_numpy())
     assert both["bars"].tolist() == [1000, 499]
     assert math.fsum(both["profit"]) == pytest.approx(money[-1] - money[0], rel=1e-9)
+
+
+def test_the_report_attributes_by_day_where_the_run_counts_days(tmp_path: Path) -> None:
+    run = read_run(fake_run(tmp_path / "run", bars=1500))
+    data = {**run.manifest["data"], "by_day": True}
+    run = replace(run, tables=crowded(run.tables), manifest={**run.manifest, "data": data})
+    parts = attribute(run.tables["equity"], run.tables["beliefs"], run.tables["fills"], 252, by_day=True)
+    shown = tables.regimes(run)
+    assert shown
+    assert [row.cells[7] for row in shown.rows[:2]] == [number(value) for value in parts["sharpe"]]
 
 
 def test_bars_without_a_model_are_their_own_part(run_tables: Tables) -> None:

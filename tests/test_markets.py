@@ -179,6 +179,28 @@ def test_annual_figures_are_those_read_by_hand(pair: tuple[str, str], every: str
         assert result.metrics["years"] == pytest.approx(1.0, abs=0.02)
 
 
+def every(calendar: str, bars: str) -> History:
+    """One asset's closes of 2023: every second hour of trading, or the last of a week."""
+    daily = market(calendar).ts
+    first, last = int(daily[0]), int(daily[-1])
+    weeks = {moment(int(t) - 1).isocalendar()[:2]: int(t) for t in daily}
+    ts = np.array(sorted(weeks.values())) if bars == "week" else closes_between(calendar, bars, first, last)
+    close = 100.0 * np.cumprod(1.0 + np.random.default_rng(len(ts)).normal(0.0, 0.01, len(ts)))
+    return History.from_arrays(ts, close, symbols=[f"A_{calendar}"], calendar=calendar, currency="USD")
+
+
+@pytest.mark.parametrize("bars", ["2h", "week"])
+@pytest.mark.parametrize("pair", [("XNYS", "24/7"), ("XTKS", "XETR"), ("XSAU", "XASX")], ids="+".join)
+def test_hours_and_weeks_of_two_markets_are_read_by_hand(pair: tuple[str, str], bars: str) -> None:
+    for codes in (pair, pair[::-1]):
+        first, other = (every(code, bars) for code in codes)
+        machine = bg.Machine(strategy=fixed_weights([0.5, 0.5]), terms=bg.Terms(**TERMS))
+        result = bg.run(machine, first.join(other))
+        wanted = by_hand(closes_of(result.tables["equity"]), result.equity.tolist())
+        assert {name: result.metrics[name] for name in wanted} == pytest.approx(wanted, rel=1e-9)
+        assert result.metrics["years"] == pytest.approx(1.0, abs=0.03)
+
+
 def test_who_is_joined_late_does_not_bend_the_years() -> None:
     """Two thirds of the history have one market, whose days alone are 252 a year; the run sees the last third."""
     long, late = market("XNYS", "2018-01-01"), market("24/7")

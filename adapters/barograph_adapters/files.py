@@ -19,6 +19,7 @@ from typing import Any
 
 import pandas as pd
 
+from barograph.data.conversion import Conversion, converted
 from barograph.data.findings import CODES, Finding
 from barograph.data.history import History
 from barograph.data.rates import Rate
@@ -111,11 +112,13 @@ def files(
     end: str | None = None,
     accept: Sequence[str] = (),
     currency: str = "",
+    convert: Conversion | None = None,
 ) -> History:
     """Load several assets, one file (.csv or .parquet) a symbol, and join them: NaN where one has no bar.
 
     The assets named in `observed` are seen and never traded. The other words are shared by all files; files that need
-    different ones are loaded one by one and joined with `History.join`.
+    different ones are loaded one by one and joined with `History.join`. `convert` says by which rates other currencies
+    become that of the account; a config has it in ``[data.convert]``.
     """
     if not paths:
         raise DataError('paths is empty; wanted at least one, such as {SPY = "spy.csv"}')
@@ -128,16 +131,24 @@ def files(
     parts = [
         _loader(path)(path, symbol=symbol, traded=symbol not in observed, **shared) for symbol, path in paths.items()
     ]
-    return parts[0].join(*parts[1:])
+    return _together(parts, convert)
 
 
-def joined(parts: Sequence[History]) -> History:
+def joined(parts: Sequence[History], convert: Conversion | None = None) -> History:
     """Put histories of several loaders side by side, NaN where one has no bar; all of them are traded.
 
-    In a config: ``parts = [{ use = "..." }, { use = "..." }]``.
+    In a config: ``parts = [{ use = "..." }, { use = "..." }]``, and ``[data.convert]`` where they are quoted in several
+    currencies.
     """
     if not parts or not all(isinstance(part, History) for part in parts):
         raise DataError('parts wants a list of loaders, as in [{ use = "barograph_adapters.sample:sp500" }]')
+    return _together(parts, convert)
+
+
+def _together(parts: Sequence[History], convert: Conversion | None) -> History:
+    if convert is not None:
+        rates = convert.among(parts)
+        parts = [converted(part, rates) for part in parts]
     return parts[0].join(*parts[1:])
 
 

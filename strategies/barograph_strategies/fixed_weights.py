@@ -38,7 +38,7 @@ def _init(params: Params) -> State:
 
 
 @kernel
-def _step(state: State, bars: Any, _belief: Any, portfolio: Any, params: Params) -> Any:
+def _step(state: State, bars: Any, _belief: Any, _portfolio: Any, params: Params) -> Any:
     now = state.period + 1
     if params.months > 0:
         # Years begin in March there, so that quarters would end in May: two months on, they are those of the calendar.
@@ -46,7 +46,7 @@ def _step(state: State, bars: Any, _belief: Any, portfolio: Any, params: Params)
     # Weights that are not one an asset are told by the machine; here they must only not reach beyond the columns.
     for a in range(min(state.weights.size, bars.close.size)):
         state.weights[a] = params.weights[a]
-        if now == state.period or (not bars.close[a] > 0.0 and portfolio.quantity[a] == 0.0):
+        if now == state.period:
             state.weights[a] = HOLD
     return State(now, state.weights), Target(state.weights)
 
@@ -54,7 +54,7 @@ def _step(state: State, bars: Any, _belief: Any, portfolio: Any, params: Params)
 def fixed_weights(weights: Sequence[float], every: str = "month") -> Strategy:
     """Hold these weights, one an asset, and restore them at the first close of every month, quarter, year, or bar.
 
-    An asset that has no bar at such a close is left out until the next one.
+    The first close of any asset decides for all; each is traded at its own next open, whenever that is.
 
     >>> fixed_weights([0.6, 0.4]).name
     'fixed_weights'

@@ -125,6 +125,16 @@ def test_datetimes_of_any_unit_become_nanoseconds() -> None:
         (30 * DAY, "XNYS", 12.0),
         (91 * DAY, "XNYS", 4.0),
         (365 * DAY, "XNYS", 1.0),
+        (2 * DAY, "24/7", 182.5),
+        (3 * DAY, "24/7", 365.0 / 3),
+        (10 * DAY, "24/7", 36.5),
+        (14 * DAY, "XNYS", 26.0),
+        (28 * DAY, "XNYS", 13.0),
+        (61 * DAY, "XNYS", 6.0),
+        (45 * DAY, "24/7", 365.0 / 45),
+        (182 * DAY, "XNYS", 2.0),
+        (730 * DAY, "XNYS", 0.5),
+        (4 * HOUR, "24/7", 365.0 * 6),
         (HOUR, "24/7", 365.0 * 24),
         (5 * 60 * 10**9, "24/7", 365.0 * 288),
     ],
@@ -137,6 +147,71 @@ def test_periods_of_an_exchange_by_the_hour() -> None:
     known = sessions("XNYS", np.datetime64("2024-07-01"), np.datetime64("2024-07-31"))
     ts = np.concatenate([close - HOUR * np.arange(6, -1, -1) for close in known.closes])
     assert History.from_arrays(ts=ts, close=np.ones(len(ts))).periods == 252.0 * 7
+
+
+@pytest.mark.parametrize(
+    ("frequency", "calendar", "periods"),
+    [
+        ("2B", "XNYS", 126.0),
+        ("3B", "XNYS", 84.0),
+        ("W-FRI", "XNYS", 52.0),
+        ("2W-FRI", "XTKS", 26.0),
+        ("4W-FRI", "XNYS", 13.0),
+        ("BME", "XNYS", 12.0),
+        ("BQE", "XLON", 4.0),
+        ("2BQE", "XNYS", 2.0),
+        ("BYE", "XNYS", 1.0),
+        ("2D", "24/7", 182.5),
+        ("3W", "24/7", 52.0 / 3.0),
+        ("ME", "24/7", 12.0),
+        ("2ME", "24/7", 6.0),
+    ],
+)
+def test_bars_of_several_days_count_by_their_spacing(frequency: str, calendar: str, periods: float) -> None:
+    """Stamped with the closes of their last sessions, over clock changes and holidays."""
+    days = pd.date_range("2015-01-02", "2023-12-29", freq=frequency).to_numpy().astype("M8[D]")
+    ts = np.unique(closes(calendar, days))
+    assert History.from_arrays(ts=ts, close=np.ones(len(ts)), calendar=calendar).periods == periods
+
+
+def test_daily_bars_over_a_weekend_are_daily() -> None:
+    friday, monday = (pd.Timestamp(text).value for text in ("2024-07-05 20:00", "2024-07-08 20:00"))
+    assert History.from_arrays(ts=[friday, monday], close=[1.0, 1.0]).periods == 252.0
+
+
+def test_calendars_come_together_in_one_order() -> None:
+    named = {"A": "XTKS", "B": "24/7", "C": "XNYS"}
+    one, other, third = (some(4, (symbol,), calendar=code, currency="USD") for symbol, code in named.items())
+    assert one.join(other, third).calendar == third.join(one).join(other).calendar == "24/7+XNYS+XTKS"
+    assert one.join(other).calendars == ("24/7", "XTKS")
+    assert one.join(other, rows="mine").calendar == "XTKS"
+    alias = some(4, ("D",), calendar="NYSE", currency="USD")
+    assert (alias.calendar, alias.join(third).calendar, alias.join(third).by_day) == ("NYSE", "XNYS", False)
+    assert some(4, ("E",), calendar="nobody's", currency="USD").join(one).calendar == "XTKS+nobody's"
+    with pytest.raises(DataError, match="names 2 markets; wanted one, such as 'XNYS'"):
+        sessions("XNYS+XTKS", np.datetime64("2024-07-01"), np.datetime64("2024-07-31"))
+
+
+def test_a_history_of_several_markets_counts_days() -> None:
+    """Four years of a market around the clock, and of one whose days end nine hours later: 365.25 days a year."""
+    one = some(1461, ("A",), first=DAY, calendar="24/7", currency="USD")
+    other = some(1461, ("B",), first=DAY + 9 * HOUR, calendar="XTKS", currency="USD")
+    both = one.join(other)
+    assert (both.by_day, one.by_day) == (True, False)
+    assert both.periods == other.join(one).periods == pytest.approx(365.25, rel=1e-3)
+    assert both.spacing == DAY
+    # Two rows of one day are told apart.
+    assert (both.when(1), both.when(2), one.when(1)) == ("1970-01-02 09:00:00Z", "1970-01-03 00:00:00Z", "1970-01-02")
+    close_by = one.join(some(1400, ("C",), first=DAY + HOUR, calendar="XTKS", currency="USD"))
+    assert (close_by.when(1), close_by.when(2)) == ("1970-01-02 01:00:00Z", "1970-01-03 00:00:00Z")
+
+
+def test_daily_bars_of_one_market_that_end_at_two_hours_count_days() -> None:
+    early, late = some(100, ("A",), first=DAY), some(100, ("B",), first=DAY + HOUR)
+    assert early.join(late).periods == late.join(early).periods == pytest.approx(365.25, rel=0.02)
+    hours, others = some(100, ("A",), step=HOUR, calendar="24/7"), some(100, ("B",), step=2 * HOUR, calendar="24/7")
+    assert (hours.join(others).by_day, hours.join(others).periods) == (False, 365.0 * 24)
+    assert early.join(late.observe("B"), rows="mine").periods == 252.0
 
 
 def test_between_takes_both_ends_whole() -> None:

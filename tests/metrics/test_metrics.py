@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ from barograph.metrics.drawdown import deepest_drawdown, max_drawdown
 from barograph.metrics.measure import measure
 from barograph.metrics.trips import COLUMNS as TRADES
 from barograph.report import read_run, tables, write_report
+from barograph.report.words import number
 from tests import ROOT
 from tests.fakes.runs import fake_run, fake_tables
 from tests.metrics.test_trades import eventful_run
@@ -214,6 +216,73 @@ def test_attribution_of_a_run_with_actions_and_short_fees_sums_to_its_total() ->
     assert math.fsum(parts["profit"]) == pytest.approx(total, abs=1e-12 * parts["profit"].abs().max() * 4)
     assert math.fsum(parts["costs"]) == pytest.approx(run.metrics["costs"], rel=1e-12)
     assert run.metrics["dividends"] != 0.0
+
+
+def crowded(run_tables: Tables, hours: tuple[int, ...] = (6, 8, 21)) -> Tables:
+    """The same run with three closes a day, those of three markets; none on weekends."""
+    days = pd.bdate_range("2015-01-01", periods=1 + 1500 // len(hours))
+    every = pd.DatetimeIndex([day + pd.Timedelta(hours=hour) for day in days for hour in hours], tz="UTC")
+    new = pd.Series(every.as_unit("us")[:1500], index=run_tables["equity"]["ts"])
+    kept = {name: table for name, table in run_tables.items() if "ts" in table}
+    moved = {name: table["ts"].map(new).astype("datetime64[us, UTC]") for name, table in kept.items()}
+    return {name: table.assign(ts=moved[name]) for name, table in kept.items()}
+
+
+def test_over_several_markets_returns_are_those_of_days(run_tables: Tables) -> None:
+    crowd = crowded(run_tables)
+    found = measure(crowd, 252, samples=50, by_day=True, calendars=3)
+    ends = np.r_[0, np.arange(5, 1500, 3)]
+    days = {name: table.iloc[ends] if name in ("equity", "benchmark") else table for name, table in crowd.items()}
+    years = (crowd["equity"]["ts"].iloc[-1] - crowd["equity"]["ts"].iloc[0]).total_seconds() / 86400 / 365.25
+    wanted = measure(days, 499 / years, samples=50)
+    assert (found["bars"], found["returns"], found["calendars"]) == (1499, 499, 3)
+    assert found["years"] == pytest.approx(years)
+    names = ["cagr", "mean_return", "volatility", "sharpe", "sortino", "value_at_risk", "expected_shortfall", "skew"]
+    names += ["hit_rate", "alpha", "beta", "benchmark_cagr", "benchmark_volatility", "benchmark_sharpe", "excess_cagr"]
+    names += ["sharpe_low", "sharpe_high"]
+    names += ["sharpe_difference", "sharpe_difference_low", "sharpe_difference_high"]
+    for name in names:
+        assert found[name] == pytest.approx(wanted[name], rel=1e-12), name
+    money = crowd["equity"]["equity"].to_numpy()
+    assert found["max_drawdown"] == max_drawdown(money)
+    assert found["calmar"] == pytest.approx(found["cagr"] / -max_drawdown(money), rel=1e-12)
+    assert found["turnover"] == pytest.approx(measure(run_tables, 252, samples=0)["turnover"] * 1499 / 252 / years)
+
+
+def test_closes_of_a_single_day_tell_nothing_of_a_year(run_tables: Tables) -> None:
+    few = {name: table.iloc[:2] for name, table in crowded(run_tables).items()}
+    found = measure(few, 252, samples=10, by_day=True)
+    assert (found["returns"], found["years"], found["cagr"], found["sharpe"]) == (0, 0.0, None, None)
+    assert found["total_return"] is not None
+
+
+def test_the_parts_of_days_are_those_of_the_whole(run_tables: Tables) -> None:
+    """One regime is the run itself; a day that two regimes share is a day of each."""
+    crowd = crowded(run_tables)
+    calm = crowd["beliefs"].assign(regime=0)
+    whole = measure(crowd, 252, samples=0, by_day=True)
+    part = attribute(crowd["equity"], calm, crowd["fills"], 252, by_day=True).iloc[0]
+    assert part["sharpe"] == pytest.approx(whole["sharpe"], rel=1e-12)
+    assert part["volatility"] == pytest.approx(whole["volatility"], rel=1e-12)
+    assert part["mean"] == pytest.approx(whole["mean_return"] * whole["returns"] / whole["years"], rel=1e-12)
+    turns = crowd["beliefs"].assign(regime=np.arange(1500) % 3 // 2)
+    both = attribute(crowd["equity"], turns, crowd["fills"], 252, by_day=True)
+    money = crowd["equity"]["equity"].to_numpy()
+    bars = pd.Series(money[1:] / money[:-1] - 1.0, index=crowd["equity"]["ts"].iloc[1:].dt.date)
+    # What regime 1 sized ends with a day's first close; the other two closes are regime 0's.
+    assert both["hit_rate"].iloc[1] == m.hit_rate(bars.iloc[2::3].to_numpy())
+    assert both["bars"].tolist() == [1000, 499]
+    assert math.fsum(both["profit"]) == pytest.approx(money[-1] - money[0], rel=1e-9)
+
+
+def test_the_report_attributes_by_day_where_the_run_counts_days(tmp_path: Path) -> None:
+    run = read_run(fake_run(tmp_path / "run", bars=1500))
+    data = {**run.manifest["data"], "by_day": True}
+    run = replace(run, tables=crowded(run.tables), manifest={**run.manifest, "data": data})
+    parts = attribute(run.tables["equity"], run.tables["beliefs"], run.tables["fills"], 252, by_day=True)
+    shown = tables.regimes(run)
+    assert shown
+    assert [row.cells[7] for row in shown.rows[:2]] == [number(value) for value in parts["sharpe"]]
 
 
 def test_bars_without_a_model_are_their_own_part(run_tables: Tables) -> None:

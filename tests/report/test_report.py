@@ -373,6 +373,10 @@ def test_dates_say_which_day_a_bar_ends() -> None:
     midnight = pd.Series(pd.to_datetime(["2024-01-02", "2024-01-03", "2024-01-04"], utc=True))
     assert dates(midnight) == ["2024-01-01", "2024-01-02", "2024-01-03"]
     assert dates(closes(2)) == ["1999-01-04", "1999-01-05"]
+    # Two markets a day: seven hours apart and then seventeen, and one day with a single close.
+    two = pd.Series(pd.to_datetime(["2024-01-02 04:00", "2024-01-02 21:00", "2024-01-03 21:00"], utc=True))
+    assert dates(two)[:2] == ["2024-01-02 04:00:00", "2024-01-02 21:00:00"]
+    assert dates(two[:1], two) == ["2024-01-02 04:00:00"]
     assert dates(closes(3, "h"))[1] == "1999-01-04 01:00:00"
 
 

@@ -17,7 +17,8 @@ from barograph.execution.options import PATHS
 from barograph.loop.result import Result
 from barograph.loop.run import scan
 from barograph.metrics.drawdown import max_drawdown
-from barograph.metrics.formulas import cagr, sharpe, total_return
+from barograph.metrics.formulas import cagr, sharpe, simple_returns, total_return
+from barograph.metrics.steps import steps
 
 __all__ = ["MEASURES", "Bounds", "bounds"]
 
@@ -69,11 +70,11 @@ def bounds(result: Result, progress: Callable[[int, int], None] | None = None) -
 
 
 def _measured(result: Result) -> dict[str, float | None]:
-    equity, periods = result.equity, result.history.periods
+    equity, taken = result.equity, steps(result.ts, result.history.periods, result.history.by_day)
     values = (
         total_return(equity),
-        cagr(equity, periods),
-        sharpe(result.returns, periods),
+        cagr(equity, taken.bars),
+        sharpe(simple_returns(equity[taken.rows]), taken.periods),
         max_drawdown(equity),
     )
     return {name: value if np.isfinite(value) else None for name, value in zip(MEASURES, values, strict=True)}

@@ -23,7 +23,8 @@ from barograph.loop.result import Result
 from barograph.loop.run import scan
 from barograph.loop.session import Session
 from barograph.loop.wiring import Wired, wire
-from barograph.metrics.formulas import sharpe
+from barograph.metrics.formulas import sharpe, simple_returns
+from barograph.metrics.steps import steps
 from barograph.types import Belief, Filter, Floats
 
 if TYPE_CHECKING:
@@ -238,9 +239,14 @@ def decoded(machine: Machine, history: History, decoding: str, features: Floats)
 
 def _decodings(whole: Result) -> dict[str, float]:
     """Return the Sharpe ratio under each decoding; a machine that fits no model has only the filtered one."""
-    found = {"filtered": sharpe(whole.returns, whole.history.periods)}
+    found = {"filtered": _sharpe(whole)}
     if whole.machine.learns:
         for name in DECODINGS[1:]:
             run = decoded(whole.machine, whole.history, name, whole.features)
-            found[name] = sharpe(run.returns, whole.history.periods)
+            found[name] = _sharpe(run)
     return found
+
+
+def _sharpe(run: Result) -> float:
+    taken = steps(run.ts, run.history.periods, run.history.by_day)
+    return sharpe(simple_returns(run.equity[taken.rows]), taken.periods)

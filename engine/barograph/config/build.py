@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any, cast
 
 from barograph.config.modules import beside
 from barograph.config.parts import Part, attribute, make
-from barograph.config.schema import Config
+from barograph.config.schema import Config, Data
 from barograph.errors import BarographError, ConfigError, DataError, PartError
 
 if TYPE_CHECKING:
+    from barograph.data.conversion import Conversion
     from barograph.data.history import History
     from barograph.loop.machine import Machine
     from barograph.types import Feed
@@ -61,10 +62,52 @@ def feed_or_history(part: Part, where: str, folder: Path) -> History | Feed:
     from barograph.data.history import History
     from barograph.types import Feed
 
-    found = make(part, where, folder)
+    conversion = _conversion(part, where, folder)
+    found = make(_told(part, conversion, where, folder), where, folder)
     if not isinstance(found, History | Feed):
         raise PartError(f"{where}: {part.use} returned {type(found).__name__}; wanted a History or a Feed")
-    return found
+    return found if conversion is None else _converted(found, conversion, where)
+
+
+def _conversion(part: Part, where: str, folder: Path) -> Conversion | None:
+    """Make the rates that [data] convert names; a name alone is an asset of the data."""
+    from barograph.data.conversion import Conversion
+    from barograph.data.history import History
+
+    plan = part.convert if isinstance(part, Data) else None
+    if plan is None:
+        return None
+    rates: dict[str, History | str] = {}
+    for name, told in plan.rates.items():
+        place = f"{where}.convert.rates.{name}"
+        rates[name] = told if isinstance(told, str) else make(told, place, folder)
+        if not isinstance(rates[name], History | str):
+            found = type(rates[name]).__name__
+            raise PartError(f"{place} is {found}; wanted a loader of a History with one asset, the rate")
+    try:
+        return Conversion(plan.to, rates, tuple(plan.inverse))
+    except DataError as error:
+        raise DataError(f"{where}.{error}") from error
+
+
+def _told(part: Part, conversion: Conversion | None, where: str, folder: Path) -> Part:
+    """Hand the rates on to a loader that asks for them: what it joins has to be converted before."""
+    factory = attribute(part.use, where, folder)
+    if conversion is None or not callable(factory) or "convert" not in inspect.signature(factory).parameters:
+        return part
+    return Part.model_validate({"use": part.use, **part.arguments, "convert": conversion})
+
+
+def _converted(found: History | Feed, conversion: Conversion, where: str) -> History:
+    from barograph.data.conversion import converted
+    from barograph.types import Feed
+
+    if isinstance(found, Feed):
+        raise DataError(f"{where}.convert: {found.name} is a feed; wanted a loader of whole histories")
+    try:
+        return converted(found, conversion)
+    except DataError as error:
+        raise DataError(f"{where}: {error}") from error
 
 
 def build(config: Config, folder: Path) -> Machine:

@@ -14,7 +14,7 @@ from barograph.config.secrets import redacted
 from barograph.errors import ConfigError
 from barograph.execution.terms import MOST_GUARDS, TIERS_WANTED, Terms, tier_rows
 
-__all__ = ["Config", "Execution", "FitPlan", "GuardPlan", "Period"]
+__all__ = ["Config", "Convert", "Data", "Execution", "FitPlan", "GuardPlan", "Period"]
 
 
 class FitPlan(Strict):
@@ -24,6 +24,22 @@ class FitPlan(Strict):
     every: int | Literal["week", "month", "quarter", "year", "never"] = "year"
     expanding: bool = False
     embargo: int = Field(default=0, ge=0, description="bars left out between training window and decision bar")
+
+
+class Convert(Strict):
+    """In which currency the account is kept, and by which rates prices in others become prices in it."""
+
+    to: str = Field(min_length=1, description="the currency of the account")
+    rates: dict[str, Part | str] = Field(
+        description="for each other currency its price in `to`: a loader of one asset, or the symbol of an observed one"
+    )
+    inverse: list[str] = Field(default=[], description="currencies whose rate is quoted the other way round")
+
+
+class Data(Part):
+    """The loader of the bars, and how what it brings is converted."""
+
+    convert: Convert | None = Field(default=None, description="for prices in another currency than the account's")
 
 
 class Period(Strict):
@@ -90,7 +106,7 @@ class Config(Strict):
     """One run: data, features, model, fit schedule, strategy, terms of trade, guards."""
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", description="names the run folder")
-    data: Part
+    data: Data
     observed: list[Part] = Field(default=[], description="histories joined to the data, seen but not traded (VIX)")
     run: Period = Period()
     features: list[Part] = Field(default=[], description="what the model sees; default: the log return")

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import datetime
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -23,8 +23,8 @@ from barograph.errors import DataError, nearest
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["ALWAYS", "DAY", "Days", "Sessions", "Times", "bars_a_session", "check_times", "closes", "nanoseconds",
-           "placed", "sessions", "span_of", "utc"]  # fmt: skip
+__all__ = ["ALWAYS", "DAY", "Days", "Sessions", "Times", "apart", "bars_a_session", "check_times", "closes",
+           "nanoseconds", "opened", "placed", "sessions", "sessions_a_bar", "span_of", "together", "utc"]  # fmt: skip
 
 Times = NDArray[np.int64]
 Days = NDArray[np.datetime64]
@@ -33,6 +33,36 @@ ALWAYS: Final = "24/7"
 """The calendar of markets that never close: every day is a session, from midnight to midnight UTC."""
 
 DAY: Final = 24 * HOUR
+
+_AND: Final = "+"
+
+
+def together(codes: Iterable[str]) -> str:
+    """Return the calendars as one word, each once and in the order of the alphabet; two names of one are one.
+
+    >>> together(["XTKS", "XNYS", "XTKS"]), together(["NYSE", "XNYS"]), together(["XTKS+XNYS", "24/7"])
+    ('XNYS+XTKS', 'XNYS', '24/7+XNYS+XTKS')
+    """
+    named = {one for code in codes for one in apart(code)}
+    return _AND.join(sorted(named if len(named) < 2 else {_own_name(one) for one in named}))
+
+
+def _own_name(code: str) -> str:
+    from exchange_calendars import errors, resolve_alias
+
+    try:
+        return ALWAYS if code == ALWAYS else str(resolve_alias(code))
+    except errors.InvalidCalendarName:
+        return code
+
+
+def apart(code: str) -> tuple[str, ...]:
+    """Return the calendars that one word names.
+
+    >>> apart("XNYS+XTKS")
+    ('XNYS', 'XTKS')
+    """
+    return tuple(code.split(_AND))
 
 
 class Sessions(NamedTuple):
@@ -57,6 +87,8 @@ def sessions(code: str, first: np.datetime64, last: np.datetime64) -> Sessions:
 
     Raises `DataError` for a calendar nobody knows.
     """
+    if len(apart(code)) > 1:
+        raise DataError(f"calendar = {code!r} names {len(apart(code))} markets; wanted one, such as {apart(code)[0]!r}")
     first, last = first.astype("M8[D]"), last.astype("M8[D]")
     if code == ALWAYS:
         days = np.arange(first, last + 1)
@@ -208,9 +240,33 @@ def nanoseconds(ts: Any) -> Times:
     return array.astype(np.int64)
 
 
+def opened(code: str, ts: Times, step: int) -> Times:
+    """Return the moment each bar opened: when its market did, after the bar before and at most a `step` before its end.
+
+    A bar that ends outside the trading hours opened just then, without asking the calendar.
+
+    >>> hours = 3_600_000_000_000 * np.array([14, 15, 39])  # an hour of trading at 13:30 to 14:00, and a day later
+    >>> (opened("24/7", hours, hours[1] - hours[0]) // 3_600_000_000_000).tolist()
+    [13, 14, 38]
+    """
+    begin = np.maximum(ts - step, np.concatenate((ts[:1] - step, ts[:-1])))
+    if code == ALWAYS:
+        return begin
+    known, at, _ = placed(code, np.concatenate((begin + 1, ts)))
+    if len(known.opens) == 0:
+        return begin
+    later = np.maximum(begin, known.opens[at[: len(ts)]])
+    return np.where(later < ts, later, begin)
+
+
 def bars_a_session(code: str, ts: Times) -> float:
     """Return the median number of bars that a session of a calendar holds."""
     return float(np.median(np.unique(placed(code, ts)[1], return_counts=True)[1]))
+
+
+def sessions_a_bar(code: str, ts: Times) -> float:
+    """Return the median number of sessions from one bar to the next, at least 1."""
+    return max(1.0, float(np.median(np.diff(placed(code, ts)[1]))))
 
 
 def check_times(source: str, ts: Times) -> None:

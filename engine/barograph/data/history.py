@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
@@ -12,10 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from barograph.data.actions import ACTIONS, ActionColumns, actions_of, filled, joined, telling, validate_actions
-from barograph.data.calendars import ALWAYS, Times, bars_a_session, check_times, nanoseconds, span_of
+from barograph.data.calendars import Times, apart, check_times, nanoseconds, span_of, together
 from barograph.data.findings import CODES, Finding, accepted
+from barograph.data.periods import bars_a_year
 from barograph.data.table import Reading, mended, one_currency, spacing
-from barograph.epoch import DAY, HOUR
+from barograph.epoch import HOUR, day_of, days_a_year
 from barograph.errors import DataError, nearest
 from barograph.types import Bars, Floats
 
@@ -39,7 +40,8 @@ class History:
 
     Raw prices may bring `dividends` (cash per share as it is after that bar's split, 0 = none), `splits` (new shares
     per old, 1 = none) and `final` (the cash a share pays when its market ends, NaN = not yet), each (T, N) or None.
-    `currency` is that of all traded assets, "" when not said.
+    `currency` is that of all traded assets, "" when not said. `calendar` names the market that the rows come from, or
+    several: "XNYS+XTKS".
 
     >>> history = History.from_arrays(ts=[0, 86_400_000_000_000], close=[100.0, 101.0], symbols=["ABC"])
     >>> len(history), history.symbols, history.periods
@@ -215,18 +217,35 @@ class History:
             **columns,
         )
 
+    @property
+    def calendars(self) -> tuple[str, ...]:
+        """The calendars of the markets that the rows come from, in the order of the alphabet."""
+        return apart(self.calendar)
+
+    @cached_property
+    def by_day(self) -> bool:
+        """Whether a year counts days and not rows: of several calendars, or of daily bars that end at several times.
+
+        Rows of several markets are no equal steps, and how many a year has depends on who is joined.
+        """
+        if len(self.calendars) > 1:
+            return True
+        crowded = len(self.symbols) > 1 and len(np.unique(day_of(self.ts))) < len(self)
+        return crowded and not any(0 < step <= 12 * HOUR for step in self._own_spacings())
+
+    @cached_property
+    def spacing(self) -> int:
+        """The usual time between two bars in ns, 0 when there is but one; of several markets the shortest of theirs."""
+        return min(filter(None, self._own_spacings()), default=0) if self.by_day else spacing(self.ts)
+
     @cached_property
     def periods(self) -> float:
-        """Bars a year: 252 days (365 on "24/7"), 52 weeks, 12 months, 4 quarters, 1 year; intraday from the spacing."""
-        step = spacing(self.ts)
-        for days, a_year in ((300, 1.0), (80, 4.0), (20, 12.0), (5, 52.0)):
-            if step >= days * DAY:
-                return a_year
-        open_days = 365.0 if self.calendar == ALWAYS else 252.0
-        if step == 0 or step > 12 * HOUR:
-            return open_days
-        a_day = DAY / step if self.calendar == ALWAYS else bars_a_session(self.calendar, self.ts)
-        return open_days * a_day
+        """Bars a year: 252 days (365 on "24/7"), 52 weeks, 12 months, else by the spacing; `by_day` the days a year."""
+        return days_a_year(self.ts) if self.by_day else bars_a_year(self.calendar, self.ts)
+
+    def _own_spacings(self) -> Iterator[int]:
+        """Each asset's usual time between two of its own bars."""
+        return (spacing(self.ts[~np.isnan(self.close[:, a])]) for a in range(len(self.symbols)))
 
     @cached_property
     def actions(self) -> Floats:
@@ -308,7 +327,7 @@ class History:
         """Return the close of a row for people: a date for daily bars and longer, else date and time in UTC."""
         import pandas as pd
 
-        if spacing(self.ts) > 12 * HOUR:
+        if spacing(self.ts) > 12 * HOUR and not self.by_day:
             # A close at midnight ends the day before.
             return str(pd.Timestamp(int(self.ts[row]) - 1).date())
         return pd.Timestamp(int(self.ts[row])).strftime("%Y-%m-%d %H:%M:%SZ")
@@ -342,7 +361,8 @@ class History:
 
         With "mine" a row shows the other's last bar that closed after my previous row and no later than this one.
 
-        Calendar and periods stay those of this history. Raises `DataError` when traded assets have several currencies.
+        With "all" the calendars come together, and those of several markets count a year in days. Raises `DataError`
+        when traded assets have several currencies, or trade on several calendars and one does not say its currency.
         """
         if rows not in ("all", "mine"):
             raise DataError(f"join: rows = {rows!r}; wanted 'all' or 'mine'")
@@ -355,12 +375,20 @@ class History:
             symbols=tuple(symbol for part in parts for symbol in part.symbols),
             ts=ts,
             traded=tuple(flag for part in parts for flag in part.traded),
+            calendar=self.calendar if rows == "mine" else together(part.calendar for part in parts),
             source=", ".join(dict.fromkeys(part.source for part in parts)),
-            currency=one_currency("join", [part.currency for part in parts if any(part.traded)]),
+            currency=_account_currency([part for part in parts if any(part.traded)]),
             **columns,
         )
         found = [finding for part in parts for finding in part.findings if finding.code != "ends_early"]
         return replace(whole, findings=(*found, *ended(whole)))
+
+    def only(self, symbol: str) -> History:
+        """Return one asset alone, with all rows."""
+        column = [self.column(symbol)]
+        given = {name: getattr(self, name) for name in (*FIELDS, *ACTIONS)}
+        columns = {name: values[:, column] for name, values in given.items() if values is not None}
+        return replace(self, symbols=(symbol,), traded=(self.traded[column[0]],), **columns)
 
     def frame(self) -> pd.DataFrame:
         """Return a pandas table: the closes in UTC as index, columns (symbol, field), actions where there are any."""
@@ -426,6 +454,20 @@ def _validate(history: History) -> None:
         twice = next(symbol for symbol in history.symbols if history.symbols.count(symbol) > 1)
         raise DataError(f"{history.source}: the symbol {twice!r} comes twice; give each asset its own symbol=")
     check_times(history.source, history.ts)
+
+
+def _account_currency(traded: Sequence[History]) -> str:
+    """Return the one currency of what is traded; over several calendars it must be said."""
+    cure = "set data.convert (in Python a Conversion), or only observe (traded = false) what has another"
+    currency = one_currency("join", [part.currency for part in traded], cure)
+    markets = together(part.calendar for part in traded)
+    unsaid = next((part for part in traded if not part.currency), None)
+    if unsaid is not None and len(apart(markets)) > 1:
+        raise DataError(
+            f"join: {unsaid.symbols[0]} ({unsaid.calendar}) says no currency, and the account trades {markets}; wanted "
+            f'currency = "..." for every market, and data.convert where they differ'
+        )
+    return currency
 
 
 def _spread(part: History, name: str, ts: Times) -> Floats:

@@ -114,13 +114,12 @@ def volume_is_unknown(table: Table) -> bool:
     return len(known) == 0 or (len(known) > 1 and float(known.min()) == float(known.max()))
 
 
-def one_currency(source: str, named: str | Sequence[str]) -> str:
-    """Return the one currency that is named, "" when none is; raises `DataError` when there are several."""
+def one_currency(source: str, named: str | Sequence[str], cure: str = "wanted one: mend the table") -> str:
+    """Return the one currency that is named, "" when none is; raises `DataError` with a cure for several."""
     stripped = [name.strip() for name in ([named] if isinstance(named, str) else named)]
     several = list(dict.fromkeys(name for name in stripped if name))
     if len(several) > 1:
         raise DataError(
-            f"{source}: several currencies ({', '.join(several)}) in one account are out of scope; wanted one: convert "
-            f"the prices first, or only observe (traded = false) what has another"
+            f"{source}: several currencies ({', '.join(several)}) in one account are out of scope without rates; {cure}"
         )
     return several[0] if several else ""

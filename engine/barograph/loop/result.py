@@ -101,7 +101,8 @@ class Result:
         """The figures of the run, defined in `barograph.metrics.formulas`."""
         from barograph.metrics.measure import measure
 
-        return measure(self.tables, periods=self.history.periods)
+        own = self.history
+        return measure(self.tables, own.periods, by_day=own.by_day, calendars=len(own.calendars))
 
     def __str__(self) -> str:
         """Say the main figures in a few lines."""

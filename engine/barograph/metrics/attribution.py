@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from barograph.metrics.drawdown import max_drawdown
 from barograph.metrics.formulas import believed, hit_rate, mean_return, sharpe, simple_returns, volatility
+from barograph.metrics.steps import compounded, stamps, steps
 from barograph.types import Floats
 
 if TYPE_CHECKING:
@@ -51,12 +52,15 @@ def sizing_regimes(equity: pd.DataFrame, beliefs: pd.DataFrame) -> NDArray[np.in
     return sizing
 
 
-def attribute(equity: pd.DataFrame, beliefs: pd.DataFrame, fills: pd.DataFrame, periods: float) -> pd.DataFrame:
+def attribute(
+    equity: pd.DataFrame, beliefs: pd.DataFrame, fills: pd.DataFrame, periods: float, by_day: bool = False
+) -> pd.DataFrame:
     """Split a run's profit over the regimes that sized it; the parts sum to the total.
 
     One row a regime (−1: no belief yet), with bars, share (of all bars), profit (money), contribution (profit / e_0),
     mean (annual, periods · mean(r)), volatility, sharpe, max_drawdown and hit_rate of that regime's bars set end to
-    end, and costs (money: fees, financing and slippage of those bars; already taken from the profit).
+    end, and costs (money: fees, financing and slippage of those bars; already taken from the profit). Over several
+    markets, `by_day`, a regime's returns are compounded by day.
 
     >>> import pandas as pd
     >>> ts = pd.date_range("2024-01-01", periods=4, tz="UTC")
@@ -71,7 +75,10 @@ def attribute(equity: pd.DataFrame, beliefs: pd.DataFrame, fills: pd.DataFrame, 
     regimes = sizing_regimes(equity, beliefs)
     money = equity["equity"].to_numpy(np.float64)
     costs = _costs(equity, fills)
-    rows = [_part(regime, regimes == regime, money, costs, periods) for regime in np.unique(regimes).tolist()]
+    taken = steps(stamps(equity), periods, by_day)
+    step = np.searchsorted(taken.rows, np.arange(1, len(money))) if by_day else None
+    known = np.unique(regimes).tolist()
+    rows = [_part(regime, regimes == regime, money, costs, taken.periods, step) for regime in known]
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
@@ -88,12 +95,21 @@ def _costs(equity: pd.DataFrame, fills: pd.DataFrame) -> Floats:
     return charged[1:]
 
 
-def _part(regime: int, chosen: NDArray[np.bool_], money: Floats, costs: Floats, periods: float) -> dict[str, Any]:
+def _part(
+    regime: int,
+    chosen: NDArray[np.bool_],
+    money: Floats,
+    costs: Floats,
+    periods: float,
+    step: NDArray[np.intp] | None,
+) -> dict[str, Any]:
     after, before = money[1:][chosen], money[:-1][chosen]
     profit = math.fsum((*after.tolist(), *(-before).tolist()))
     alive = simple_returns(money)
     returns = alive[chosen[: alive.size]]
     chained = np.concatenate((np.ones(1), 1 + returns)).cumprod(dtype=np.float64)
+    if step is not None:
+        returns = compounded(returns, step[: alive.size][chosen[: alive.size]])
     return {
         "regime": regime,
         "bars": int(chosen.sum()),

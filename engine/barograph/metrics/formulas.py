@@ -2,8 +2,9 @@
 
 Conventions, the same everywhere. Returns are simple: r_t = e_t / e_{t-1} − 1, one a bar, T of them for T + 1 equity
 points. `periods` is the number of bars in a year by the market's calendar (252 for daily US shares); a year is that
-many bars, so years = T / periods. Standard deviations divide by T − 1. The riskless rate `rf` is effective and annual,
-and becomes (1 + rf)^(1 / periods) − 1 a bar. Losses of VaR and ES are positive numbers; drawdowns are negative ones.
+many bars, so years = T / periods. Over several markets both are those of days (`barograph.metrics.steps`). Standard
+deviations divide by T − 1. The riskless rate `rf` is effective and annual, and becomes (1 + rf)^(1 / periods) − 1 a
+bar. Losses of VaR and ES are positive numbers; drawdowns are negative ones.
 
 What cannot be told is NaN (null in metrics.json), never zero: the Sharpe ratio of a constant equity, the volatility of
 a single return. An account is ruined at its first equity ≤ 0: returns end with that bar, and its CAGR is −1.

@@ -32,6 +32,7 @@ from barograph.metrics.formulas import (
     value_at_risk,
     volatility,
 )
+from barograph.metrics.steps import Steps, stamps, steps
 from barograph.types import Floats
 
 if TYPE_CHECKING:
@@ -41,24 +42,34 @@ __all__ = ["measure"]
 
 
 def measure(
-    tables: Mapping[str, pd.DataFrame], periods: float, rf: float = 0.0, samples: int = 2000, seed: int = 0
+    tables: Mapping[str, pd.DataFrame],
+    periods: float,
+    rf: float = 0.0,
+    samples: int = 2000,
+    seed: int = 0,
+    *,
+    by_day: bool = False,
+    calendars: int = 1,
 ) -> dict[str, float | None]:
     """Measure a run from its tables equity, fills, events, beliefs and benchmark: what metrics.json holds, NaN as None.
 
     The tables are those of the run folder (docs/results.md); the keys always come in the same order. `samples`
     resamplings make the 95 % intervals of the Sharpe ratio and of its difference from the benchmark's; with 0 they
-    are None. Raises `DataError` on an equity that is not a number.
+    are None. `by_day` compounds returns by day and counts the days of a year in the table itself, as a run over several
+    `calendars` wants it. Raises `DataError` on an equity that is not a number.
     """
-    money = _numbers(tables, "equity")
-    market = _numbers(tables, "benchmark")
-    returns, theirs = simple_returns(money), simple_returns(market)
-    years = (money.size - 1) / periods
-    found: dict[str, float] = {"bars": money.size - 1, "years": years}
-    found |= _performance(money, returns, periods, rf)
+    money, market = _numbers(tables, "equity"), _numbers(tables, "benchmark")
+    ours, other = (steps(stamps(tables[name]), periods, by_day) for name in ("equity", "benchmark"))
+    returns, theirs = simple_returns(money[ours.rows]), simple_returns(market[other.rows])
+    periods = ours.periods
+    count = ours.rows.size - 1
+    years = count / periods
+    found: dict[str, float] = {"bars": money.size - 1, "returns": count, "years": years, "calendars": calendars}
+    found |= _performance(money, returns, ours, rf)
     found |= _trading(tables["equity"], tables["fills"], money, years) | _received(tables["events"])
     found |= _regimes(tables["beliefs"], years)
     found |= _against(returns, theirs, periods, rf)
-    found |= _benchmark(money, market, theirs, periods, rf)
+    found |= _benchmark(money, market, theirs, ours, rf)
     found |= _intervals(returns, theirs, periods, rf, samples, seed)
     return {key: _json(value) for key, value in found.items()}
 
@@ -79,15 +90,16 @@ def _numbers(tables: Mapping[str, pd.DataFrame], name: str) -> Floats:
     return values
 
 
-def _performance(money: Floats, returns: Floats, periods: float, rf: float) -> dict[str, float]:
+def _performance(money: Floats, returns: Floats, ours: Steps, rf: float) -> dict[str, float]:
+    periods = ours.periods
     return {
         "total_return": total_return(money),
-        "cagr": cagr(money, periods),
+        "cagr": cagr(money, ours.bars),
         "mean_return": mean_return(returns),
         "volatility": volatility(returns, periods),
         "sharpe": sharpe(returns, periods, rf),
         "sortino": sortino(returns, periods, rf),
-        "calmar": calmar(money, periods),
+        "calmar": calmar(money, ours.bars),
         "max_drawdown": max_drawdown(money),
         "max_drawdown_bars": deepest_drawdown(money).bars,
         "value_at_risk": value_at_risk(returns),
@@ -149,14 +161,15 @@ def _against(returns: Floats, theirs: Floats, periods: float, rf: float) -> dict
     return {"alpha": alpha(ours, paired, periods, rf), "beta": beta(ours, paired)}
 
 
-def _benchmark(money: Floats, market: Floats, theirs: Floats, periods: float, rf: float) -> dict[str, float]:
+def _benchmark(money: Floats, market: Floats, theirs: Floats, ours: Steps, rf: float) -> dict[str, float]:
+    growth = cagr(market, ours.bars)
     return {
         "benchmark_total_return": total_return(market),
-        "benchmark_cagr": cagr(market, periods),
-        "benchmark_volatility": volatility(theirs, periods),
-        "benchmark_sharpe": sharpe(theirs, periods, rf),
+        "benchmark_cagr": growth,
+        "benchmark_volatility": volatility(theirs, ours.periods),
+        "benchmark_sharpe": sharpe(theirs, ours.periods, rf),
         "benchmark_max_drawdown": max_drawdown(market),
-        "excess_cagr": cagr(money, periods) - cagr(market, periods),
+        "excess_cagr": cagr(money, ours.bars) - growth,
     }
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from barograph.config.paper import seconds
-from barograph.data.calendars import ALWAYS, DAY, Times, sessions
+from barograph.data.calendars import ALWAYS, DAY, Times, apart, sessions
 
 if TYPE_CHECKING:
     from barograph.config.paper import PaperPlan
@@ -24,7 +24,7 @@ _REACH: Final = 32 * DAY
 
 
 def closes_between(calendar: str, every: str, after: int, until: int) -> Times:
-    """Return the closes of the bars due in (after, until], ns UTC.
+    """Return the closes of the bars due in (after, until], ns UTC; of several markets those of each.
 
     >>> from barograph.data.calendars import span_of
     >>> thanksgiving = span_of("2023-11-23", "2023-11-24")  # Thursday has no session, Friday ends early
@@ -35,6 +35,8 @@ def closes_between(calendar: str, every: str, after: int, until: int) -> Times:
     """
     if until <= after:
         return np.zeros(0, dtype=np.int64)
+    if len(apart(calendar)) > 1:
+        return np.unique(np.concatenate([closes_between(one, every, after, until) for one in apart(calendar)]))
     if calendar == ALWAYS:
         step = DAY if every == "session" else seconds(every) * SECOND
         # np.arange(first, last, step) counts in floating point, which forgets the last close of a long span.

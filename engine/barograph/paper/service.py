@@ -23,7 +23,6 @@ from barograph.config.paper import KINDS, seconds
 from barograph.config.provenance import code_hash
 from barograph.data.calendars import DAY
 from barograph.data.history import History
-from barograph.data.table import spacing
 from barograph.errors import BarographError, ConfigError, DataError, LeaseError, RefusalError
 from barograph.jit.arithmetic import ARITHMETIC
 from barograph.paper.deployment import Deployment, described, sealed
@@ -356,7 +355,7 @@ def deployable(config: Config, folder: Path, store: Store, name: str, clock: Clo
 
 def _refuse_spacing(every: str, history: History) -> None:
     """Refuse bars that do not come as [paper] every says: each would look like a gap, or like too many."""
-    found = spacing(history.ts) // SECOND
+    found = history.spacing // SECOND
     wanted = DAY // SECOND if every == "session" else seconds(every)
     if len(history) > 2 and not wanted / 2 < found < wanted * 2:
         told = f"{found // 3600}h" if found % 3600 == 0 else f"{found // 60}m"

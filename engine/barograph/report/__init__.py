@@ -55,24 +55,33 @@ def _thinned(drawn: int, bars: int) -> str:
 
 
 def _run_words(run: Run) -> dict[str, Any]:
-    data = run.manifest["data"]
+    data, taken = run.manifest["data"], run.steps
     first, last = (f"{run.ts.iloc[row]:%Y-%m-%d}" for row in (0, -1))
     traded = ", ".join(data.get("traded") or data["symbols"])
     return {
         "title": run.name,
-        "period": f"{traded} · {first} to {last} · {len(run.ts):,} bars, {number(run.periods, 0)} a year",
+        "period": f"{traded} · {first} to {last} · {len(run.ts):,} bars, {number(taken.bars, 0)} a year{_money(run)}",
         "verdict": verdict(run.metrics),
         "fall": tables.fall(run),
         "trade_words": tables.trade_words(run),
         "fit_words": f"{len(run.fits)} fits, each on bars up to its own close. "
         "A regime keeps its number while it is recognised; see match.",
-        "data_words": f"{', '.join(data['symbols'])} from {data['source']}; calendar {data['calendar']}.",
+        "data_words": f"{', '.join(data['symbols'])} from {data['source']}; calendar {data['calendar']}.{_by_day(run)}",
         "command": "barograph run config.toml",
         "config": run.config,
         "manifest": json.dumps(run.manifest, indent=2, ensure_ascii=False),
         "last_fit": json.dumps(run.fits[-1], indent=2, ensure_ascii=False) if run.fits else "",
         "month_names": tables.MONTHS,
     }
+
+
+def _money(run: Run) -> str:
+    currency = run.manifest["data"].get("currency")
+    return f" · in {currency}" if currency else ""
+
+
+def _by_day(run: Run) -> str:
+    return f" Returns are compounded by day, {number(run.steps.periods, 0)} days a year." if run.by_day else ""
 
 
 def _run_tables(run: Run) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from barograph.metrics.drawdown import drawdowns
 from barograph.metrics.formulas import simple_returns
+from barograph.metrics.steps import Steps
 from barograph.report.folder import Run
 from barograph.report.words import regime_names
 from barograph.types import Floats
@@ -67,14 +68,16 @@ def thin(values: Floats, most: int) -> NDArray[np.intp]:
 
 
 def dates(ts: Any, like: Any = None) -> list[str]:
-    """Return closes as plotly wants them: days for daily bars, where midnight is the end of the day before.
+    """Return closes as plotly wants them: days for one bar a day, where midnight is the end of the day before.
 
     A few closes of a run are written `like` all of them.
     """
     import pandas as pd
 
-    spacing = (ts if like is None else like).diff().median()
-    if pd.isna(spacing) or spacing.total_seconds() > 0.8 * 86400:
+    every = ts if like is None else like
+    spacing = every.diff().median()
+    alone = (every - pd.Timedelta(1, "us")).dt.floor("D").is_unique
+    if alone and (pd.isna(spacing) or spacing.total_seconds() > 0.8 * 86400):
         return [str(day) for day in (ts - pd.Timedelta(1, "us")).dt.strftime("%Y-%m-%d")]
     return [str(moment) for moment in ts.dt.strftime("%Y-%m-%d %H:%M:%S")]
 
@@ -128,9 +131,9 @@ def run_figures(run: Run, line: Timeline) -> dict[str, Figure]:
     found = {"equity": _equity(run, line), "drawdown": _drawdown(run, line), "exposure": _exposure(run, line)}
     if run.states > 1:
         found["probabilities"] = _probabilities(run, line)
-    window = round(run.periods)
-    if simple_returns(run.equity).size > window:
-        found["rolling"] = _rolling(run, line, window)
+    taken = run.steps
+    if simple_returns(run.equity[taken.rows]).size > round(taken.periods):
+        found["rolling"] = _rolling(run, line, taken)
     for figure in found.values() if len(line.labels) > 1 else ():
         # Left to itself an axis makes room for marks at its ends, and the charts no longer stand below each other.
         figure["layout"]["xaxis"]["range"] = [line.labels[0], line.labels[-1]]
@@ -253,11 +256,13 @@ def _probabilities(run: Run, line: Timeline) -> Figure:
     return {"data": areas, "layout": layout(210, yaxis=whole, showlegend=True)}
 
 
-def _rolling(run: Run, line: Timeline, window: int) -> Figure:
-    rows = line.rows
+def _rolling(run: Run, line: Timeline, taken: Steps) -> Figure:
+    # A close inside a day shows what was known at the end of the day before.
+    rows, window = np.searchsorted(taken.rows, line.rows, side="right") - 1, round(taken.periods)
     pairs = (("buy and hold", THEIRS, run.benchmark), (run.name, OURS, run.equity))
     lines = [
-        trace(rolling_sharpe(money, rows, window), name, tint, hovertemplate="%{y:.2f}") for name, tint, money in pairs
+        trace(rolling_sharpe(money[taken.rows], rows, window), name, tint, hovertemplate="%{y:.2f}")
+        for name, tint, money in pairs
     ]
     zero = {"zeroline": True, "zerolinecolor": "#c9d1d6"}
     return {"data": lines, "layout": layout(220, yaxis=zero)}

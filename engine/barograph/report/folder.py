@@ -11,6 +11,7 @@ import numpy as np
 
 from barograph.errors import DataError
 from barograph.metrics.formulas import believed
+from barograph.metrics.steps import Steps, stamps, steps
 from barograph.types import Floats
 
 if TYPE_CHECKING:
@@ -43,9 +44,14 @@ class Run:
         return str(self.manifest.get("name") or self.folder.name)
 
     @property
-    def periods(self) -> float:
-        """Bars a year."""
-        return float(self.manifest["data"]["periods"])
+    def by_day(self) -> bool:
+        """Whether its returns are those of days, as over several markets."""
+        return bool(self.manifest["data"].get("by_day", False))
+
+    @property
+    def steps(self) -> Steps:
+        """The rows between which its returns lie, and how many of them a year has."""
+        return steps(stamps(self.tables["equity"]), float(self.manifest["data"]["periods"]), self.by_day)
 
     @property
     def ts(self) -> pd.Series[pd.Timestamp]:

@@ -162,13 +162,13 @@ def regimes(run: Run) -> Table | None:
     """Return the attribution to regimes with its total; None where there is no model."""
     if run.states < 2:
         return None
-    parts = attribute(run.tables["equity"], run.tables["beliefs"], run.tables["fills"], run.periods)
+    parts = attribute(run.tables["equity"], run.tables["beliefs"], run.tables["fills"], run.steps.periods, run.by_day)
     names = dict(enumerate(regime_names(run.states))) | {-1: "no model yet"}
     tints = dict(enumerate(colours(run.states)))
     rows = [_regime(part, names[part["regime"]], tints.get(part["regime"], "")) for part in parts.to_dict("records")]
     whole = math.fsum(parts["profit"])
     m = run.metrics
-    mean = None if m.get("mean_return") is None else (m["mean_return"] or 0.0) * run.periods
+    mean = None if m.get("mean_return") is None else (m["mean_return"] or 0.0) * run.steps.periods
     shown = (
         money(whole),
         percent(total_return(run.equity)),

@@ -72,7 +72,7 @@ def verdict(metrics: Metrics) -> str:
     """
     if metrics.get("fills") == 0:
         return "No order was ever filled: this result is idle cash and says nothing about the strategy."
-    parts = [_comparison(metrics), _certainty(metrics), _length(metrics)]
+    parts = [_comparison(metrics), _certainty(metrics), _length(metrics), _markets(metrics)]
     return " ".join(part for part in parts if part)
 
 
@@ -130,6 +130,17 @@ def _length(metrics: Metrics) -> str:
     if years is None or years >= _SHORT_YEARS:
         return ""
     return f"{number(years, 1)} years are too few to tell skill from luck."
+
+
+def _markets(metrics: Metrics) -> str:
+    """Say that several markets met in one account: their bars are no equal steps, so a year counts days."""
+    count, days, years = (metrics.get(key) for key in ("calendars", "returns", "years"))
+    if count is None or count < 2 or days is None or not years:
+        return ""
+    return (
+        f"This run trades on {count:.0f} calendars: each asset fills at its own market's next open, and returns are "
+        f"compounded by day, {number(days / years, 0)} days a year."
+    )
 
 
 _MEASURES = (
@@ -228,7 +239,13 @@ def comparison(runs: Mapping[str, Metrics]) -> str:
         f"the highest Sharpe ratio is {best}'s, {number(known[best]['sharpe'])}. {_decided(runs)} "
         f"Choosing the best of {len(runs)} favours luck, which these intervals do not deduct."
         f"{'' if one_market(runs.values()) else ' They trade different markets: each has its own buy and hold.'}"
+        f"{_counted(runs)}"
     )
+
+
+def _counted(runs: Mapping[str, Metrics]) -> str:
+    several = [name for name, m in runs.items() if _above(m.get("calendars"), 1.0, 0.0)]
+    return f" {', '.join(several)}: on several calendars, where a year counts days." if several else ""
 
 
 def one_market(runs: Iterable[Metrics]) -> bool:

@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 # The broker code in which `make mutation` plants bugs; FILES=engine/barograph/execution/money.py takes one file.
-FILES := $(addprefix engine/barograph/execution/,money.py targets.py touch.py auction.py intrabar.py resting.py placing.py guards.py clauses.py prices.py sizes.py)
+FILES := $(addprefix engine/barograph/execution/,money.py grid.py targets/light.py targets/costs.py targets/room.py touch.py auction.py intrabar.py resting.py placing.py guards.py clauses.py prices.py sizes.py)
 
 .PHONY: demo test lint types imports wheel-test soak mutation bench bench-peers lock clean
 

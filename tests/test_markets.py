@@ -289,9 +289,7 @@ def written(folder: Path, text: str) -> Path:
 def test_a_run_over_several_calendars_says_so(tmp_path: Path) -> None:
     done = barograph("run", written(tmp_path, CONFIG), "--runs", tmp_path / "runs", "--bounds")
     assert done.returncode == 0, done.stderr
-    told = (
-        "This run trades on 2 calendars: each asset fills at its own market's next open, and returns are compounded by"
-    )
+    told = "The rows of this run come from 2 calendars: each asset fills at its own market's next open, and returns are"
     assert told in done.stdout
     run = read_run(next((tmp_path / "runs").glob("*-two-*")))
     assert (run.manifest["data"]["calendar"], run.manifest["data"]["currency"]) == ("XNYS+XTKS", "EUR")

@@ -118,8 +118,8 @@ BARS = [{"ts": t * DAY, "open": [100.0], "high": [110.0], "low": [95.0], "close"
         for t in range(1, 5)]  # fmt: skip
 NOTHING = [{"dividend": [0.0], "split": [1.0], "final": [np.nan]} for _ in BARS]
 TERMS = dict.fromkeys(oracle.TERMS, 0.0) | {
-    "cash": 1000.0, "tiers": (), "fill": "next_open", "account": "cash", "participation": 0.01, "fee": 0.01,
-    "maker_fee": 0.0,
+    "cash": 1000.0, "tiers": (), "minimum_fee_of": "order", "fill": "next_open", "account": "cash", "fee": 0.01,
+    "participation": 0.01, "maker_fee": 0.0,
 }  # fmt: skip
 LIMIT = {"id": 1, "ts": DAY, "asset": 0, "kind": "limit", "weight": np.nan, "status": "filled", "quantity": 5.0,
          "end_ts": 2 * DAY, "asked": 5.0, "limit": 98.0, "stop": np.nan, "life": "GTC", "until": None, "role": "entry",

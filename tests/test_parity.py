@@ -134,7 +134,10 @@ def test_the_two_books_agree_with_splits_dividends_and_delistings_too(name: str)
 def test_a_python_strategy_writes_the_same_bits_as_a_compiled_one(history: History) -> None:
     chosen, terms = machines()["next_open"].filter, bg.Terms(fee=0.001, slippage=0.0005)
     runs = [bg.Machine(strategy=started(step, 0.9), filter=chosen, terms=terms) for step in (lean, lean_in_python)]
-    assert same(*(scan(machine, history) for machine in runs))
+    ends = [ruin(scan, machine, history).partition(" ruined ")[2] for machine in runs]
+    assert ends[0] == ends[1]
+    if not ends[0]:
+        assert same(*(scan(machine, history) for machine in runs))
 
 
 @pytest.mark.parametrize("name", ["next_open", "learns"])

@@ -35,8 +35,8 @@ DOCS = "\n".join(
 )
 CONFIGS = sorted((ROOT / "configs").glob("*.toml"))
 
-ALLOWED = {"__future__", "collections", "dataclasses", "enum", "functools", "itertools", "math", "typing"} | {
-    "barograph", "barograph_strategies", "numba", "numpy"
+ALLOWED = {"__future__", "collections", "dataclasses", "enum", "fractions", "functools", "itertools", "math"} | {
+    "typing", "barograph", "barograph_strategies", "numba", "numpy"
 }  # fmt: skip
 # These read a file or a calendar when they are *built*; their steps are kernels and see only numbers.
 BUILDERS = {"fixed_positions": {"pandas", "pathlib"}}

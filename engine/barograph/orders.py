@@ -22,9 +22,9 @@ import numpy as np
 from barograph.jit.kernel import kernel
 from barograph.types import Orders
 
-__all__ = ["bracket", "cancel", "cancel_all", "day", "limit", "market", "market_on_close", "one_cancels_other",
-           "reduce_only", "requests", "slip", "stop", "stop_limit", "tag", "trail", "trailing_percent",
-           "trailing_stop", "until"]  # fmt: skip
+__all__ = ["bracket", "cancel", "cancel_all", "day", "do_not_reduce", "limit", "market", "market_on_close",
+           "one_cancels_other", "reduce_only", "requests", "slip", "stop", "stop_limit", "tag", "trail",
+           "trailing_percent", "trailing_stop", "until"]  # fmt: skip
 
 # These numbers stand in journals that exist, and never change (see `execution/events.py`).
 MARKET: Final = 0
@@ -52,8 +52,8 @@ LIVES: Final = {GTC: "GTC", FOR_DAY: "DAY", GTD: "GTD"}
 # Columns of a slip's rows. Row 0 is the heading: how many rows are written, and 1 when one found no room, 2 when a
 # pair was of two assets.
 (ACTION, ASSET, KIND_OF, AMOUNT, LIMIT_PRICE, STOP_PRICE, DISTANCE, PERCENTAGE, LIFETIME, MOMENT, REDUCES, TAGGED,
- PAIR, LOSS_PRICE, PROFIT_PRICE, LOSS_DISTANCE) = range(16)  # fmt: skip
-WIDTH: Final = 16
+ PAIR, LOSS_PRICE, PROFIT_PRICE, LOSS_DISTANCE, KEEPS) = range(17)  # fmt: skip
+WIDTH: Final = 17
 NEW, CANCEL, CANCEL_ALL = range(3)
 
 
@@ -177,6 +177,13 @@ def reduce_only(orders: Orders, row: int) -> None:
     """Let the order make a position smaller, never larger nor of the other side."""
     if row > 0:
         orders.rows[row, REDUCES] = 1.0
+
+
+@kernel
+def do_not_reduce(orders: Orders, row: int) -> None:
+    """Leave the order and its legs where they are on an ex-date, which lowers buy limits and sell stops."""
+    if row > 0:
+        orders.rows[row, KEEPS] = 1.0
 
 
 @kernel

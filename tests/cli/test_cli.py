@@ -184,7 +184,7 @@ def no_weight(state, bars, belief, portfolio, params):
     return state, bg.Protected(np.nan if bars.ts > 10**18 else 0.0, 90.0, np.nan, np.nan)
 
 def no_price(state, bars, belief, portfolio, params):
-    return state, bg.Protected(1.0, -5.0 if bars.ts > 10**18 else np.nan, np.nan, np.nan)
+    return state, bg.Protected(1.0, 0.0 if bars.ts > 10**18 else np.nan, np.nan, np.nan)
 
 def no_trail(state, bars, belief, portfolio, params):
     return state, bg.Protected(1.0, np.nan, np.nan, 8.0 if bars.ts > 10**18 else 0.1)

@@ -15,7 +15,8 @@ from barograph.data.calendars import span_of
 from barograph.epoch import DAY
 from barograph.errors import BarographError
 from barograph.execution import book, events
-from barograph.execution.money import fee_of, pay, rebase
+from barograph.execution.grid import grid_of
+from barograph.execution.money import charge, pay, rebase
 from barograph.execution.prices import cheaper, dearer, slippage_of, to_tick
 from barograph.execution.sizes import base_of, moved, reduced, shrunk, value_of, why_none
 from barograph.execution.touch import REACHING, after_slippage, dominated, follow, reached
@@ -73,18 +74,18 @@ LOGS = [
         row(events.BORN, 3, 4, 0, 0.5),
         row(events.FILLED, 3, 5, 0, 0.5, 50, 100),
         row(events.BORN, 4, 5, 0, 0.5),
-        row(events.CANCELLED, 4, 6, 0, 0.5, 0, 100, reason=events.THERE),
+        row(events.CANCELLED, 4, 6, 0, 0.5, reason=events.THERE),
     ]),
     case("2 a target with costs, and one without room", ("100 | = | 110", "100 | = | ="),
          {1: (1.0, 0.0), 2: (bg.HOLD, 0.5)}, [
         row(events.BORN, 1, 1, 0, 1),
         row(events.FILLED, 1, 2, 0, 1, 9_995 / 101, 100, 9_995 / 101 + 5, reason=events.AS_WANTED),
         row(events.BORN, 2, 2, 1, 0.5),
-        row(events.REJECTED, 2, 3, 1, 0.5, 0, 100, reason=events.NO_HEADROOM),
+        row(events.REJECTED, 2, 3, 1, 0.5, reason=events.NO_HEADROOM),
     ], terms=COSTS),
     case("2 less than a lot", "100 | 120", {1: 0.01}, [
         row(events.BORN, 1, 1, 0, 0.01),
-        row(events.CANCELLED, 1, 2, 0, 0.01, 0, 120, reason=events.NO_LOT),
+        row(events.CANCELLED, 1, 2, 0, 0.01, reason=events.NO_LOT),
     ], terms={"lot": 1.0}),
     case("6 a guard that hits and lets go, and a waiting target", ("100 | = | 80 | =", "50 | - | - | ="),
          {1: (1.0, 0.1)}, [
@@ -259,22 +260,26 @@ def test_no_weight_is_a_part_of_no_equity(more: dict[str, Any]) -> None:
         play(told, **more)
 
 
-# What a position comes to: held, traded, lot.
-MOVED = [((7.5, 0.2, 1.0), 7.5), ((7.5, 0.6, 1.0), 8.0), ((7.5, -0.2, 1.0), 7.0), ((-7.5, -0.2, 1.0), -7.5)]
+# What a position comes to: held, wanted, lot. What a split has left over stays until the position ends.
+MOVED = [
+    ((7.5, 7.7, 1.0), 7.5), ((7.5, 8.6, 1.0), 8.5), ((7.5, 7.3, 1.0), 6.5), ((-7.5, -7.7, 1.0), -7.5),
+    ((7.5, 0.3, 1.0), 0.0), ((7.5, -0.3, 1.0), 0.0), ((7.5, -2.3, 1.0), -2.0), ((0.7, 0.8, 0.1), 0.8),
+    ((0.1, 0.1 + 0.2, 0.1), 0.3), ((0.0, 0.29 * 100.0, 1.0), 29.0), ((0.0, 1e11, 1e-8), 1e11), ((3.0, 2.7, 0.0), 2.7),
+]  # fmt: skip
 
 
 def test_the_numbers_of_targets() -> None:
     """The helpers that both books share, where no run of round numbers goes."""
-    assert [moved(*given) for given, _ in MOVED] == [wanted for _, wanted in MOVED]
+    assert [moved(held, size, grid_of(lot)) for (held, size, lot), _ in MOVED] == [wanted for _, wanted in MOVED]
     assert [reduced(*given) for given in ((1.0, 0.5), (1.0, 2.0), (-2.0, 3.0), (0.0, 3.0))] == [0.5, 1.0, 0.0, 0.0]
-    assert [why_none(*given) for given in ((events.KILL, 0.5), (0, 0.5), (0, 0.0))] == [
+    assert [why_none(curbed, grid_of(lot)) for curbed, lot in ((events.KILL, 0.5), (0, 0.5), (0, 0.0))] == [
         events.KILL,
         events.NO_LOT,
         events.THERE,
     ]
     assert [base_of(*given) for given in ((0.1, 0.5), (-0.1, 0.5), (0.0, 0.5))] == [0.1, 0.0, 0.0]
-    assert shrunk(0.0, 0.0, 10.0, 1e-10, 0.0) == 0.0
-    assert shrunk(8.0, 8.0, 10.0, 5e-9, 0.0) == 8.0 + 1e-8
+    assert shrunk(0.0, 0.0, 10.0, 1e-10, grid_of(0.0)) == 0.0
+    assert shrunk(8.0, 8.0, 10.0, 5e-9, grid_of(0.0)) == 8.0 + 1e-8
     rows = book.open_book(0.0, 2).rows
     rows[book.QUANTITY], rows[book.PRICE] = 1.0, 7.0
     assert value_of(100.0, rows, np.array([50.0, math.nan])) == 157.0
@@ -318,7 +323,7 @@ def resting(*orders: tuple[float, ...], pair: int = 0) -> book.Book:
 def test_reached(told: tuple[float, ...]) -> None:
     """Clause 3: room is shared among what this bar's range can touch."""
     made = resting(told[:5])
-    assert reached(made.order_codes[0, 0], made.order_values[0, 0], told[5], told[6], 0.0) is told[7]
+    assert reached(made.order_codes[0, 0], made.order_values[0, 0], told[5], told[6], grid_of(0.0)) is told[7]
 
 
 # Two of a pair, the range of the bar, and which of the two the other stands for.
@@ -337,7 +342,7 @@ PAIRS = [
 def test_outdone(one: tuple[float, ...], other: tuple[float, ...], pair: int, wanted: list[bool]) -> None:
     """Clause 3: of a pair that may fill only one asks for room, the dearer, of two as dear the older."""
     made = resting(one, other, pair=pair)
-    assert [dominated(made, 0, s, 0.9, 1.2, 1.2, 0.1, REACHING, 5) for s in range(2)] == wanted
+    assert [dominated(made, 0, s, 0.9, 1.2, 1.2, grid_of(0.1), REACHING, 5) for s in range(2)] == wanted
 
 
 # A trailing stop of half a unit: side, level, distance, price, tick, the level then.
@@ -357,15 +362,17 @@ def test_follow(told: tuple[float, ...]) -> None:
     """Clause 3: up for a seller, down for a buyer, never back, to a tick that is no better for him."""
     q, level, by, to, tick, wanted = told
     made = resting((orders.TRAILING, q, NAN, level, by))
-    assert follow(made.order_codes[0, 0], made.order_values[0, 0], to, tick) == wanted
+    assert follow(made.order_codes[0, 0], made.order_values[0, 0], to, grid_of(tick)) == wanted
 
 
 def test_room_for_increases_with_costs() -> None:
     """Clause 2: what is held needs none; costs are paid out of the equity that the limit is a multiple of."""
-    q = [0.3 * 9_995 / 100.3, 0.3 * 9_995 / 50.15]
+    left = 9_990 / 1.006
+    q = [0.3 * left / 100, 0.3 * left / 50]
     fees = [q[0] + 5, q[1] / 2 + 5]
     equity = 10_000 - sum(fees)
-    wanted = [(2 * (equity - 5) - q[0] * 100) / 102, (2 * (equity - 5) - q[1] * 50) / 51]
+    goal = (equity - 10 + 0.006 * left) / 1.04
+    wanted = [(2 * goal - 0.3 * left) / 100, (2 * goal - 0.3 * left) / 50]
     room = 1.5 * (equity - 10) - q[0] * 100 - q[1] * 50
     share = room / sum(x * p + 1.5 * x * p / 100 for x, p in zip(wanted, (100, 50), strict=True))
     more = [share * x for x in wanted]
@@ -379,7 +386,9 @@ def test_room_for_increases_with_costs() -> None:
 
 
 NOTHING: dict[str, Any] = dict.fromkeys(book.Rules._fields, 0)
-RULES = book.Rules(**{**NOTHING, "tiers": np.zeros((0, 3)), "guards": np.zeros((0, 4))})
+RULES = book.Rules(
+    **{**NOTHING, "tiers": np.zeros((0, 3)), "guards": np.zeros((0, 4)), "lot": grid_of(0.0), "tick": grid_of(0.0)}
+)
 
 
 def test_months() -> None:
@@ -395,17 +404,21 @@ def test_months() -> None:
 
 def test_the_numbers_of_fees_and_prices() -> None:
     """Clause 4: fees, slippage and ticks, where they are small or none."""
-    assert fee_of(-10.0, 100.0, -0.01, RULES) == -10.0
-    assert fee_of(1.0, 10.0, 0.01, RULES._replace(minimum_fee=0.5, fixed_fee=2.0)) == 2.5
+    assert charge(-10.0, 100.0, -0.01, RULES, 0.0, 0.0) == (-10.0, 0.0, 0.0)
+    least = RULES._replace(minimum_fee=0.5, fixed_fee=2.0)
+    assert charge(1.0, 10.0, 0.01, least, 0.0, 0.0) == (2.5, 0.0, 0.0)
+    by_order = least._replace(minimum_by_order=1)
+    assert charge(1.0, 10.0, 0.01, by_order, 0.0, 0.0) == (2.5, 0.1, 0.5)
+    assert charge(-6.0, -10.0, 0.01, by_order, 0.1, 0.5) == (pytest.approx(2.2), pytest.approx(0.7), pytest.approx(0.7))
     rows = book.open_book(0.0, 1).rows
     assert slippage_of(rows, 0, 1.0, 1.0, RULES._replace(slippage=0.01, impact=1.0)) == 0.01
     rows[book.VARIANCE] = 0.04
     assert slippage_of(rows, 0, -0.5, 0.5, RULES._replace(impact=0.5)) == 0.1
     assert slippage_of(rows, 0, 1.0, NAN, RULES._replace(volatility_slippage=0.5)) == 0.1
     assert slippage_of(rows, 0, 0.5, 0.0, RULES._replace(volatility_slippage=0.5, impact=0.5)) == 0.1
-    assert [dearer(100.2, 0.0, 200.0, 0.5), cheaper(100.2, 0.0, 0.0, 0.5)] == [100.5, 100.0]
-    assert [to_tick(100.0, up, 1.0) for up in (True, False)] == [100.0, 100.0]
-    assert [to_tick(100.5, up, 1.0) for up in (True, False)] == [101.0, 100.0]
+    assert [dearer(100.2, 0.0, 200.0, grid_of(0.5)), cheaper(100.2, 0.0, 0.0, grid_of(0.5))] == [100.5, 100.0]
+    assert [to_tick(100.0, up, grid_of(1.0)) for up in (True, False)] == [100.0, 100.0]
+    assert [to_tick(100.5, up, grid_of(1.0)) for up in (True, False)] == [101.0, 100.0]
     bars = bg.Bars(0, *np.array([[100.0], [110.0], [90.0], [100.0], [NAN], [1.0]]))
     assert after_slippage(rows, 0, 0.5, 100.0, bars, RULES._replace(slippage=0.01)) == 101.0
     assert after_slippage(rows, 0, -0.5, 100.0, bars, RULES._replace(slippage=0.01)) == 99.0
@@ -414,13 +427,20 @@ def test_the_numbers_of_fees_and_prices() -> None:
 def test_what_fills_add_up_to() -> None:
     """Clause 4: money, units and the price of a position; what rounding leaves of it is nothing."""
     made = book.open_book(1_000.0, 1)
-    fees = [pay(made, 0, q, p, 0.25, RULES) for q, p in ((0.1, 10.0), (0.2, 20.0), (-0.3, 20.0))]
-    assert fees == [0.25, 1.0, 1.5]
+    made.money[book.WORTH] = 1_000.0
+    for q, p, fee in ((0.1, 10.0, 0.25), (0.2, 20.0, 1.0), (-0.3, 20.0, 1.5)):
+        pay(made, 0, q, p, p, fee, RULES)
     assert made.money[[book.CASH, book.FEES, book.TRADED]].tolist() == pytest.approx([998.25, 2.75, 11.0], rel=1e-15)
     assert made.rows[[book.QUANTITY, book.PRICE, book.BASIS], 0].tolist() == [0.0, 10.0, made.rows[book.BASIS, 0]]
     for q in (1_000.0 + 5e-10, -1_000.0):
-        pay(made, 0, q, 1.0, 0.0, RULES)
+        pay(made, 0, q, 1.0, 1.0, 0.0, RULES)
     assert made.rows[book.QUANTITY, 0] == 0.0
+    for q in (0.6, -0.4, -0.2):
+        pay(made, 0, q, 1.0, 1.0, 0.0, RULES._replace(lot=grid_of(0.1)))
+        assert made.rows[book.QUANTITY, 0] in (0.6, 0.2, 0.0)
+    assert made.counters[book.FAULT] == book.FINE
+    pay(made, 0, 100.0, 1.0, 11.0, 1.0, RULES)
+    assert made.counters[book.FAULT] == book.RUINED
 
 
 CALL, LIQUIDATED = "margin call", "4-4 A market (liquidation) filled: margin call"

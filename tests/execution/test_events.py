@@ -82,6 +82,12 @@ PINNED: dict[str, tuple[Mapping[int, str], dict[int, str]]] = {
             27: "halted by the operator",
             28: "flattened by the operator",
             29: "the model is unhealthy or the data are stale",
+            30: "as wanted, after the reductions it waited for",
+            31: "its reductions did not come in another session",
+            32: "less than one tick",
+            33: "cash account: all there was",
+            34: "reduce only: all there was",
+            35: "no room yet: the rest waits for reductions",
         },
     ),
     "roles": (

@@ -55,7 +55,13 @@ FEES = [
          fees=[0.19, 0.9]),
     Case("4 fee: each part of a fill pays", "100 v60 | = | =", {1: [market(60)]},
          [(2, 1, 30, 100, "participation: the rest waits for more volume"), (3, 1, 30, 100)], ["1-3 A market filled"],
-         {"participation": 0.5, "minimum_fee": 4.0, "fixed_fee": 1.0}, fees=[5, 5]),
+         {"participation": 0.5, "minimum_fee": 4.0, "minimum_fee_of": "fill", "fixed_fee": 1.0}, fees=[5, 5]),
+    Case("4 fee: an order pays its minimum once", "100 v60 | = | =", {1: [market(60)]},
+         [(2, 1, 30, 100, "participation: the rest waits for more volume"), (3, 1, 30, 100)], ["1-3 A market filled"],
+         {"participation": 0.5, "minimum_fee": 4.0, "fixed_fee": 1.0}, fees=[5, 1]),
+    Case("4 fee: an order's fills are added up", "100 v60 | = | =", {1: [market(60)]},
+         [(2, 1, 30, 100, "participation: the rest waits for more volume"), (3, 1, 30, 100)], ["1-3 A market filled"],
+         {"participation": 0.5, "minimum_fee": 40.0, "fee": 0.01}, fees=[40, 20]),
 ]  # fmt: skip
 
 WEIGHTS = [

@@ -15,7 +15,7 @@ from tests.kit.tables import FIRST, HOUR, Case, check, limit, market, named, pla
 
 NONE = math.nan
 BOUGHT = "1-2 A market filled"
-NONE_LEFT = "reduce only: nothing to reduce"
+NONE_LEFT, ALL = "reduce only: nothing to reduce", "reduce only: all there was"
 DRAWDOWN, DAILY, GROSS, NET = "drawdown limit", "daily loss limit", "gross exposure limit", "net exposure limit"
 POSITION, TURNOVER, STOPPED, KILL = "position limit", "turnover limit", "cool-down after a stop-out", "kill switch"
 
@@ -111,6 +111,9 @@ EXPOSURES = [
          [(2, 1, 150, 100), (5, 3, -10, 100)],
          [BOUGHT, f"3-4 A market cancelled: {GROSS}", "4-5 A market filled"], guard("gross", 1.5, leverage=2.0),
          events=[hit(3, 12_000 / 7_000, 1.5, GROSS), hit(4, 1.5, 1.5, GROSS, "released")]),
+    Case("6 gross: an order on what has no price yet hides nothing", ("100 | =", "- | -"),
+         {1: [market(10, asset=1), market(160)]}, [], ["1- B market open", f"1-1 A market rejected: {GROSS}"],
+         guard("gross", 1.5, leverage=2.0)),
     Case("6 gross: flatten leaves an account that stands at its limit alone", "100 | = | =", {1: 1.0}, ONE,
          [BOUGHT], guard("gross", 1.0, "flatten")),
     Case("6 net: beyond it by a move", ("100 | = | 120", "50 | = | ="), {1: (1.0, -0.5)},
@@ -171,9 +174,9 @@ SWITCHES = [
          guard("kill", "2024-03-06", "reduce_only"), events=[KILLED]),
     Case("6 kill: no new risk leaves what rests, and refuses what is new", "100 | = | = | 81 82 79 80",
          {1: [market(10), limit(5, 80)], 3: [market(1), market(-4), market(-30), market(12, reduce=True)]},
-         [(2, 1, 10, 100), (4, 4, -4, 81), (4, 5, -6, 81, NONE_LEFT), (4, 2, 5, 80)],
+         [(2, 1, 10, 100), (4, 4, -4, 81), (4, 5, -6, 81, ALL), (4, 2, 5, 80)],
          [BOUGHT, "1-4 A limit filled", f"3-3 A market rejected: {KILL}", "3-4 A market filled",
-          f"3-4 A market filled: {NONE_LEFT}", f"3-4 A market cancelled: {NONE_LEFT}"],
+          f"3-4 A market filled: {ALL}", f"3-4 A market cancelled: {NONE_LEFT}"],
          guard("kill", "2024-03-06"), events=[KILLED]),
     Case("6 kill: of a short, only what reduces is taken", "100 | = | = | =",
          {1: [market(-10)], 3: [market(-1), market(4)]},

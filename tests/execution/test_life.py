@@ -263,7 +263,7 @@ def test_an_order_nobody_can_mean_stops_the_run(what: str) -> None:
         play(Case(what, (H + " | =",) * 2, {2: [request]}, [], []))
 
 
-@pytest.mark.parametrize("levels", [(0.0, NONE, NONE), (NONE, -1.0, NONE), (NONE, math.inf, NONE), (NONE, NONE, 1.0)])
+@pytest.mark.parametrize("levels", [(0.0, NONE, NONE), (NONE, 0.0, NONE), (NONE, math.inf, NONE), (NONE, NONE, 1.0)])
 def test_a_protection_nobody_can_mean_stops_the_run(levels: tuple[float, float, float]) -> None:
     with pytest.raises(bg.StrategyError, match="nobody can mean on A at the close of 2024-03-04"):
         play(Case("levels", H + " | =", {1: guarded(0.1, *levels)}, [], []))

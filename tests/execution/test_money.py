@@ -11,6 +11,7 @@ import pytest
 import barograph as bg
 from barograph.execution.book import BASIS, QUANTITY
 from tests.kit.tables import (
+    ALL_SOLD,
     NO_SHORTS,
     PAIR,
     SHRUNK,
@@ -254,7 +255,7 @@ def test_average_cost(what: str) -> None:
 
 CASH = [
     Case("4 cash account: sells what it holds and no more", "100 | = | =", {1: [market(10)], 2: [market(-15)]},
-         [(2, 1, 10, 100), (3, 2, -10, 100, NO_SHORTS)], ["1-2 A market filled", f"2-3 A market filled: {NO_SHORTS}"]),
+         [(2, 1, 10, 100), (3, 2, -10, 100, ALL_SOLD)], ["1-2 A market filled", f"2-3 A market filled: {ALL_SOLD}"]),
     Case("4 cash account: sells nothing it does not hold", f"{H} | 100 106 99 101", {1: [limit(-10, 105)]}, [],
          [f"1-2 A limit cancelled: {NO_SHORTS}"]),
     Case("4 cash account: buys no more than its cash", "100 | =", {1: [market(150)]}, [(2, 1, 100, 100, SHRUNK)],
@@ -263,7 +264,7 @@ CASH = [
          [(2, 1, 1, 100), (3, 2, -1, 100)], ["1-2 A market filled", "2-3 A market filled"]),
     Case("4 cash account: a negative weight sells what there is, and says why no more", "100 | = | =",
          {1: 0.5, 2: -0.5},
-         [(2, 1, 50, 100), (3, 2, -50, 100, NO_SHORTS)], ["1-2 A market filled", f"2-3 A market filled: {NO_SHORTS}"]),
+         [(2, 1, 50, 100), (3, 2, -50, 100, ALL_SOLD)], ["1-2 A market filled", f"2-3 A market filled: {ALL_SOLD}"]),
     Case("4 cash account: a negative weight of nothing held ends with the reason", "100 | = | =", {1: -0.5}, [],
          [f"1-2 A market cancelled: {NO_SHORTS}"]),
 ]  # fmt: skip

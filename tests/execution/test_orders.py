@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from tests.kit.tables import (
+    ALL_REDUCED,
     FIRST,
     HOUR,
     NO_REDUCTION,
@@ -272,11 +273,11 @@ CASES = [
          [(2, 1, -10, 100), (3, 2, 10, 88)],
          ["1-2 A market filled", "2-3 A trailing_stop (trailing_stop of 1) filled"]),
     Case("6 reduce-only sells what is held and no more", f"{H} | = | =", {**HELD, 2: [market(-15, reduce=True)]},
-         [(2, 1, 10, 100), (3, 2, -10, 100, NO_REDUCTION)],
-         ["1-2 A market filled", f"2-3 A market filled: {NO_REDUCTION}"]),
+         [(2, 1, 10, 100), (3, 2, -10, 100, ALL_REDUCED)],
+         ["1-2 A market filled", f"2-3 A market filled: {ALL_REDUCED}"]),
     Case("6 reduce-only buys back what is short and no more", f"{H} | = | 98 99 94 97",
-         {1: [market(-10)], 2: [limit(15, 95, reduce=True)]}, [(2, 1, -10, 100), (3, 2, 10, 95, NO_REDUCTION)],
-         ["1-2 A market filled", f"2-3 A limit filled: {NO_REDUCTION}"]),
+         {1: [market(-10)], 2: [limit(15, 95, reduce=True)]}, [(2, 1, -10, 100), (3, 2, 10, 95, ALL_REDUCED)],
+         ["1-2 A market filled", f"2-3 A limit filled: {ALL_REDUCED}"]),
     Case("6 reduce-only of a part", f"{H} | = | =", {**HELD, 2: [market(-4, reduce=True)]},
          [(2, 1, 10, 100), (3, 2, -4, 100)], ["1-2 A market filled", "2-3 A market filled"]),
     Case("6 reduce-only with nothing held ends where it is touched", f"{H} | = | 104 106 103 105",

@@ -35,7 +35,7 @@ from tests.kit.tables import (
 NONE = math.nan
 H = "100 101 99 100"
 BOUGHT = "1-2 A market filled"
-NONE_LEFT = "reduce only: nothing to reduce"
+NONE_LEFT, ALL = "reduce only: nothing to reduce", "reduce only: all there was"
 LOSS, PROFIT = "stop (stop_loss of 1)", "limit (take_profit of 1)"
 KILL, DRAWDOWN = "kill switch", "drawdown limit"
 WHEN = float(span_of("2024-03-06", None)[0])
@@ -57,8 +57,8 @@ GUARDS = [
          [(2, 1, 10, 100), (4, 2, -10, 50)], [BOUGHT, "3-4 A market filled"], {**killed("flatten"), "band": 0.06},
          events=[at_kill()]),
     Case("6 guard: no new risk lets an order reduce, and not change sides", "100 | = | = | =",
-         {1: [market(10)], 3: [market(-15)]}, [(2, 1, 10, 100), (4, 2, -10, 100, NONE_LEFT)],
-         [BOUGHT, f"3-4 A market filled: {NONE_LEFT}"],
+         {1: [market(10)], 3: [market(-15)]}, [(2, 1, 10, 100), (4, 2, -10, 100, ALL)],
+         [BOUGHT, f"3-4 A market filled: {ALL}"],
          killed("no_new_risk"), events=[at_kill()]),
     Case("6 guard: no new risk counts all the sales of a slip", "100 | = | = | =",
          {1: [market(10)], 3: [market(-10), market(-10)]}, [(2, 1, 10, 100), (4, 2, -10, 100)],
@@ -235,27 +235,66 @@ def test_each_kind_gap_path_and_life(order: str, path: str, life: str) -> None:
     check(Case(order, f"100 | {bar}", {1: [asked]}, [fill], [f"1-2 A {kind} filled"], {"path": path}, events=events))
 
 
-# A dividend of 2 before bar 3 moves no price that rests: (order, bar 3, where it fills).
+# A dividend of 2 before bar 3 lowers buy limits and sell stops, and nothing else: (order, bar 3, where it fills).
 PAID = {
-    "buy limit": (limit(5, 95), "98 98 94 97", 95.0),
+    "buy limit": (limit(5, 95), "98 98 93 97", 93.0),
+    "buy limit that is not lowered": (limit(5, 95, keep=True), "98 98 94 97", 95.0),
+    "sell stop-limit": (stop_limit(-5, 97, 97), "98 98 94 95", 95.0),
+    "buy stop-limit": (stop_limit(5, 105, 105), "98 106 97 100", 105.0),
+    "sell stop that is not lowered": (stop(-5, 97, keep=True), "98 98 96 97", 97.0),
     "sell limit": (limit(-5, 105), "98 106 97 100", 105.0),
     "buy stop": (stop(5, 105), "98 106 97 100", 105.0),
-    "sell stop": (stop(-5, 97), "98 98 96 97", 97.0),
-    "sell stop, passed by the ex-date": (stop(-5, 99), "98 98 96 97", 98.0),
-    "trailing sell": (trailing(-5, 1.5), "98 98 96 97", 98.0),
+    "sell stop": (stop(-5, 97), "98 98 95 97", 95.0),
+    "sell stop, that the ex-date would pass": (stop(-5, 99), "98 98 97 97", 97.0),
+    "trailing sell": (trailing(-5, 1.5), "98 98 96 97", 96.5),
+    "trailing sell that is not lowered": (trailing(-5, 1.5, keep=True), "98 98 96 97", 98.0),
     "trailing buy": (trailing(5, 3), "98 103 98 101", 101.0),
 }  # fmt: skip
 
 
 @pytest.mark.parametrize("units", [10, -10])
 @pytest.mark.parametrize("order", PAID)
-def test_a_dividend_moves_no_resting_price(order: str, units: int) -> None:
+def test_a_dividend_lowers_what_it_should(order: str, units: int) -> None:
     """Clause 0, with a position and with a short that owes it; the order was asked for before the ex-date."""
     request, bar, price = PAID[order]
     told_ = [BOUGHT, f"2-3 A {request.kind} filled"]
+    woken = [(3, "triggered", "A", 2, 0.0, price, "")] if request.kind == "stop_limit" else []
     check(Case(order, f"100 | = | {bar}", {1: [market(units)], 2: [request]},
                [(2, 1, units, 100), (3, 2, request.numbers[0], price)], told_, actions={"dividends": {3: 2.0}},
-               events=[(3, "dividend", "A", 0, float(units), 2.0, "")]))  # fmt: skip
+               events=[(3, "dividend", "A", 0, float(units), 2.0, ""), *woken]))  # fmt: skip
+
+
+EX, NEWER = {"dividends": {3: 2.0}}, "replaced by a newer order"
+LOWERED = [
+    Case("0 dividend: the stop of a long position, until its strategy says it again",
+         "100 | = | 98 98 97 98 | 98 98 97 98", {1: bg.Protected(0.5, 97.5, NONE, NONE)},
+         [(2, 1, 50, 100), (4, 3, -50, 97.5)],
+         [BOUGHT, f"2-3 A stop (stop_loss) cancelled: {NEWER}", "3-4 A stop (stop_loss) filled"], actions=EX,
+         events=[(3, "dividend", "A", 0, 50.0, 2.0, "")]),
+    Case("0 dividend: the take-profit of a short", "100 | = | 98 98 89 95 | 95 95 89 92",
+         {1: bg.Protected(-0.5, NONE, 90.0, NONE)}, [(2, 1, -50, 100), (4, 3, 50, 90)],
+         [BOUGHT, f"2-3 A limit (take_profit) cancelled: {NEWER}", "3-4 A limit (take_profit) filled"], actions=EX,
+         events=[(3, "dividend", "A", 0, -50.0, 2.0, "")]),
+    Case("0 dividend: the stop of a position to come", "100 | - | 98 98 97 98",
+         {1: bg.Protected(0.5, 97.5, NONE, NONE)},
+         [(3, 1, 5_000 / 98, 98)],
+         ["1-3 A market filled", f"3-3 A stop (stop_loss) cancelled: {NEWER}", "3- A stop (stop_loss) open"],
+         actions=EX),
+    Case("0 dividend: the legs of an entry that says so stay", "100 | = | 98 98 97 98",
+         {1: [market(10, bracket=(97.5, NONE), keep=True)]}, [(2, 1, 10, 100), (3, 2, -10, 97.5)],
+         [BOUGHT, "2-3 A stop (stop_loss of 1) filled"], actions=EX, events=[(3, "dividend", "A", 0, 10.0, 2.0, "")]),
+    Case("0 dividend: the legs that an entry will have", "100 | = | 98 98 92 94 | 94 94 89 92 | 92 92 87 90",
+         {1: [limit(10, 95, bracket=(90, NONE))]}, [(3, 1, 10, 93), (5, 2, -10, 88)],
+         ["1-3 A limit filled", "3-5 A stop (stop_loss of 1) filled"], actions=EX),
+    Case("0 dividend: the take-profit that a short's entry will have", "100 | = | 98 103 98 101 | 101 101 87 90 | 86",
+         {1: [limit(-10, 103, bracket=(NONE, 88))]}, [(3, 1, -10, 103), (5, 2, 10, 86)],
+         ["1-3 A limit filled", "3-5 A limit (take_profit of 1) filled"], actions=EX),
+]  # fmt: skip
+
+
+@named(LOWERED)
+def test_what_a_dividend_lowers(case: Case) -> None:
+    check(case)
 
 
 SPLIT = (3, "split", "A", 0, 0.0, 2.0, "")
@@ -276,10 +315,10 @@ MEETINGS = [
          {1: [market(10, bracket=(90, 110))]}, [(2, 1, 20, 50), (2, 2, -20, 45)],
          [BOUGHT, f"2-2 A {LOSS} filled", f"2-2 A {PROFIT} cancelled: {PAIR}"], actions={"splits": {2: 2.0}},
          events=[(2, "split", "A", 0, 0.0, 2.0, "")]),
-    Case("0 dividend: the legs of a short stay, and the short owes", "100 | = | 98 98 88 90",
-         {1: [market(-10, bracket=(110, 90))]}, [(2, 1, -10, 100), (3, 3, 10, 90)],
+    Case("0 dividend: the legs of a short: the buy limit is lowered, and the short owes", "100 | = | 98 98 88 90",
+         {1: [market(-10, bracket=(110, 90))]}, [(2, 1, -10, 100), (3, 3, 10, 88)],
          [BOUGHT, f"2-3 A {LOSS} cancelled: {PAIR}", f"2-3 A {PROFIT} filled"], actions={"dividends": {3: 2.0}},
-         events=[(3, "dividend", "A", 0, -10.0, 2.0, "")], end=10_080),
+         events=[(3, "dividend", "A", 0, -10.0, 2.0, "")], end=10_100),
     Case("0 delisting: an entry in part, and its legs", "98 | 98 99 94 97 v8 | - | -",
          {1: [limit(10, 95, bracket=(90, 110))]}, [(2, 1, 4, 95, "participation: the rest waits for more volume")],
          ["1-3 A limit cancelled: the asset is delisted", f"2-3 A {LOSS} cancelled: the asset is delisted",
@@ -291,8 +330,8 @@ MEETINGS = [
          {"leverage": 4.0}, events=CALLED),
     Case("5 the legs of a bracket close what the liquidation left", "100 | = | 85 | 85 86 79 80",
          {1: [market(400, bracket=(80, NONE))]},
-         [(2, 1, 400, 100), (4, 3, *CLOSED[2:]), (4, 2, CLOSED[2] * -1 - 400, 80, "reduce only: nothing to reduce")],
-         [BOUGHT, f"2-4 A {LOSS} filled: reduce only: nothing to reduce",
+         [(2, 1, 400, 100), (4, 3, *CLOSED[2:]), (4, 2, CLOSED[2] * -1 - 400, 80, ALL)],
+         [BOUGHT, f"2-4 A {LOSS} filled: {ALL}",
           "4-4 A market (liquidation) filled: margin call"], {"leverage": 4.0}, events=CALLED),
     Case("5 a split on the day of the liquidation changes nothing but quantities", "100 | = | 85 | 42.5",
          {1: [market(400)]}, [(2, 1, 400, 100), (4, 2, -2 * 4_500 / 21.25, 42.5, "margin call")],

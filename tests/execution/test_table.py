@@ -30,7 +30,7 @@ from tests.kit.tables import (
 NONE = math.nan
 H = "100 101 99 100"
 BOUGHT = "1-2 A market filled"
-REDUCED = "reduce only: nothing to reduce"
+REDUCED, NONE_LEFT = "reduce only: all there was", "reduce only: nothing to reduce"
 HALF, MAKER = {"participation": 0.5}, {"fee": 0.01, "maker_fee": 0.0}
 FIRST_MARKET = (2, 1, 10, 100)
 MAKING = [
@@ -65,8 +65,8 @@ PLACES = [
          [BOUGHT, "2-3 A limit filled", f"2-3 B limit filled: {SHRUNK}"], {"fixed_fee": 200.0}, fees=[200] * 3),
     Case("3 room: nor does what a cash account cannot sell", (FIVE, "100 | = | 98 99 94 97"),
          {1: [market(10)], 2: [limit(-300, 105), limit(93, 95, asset=1)]},
-         [(2, 1, 10, 100), (3, 2, -10, 105, "cash account: nothing to sell"), (3, 3, 93, 95)],
-         [BOUGHT, "2-3 A limit filled: cash account: nothing to sell", "2-3 B limit filled"], {"account": "cash"}),
+         [(2, 1, 10, 100), (3, 2, -10, 105, "cash account: all there was"), (3, 3, 93, 95)],
+         [BOUGHT, "2-3 A limit filled: cash account: all there was", "2-3 B limit filled"], {"account": "cash"}),
     Case("3 room: a flip asks for what is more than before", FIVE, {1: [market(50)], 2: [stop(-200, 95)]},
          [(2, 1, 50, 100), (3, 2, -50 - 150 * 5_000 / 9_500, 95, SHRUNK)], [BOUGHT, f"2-3 A stop filled: {SHRUNK}"]),
     Case("3 room: so does a flip to the other side", FIVE, {1: [market(-50)], 2: [stop(200, 105)]},
@@ -190,7 +190,7 @@ TAKEN += [
 GUARDED = bg.Protected(0.1, NONE, 110, NONE)
 S = 5 / 22
 Q = 1_000 / 100.1
-AGAIN = 0.2 * (10_000 + 14 * Q) / (115 + 0.2 * 1.15)
+AGAIN = 0.2 * (10_000 + 14 * Q - 1.15 * Q) / (115 + 0.2 * 1.15)
 ODD = "100 | = | 100 v1 | = | ="
 OPENS = [
     Case("4 volume of one unit is volume", ODD, {2: [market(2), limit(3, 101)]}, [(3, 1, 2, 100), (3, 2, 3, 100)],
@@ -239,7 +239,7 @@ OPENS = [
          [BOUGHT, *[f"2-3 A market filled: {SHRUNK}"] * 2, f"2-3 B market filled: {SHRUNK}"]),
     Case("2 room: what has nothing to reduce takes none", ("100 | =",) * 2,
          {1: [market(-50, reduce=True), market(200, asset=1)]}, [(2, 2, 100, 100, SHRUNK)],
-         [f"1-2 A market cancelled: {REDUCED}", f"1-2 B market filled: {SHRUNK}"]),
+         [f"1-2 A market cancelled: {NONE_LEFT}", f"1-2 B market filled: {SHRUNK}"]),
     Case("2 room: nor what a cash account has nothing of to sell", ("100 | =",) * 2,
          {1: [market(-50), market(200, asset=1)]}, [(2, 2, 100, 100, SHRUNK)],
          ["1-2 A market cancelled: cash account: nothing to sell", f"1-2 B market filled: {SHRUNK}"],
@@ -294,8 +294,8 @@ FULLY = [
           "4-4 A market (liquidation) filled: margin call"], {"leverage": 4.0, "lot": 400.0}, events=CALLS),
     Case("2 a cash account sells what it holds before it buys", ("100 | = | =",) * 2,
          {1: [market(50)], 2: [market(-300), market(100, asset=1)]},
-         [(2, 1, 50, 100), (3, 2, -50, 100, "cash account: nothing to sell"), (3, 3, 100, 100)],
-         [BOUGHT, "2-3 A market filled: cash account: nothing to sell", "2-3 B market filled"], {"account": "cash"}),
+         [(2, 1, 50, 100), (3, 2, -50, 100, "cash account: all there was"), (3, 3, 100, 100)],
+         [BOUGHT, "2-3 A market filled: cash account: all there was", "2-3 B market filled"], {"account": "cash"}),
     Case("4 volume: one unit is a share", "100 | 100 v2 | 100", {1: 0.5}, [(2, 1, 1, 100, WAITS), (3, 1, 49, 100)],
          ["1-3 A market filled"], HALF),
     Case("4 volume: a weight and its leg share it", "100 | 100 101 89 95 v30 | 95 96 94 95",

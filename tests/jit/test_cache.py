@@ -71,7 +71,7 @@ EDITS = {
     "called": ("cache_lab/one.py", "x + 31.0", "x + 32.0"),
     "below_called": ("cache_lab/one.py", "x * 37.0", "x * 38.0"),
     "lent": ("cache_lab/one.py", "pair.first + 41.0", "pair.first + 43.0"),
-    "engine_kernel": ("barograph/execution/sizes.py", "math.trunc(position / lot)", "math.floor(position / lot)"),
+    "engine_kernel": ("barograph/execution/sizes.py", "held * size >= 0.0 else 0.0", "held * size >= 0.0 else 1.0"),
     "engine_constant": ("barograph/epoch.py", "DAY: Final = 86_400_000", "DAY: Final = 3_600_000"),
     "engine_overload": ("barograph/execution/answers.py", "out[a] = weights / count", "out[a] = 2.0 * weights / count"),
 }

@@ -24,8 +24,8 @@ from typing import Any
 D = Decimal
 DAY = 86_400_000_000_000
 NEAR = D("1e-9")
-TERMS = ("cash", "fee", "maker_fee", "unit_fee", "fixed_fee", "minimum_fee", "tiers", "slippage", "volatility_slippage",
-         "impact", "tick", "lot", "participation", "short_rate", "fill", "account")  # fmt: skip
+TERMS = ("cash", "fee", "maker_fee", "unit_fee", "fixed_fee", "minimum_fee", "minimum_fee_of", "tiers", "slippage",
+         "volatility_slippage", "impact", "tick", "lot", "participation", "short_rate", "fill", "account")  # fmt: skip
 DECAY = D("0.94")
 
 
@@ -97,6 +97,10 @@ class _Life:
     filled: Decimal = field(default_factory=Decimal)
     raw: Decimal = field(default_factory=Decimal)
     last: int = -1
+    # What dividends have lowered its level by, and what its fills come to and were charged so far.
+    lowered: Decimal = field(default_factory=Decimal)
+    due: Decimal = field(default_factory=Decimal)
+    charged: Decimal = field(default_factory=Decimal)
 
 
 @dataclass
@@ -117,6 +121,7 @@ class _Book:
         self.mark: list[Decimal | None] = [None for _ in assets]
         self.units = [D(1) for _ in assets]
         self.variance: list[Decimal | None] = [None for _ in assets]
+        self.closed = [False for _ in assets]
         self.fees = D(0)
         self.spent = [-1 for _ in assets]
         self.waiting = list(self.fills)
@@ -155,6 +160,9 @@ class _Book:
             mark = self.mark[a]
             self.mark[a] = None if mark is None else mark / ratio
             self.cash += self.held[a] * dividend
+            for life in self.lives.values():
+                if life.order["asset"] == a:
+                    life.lowered = life.lowered / ratio + dividend
             if final is not None:
                 self.cash += self.held[a] * final
                 self.held[a] = D(0)
@@ -164,7 +172,7 @@ class _Book:
             return D(0)
         days = D(self.bar["ts"] // DAY - last // DAY)
         rate = _rate(self.rates["borrow"] if self.cash < 0 else self.rates["cash"], last)
-        shorts = sum((-q * (p or D(0)) for q, p in zip(self.held, self.mark, strict=True) if q < 0), D(0))
+        shorts = sum((abs(q * (p or D(0))) for q, p in zip(self.held, self.mark, strict=True) if q < 0), D(0))
         interest = (self.cash * rate - shorts * self.t["short_rate"]) * days / 365
         self.cash += interest
         return -interest
@@ -193,7 +201,7 @@ class _Book:
             raise AssertionError(f"bar {self.number}: {error}\n  fill  {fill}\n  order {life.order}") from error
         self.cash -= q * price + fee
         self.fees += fee
-        self.traded += abs(q) * price
+        self.traded += abs(q * price)
         if life.order["role"] == "liquidation":
             self.admitted = self.traded
         self.held[a] += q
@@ -209,10 +217,10 @@ class _Book:
             mark = self.mark[a]
             if close is None:
                 continue
-            if mark is not None and mark > 0 and close > 0:
+            if self.closed[a] and mark is not None and mark > 0 and close > 0:
                 square, v = (close / mark).ln() ** 2, self.variance[a]
                 self.variance[a] = square if v is None else DECAY * v + (1 - DECAY) * square
-            self.mark[a] = close
+            self.mark[a], self.closed[a] = close, True
 
     def _spend(self) -> None:
         """Note which assets had no volume left: a stop that was touched then is a market order now."""
@@ -232,7 +240,7 @@ class _Book:
 
     def _audit(self, life: _Life, a: int, q: Decimal, price: Decimal, fee: Decimal, slip: Decimal) -> None:
         order = life.order
-        assert abs(q) * price > NEAR * self.t["cash"], "a fill of nothing"
+        assert abs(q) * max(map(abs, [price, *self._prices(a)])) > NEAR * self.t["cash"], "a fill of nothing"
         assert order["asset"] == a, "a fill in an asset the order is not for"
         self._audit_time(life)
         self._audit_capacity(order, a, q)
@@ -240,7 +248,7 @@ class _Book:
         self._audit_fee(life, a, q, price, fee)
         self._audit_side(life, a, q)
         reach = max(abs(price - x) for x in self._prices(a))
-        assert 0 <= slip <= abs(q) * reach + NEAR * (1 + abs(q) * price), "slippage beyond the bar"
+        assert 0 <= slip <= abs(q) * reach + NEAR * (1 + abs(q * price)), "slippage beyond the bar"
 
     def _prices(self, a: int) -> list[Decimal]:
         found = [number(self.bar[name][a]) for name in ("open", "high", "low", "close")]
@@ -272,13 +280,16 @@ class _Book:
         limit, stop = number(order["limit"]), number(order["stop"])
         side = 1 if q > 0 else -1
         if order["kind"] in ("limit", "stop_limit") and limit is not None:
-            assert side * (price - limit * moved) <= NEAR * price, "filled worse than its limit"
+            follows = (order["kind"] == "limit") == (side > 0)
+            level = limit * moved - (life.lowered if follows else D(0))
+            assert side * (price - level) <= NEAR * abs(price), "filled worse than its limit"
         # What little volume has left of a stop is at the market: its price has traded. A leg may be touched in the bar
         # that it was born in, an order that a close asked for may not.
         touched_from = life.born if order["role"] != "entry" else life.born + 1
         fresh = life.filled == 0 and self.spent[a] < touched_from
         if order["kind"] == "stop" and stop is not None and fresh:
-            assert side * (price - stop * moved) >= -NEAR * price, "a stop filled before its price"
+            level = stop * moved - (life.lowered if side < 0 else D(0))
+            assert side * (price - level) >= -NEAR * abs(price), "a stop filled before its price"
         anchor = self._anchor(order)
         if anchor is not None:
             self._audit_slippage(order, life, a, q, price, D(self.bar[anchor][a]), prices)
@@ -303,12 +314,12 @@ class _Book:
                 return
             left = abs(asked - life.filled) * self.units[a] / life.units
             s += self.t["impact"] * sigma * (left / volume).sqrt()
-        wanted, tick = anchor * (1 + side * s), self.t["tick"]
+        wanted, tick = anchor + abs(anchor) * side * s, self.t["tick"]
         clamp = (min if side > 0 else max)(wanted, max(prices) if side > 0 else min(prices))
         if tick == 0:
             assert near(price, clamp), f"slipped to {price}, not to {clamp}"
         else:
-            assert side * (price - clamp) >= -NEAR * price, f"slipped less than to {clamp}"
+            assert side * (price - clamp) >= -NEAR * abs(price), f"slipped less than to {clamp}"
             assert abs(price - clamp) <= tick * (1 + NEAR), f"slipped more than a tick beyond {clamp}"
             on_tick = near(price / tick, (price / tick).to_integral_value())
             assert on_tick or price in prices, "a price that is on no tick, and none of the bar's"
@@ -319,10 +330,15 @@ class _Book:
         taker, maker = self._rates(self.opened if order["role"] == "liquidation" else self.admitted)
         possible = [taker]
         limit = number(order["limit"])
-        if limit is not None and near(price, limit * life.units / self.units[a]):
-            possible.append(maker)
-        found = [self._fee(q, price, rate) for rate in possible]
-        assert any(near(fee, x) for x in found), f"the fee should be one of {[float(x) for x in found]}"
+        if limit is not None:
+            level = limit * life.units / self.units[a]
+            if any(near(price, x) or abs(price - x) <= self.t["tick"] for x in (level, level - life.lowered)):
+                possible.append(maker)
+        found = [self._fee(life, q, price, rate) for rate in possible]
+        chosen = next((x for x in found if near(fee, x[0])), None)
+        assert chosen is not None, f"the fee should be one of {[float(x) for x, _ in found]}"
+        if self.terms["minimum_fee_of"] == "order":
+            life.due, life.charged = chosen[1], life.charged + fee - self.t["fixed_fee"]
 
     def _rates(self, traded: Decimal) -> tuple[Decimal, Decimal]:
         taker, maker = self.t["fee"], self.t["maker_fee"]
@@ -331,10 +347,13 @@ class _Book:
                 taker, maker = D(at_once), D(waiting)
         return taker, maker
 
-    def _fee(self, q: Decimal, price: Decimal, rate: Decimal) -> Decimal:
-        proportional = abs(q) * price * rate + abs(q) * self.t["unit_fee"]
+    def _fee(self, life: _Life, q: Decimal, price: Decimal, rate: Decimal) -> tuple[Decimal, Decimal]:
+        """Return the fee of a fill, and what its order's fills come to without a minimum."""
+        due = life.due + abs(q * price) * rate + abs(q) * self.t["unit_fee"]
         least = self.t["minimum_fee"]
-        return (max(least, proportional) if least > 0 else proportional) + self.t["fixed_fee"]
+        if least == 0:
+            return due - life.due + self.t["fixed_fee"], due
+        return max(least, due) - life.charged + self.t["fixed_fee"], due
 
     def _audit_side(self, life: _Life, a: int, q: Decimal) -> None:
         order, held = life.order, self.held[a]

@@ -282,7 +282,7 @@ def script_of(k: Knobs) -> Script:
 @kernel
 def _write(slip, row, a, p, unit):
     """Write one request; return its row on the slip."""
-    kind, q = int(row[KIND]), row[SIZE] * unit / p
+    kind, q = int(row[KIND]), row[SIZE] * unit / abs(p)
     limit, stop = p * (1.0 + row[LIMIT]), p * (1.0 + row[STOP])
     if kind == 1:
         made = orders.market(slip, a, q)
@@ -293,7 +293,7 @@ def _write(slip, row, a, p, unit):
     elif kind == 4:
         made = orders.stop_limit(slip, a, q, stop, limit)
     elif kind == 5:
-        made = orders.trailing_stop(slip, a, q, p * row[BY])
+        made = orders.trailing_stop(slip, a, q, abs(p) * row[BY])
     elif kind == 6:
         made = orders.trailing_percent(slip, a, q, row[BY])
     else:

@@ -35,6 +35,7 @@ WAITS, NEWER = "participation: the rest waits for more volume", "replaced by a n
 TARGET = "replaced by a newer target"
 PAIR, UNPROTECTED, NO_LOT = "the other order of the pair filled", "nothing left to protect", "less than one lot"
 NO_REDUCTION, NO_SHORTS = "reduce only: nothing to reduce", "cash account: nothing to sell"
+ALL_REDUCED, ALL_SOLD = "reduce only: all there was", "cash account: all there was"
 
 
 class Ask(NamedTuple):
@@ -47,7 +48,7 @@ class Ask(NamedTuple):
 
 
 def ask(kind: str, *numbers: float, asset: int = 0, **more: Any) -> Ask:
-    """Make a request; `more` is day, until, reduce, tag, bracket, trail or pair (with the request before)."""
+    """Make a request; `more` is day, until, reduce, keep, tag, bracket, trail or pair (with the request before)."""
     return Ask(kind, numbers, asset, more)
 
 
@@ -147,8 +148,8 @@ def _slip(asks: Sequence[Ask]) -> Any:
         for key, value in request.more.items():
             if key == "pair":
                 orders.one_cancels_other(slip, before, row)
-            elif key in ("day", "reduce"):
-                {"day": orders.day, "reduce": orders.reduce_only}[key](slip, row)
+            elif key in ("day", "reduce", "keep"):
+                {"day": orders.day, "reduce": orders.reduce_only, "keep": orders.do_not_reduce}[key](slip, row)
             elif key == "bracket":
                 orders.bracket(slip, row, *value)
             else:

@@ -6,14 +6,19 @@ import math
 from typing import Any
 
 from barograph import orders
+from barograph.epoch import DAY, NEVER
 from barograph.execution import book as col
 from barograph.execution import events, options
 from barograph.execution.book import Account, Book, Rules, log_event, taken
+from barograph.execution.grid import Grid, toward_zero
 from barograph.execution.intrabar import fill_inside_bars
-from barograph.execution.money import CALLED, pay, rates_of
+from barograph.execution.money import CALLED, charge, pay, rates_of
 from barograph.execution.prices import cheaper, dearer, slippage_of
 from barograph.execution.resting import allowed, expire, fill, guarded, tidy
-from barograph.execution.sizes import base_of, lots, moved, reduced, ruin, shrunk, value_of, why_none
+from barograph.execution.sizes import ROUNDING, base_of, gone, grows, ruin, value_of, why_none
+from barograph.execution.targets.costs import size_together, weight_of
+from barograph.execution.targets.light import outcome, reductions_wait, tradable, wait_for_reductions
+from barograph.execution.targets.room import increases, share_of, share_room
 from barograph.execution.touch import ASKING, after_slippage, dominated, touch, trigger
 from barograph.jit.kernel import kernel, shared
 from barograph.types import Bars, Floats
@@ -48,6 +53,8 @@ def fill_bar(account: Account, bars: Bars, t: int) -> None:
     if book.counters[col.FAULT] != col.FINE:
         return
     fill_inside_bars(account, book, rules, bars, t)
+    if book.counters[col.FAULT] != col.FINE:
+        return
     if rules.fill == options.NEXT_CLOSE or book.counters[col.CLOSERS] > 0:
         fill_at_close(account, bars, t, options.NEXT_CLOSE)
 
@@ -66,67 +73,99 @@ def _cross(account: Account, book: Book, rules: Rules, bars: Bars, prices: Float
 
     The moment is the one that a `fill` is named after: the open, the close, the close after the decision.
     """
-    rows, flags = book.rows, book.flags
     targets = book.counters[col.WAITING] > 0 and moment == rules.fill
     asked = _ask_all(book, rules, account.log, bars, prices, t, moment)
     if not targets and not asked:
         return
-    equity = value_of(book.money[col.CASH], rows, prices) if targets else 0.0
-    if targets and equity <= 0.0:
+    equity = value_of(book.money[col.CASH], book.rows, prices)
+    book.money[col.WORTH] = equity
+    if gone(equity, book.money[col.EQUITY]):
         ruin(book, equity)
         return
+    share, waits = 1.0, NEVER
     for growing in (False, True):
-        for a in range(prices.size):
-            # Resting orders that reduced a position before its target's turn leave another gap to it, and so does the
-            # part of it that has filled.
-            moved_on = flags[col.LIVE, a] > 0 and (asked or flags[col.CAPPED, a] == 1)
-            if targets and flags[col.PENDING, a] > 0 and (not growing or moved_on):
-                _size(book, a, bars, prices[a], rules, equity)
-        share = _share(book, prices, rules, targets, asked, t) if growing else 1.0
-        _fill_all(account, book, rules, prices, t, targets, asked, growing, share)
+        # Resting orders that reduced a position before its target's turn leave another gap to it, and less equity.
+        if targets and (asked or not growing):
+            _size_all(book, bars, prices, rules, book.money[col.WORTH])
+        if growing:
+            share = share_of(book, prices, rules, book.money[col.TAKER])
+            share = min(share, _share(book, prices, rules, t)) if asked else share
+            if (targets and reductions_wait(book, equity)) or (asked and _orders_wait(book, bars, prices)):
+                waits = (bars.ts - 1) // DAY
+            if waits != NEVER and targets:
+                wait_for_reductions(book, share, waits)
+            if waits != NEVER and share < 1.0:
+                _wait(book, rules, waits)
+            if targets and share < 1.0:
+                share_room(book, prices, rules, share, book.money[col.TAKER])
+        _fill_all(account, book, rules, bars, prices, t, targets, asked, growing, share, waits)
     for a in range(prices.size):
         tidy(book, a)
 
 
 @kernel
-def _size(book: Book, a: int, bars: Bars, p: float, rules: Rules, equity: float) -> None:
-    """Write the position a target wants and its price; NaN = no fill. `targets` has the closed form.
-
-    Where the minimum fee is what is charged, it stands beside the fixed fee and the rate is nothing.
-    """
+def _size_all(book: Book, bars: Bars, prices: Floats, rules: Rules, equity: float) -> None:
+    """Write the position that every target wants which can trade now, and its price; NaN = no fill."""
     rows, flags = book.rows, book.flags
-    rows[col.SIZE, a] = math.nan
-    flags[col.CAPPED, a] = 0
-    if not p > 0.0 or bars.volume[a] == 0.0:
-        return
-    w, n, f, u = rows[col.WANTED, a], rows[col.QUANTITY, a], book.money[col.TAKER], rules.unit_fee
-    gap = w * (equity - rules.fixed_fee) - n * p
-    s = slippage_of(rows, a, gap / p, bars.volume[a], rules)
-    dear, cheap = dearer(p, s, bars.high[a], rules.tick), cheaper(p, s, bars.low[a], rules.tick)
-    deal = dear if gap > 0.0 else cheap
-    q = _units(gap, p, w, dear, cheap, f, u)
-    if abs(q) * deal * f + abs(q) * u < rules.minimum_fee:
-        least = w * (equity - rules.fixed_fee - rules.minimum_fee) - n * p
-        q = _units(least, p, w, dear, cheap, 0.0, 0.0) if least * gap > 0.0 else 0.0
-    if abs(gap) <= col.DUST * equity:
-        q = 0.0
-    size = 0.0 if w == 0.0 else moved(n, q, rules.lot)
-    if rules.shorts == 0 and size < 0.0:
-        size, flags[col.CAPPED, a] = 0.0, 3
-    if flags[col.CURBED, a] > 0:
-        size = reduced(n, size)
-    if size not in (0.0, n) and abs(size - n) * p < rules.min_notional:
-        size, flags[col.CAPPED, a] = n, 2
-    elif abs(size - n) > rows[col.VOLUME_LEFT, a]:
-        size, flags[col.CAPPED, a] = n + math.copysign(lots(rows[col.VOLUME_LEFT, a], rules.lot), size - n), 1
-    rows[col.SIZE, a], rows[col.DEAL, a] = size, deal
+    for a in range(prices.size):
+        if flags[col.PENDING, a] == 0:
+            continue
+        p, w, n = prices[a], weight_of(rows[col.WANTED, a], rules), rows[col.QUANTITY, a]
+        flags[col.CAPPED, a], flags[col.BARRED, a] = 0 if w == rows[col.WANTED, a] else 3, 0
+        if not tradable(p, bars.volume[a], w):
+            rows[col.SIZE, a] = math.nan
+            continue
+        s = slippage_of(rows, a, (w * equity - n * p) / p if p != 0.0 else n, bars.volume[a], rules)
+        rows[col.DEAR, a] = dearer(p, s, bars.high[a], rules.tick)
+        rows[col.CHEAP, a] = cheaper(p, s, bars.low[a], rules.tick)
+        rows[col.SIZE, a] = 0.0
+    size_together(book, prices, rules, equity, book.money[col.TAKER])
+    for a in range(prices.size):
+        if flags[col.PENDING, a] > 0 and rows[col.SIZE, a] == rows[col.SIZE, a]:
+            _limit(book, a, prices[a], rules)
 
 
 @kernel
-def _units(gap: float, p: float, w: float, dear: float, cheap: float, f: float, u: float) -> float:
-    if gap > 0.0:
-        return gap / (p + w * (dear * (1.0 + f) + u - p))
-    return gap / (p - w * (p - (cheap * (1.0 - f) - u)))
+def _limit(book: Book, a: int, p: float, rules: Rules) -> None:
+    """Keep a target's fill to what the bar's volume leaves."""
+    rows, n, size = book.rows, book.rows[col.QUANTITY, a], book.rows[col.SIZE, a]
+    barred = book.flags[col.BARRED, a] == 1
+    size = rows[col.GOAL, a] if barred else size
+    if abs(size - n) > rows[col.VOLUME_LEFT, a] * (1.0 + ROUNDING):
+        volume = toward_zero(rows[col.VOLUME_LEFT, a], rules.lot)
+        # Below the resolution it waits for a bar with more.
+        volume = volume if abs(volume * p) > col.DUST * book.money[col.WORTH] else 0.0
+        rows[col.SIZE, a], book.flags[col.CAPPED, a] = n if barred else n + math.copysign(volume, size - n), 1
+
+
+@kernel
+def _orders_wait(book: Book, bars: Bars, prices: Floats) -> bool:
+    """Tell whether a market order that cannot trade now would reduce what is held."""
+    rows, flags = book.rows, book.flags
+    for a in range(prices.size):
+        if flags[col.LIVE, a] == 0 or (prices[a] == prices[a] and bars.volume[a] != 0.0):
+            continue
+        for s in range(flags[col.LIVE, a]):
+            codes, left = book.order_codes[a, s], book.order_values[a, s, col.LEFT]
+            if codes[col.ID] > 0 and codes[col.KIND] == orders.MARKET and left * rows[col.QUANTITY, a] < 0.0:
+                return True
+    return False
+
+
+@kernel
+def _wait(book: Book, rules: Rules, today: int) -> None:
+    """Let the rest of market orders wait for reductions, as that of targets does."""
+    rows, flags = book.rows, book.flags
+    for a in range(rows.shape[1]):
+        held = rows[col.QUANTITY, a]
+        for s in range(flags[col.LIVE, a]):
+            codes, values = book.order_codes[a, s], book.order_values[a, s]
+            # What volume has left of a stop is at the market, and waits for nobody.
+            market = codes[col.KIND] == orders.MARKET and values[col.STOP_AT] != values[col.STOP_AT]
+            if codes[col.ID] == 0 or values[col.ASK] == 0.0 or not market or codes[col.WAITS] != NEVER:
+                continue
+            if grows(held, held + allowed(held, values[col.ASK], codes[col.REDUCE], rules.shorts)):
+                codes[col.WAITS] = today
 
 
 @kernel
@@ -140,7 +179,7 @@ def _ask_all(book: Book, rules: Rules, log: Any, bars: Bars, prices: Floats, t: 
             codes, values = book.order_codes[a, s], book.order_values[a, s]
             values[col.ASK] = 0.0
             closers += 1 if codes[col.KIND] == orders.ON_CLOSE else 0
-            if codes[col.ID] == 0 or not p > 0.0 or bars.volume[a] == 0.0 or not _timely(codes, values, rules, moment):
+            if codes[col.ID] == 0 or p != p or bars.volume[a] == 0.0 or not _timely(codes, values, rules, moment):
                 continue
             kind, q = codes[col.KIND], values[col.LEFT]
             if kind not in (orders.MARKET, orders.ON_CLOSE):
@@ -167,46 +206,34 @@ def _timely(codes: Any, values: Any, rules: Rules, moment: int) -> bool:
 
 
 @kernel
-def _grows(held: float, size: float) -> bool:
-    return bool(abs(size) > abs(held))
+def _share(book: Book, prices: Floats, rules: Rules, t: int) -> float:
+    """Return the factor by which increases shrink where resting orders were touched too.
 
-
-@kernel
-def _share(book: Book, prices: Floats, rules: Rules, targets: bool, asked: bool, t: int) -> float:
-    """Return the factor by which increases shrink so that gross stays within leverage times equity.
-
-    The sums, and their order, are those of `targets.share_of`; resting orders are counted from where the asset's target
-    leads.
+    They are counted from where the asset's target leads, and a minimum fee beside the rate: `room.share_of` is exact.
     """
     rows, flags = book.rows, book.flags
     equity, gross, wanted, costs, fixed = book.money[col.CASH], 0.0, 0.0, 0.0, 0.0
     per_fill = rules.fixed_fee + rules.minimum_fee
     for a in range(prices.size):
         p = prices[a] if prices[a] == prices[a] else rows[col.PRICE, a]
-        held = rows[col.QUANTITY, a]
+        held, sized = rows[col.QUANTITY, a], flags[col.PENDING, a] > 0 and rows[col.SIZE, a] == rows[col.SIZE, a]
         if held != 0.0:
             equity += held * p
             gross += abs(held * p)
-        if (
-            targets
-            and flags[col.PENDING, a] > 0
-            and rows[col.SIZE, a] == rows[col.SIZE, a]
-            and _grows(held, rows[col.SIZE, a])
-        ):
-            cost = abs(rows[col.DEAL, a] - p) + (book.money[col.TAKER] * rows[col.DEAL, a] + rules.unit_fee)
+        if increases(book, a):
+            cost = abs(rows[col.DEAL, a] - p) + (book.money[col.TAKER] * abs(rows[col.DEAL, a]) + rules.unit_fee)
             base = base_of(held, rows[col.SIZE, a])
-            wanted += abs(rows[col.SIZE, a] - base) * p
+            wanted += abs(rows[col.SIZE, a] - base) * abs(p)
             costs += abs(rows[col.SIZE, a] - base) * cost
             fixed += per_fill + abs(held - base) * cost
-            gross -= abs(held - base) * p
+            gross -= abs(held - base) * abs(p)
         # What waits for its asset's first price asks for nothing; no price times nothing is no number.
-        if asked and flags[col.LIVE, a] > 0 and prices[a] == prices[a]:
-            sized = targets and flags[col.PENDING, a] > 0 and rows[col.SIZE, a] == rows[col.SIZE, a]
+        if flags[col.LIVE, a] > 0 and prices[a] == prices[a]:
             grown, freed, cost, count = _asked_for(book, a, p, rows[col.SIZE, a] if sized else held, rules, t)
-            wanted += grown * p
+            wanted += grown * abs(p)
             costs += grown * cost
             fixed += per_fill * count + freed * cost
-            gross -= freed * p
+            gross -= freed * abs(p)
     headroom = rules.leverage * (equity - fixed) - gross
     need = wanted + rules.leverage * costs
     if need <= 0.0 or headroom >= need * (1.0 - col.DUST):
@@ -223,10 +250,18 @@ def _asked_for(book: Book, a: int, p: float, start: float, rules: Rules, t: int)
     bought, sold, paid, charged, count = 0.0, 0.0, 0.0, 0.0, 0.0
     for s in range(book.flags[col.LIVE, a]):
         values = book.order_values[a, s]
-        if values[col.ASK] == 0.0 or dominated(book, a, s, p, p, p, rules.tick, ASKING, t):
+        # What a fill of the first pass has cancelled asks for nothing any more.
+        if (
+            book.order_codes[a, s, col.ID] == 0
+            or values[col.ASK] == 0.0
+            or dominated(book, a, s, p, p, p, rules.tick, ASKING, t)
+        ):
             continue
         q = allowed(start, values[col.ASK], book.order_codes[a, s, col.REDUCE], rules.shorts)
-        cost = abs(values[col.OFFER] - p) + (book.money[col.TAKER] * values[col.OFFER] + rules.unit_fee)
+        # What volume holds back asks for no room.
+        if abs(q) > book.rows[col.VOLUME_LEFT, a]:
+            q = math.copysign(toward_zero(book.rows[col.VOLUME_LEFT, a], rules.lot), q)
+        cost = abs(values[col.OFFER] - p) + (book.money[col.TAKER] * abs(values[col.OFFER]) + rules.unit_fee)
         bought, paid = bought + max(q, 0.0), paid + max(q, 0.0) * cost
         sold, charged = sold + max(-q, 0.0), charged + max(-q, 0.0) * cost
         count += 1.0
@@ -243,35 +278,40 @@ def _asked_for(book: Book, a: int, p: float, start: float, rules: Rules, t: int)
 def _adds(start: float, q: float, held: float) -> tuple[float, float]:
     """Return by how much q grows a position, and how much of what is held it closes on the way."""
     size = start + q
-    if not _grows(start, size):
+    if not grows(start, size):
         return 0.0, 0.0
     base = base_of(start, size)
     return abs(size - base), min(abs(start), abs(held)) if start != base and start * held > 0.0 else 0.0
 
 
 @kernel
-def _fill_all(account: Account, book: Book, rules: Rules, prices: Floats, t: int, targets: bool, asked: bool,
-              growing: bool, share: float) -> None:  # fmt: skip
+def _fill_all(account: Account, book: Book, rules: Rules, bars: Bars, prices: Floats, t: int, targets: bool,
+              asked: bool, growing: bool, share: float, waits: int) -> None:  # fmt: skip
     """Fill what grows a position, or what does not; the oldest first."""
     rows, flags = book.rows, book.flags
     for a in range(prices.size):
         sized = targets and flags[col.PENDING, a] > 0 and rows[col.SIZE, a] == rows[col.SIZE, a]
-        if sized and _grows(rows[col.QUANTITY, a], rows[col.SIZE, a]) == growing:
-            _fill_target(account, book, rules, a, prices[a], share, t)
+        fine = book.counters[col.FAULT] == col.FINE
+        later = sized and (grows(rows[col.QUANTITY, a], rows[col.SIZE, a]) or flags[col.BARRED, a] == 1)
+        if sized and fine and (growing or not later):
+            _fill_target(account, book, rules, a, prices[a], share, waits, t)
         for s in range(flags[col.LIVE, a] if asked else 0):
             codes, values = book.order_codes[a, s], book.order_values[a, s]
-            if values[col.ASK] == 0.0 or codes[col.ID] == 0:
+            if values[col.ASK] == 0.0 or codes[col.ID] == 0 or book.counters[col.FAULT] != col.FINE:
                 continue
             held = rows[col.QUANTITY, a]
             q = allowed(held, values[col.ASK], codes[col.REDUCE], rules.shorts)
             # What has nothing to reduce yet may have, once the increases are in.
-            if growing or (q != 0.0 and not _grows(held, held + q)):
+            if growing or (q != 0.0 and not grows(held, held + q)):
+                # A leg carries minus the position that an older order has moved meanwhile; so does its impact.
+                if values[col.LEFT] != values[col.ASK] and codes[col.KIND] != orders.LIMIT:
+                    values[col.OFFER] = after_slippage(rows, a, values[col.LEFT], prices[a], bars, rules)
                 values[col.ASK] = 0.0
-                fill(account, a, s, prices[a], values[col.OFFER], share, False, t)
+                fill(account, a, s, prices[a], values[col.OFFER], share, waits, False, t)
 
 
 @kernel
-def _why(capped: int, curbed: int, lot: float) -> int:
+def _why(capped: int, curbed: int, lot: Grid) -> int:
     """Return why a target moves nothing."""
     if capped == 3:
         return events.NO_SHORTS
@@ -281,27 +321,36 @@ def _why(capped: int, curbed: int, lot: float) -> int:
 
 
 @kernel
-def _fill_target(account: Account, book: Book, rules: Rules, a: int, p: float, share: float,
+def _fill_target(account: Account, book: Book, rules: Rules, a: int, p: float, share: float, waits: int,
                  t: int) -> None:  # fmt: skip
     """Fill an order to a target weight; one that wants more than the bar's volume waits with the rest."""
     rows, flags = book.rows, book.flags
     held, size, deal = rows[col.QUANTITY, a], rows[col.SIZE, a], rows[col.DEAL, a]
-    if share < 1.0:
-        size = shrunk(held, base_of(held, size), size, share, rules.lot)
     q, capped = size - held, flags[col.CAPPED, a] == 1
-    event, fee, reason = events.FILLED, 0.0, (events.SHRUNK if share < 1.0 else events.AS_WANTED)
+    granted = 0.0 if flags[col.BARRED, a] == 1 else 1.0 if share < 1.0 and size == rows[col.GOAL, a] else share
+    event, fee, reason = events.FILLED, 0.0, outcome(granted, flags[col.SINCE, a], waits)
+    rests = reason == events.PAID_LATER and not capped
+    if rests and q == 0.0:
+        return
+    if rests:
+        event = events.PARTIAL
     if flags[col.CAPPED, a] == 3:
-        reason = events.NO_SHORTS
+        reason = events.ALL_SOLD
     if capped:
         event, reason = events.PARTIAL, events.NO_VOLUME
         if abs(q) <= col.DUST * rows[col.VOLUME_LEFT, a]:
             return
     if q == 0.0:
-        event, reason = events.CANCELLED, _why(int(flags[col.CAPPED, a]), int(flags[col.CURBED, a]), rules.lot)
-        if share < 1.0:
-            event, reason = (events.CANCELLED if flags[col.PARTLY, a] == 1 else events.REJECTED), events.NO_HEADROOM
+        event, deal = events.CANCELLED, 0.0
+        nothing = events.NOT_IN_TIME if reason == events.NOT_IN_TIME else events.NO_HEADROOM
+        reason = _why(int(flags[col.CAPPED, a]), int(flags[col.CURBED, a]), rules.lot)
+        if granted < 1.0:
+            event, reason = (events.CANCELLED if flags[col.PARTLY, a] == 1 else events.REJECTED), nothing
     else:
-        fee = pay(book, a, q, deal, book.money[col.TAKER], rules)
+        fee, rows[col.DUE, a], rows[col.CHARGED, a] = charge(
+            q, deal, book.money[col.TAKER], rules, rows[col.DUE, a], rows[col.CHARGED, a]
+        )
+        pay(book, a, q, p, deal, fee, rules)
         rows[col.VOLUME_LEFT, a] = max(0.0, rows[col.VOLUME_LEFT, a] - abs(q))
         rows[col.QUANTITY, a] = size
     slippage = abs(q) * abs(deal - p)

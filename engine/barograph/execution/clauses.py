@@ -14,11 +14,11 @@ from barograph.execution.answers import each, spread
 from barograph.execution.auction import fill_at_close, fill_bar, set_fees_and_volume
 from barograph.execution.book import Account, Book, Rules
 from barograph.execution.guards import drop_targets, mode_in_force, restrain, switch_guards
-from barograph.execution.money import CALLED, apply_actions, finance, liquidate, settle
+from barograph.execution.money import apply_actions, finance, open_account, settle
 from barograph.execution.options import FLATTEN, REDUCE_ONLY
 from barograph.execution.placing import place_orders, place_protection, withdraw
 from barograph.execution.resting import adjust
-from barograph.execution.targets import fill_targets, place_targets, write_equity_row
+from barograph.execution.targets.light import fill_targets, place_targets, write_equity_row
 from barograph.jit.kernel import Kernel, kernel
 from barograph.jit.views import by_address
 from barograph.types import Bars, Orders, Protected
@@ -46,12 +46,9 @@ def _open_light(account: Account, book: Book, rules: Rules, log: Any, bars: Bars
     if acting:
         apply_actions(account, actions, t)
     finance(book, bars, rates, rules)
-    if book.counters[col.MARGIN] == CALLED:
-        liquidate(account, by_address(bars), t)
-    if rules.fill == options.NEXT_OPEN:
-        fill_targets(book, bars, rules, log, t, False)
-    elif rules.fill == options.NEXT_CLOSE:
-        fill_targets(book, bars, rules, log, t, True)
+    open_account(account, book, rules, bars, t)
+    if book.counters[col.FAULT] == col.FINE and rules.fill != options.SAME_CLOSE:
+        fill_targets(book, bars, rules, log, t, rules.fill == options.NEXT_CLOSE)
     _close_books(account, book, rules, bars, t, equity, weights)
 
 
@@ -62,11 +59,11 @@ def _open_full(account: Account, book: Book, rules: Rules, log: Any, bars: Bars,
         apply_actions(account, actions, t)
     finance(book, bars, rates, rules)
     set_fees_and_volume(book, bars, rules)
-    if book.counters[col.MARGIN] == CALLED:
-        liquidate(account, by_address(bars), t)
+    open_account(account, book, rules, bars, t)
     if acting:
         adjust(account, actions, t)
-    fill_bar(account, by_address(bars), t)
+    if book.counters[col.FAULT] == col.FINE:
+        fill_bar(account, by_address(bars), t)
     _close_books(account, book, rules, bars, t, equity, weights)
 
 

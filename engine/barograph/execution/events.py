@@ -89,6 +89,12 @@ KILL: Final = 26
 HALTED: Final = 27
 FLATTENED: Final = 28
 UNHEALTHY: Final = 29
+AFTER_REDUCTIONS: Final = 30
+NOT_IN_TIME: Final = 31
+NO_TICK: Final = 32
+ALL_SOLD: Final = 33
+ALL_REDUCED: Final = 34
+PAID_LATER: Final = 35
 
 REASONS: Final = {
     AS_WANTED: "as wanted",
@@ -121,6 +127,12 @@ REASONS: Final = {
     HALTED: "halted by the operator",
     FLATTENED: "flattened by the operator",
     UNHEALTHY: "the model is unhealthy or the data are stale",
+    AFTER_REDUCTIONS: "as wanted, after the reductions it waited for",
+    NOT_IN_TIME: "its reductions did not come in another session",
+    NO_TICK: "less than one tick",
+    ALL_SOLD: "cash account: all there was",
+    ALL_REDUCED: "reduce only: all there was",
+    PAID_LATER: "no room yet: the rest waits for reductions",
 }
 """Why an order ended, or filled other than it was asked; and which guard a guard's event is of."""
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 from barograph import orders
+from barograph.epoch import NEVER
 from barograph.execution import book as col
 from barograph.execution import options
 from barograph.execution.book import Account, Book, Rules
-from barograph.execution.prices import ROUNDING
+from barograph.execution.grid import Grid
 from barograph.execution.resting import fill, tidy
+from barograph.execution.sizes import ROUNDING
 from barograph.execution.touch import REACHING, after_slippage, dominated, follow, level_of, reached, touch, trigger
 from barograph.jit.kernel import kernel
 from barograph.types import Bars
@@ -20,10 +23,23 @@ __all__ = ["fill_inside_bars"]
 @kernel
 def fill_inside_bars(account: Account, book: Book, rules: Rules, bars: Bars, t: int) -> None:
     """Clause 3: let every asset go through its bar, if that can touch any of its orders."""
-    share = _headroom_inside(book, bars, rules, t)
-    for a in range(book.rows.shape[1]):
-        if book.flags[col.REACHED, a] == 1:
-            _walk(account, book, rules, a, bars, share, t)
+    rows, share, stakes, stake = book.rows, _headroom_inside(book, bars, rules, t), 0.0, 0.0
+    for a in range(rows.shape[1]):
+        stakes += _stake(rows, a, bars)
+    for a in range(rows.shape[1]):
+        if book.flags[col.REACHED, a] == 1 and book.counters[col.FAULT] == col.FINE:
+            stake = _stake(rows, a, bars)
+            _walk(account, book, rules, a, bars, share, stakes - stake, t)
+            stakes += _stake(rows, a, bars) - stake
+
+
+@kernel
+def _stake(rows: Any, a: int, bars: Bars) -> float:
+    """Return what a position is worth at its open, or at its last price."""
+    held = rows[col.QUANTITY, a]
+    if held == 0.0:
+        return 0.0
+    return float(held * (bars.open[a] if bars.open[a] == bars.open[a] else rows[col.PRICE, a]))
 
 
 @kernel
@@ -40,7 +56,7 @@ def _headroom_inside(book: Book, bars: Bars, rules: Rules, t: int) -> float:
     for a in range(rows.shape[1]):
         flags[col.REACHED, a] = 0
         low, high, p = bars.low[a], bars.high[a], bars.open[a]
-        sound = 0.0 < low <= p <= high and low <= bars.close[a] <= high and bars.volume[a] != 0.0
+        sound = low <= p <= high and low <= bars.close[a] <= high and bars.volume[a] != 0.0
         if flags[col.LIVE, a] == 0 or not sound:
             continue
         bought, sold, paid, received, charged, count = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
@@ -58,15 +74,15 @@ def _headroom_inside(book: Book, bars: Bars, rules: Rules, t: int) -> float:
             ):
                 continue
             q, level = values[col.LEFT], level_of(codes, values, high)
-            bought, paid = bought + max(q, 0.0), paid + max(q, 0.0) * level
-            sold, received = sold + max(-q, 0.0), received + max(-q, 0.0) * level
+            bought, paid = bought + max(q, 0.0), paid + max(q, 0.0) * abs(level)
+            sold, received = sold + max(-q, 0.0), received + max(-q, 0.0) * abs(level)
             deal = level if codes[col.KIND] == orders.LIMIT else after_slippage(rows, a, q, level, bars, rules)
             rate = (
                 max(book.money[col.TAKER], book.money[col.MAKER])
                 if codes[col.KIND] == orders.LIMIT
                 else book.money[col.TAKER]
             )
-            charged += abs(q) * (abs(deal - level) + rate * deal + rules.unit_fee)
+            charged += abs(q) * (abs(deal - level) + rate * abs(deal) + rules.unit_fee)
             count += 1.0
         held = rows[col.QUANTITY, a]
         longer = (abs(held + bought) - abs(held)) * (paid / bought if bought > 0.0 else 0.0)
@@ -91,20 +107,26 @@ def _headroom_for(book: Book, bars: Bars, wanted: float, costs: float, fills: fl
 
 
 @kernel
-def _low_first(book: Book, a: int, bars: Bars, rules: Rules) -> bool:
+def _low_first(book: Book, a: int, bars: Bars, rules: Rules, t: int) -> bool:
     """Choose the path. Pessimistic: a position meets its bad extreme first; an entry meets it last, once it is in."""
     if rules.path == options.NEAREST:
         return bool(bars.open[a] - bars.low[a] <= bars.high[a] - bars.open[a])
-    held = book.rows[col.QUANTITY, a]
-    side = held if held != 0.0 else -book.order_values[a, 0, col.LEFT]
+    side = book.rows[col.QUANTITY, a]
+    for s in range(book.flags[col.LIVE, a]):
+        codes = book.order_codes[a, s]
+        # One that waits for the close would turn the pessimist's path into the better one.
+        acts = codes[col.ID] > 0 and codes[col.HELD] != t and codes[col.KIND] not in (orders.MARKET, orders.ON_CLOSE)
+        if side == 0.0 and acts:
+            side = -book.order_values[a, s, col.LEFT]
     return bool((side > 0.0) == (rules.path == options.PESSIMISTIC))
 
 
 @kernel
-def _walk(account: Account, book: Book, rules: Rules, a: int, bars: Bars, share: float, t: int) -> None:
+def _walk(account: Account, book: Book, rules: Rules, a: int, bars: Bars, share: float, elsewhere: float,
+          t: int) -> None:  # fmt: skip
     """Go through the bar on three legs, open to extreme to extreme to close, and fill what each touches."""
     at, begun, turned = bars.open[a], bars.open[a], -1
-    low_first = _low_first(book, a, bars, rules)
+    low_first = _low_first(book, a, bars, rules, t)
     _trail(book, a, at, rules.tick)
     for leg in range(3):
         to = bars.close[a]
@@ -118,6 +140,7 @@ def _walk(account: Account, book: Book, rules: Rules, a: int, bars: Bars, share:
                 # Whoever waited at a limit makes the market; who is through it at once, or woke there, takes.
                 waited = x == book.order_values[a, s, col.LIMIT_AT] and x != begun and (s != turned or x != at)
                 turned = s if book.order_codes[a, s, col.KIND] == orders.STOP_LIMIT else turned
+                book.money[col.WORTH] = book.money[col.CASH] + elsewhere + book.rows[col.QUANTITY, a] * x
                 _meet(account, book, rules, a, s, x, waited, bars, share, t)
                 at = x
         _trail(book, a, to, rules.tick)
@@ -134,7 +157,7 @@ def _nearest(book: Book, a: int, at: float, to: float, t: int) -> tuple[int, flo
         if codes[col.ID] == 0 or codes[col.HELD] == t:
             continue
         x = touch(codes[col.KIND], values[col.LEFT], values[col.LIMIT_AT], values[col.STOP_AT], at, to)
-        if x == x and abs(x - at) < least - ROUNDING * x:
+        if x == x and abs(x - at) < least - ROUNDING * abs(x):
             first, where, least = s, x, abs(x - at)
     return first, where
 
@@ -149,11 +172,11 @@ def _meet(account: Account, book: Book, rules: Rules, a: int, s: int, x: float, 
         return
     limit = codes[col.KIND] == orders.LIMIT
     deal = x if limit else after_slippage(book.rows, a, values[col.LEFT], x, bars, rules)
-    fill(account, a, s, x, deal, share, limit and waited, t)
+    fill(account, a, s, x, deal, share, NEVER, limit and waited, t)
 
 
 @kernel
-def _trail(book: Book, a: int, to: float, tick: float) -> None:
+def _trail(book: Book, a: int, to: float, tick: Grid) -> None:
     """Move trailing stops after a leg."""
     for s in range(book.flags[col.LIVE, a]):
         codes, values = book.order_codes[a, s], book.order_values[a, s]

@@ -12,18 +12,22 @@ from barograph.epoch import DAY, NEVER, YEAR
 from barograph.execution import book as col
 from barograph.execution import events
 from barograph.execution.book import Account, Book, Rules, log_event
-from barograph.execution.prices import ROUNDING, cheaper, dearer, slippage_of
-from barograph.execution.sizes import lots
+from barograph.execution.grid import Grid, above, settled, toward_zero
+from barograph.execution.prices import cheaper, dearer, slippage_of
+from barograph.execution.sizes import ROUNDING, gone, ruin, value_of
 from barograph.jit import arithmetic
 from barograph.jit.kernel import kernel, shared
 from barograph.jit.periods import month_of
-from barograph.jit.views import frozen
+from barograph.jit.views import by_address, frozen
 from barograph.types import Bars
 
-__all__ = ["apply_actions", "fee_of", "finance", "liquidate", "pay", "rates_of", "rebase", "settle"]
+__all__ = ["apply_actions", "charge", "finance", "liquidate", "open_account", "pay", "rates_of", "rebase",
+           "settle"]  # fmt: skip
 
 # Decay of the volatility that slippage models use (RiskMetrics, daily).
 DECAY: Final = 0.94
+# The variance of an asset whose last price is what was paid for it, before its first close.
+UNCLOSED: Final = -1.0
 COVERED, WARNED, CALLED = range(3)
 FACTOR, PAID, RATIO, LAST = range(4)
 
@@ -65,7 +69,8 @@ def apply_actions(account: Account, actions: Any, t: int) -> None:
 def finance(book: Book, bars: Bars, rates: Any, rules: Rules) -> None:
     """Clause 1: interest for the calendar days (UTC) since the last bar, actual/365, on the cash as it stood.
 
-    `rates` are the yearly rates on negative and on positive cash; `short_rate` is owed on the marked value of shorts.
+    `rates` are the yearly rates on negative and on positive cash; `short_rate` is owed on the marked value of shorts,
+    whatever the sign of their price.
     """
     money, counters = book.money, book.counters
     cash, last = money[col.CASH], counters[col.TS]
@@ -91,8 +96,18 @@ def _shorts(rows: Any) -> float:
     value = 0.0
     for a in range(rows.shape[1]):
         if rows[col.QUANTITY, a] < 0.0:
-            value -= rows[col.QUANTITY, a] * rows[col.PRICE, a]
+            value += abs(rows[col.QUANTITY, a] * rows[col.PRICE, a])
     return value
+
+
+@kernel
+def open_account(account: Account, book: Book, rules: Rules, bars: Bars, t: int) -> None:
+    """Clause 2, before anything fills: an account that this open has ruined is stopped, a called one reduced."""
+    book.money[col.WORTH] = value_of(book.money[col.CASH], book.rows, bars.open)
+    if gone(book.money[col.WORTH], book.money[col.EQUITY]):
+        ruin(book, book.money[col.WORTH])
+    elif book.counters[col.MARGIN] == CALLED:
+        liquidate(account, by_address(bars), t)
 
 
 @kernel
@@ -106,26 +121,39 @@ def rates_of(traded: float, rules: Rules) -> tuple[float, float]:
 
 
 @kernel
-def fee_of(q: float, deal: float, rate: float, rules: Rules) -> float:
-    """Return a fill's fee: max(minimum, |q| price rate + |q| per unit) + fixed; a maker may be paid."""
-    fee = abs(q) * deal * rate + abs(q) * rules.unit_fee
-    return (max(rules.minimum_fee, fee) if rules.minimum_fee > 0.0 else fee) + rules.fixed_fee
+def charge(q: float, deal: float, rate: float, rules: Rules, due: float, charged: float) -> tuple[float, float, float]:
+    """Return a fill's fee, and what its order's fills come to so far without a minimum, and what they were charged.
+
+    fee = max(minimum, due + |q| price rate + |q| per unit) - charged + fixed: an order pays its minimum once. Where the
+    minimum is every fill's, none has a past. A maker may be paid.
+    """
+    due += abs(q * deal) * rate + abs(q) * rules.unit_fee
+    if rules.minimum_fee == 0.0:
+        return due + rules.fixed_fee, 0.0, 0.0
+    fee = max(rules.minimum_fee, due) - charged
+    if rules.minimum_by_order == 0:
+        return fee + rules.fixed_fee, 0.0, 0.0
+    return fee + rules.fixed_fee, due, charged + fee
 
 
 @kernel
-def pay(book: Book, a: int, q: float, deal: float, rate: float, rules: Rules) -> float:
-    """Move the money and the units of one fill; return its fee."""
-    rows, fee = book.rows, fee_of(q, deal, rate, rules)
-    book.money[col.CASH] -= q * deal + fee
-    book.money[col.FEES] += fee
-    book.money[col.TRADED] += abs(q) * deal
+def pay(book: Book, a: int, q: float, p: float, deal: float, fee: float, rules: Rules) -> None:
+    """Move the money and the units of one fill at `deal`, where the price is p; equity that is gone ends the run."""
+    rows, money = book.rows, book.money
+    money[col.CASH] -= q * deal + fee
+    money[col.FEES] += fee
+    money[col.TRADED] += abs(q * deal)
     rebase(rows, a, q, deal)
-    # What rounding leaves of a position that was closed is nothing.
-    left = rows[col.QUANTITY, a] + q
+    # What rounding leaves of a position that was closed is nothing, and what it adds to whole lots too.
+    held = rows[col.QUANTITY, a]
+    left = settled(held + q, max(abs(held), abs(q)), rules.lot)
     rows[col.QUANTITY, a] = left if abs(left) > ROUNDING * abs(q) else 0.0
-    # A bar may have an open and no close: the position is then worth what was paid.
-    rows[col.PRICE, a] = rows[col.PRICE, a] if rows[col.PRICE, a] == rows[col.PRICE, a] else deal
-    return fee
+    # A bar may have an open and no close: the position is then worth what was paid. No return begins from that.
+    if rows[col.PRICE, a] != rows[col.PRICE, a]:
+        rows[col.PRICE, a], rows[col.VARIANCE, a] = deal, UNCLOSED
+    money[col.WORTH] -= fee + abs(q) * abs(deal - p)
+    if gone(money[col.WORTH], money[col.EQUITY]):
+        ruin(book, money[col.WORTH])
 
 
 @kernel
@@ -161,8 +189,9 @@ def settle(account: Account, book: Book, rules: Rules, bars: Bars, t: int) -> No
             equity += v
             gross += abs(v)
             net += v
+    ruined = gone(equity, money[col.EQUITY])
     money[col.EQUITY], money[col.GROSS], money[col.NET] = equity, 0.0, 0.0
-    if equity <= 0.0:
+    if ruined:
         book.counters[col.FAULT] = col.RUINED
         return
     money[col.GROSS], money[col.NET] = gross / equity, net / equity
@@ -186,7 +215,9 @@ def _margin(account: Account, equity: float, gross: float, t: int) -> None:
 @kernel
 def _learn(rows: Any, a: int, p: float) -> None:
     """Take a close into the exponentially weighted variance of log returns; the first return begins it."""
-    if p > 0.0 and rows[col.PRICE, a] > 0.0:
+    if rows[col.VARIANCE, a] == UNCLOSED:
+        rows[col.VARIANCE, a] = math.nan
+    elif p > 0.0 and rows[col.PRICE, a] > 0.0:
         r = arithmetic.log(p / rows[col.PRICE, a])
         v = rows[col.VARIANCE, a]
         rows[col.VARIANCE, a] = DECAY * v + (1.0 - DECAY) * r * r if v == v else r * r
@@ -214,33 +245,31 @@ def liquidate(account: Account, bars: Bars, t: int) -> None:
         held, p = rows[col.QUANTITY, a], bars.open[a]
         s = slippage_of(rows, a, held, bars.volume[a], rules)
         deal = cheaper(p, s, bars.low[a], rules.tick) if held > 0.0 else dearer(p, s, bars.high[a], rules.tick)
-        k = abs(deal - p) + deal * taker + rules.unit_fee
+        k = abs(deal - p) + abs(deal) * taker + rules.unit_fee
         need = rules.maintenance * gross - equity + rules.fixed_fee
-        x = _enough(abs(held), need, rules.maintenance * p - k, rules.lot)
-        if x * (deal * taker + rules.unit_fee) < rules.minimum_fee:
-            x = _enough(abs(held), need + rules.minimum_fee, rules.maintenance * p - abs(deal - p), rules.lot)
+        x = _enough(abs(held), need, rules.maintenance * abs(p) - k, rules.lot)
+        if x * (abs(deal) * taker + rules.unit_fee) < rules.minimum_fee:
+            x = _enough(abs(held), need + rules.minimum_fee, rules.maintenance * abs(p) - abs(deal - p), rules.lot)
         if rules.participation > 0.0 and x > rows[col.VOLUME_LEFT, a]:
-            x = lots(rows[col.VOLUME_LEFT, a], rules.lot)
+            x = toward_zero(rows[col.VOLUME_LEFT, a], rules.lot)
         if x == 0.0:
             continue
         q = -x if held > 0.0 else x
-        fee = pay(book, a, q, deal, taker, rules)
+        fee, _, _ = charge(q, deal, taker, rules, 0.0, 0.0)
+        pay(book, a, q, p, deal, fee, rules)
         rows[col.VOLUME_LEFT, a] = max(0.0, rows[col.VOLUME_LEFT, a] - x)
         order = book.counters[col.NEXT_ID]
         book.counters[col.NEXT_ID] = order + 1
         log_event(book, log, events.BORN, order, t, a, 0.0, 0.0, 0.0, 0.0, 0.0, events.CALLED_IN)
         log_event(book, log, events.FILLED, order, t, a, 0.0, q, deal, fee, x * abs(deal - p), events.CALLED_IN)
+        if book.counters[col.FAULT] != col.FINE:
+            break
 
 
 @kernel
-def _enough(held: float, need: float, freed: float, lot: float) -> float:
+def _enough(held: float, need: float, freed: float, lot: Grid) -> float:
     """Return how many units to close, whole lots and at most all."""
-    if freed <= 0.0:
-        return held
-    x = need / freed
-    if lot > 0.0:
-        x = math.ceil(x / lot - col.DUST) * lot
-    return min(held, x)
+    return held if freed <= 0.0 else min(held, above(need / freed, need / freed, lot))
 
 
 @kernel
@@ -261,12 +290,7 @@ def _worst(rows: Any, bars: Bars) -> int:
     worst, least = -1, math.inf
     for a in range(rows.shape[1]):
         p = bars.open[a]
-        if (
-            rows[col.QUANTITY, a] == 0.0
-            or rows[col.SIZE, a] != rows[col.SIZE, a]
-            or not p > 0.0
-            or bars.volume[a] == 0.0
-        ):
+        if rows[col.QUANTITY, a] == 0.0 or rows[col.SIZE, a] != rows[col.SIZE, a] or p != p or bars.volume[a] == 0.0:
             continue
         gain = rows[col.QUANTITY, a] * (p - rows[col.BASIS, a])
         if gain < least:

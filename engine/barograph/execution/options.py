@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-__all__ = ["ACCOUNTS", "FILLS", "GUARDED", "MODES", "PATHS"]
+__all__ = ["ACCOUNTS", "FILLS", "GUARDED", "MINIMUMS", "MODES", "PATHS"]
 
 FILLS: Final = ("next_open", "next_close", "same_close")
 NEXT_OPEN, NEXT_CLOSE, SAME_CLOSE = range(3)
@@ -13,6 +13,8 @@ PATHS: Final = ("pessimistic", "optimistic", "nearest")
 PESSIMISTIC, OPTIMISTIC, NEAREST = range(3)
 
 ACCOUNTS: Final = ("margin", "cash")
+
+MINIMUMS: Final = ("order", "fill")
 
 GUARDED: Final = ("drawdown", "daily_loss", "gross", "net", "position", "turnover", "stop_out", "kill")
 """What a guard may watch; `guards.GUARDS` gives each the reason that it stops orders for."""

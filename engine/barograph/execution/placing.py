@@ -9,9 +9,10 @@ from barograph import orders
 from barograph.execution import book as col
 from barograph.execution import events
 from barograph.execution.book import Account, Book, Rules, requests_a_bar
+from barograph.execution.grid import Grid
 from barograph.execution.prices import to_tick
 from barograph.execution.resting import alike, announce, append, end, protect, tidy
-from barograph.execution.sizes import lots
+from barograph.execution.sizes import ends, grows, units_of
 from barograph.execution.touch import ANY_PRICE, EVER, dominated, level_of
 from barograph.jit.kernel import kernel, shared
 from barograph.jit.views import unowned
@@ -30,7 +31,8 @@ def place_protection(account: Account, levels: Any, t: int) -> None:
     rows = book.rows
     for a in range(rows.shape[1]):
         for j in range(3):
-            if levels[j, a] <= 0.0 or levels[j, a] == math.inf or (j == 2 and levels[j, a] >= 1.0):
+            fraction = j == 2 and levels[j, a] == levels[j, a] and not 0.0 < levels[j, a] < 1.0
+            if levels[j, a] == 0.0 or abs(levels[j, a]) == math.inf or fraction:
                 book.counters[col.FAULT], book.counters[col.CULPRIT] = col.BAD_ORDER, a
                 return
             rows[col.STOP_LEVEL + j, a] = levels[j, a]
@@ -89,14 +91,15 @@ def _sound(row: Any) -> bool:
     """Tell whether a request can be meant: a quantity, and the prices its kind needs."""
     kind, q = row[orders.KIND_OF], row[orders.AMOUNT]
     sound = -math.inf < q < math.inf and q != 0.0 and row[orders.TAGGED] >= 0.0
+    # A level may be any number but 0, which is what a forgotten one looks like: there are prices below zero.
     if kind in (orders.LIMIT, orders.STOP_LIMIT):
-        sound = sound and 0.0 < row[orders.LIMIT_PRICE] < math.inf
+        sound = sound and 0.0 < abs(row[orders.LIMIT_PRICE]) < math.inf
     if kind in (orders.STOP, orders.STOP_LIMIT):
-        sound = sound and 0.0 < row[orders.STOP_PRICE] < math.inf
+        sound = sound and 0.0 < abs(row[orders.STOP_PRICE]) < math.inf
     if kind == orders.TRAILING:
         sound = sound and 0.0 < row[orders.DISTANCE] < (1.0 if row[orders.PERCENTAGE] == 1.0 else math.inf)
     for j in (orders.LOSS_PRICE, orders.PROFIT_PRICE):
-        sound = sound and not row[j] <= 0.0 and row[j] != math.inf
+        sound = sound and row[j] != 0.0 and abs(row[j]) != math.inf
     return bool(sound and not row[orders.LOSS_DISTANCE] <= 0.0 and not row[orders.LOSS_DISTANCE] >= 1.0)
 
 
@@ -112,11 +115,11 @@ def _cancel(book: Book, log: Any, a: int, tag: int, tagged: bool, t: int) -> Non
 def _place(account: Account, book: Book, rules: Rules, a: int, row: Any, first: int, t: int, refused: int) -> None:
     """Keep, replace, refuse, or give birth to one order."""
     rows, log = book.rows, account.log
-    q = lots(row[orders.AMOUNT], rules.lot)
+    q = units_of(row[orders.AMOUNT], rows[col.QUANTITY, a], rules.lot)
     if row[orders.TAGGED] > 0.0 and _kept(book, log, a, row, q, t, rules.tick, refused):
         return
     anchor = rows[col.PRICE, a]
-    by = row[orders.DISTANCE] * (anchor if row[orders.PERCENTAGE] == 1.0 else 1.0)
+    by = row[orders.DISTANCE] * (abs(anchor) if row[orders.PERCENTAGE] == 1.0 else 1.0)
     stop = (
         (anchor - by if q < 0.0 else anchor + by) if row[orders.KIND_OF] == orders.TRAILING else row[orders.STOP_PRICE]
     )
@@ -132,6 +135,7 @@ def _place(account: Account, book: Book, rules: Rules, a: int, row: Any, first: 
         int(row[orders.TAGGED]),
         int(row[orders.REDUCES]),
     )
+    codes[col.KEEPS] = int(row[orders.KEEPS])
     values[col.UNTIL] = row[orders.MOMENT]
     if codes[col.LIFE] != orders.GTC:
         book.counters[col.DATED] = 1
@@ -144,7 +148,7 @@ def _place(account: Account, book: Book, rules: Rules, a: int, row: Any, first: 
     # What is decided under a guard only reduces, whatever has happened to the position when it fills.
     if refused != events.AS_WANTED:
         codes[col.REDUCE] = _curbed(codes[col.REDUCE])
-    reason = _refusal(account, book, rules, a, q, row, refused)
+    reason = _refusal(account, book, rules, a, s, q, row, refused)
     if reason != events.AS_WANTED:
         end(book, log, a, s, t, events.REJECTED, reason)
         tidy(book, a)
@@ -157,7 +161,7 @@ def _curbed(reduces: int) -> int:
 
 
 @kernel
-def _kept(book: Book, log: Any, a: int, row: Any, q: float, t: int, tick: float, refused: int) -> bool:
+def _kept(book: Book, log: Any, a: int, row: Any, q: float, t: int, tick: Grid, refused: int) -> bool:
     """Tell whether the order with this tag rests with the same terms; one with other terms makes way."""
     for s in range(book.flags[col.LIVE, a]):
         codes, values = book.order_codes[a, s], book.order_values[a, s]
@@ -171,6 +175,7 @@ def _kept(book: Book, log: Any, a: int, row: Any, q: float, t: int, tick: float,
         same = (
             same
             and codes[col.LIFE] == row[orders.LIFETIME]
+            and codes[col.KEEPS] == row[orders.KEEPS]
             and (codes[col.REDUCE] == ITSELF) == (row[orders.REDUCES] == 1.0)
         )
         same = same and alike(values[col.ASKED], q) and alike(values[col.UNTIL], row[orders.MOMENT])
@@ -198,9 +203,10 @@ def _kept(book: Book, log: Any, a: int, row: Any, q: float, t: int, tick: float,
 
 
 @kernel
-def _refusal(account: Account, book: Book, rules: Rules, a: int, q: float, row: Any, refused: int) -> int:
+def _refusal(account: Account, book: Book, rules: Rules, a: int, s: int, q: float, row: Any,
+             refused: int) -> int:  # fmt: skip
     """Return why a request is not taken, or that it is."""
-    held, reason = book.rows[col.QUANTITY, a], events.AS_WANTED
+    held, reason, values = book.rows[col.QUANTITY, a], events.AS_WANTED, book.order_values[a, s]
     p = row[orders.LIMIT_PRICE] if row[orders.LIMIT_PRICE] == row[orders.LIMIT_PRICE] else book.rows[col.PRICE, a]
     if book.flags[col.GONE, a] == 1:
         reason = events.DELISTING
@@ -208,11 +214,13 @@ def _refusal(account: Account, book: Book, rules: Rules, a: int, q: float, row: 
         reason = events.UNTRADED
     elif q == 0.0:
         reason = events.NO_LOT
-    elif abs(q) * p < rules.min_notional and held + q != 0.0:
+    elif values[col.LIMIT_AT] == 0.0 or (values[col.STOP_AT] == 0.0 and row[orders.KIND_OF] != orders.TRAILING):
+        reason = events.NO_TICK
+    elif abs(q * p) < rules.min_notional and not ends(held, q):
         reason = events.TOO_SMALL
     elif refused != events.AS_WANTED and row[orders.REDUCES] != 1.0 and held * q >= 0.0:
         reason = refused
-    elif row[orders.REDUCES] != 1.0 and abs(held + q) > abs(held):
+    elif row[orders.REDUCES] != 1.0 and grows(held, held + q):
         reason = _over(account, book, rules, a) if refused == events.AS_WANTED else events.AS_WANTED
     return reason
 
@@ -246,13 +254,15 @@ def _exposure(account: Account, net: bool) -> float:
 
 
 @kernel
-def _reach(book: Book, a: int, up: bool, tick: float) -> float:
+def _reach(book: Book, a: int, up: bool, tick: Grid) -> float:
     """Return the value of the position once all that may buy, or all that may sell, has filled."""
     p = book.rows[col.PRICE, a]
     value = book.rows[col.QUANTITY, a] * p if book.rows[col.QUANTITY, a] != 0.0 else 0.0
     for s in range(book.flags[col.LIVE, a]):
         codes, values = book.order_codes[a, s], book.order_values[a, s]
         counts = codes[col.ID] > 0 and codes[col.REDUCE] == 0 and (values[col.LEFT] > 0.0) == up
-        if counts and not dominated(book, a, s, 0.0, ANY_PRICE, p, tick, EVER, 0):
+        # What waits for its asset's first price is worth no number yet, and must not make none of all the others.
+        counts = counts and level_of(codes, values, p) == level_of(codes, values, p)
+        if counts and not dominated(book, a, s, -ANY_PRICE, ANY_PRICE, p, tick, EVER, 0):
             value += values[col.LEFT] * level_of(codes, values, p)
     return value

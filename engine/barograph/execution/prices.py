@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import math
-from typing import Any, Final
+from typing import Any
 
 from barograph.execution import book as col
 from barograph.execution.book import Rules
+from barograph.execution.grid import Grid, above, below
 from barograph.jit.kernel import kernel
 
-__all__ = ["ROUNDING", "cheaper", "dearer", "slippage_of", "to_tick"]
-
-ROUNDING: Final = 1e-12
+__all__ = ["cheaper", "dearer", "slippage_of", "to_tick"]
 
 
 @kernel
@@ -30,26 +29,22 @@ def slippage_of(rows: Any, a: int, q: float, volume: float, rules: Rules) -> flo
 
 
 @kernel
-def dearer(p: float, s: float, high: float, tick: float) -> float:
-    """Return a buyer's price after slippage: up to the next tick, never above the bar."""
-    x = p * (1.0 + s)
-    if tick > 0.0:
-        x = math.ceil(x / tick - col.DUST) * tick
-    return max(p, min(x, high))
+def dearer(p: float, s: float, high: float, tick: Grid) -> float:
+    """Return a buyer's price after slippage, a fraction of |p|: up to the next tick, never above the bar."""
+    x = p * (1.0 + s) if p > 0.0 else p * (1.0 - s)
+    return max(p, min(above(x, abs(x), tick), high))
 
 
 @kernel
-def cheaper(p: float, s: float, low: float, tick: float) -> float:
-    """Return a seller's price after slippage: down to the next tick, never below the bar."""
-    x = p * (1.0 - s)
-    if tick > 0.0:
-        x = math.floor(x / tick + col.DUST) * tick
-    return min(p, max(x, low))
+def cheaper(p: float, s: float, low: float, tick: Grid) -> float:
+    """Return a seller's price after slippage, a fraction of |p|: down to the next tick, never below the bar."""
+    x = p * (1.0 - s) if p > 0.0 else p * (1.0 + s)
+    return min(p, max(below(x, abs(x), tick), low))
 
 
 @kernel
-def to_tick(price: float, up: bool, tick: float) -> float:
+def to_tick(price: float, up: bool, tick: Grid) -> float:
     """Round a price to its tick, never to a worse bargain than was said."""
-    if tick <= 0.0 or price != price:
+    if tick.numerator == 0.0 or price != price:
         return price
-    return (math.ceil(price / tick - col.DUST) if up else math.floor(price / tick + col.DUST)) * tick
+    return above(price, abs(price), tick) if up else below(price, abs(price), tick)

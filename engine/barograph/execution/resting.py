@@ -24,9 +24,11 @@ from barograph.execution import book as col
 from barograph.execution import events
 from barograph.execution.book import Account, Book, log_birth, log_event
 from barograph.execution.events import pack_terms
-from barograph.execution.money import LAST, RATIO, pay
-from barograph.execution.prices import ROUNDING, to_tick
-from barograph.execution.sizes import base_of, lots, shrunk
+from barograph.execution.grid import Grid, settled, toward_zero
+from barograph.execution.money import LAST, PAID, RATIO, charge, pay
+from barograph.execution.prices import to_tick
+from barograph.execution.sizes import ROUNDING, base_of, ends, grows, shrunk, units_of
+from barograph.execution.targets.light import outcome
 from barograph.jit.kernel import kernel, shared
 from barograph.jit.views import frozen
 from barograph.types import Bars
@@ -45,7 +47,7 @@ def alike(x: float, y: float) -> bool:
 
 @kernel
 def append(book: Book, a: int, kind: int, role: int, parent: int, group: int, q: float, limit: float, stop: float,
-           trail: float, percent: int, t: int, tick: float) -> int:  # fmt: skip
+           trail: float, percent: int, t: int, tick: Grid) -> int:  # fmt: skip
     """Take the next slot of the asset for an order; return it, or -1 and a fault when there is none."""
     s, slots = book.flags[col.LIVE, a], book.order_codes.shape[1]
     if s >= slots or col.PLACES * (s - book.flags[col.ENDED, a]) >= slots:
@@ -58,7 +60,7 @@ def append(book: Book, a: int, kind: int, role: int, parent: int, group: int, q:
 
 @kernel
 def _fill_in(book: Book, a: int, s: int, kind: int, role: int, parent: int, group: int, q: float, limit: float,
-             stop: float, trail: float, percent: int, t: int, tick: float) -> None:  # fmt: skip
+             stop: float, trail: float, percent: int, t: int, tick: Grid) -> None:  # fmt: skip
     """Write a new order, under the next number, into a slot."""
     codes, values = book.order_codes[a, s], book.order_values[a, s]
     codes[col.ID], codes[col.KIND], codes[col.LIFE], codes[col.ROLE] = (
@@ -69,6 +71,8 @@ def _fill_in(book: Book, a: int, s: int, kind: int, role: int, parent: int, grou
     )
     codes[col.PARENT], codes[col.GROUP], codes[col.TAG], codes[col.REDUCE] = parent, group, 0, 1
     codes[col.PERCENT], codes[col.FIRST_DAY], codes[col.HELD] = percent, NEVER, t
+    codes[col.KEEPS], codes[col.WAITS] = 0, NEVER
+    values[col.FEES_DUE], values[col.FEES_CHARGED] = 0.0, 0.0
     values[col.LEFT], values[col.ASKED], values[col.TRAIL_BY], values[col.UNTIL] = q, q, trail, math.inf
     values[col.LIMIT_AT], values[col.STOP_AT] = to_tick(limit, q < 0.0, tick), to_tick(stop, q > 0.0, tick)
     values[col.LOSS_AT], values[col.PROFIT_AT], values[col.LOSS_TRAIL], values[col.ASK] = (
@@ -133,7 +137,8 @@ def expire(book: Book, bars: Bars, log: Any, t: int) -> None:
     for a in range(rows.shape[1]):
         for s in range(book.flags[col.LIVE, a]):
             codes = book.order_codes[a, s]
-            trades = (bars.open[a] > 0.0 or bars.close[a] > 0.0) and bars.volume[a] != 0.0
+            priced = bars.open[a] == bars.open[a] or bars.close[a] == bars.close[a]
+            trades = priced and bars.volume[a] != 0.0
             if codes[col.LIFE] == orders.FOR_DAY and codes[col.FIRST_DAY] == NEVER and trades:
                 codes[col.FIRST_DAY] = today
             day_over = codes[col.LIFE] == orders.FOR_DAY and NEVER < codes[col.FIRST_DAY] < today
@@ -144,27 +149,70 @@ def expire(book: Book, bars: Bars, log: Any, t: int) -> None:
 
 @shared
 def adjust(account: Account, actions: Any, t: int) -> None:
-    """Clause 0 for resting orders: a split changes their quantities and prices, a delisting ends them."""
-    book, log, actions = account.book, account.log, frozen(actions)
-    rows = book.rows
-    for a in range(rows.shape[1]):
-        ratio, last = actions[RATIO, a], actions[LAST, a]
-        if ratio != 1.0:
-            rows[col.STOP_LEVEL, a] /= ratio
-            rows[col.TAKE_LEVEL, a] /= ratio
+    """Clause 0 for resting orders: splits move quantities and prices, dividends lower prices, a delisting ends all."""
+    book, log, rules, actions = account.book, account.log, account.rules, frozen(actions)
+    for a in range(book.rows.shape[1]):
+        paid, ratio, last = actions[PAID, a], actions[RATIO, a], actions[LAST, a]
+        if ratio != 1.0 or paid != 0.0:
+            _adjust_levels(book, a, ratio, paid)
         for s in range(book.flags[col.LIVE, a]):
             if last == last:
                 end(book, log, a, s, t, events.CANCELLED, events.DELISTING)
-            elif ratio != 1.0:
-                values = book.order_values[a, s]
-                for j in (col.LEFT, col.ASKED):
-                    values[j] *= ratio
-                for j in (col.LIMIT_AT, col.STOP_AT, col.LOSS_AT, col.PROFIT_AT):
-                    values[j] /= ratio
-                if book.order_codes[a, s, col.PERCENT] == 0:
-                    values[col.TRAIL_BY] /= ratio
-        if last == last:
-            tidy(book, a)
+                continue
+            if ratio != 1.0:
+                _split(book, log, a, s, ratio, rules.lot, rules.tick, t)
+            if paid != 0.0 and book.order_codes[a, s, col.KEEPS] == 0:
+                _lower(book.order_codes[a, s], book.order_values[a, s], paid, rules.tick)
+        tidy(book, a)
+
+
+@kernel
+def _adjust_levels(book: Book, a: int, ratio: float, paid: float) -> None:
+    """Let the levels that a `Protected` answer wants follow a split and a dividend, as its legs do."""
+    rows = book.rows
+    rows[col.STOP_LEVEL, a] /= ratio
+    rows[col.TAKE_LEVEL, a] /= ratio
+    side = rows[col.QUANTITY, a]
+    if side == 0.0 and book.flags[col.PENDING, a] > 0:
+        side = rows[col.WANTED, a]
+    if side > 0.0:
+        rows[col.STOP_LEVEL, a] -= paid
+    elif side < 0.0:
+        rows[col.TAKE_LEVEL, a] -= paid
+
+
+@kernel
+def _split(book: Book, log: Any, a: int, s: int, ratio: float, lot: Grid, tick: Grid, t: int) -> None:
+    """Let an order follow a split: whole lots at prices on the tick, or nothing."""
+    codes, values, held = book.order_codes[a, s], book.order_values[a, s], book.rows[col.QUANTITY, a]
+    for j in (col.LEFT, col.ASKED):
+        values[j] = units_of(values[j] * ratio, held, lot)
+    if values[col.LEFT] == 0.0:
+        end(book, log, a, s, t, events.CANCELLED, events.NO_LOT)
+        return
+    values[col.LIMIT_AT] = to_tick(values[col.LIMIT_AT] / ratio, values[col.LEFT] < 0.0, tick)
+    values[col.STOP_AT] = to_tick(values[col.STOP_AT] / ratio, values[col.LEFT] > 0.0, tick)
+    for j in (col.LOSS_AT, col.PROFIT_AT):
+        values[j] /= ratio
+    if codes[col.PERCENT] == 0:
+        values[col.TRAIL_BY] /= ratio
+
+
+@kernel
+def _lower(codes: Any, values: Any, paid: float, tick: Grid) -> None:
+    """Lower what a dividend lowers: buy limits, sell stops and what trails below (FINRA rule 5330), and legs to be."""
+    buys, kind = values[col.LEFT] > 0.0, codes[col.KIND]
+    if buys and kind == orders.LIMIT:
+        values[col.LIMIT_AT] = to_tick(values[col.LIMIT_AT] - paid, False, tick)
+    if not buys and kind in (orders.STOP, orders.STOP_LIMIT, orders.TRAILING):
+        values[col.STOP_AT] = to_tick(values[col.STOP_AT] - paid, False, tick)
+    if not buys and kind == orders.STOP_LIMIT:
+        values[col.LIMIT_AT] = to_tick(values[col.LIMIT_AT] - paid, True, tick)
+    # The legs that an entry will have: a buyer's stop-loss sells, a seller's take-profit buys.
+    if buys:
+        values[col.LOSS_AT] -= paid
+    else:
+        values[col.PROFIT_AT] -= paid
 
 
 @kernel
@@ -178,58 +226,76 @@ def allowed(held: float, q: float, reduce: int, shorts: int) -> float:
 
 
 @shared
-def fill(account: Account, a: int, s: int, p: float, deal: float, share: float, maker: bool, t: int) -> None:
+def fill(account: Account, a: int, s: int, p: float, deal: float, share: float, waits: int, maker: bool,
+         t: int) -> None:  # fmt: skip
     """Fill a touched order as far as position, room and volume allow, and see to what hangs on it."""
     book, rules, log = account.book, account.rules, account.log
     rows = book.rows
     codes, values = book.order_codes[a, s], book.order_values[a, s]
-    held = rows[col.QUANTITY, a]
-    q = allowed(held, values[col.LEFT], codes[col.REDUCE], rules.shorts)
-    if abs(q) <= col.DUST * abs(values[col.LEFT]):
+    held, left = rows[col.QUANTITY, a], values[col.LEFT]
+    q = allowed(held, left, codes[col.REDUCE], rules.shorts)
+    if q == 0.0 or (abs(q) <= col.DUST * abs(left) and not ends(held, q)):
         end(book, log, a, s, t, events.CANCELLED, events.NO_REDUCTION if codes[col.REDUCE] > 0 else events.NO_SHORTS)
         return
-    reason = events.AS_WANTED
-    if q != values[col.LEFT]:
-        reason = events.NO_REDUCTION if codes[col.REDUCE] > 0 else events.NO_SHORTS
-    if share < 1.0 and abs(held + q) > abs(held):
-        base = base_of(held, held + q)
-        q, reason = shrunk(held, base, held + q, share, rules.lot) - held, events.SHRUNK
-        if q == 0.0:
-            full = values[col.LEFT] == values[col.ASKED]
-            end(book, log, a, s, t, events.REJECTED if full else events.CANCELLED, events.NO_HEADROOM)
-            return
-    capped = abs(q) > rows[col.VOLUME_LEFT, a]
+    reason = outcome(share, codes[col.WAITS], waits) if grows(held, held + q) else events.AS_WANTED
+    if q != left and not ends(-left, q):
+        reason = events.ALL_REDUCED if codes[col.REDUCE] > 0 else events.ALL_SOLD
+    # What rounding leaves of an order once the volume has had its share is no order.
+    capped = abs(q) > rows[col.VOLUME_LEFT, a] + ROUNDING * abs(values[col.ASKED])
     if capped:
         q, reason = _cap(book, log, a, s, p, q, rules.lot, t), events.NO_VOLUME
-        if abs(q) <= col.DUST * abs(values[col.LEFT]):
+        if abs(q) <= col.DUST * abs(left):
             return
-    fee = pay(book, a, q, deal, book.money[col.MAKER] if maker else book.money[col.TAKER], rules)
+    rests = share < 1.0 and grows(held, held + q) and outcome(share, codes[col.WAITS], waits) == events.PAID_LATER
+    if share < 1.0 and grows(held, held + q):
+        why = outcome(share, codes[col.WAITS], waits)
+        q, reason = (
+            shrunk(held, base_of(held, held + q), held + q, share, rules.lot) - held,
+            events.NO_VOLUME if capped else why,
+        )
+        if q == 0.0 and (rests or capped):
+            return
+        if q == 0.0:
+            full, late = left == values[col.ASKED], why == events.NOT_IN_TIME
+            end(book, log, a, s, t, events.REJECTED if full else events.CANCELLED,
+                events.NOT_IN_TIME if late else events.NO_HEADROOM)  # fmt: skip
+            return
+    fee, values[col.FEES_DUE], values[col.FEES_CHARGED] = charge(
+        q, deal, book.money[col.MAKER] if maker else book.money[col.TAKER], rules, values[col.FEES_DUE],
+        values[col.FEES_CHARGED])  # fmt: skip
+    pay(book, a, q, p, deal, fee, rules)
     rows[col.VOLUME_LEFT, a] = max(0.0, rows[col.VOLUME_LEFT, a] - abs(q))
-    slippage = abs(q) * abs(deal - p)
-    log_event(book, log, events.PARTIAL if capped else events.FILLED, codes[col.ID], t, a, math.nan, q, deal, fee,
-              slippage, reason)  # fmt: skip
-    values[col.LEFT] -= q
+    event = events.PARTIAL if capped or rests else events.FILLED
+    log_event(book, log, event, codes[col.ID], t, a, math.nan, q, deal, fee, abs(q) * abs(deal - p), reason)
+    values[col.LEFT] = settled(left - q, abs(left), rules.lot)
+    _follow_up(account, book, a, s, q, deal, capped or rests, t)
+
+
+@kernel
+def _follow_up(account: Account, book: Book, a: int, s: int, q: float, deal: float, partly: bool, t: int) -> None:
+    """See to what hangs on a fill: the order's end, its legs, its pair, the position's protection."""
+    codes = book.order_codes[a, s]
     order, group = codes[col.ID], codes[col.GROUP]
     if codes[col.ROLE] == events.STOP_LOSS or codes[col.ROLE] == events.TRAIL_LOSS:
         book.counters[col.STOPS] += 1
-    if not capped:
+    if not partly:
         codes[col.ID] = 0
         book.flags[col.ENDED, a] += 1
     _bracket(account, book, a, s, order, q, deal, t)
     if group != 0:
-        _pair(book, log, a, s, group, abs(q), capped, t)
+        _pair(book, account.log, a, s, group, abs(q), partly, t)
     guarded(account, a, deal, t)
 
 
 @kernel
-def _cap(book: Book, log: Any, a: int, s: int, p: float, q: float, lot: float, t: int) -> float:
+def _cap(book: Book, log: Any, a: int, s: int, p: float, q: float, lot: Grid, t: int) -> float:
     """Return what the volume leaves of q; the rest of a stop is at the market, as its price has traded."""
     codes = book.order_codes[a, s]
     codes[col.HELD] = t
     if codes[col.KIND] in (orders.STOP, orders.TRAILING):
         codes[col.KIND] = orders.MARKET
         log_event(book, log, events.TRIGGERED, codes[col.ID], t, a, math.nan, 0.0, p, 0.0, 0.0, events.NO_VOLUME)
-    return math.copysign(lots(book.rows[col.VOLUME_LEFT, a], lot), q)
+    return math.copysign(toward_zero(book.rows[col.VOLUME_LEFT, a], lot), q)
 
 
 @kernel
@@ -242,36 +308,38 @@ def _bracket(account: Account, book: Book, a: int, s: int, order: int, q: float,
     )
     if loss != loss and profit != profit and by != by:
         return
-    found = False
+    found, keeps, lot = False, book.order_codes[a, s, col.KEEPS], account.rules.lot
     for other in range(book.flags[col.LIVE, a]):
         if book.order_codes[a, other, col.PARENT] == order and book.order_codes[a, other, col.ID] > 0:
-            book.order_values[a, other, col.LEFT] -= q
+            left = book.order_values[a, other, col.LEFT] - q
+            book.order_values[a, other, col.LEFT] = settled(left, abs(left), lot)
             found = True
     if found:
         return
     if loss == loss:
-        _leg(account, a, -1, events.STOP_LOSS, order, order, -q, loss, deal, t)
+        _leg(account, a, -1, events.STOP_LOSS, order, order, -q, loss, deal, keeps, t)
     if profit == profit:
-        _leg(account, a, -1, events.TAKE_PROFIT, order, order, -q, profit, deal, t)
+        _leg(account, a, -1, events.TAKE_PROFIT, order, order, -q, profit, deal, keeps, t)
     if by == by:
-        _leg(account, a, -1, events.TRAIL_LOSS, order, order, -q, by, deal, t)
+        _leg(account, a, -1, events.TRAIL_LOSS, order, order, -q, by, deal, keeps, t)
 
 
 @shared
 def _leg(account: Account, a: int, slot: int, role: int, parent: int, group: int, q: float, level: float,
-         anchor: float, t: int) -> None:  # fmt: skip
+         anchor: float, keeps: int, t: int) -> None:  # fmt: skip
     """Give birth to a protective leg, in this slot or (-1) the next; it may act in the bar it is born in."""
     book, tick = account.book, account.rules.tick
     kind, limit, stop, by = orders.STOP, math.nan, level, math.nan
     if role == events.TAKE_PROFIT:
         kind, limit, stop = orders.LIMIT, level, math.nan
     if role == events.TRAIL_LOSS:
-        kind, by, stop = orders.TRAILING, level, anchor * (1.0 - level) if q < 0.0 else anchor * (1.0 + level)
+        kind, by, stop = orders.TRAILING, level, anchor + math.copysign(abs(anchor) * level, q)
     if slot < 0:
         slot = append(book, a, kind, role, parent, group, q, limit, stop, by, 1, -1, tick)
     else:
         _fill_in(book, a, slot, kind, role, parent, group, q, limit, stop, by, 1, -1, tick)
     if slot >= 0:
+        book.order_codes[a, slot, col.KEEPS] = keeps
         announce(book, account.log, a, slot, t)
 
 
@@ -330,15 +398,15 @@ def protect(account: Account, book: Book, a: int, anchor: float, t: int) -> None
             values[col.LEFT] = -held
         else:
             log_event(book, log, events.CANCELLED, codes[col.ID], t, a, math.nan, 0.0, 0.0, 0.0, 0.0, events.NEWER)
-            _leg(account, a, s, role, 0, PROTECTION, -held, level, anchor, t)
+            _leg(account, a, s, role, 0, PROTECTION, -held, level, anchor, 0, t)
     for role in range(events.STOP_LOSS, events.TRAIL_LOSS + 1):
         level = rows[col.STOP_LEVEL + role - events.STOP_LOSS, a]
         if level == level and there & (1 << role) == 0:
-            _leg(account, a, -1, role, 0, PROTECTION, -held, level, anchor, t)
+            _leg(account, a, -1, role, 0, PROTECTION, -held, level, anchor, 0, t)
 
 
 @kernel
-def _stands(values: Any, role: int, level: float, held: float, tick: float) -> bool:
+def _stands(values: Any, role: int, level: float, held: float, tick: Grid) -> bool:
     """Tell whether a leg already is at the wanted level."""
     if role == events.TRAIL_LOSS:
         return bool(values[col.TRAIL_BY] == level)

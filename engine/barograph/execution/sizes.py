@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import math
-from typing import Any
+from typing import Any, Final
 
 from barograph.execution import book as col
 from barograph.execution import events
 from barograph.execution.book import Book
+from barograph.execution.grid import FEW, Grid, above, below, settled, toward_zero
 from barograph.jit.kernel import kernel
 from barograph.types import Floats
 
-__all__ = ["base_of", "lots", "moved", "reduced", "ruin", "shrunk", "value_of", "why_none"]
+__all__ = ["ROUNDING", "base_of", "ends", "gone", "grows", "moved", "reduced", "ruin", "shrunk", "units_of", "value_of",
+           "why_none"]  # fmt: skip
 
 
-@kernel
-def lots(position: float, lot: float) -> float:
-    """Round a position toward zero to whole lots."""
-    return float(math.trunc(position / lot)) * lot if lot > 0.0 else position
+# What rounding leaves of a number that would be nothing, or the same.
+ROUNDING: Final = 1e-12
 
 
 @kernel
@@ -32,13 +31,38 @@ def value_of(cash: float, rows: Any, prices: Floats) -> float:
 
 
 @kernel
-def moved(held: float, q: float, lot: float) -> float:
-    """Return the position after trading q, rounded toward zero to whole lots, but never across what is held.
+def ends(held: float, q: float) -> bool:
+    """Tell whether trading q leaves nothing of a position, but for rounding."""
+    return bool(held != 0.0 and abs(held + q) <= FEW * abs(held))
 
-    A split may leave a part of a lot; rounding it away would sell where a purchase was asked for.
+
+@kernel
+def grows(held: float, size: float) -> bool:
+    """Tell whether a position becomes larger; its mirror image is not, whatever its last bit."""
+    return bool(abs(size) > abs(held) * (1.0 + ROUNDING))
+
+
+@kernel
+def units_of(q: float, held: float, lot: Grid) -> float:
+    """Return an order's quantity in whole lots, rounded toward zero; what ends a position may be odd."""
+    return -held if ends(held, q) else toward_zero(q, lot)
+
+
+@kernel
+def moved(held: float, size: float, lot: Grid) -> float:
+    """Return the position that whole lots lead to from `held`: the largest within `size`, nothing for nothing.
+
+    A position on the other side is counted in lots from nothing. A split may leave a part of a lot, which stays until
+    the position ends.
     """
-    size = lots(held + q, lot)
-    return held if (size - held) * q <= 0.0 else size
+    if lot.numerator == 0.0:
+        return size
+    if held * size <= 0.0:
+        return toward_zero(size, lot)
+    scale = max(abs(held), abs(size))
+    step = below(size - held, scale, lot) if size > 0.0 else above(size - held, scale, lot)
+    left = settled(held + step, scale, lot)
+    return left if left * size > 0.0 else 0.0
 
 
 @kernel
@@ -48,24 +72,30 @@ def reduced(held: float, size: float) -> float:
 
 
 @kernel
-def why_none(curbed: int, lot: float) -> int:
+def why_none(curbed: int, lot: Grid) -> int:
     """Return why a target moves nothing: a guard, less than a lot, nothing to do."""
-    return curbed if curbed > 0 else events.NO_LOT if lot > 0.0 else events.THERE
+    return curbed if curbed > 0 else events.NO_LOT if lot.numerator > 0.0 else events.THERE
+
+
+@kernel
+def gone(equity: float, before: float) -> bool:
+    """Tell whether nothing is left of an equity, but for rounding."""
+    return bool(equity <= ROUNDING * before)
 
 
 @kernel
 def ruin(book: Book, equity: float) -> None:
-    """End the run: there is no equity that a weight could be a part of."""
+    """End the run: there is no equity left."""
     book.money[col.EQUITY], book.counters[col.FAULT] = equity, col.RUINED
 
 
 @kernel
-def shrunk(held: float, base: float, size: float, share: float, lot: float) -> float:
+def shrunk(held: float, base: float, size: float, share: float, lot: Grid) -> float:
     """Return the position when only a share of the increase from `base` to `size` has room; dust is no increase."""
     q = share * (size - base)
     if abs(q) <= col.DUST * abs(size - base):
         q = 0.0
-    return moved(held, base + q - held, lot)
+    return moved(held, base + q, lot)
 
 
 @kernel

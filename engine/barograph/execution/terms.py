@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from barograph.errors import ConfigError, DataError, nearest
-from barograph.execution.options import ACCOUNTS, FILLS, FREE, GUARDED, MODES, PATHS
+from barograph.execution.options import ACCOUNTS, FILLS, FREE, GUARDED, MINIMUMS, MODES, PATHS
 from barograph.types import Floats
 
 if TYPE_CHECKING:
@@ -129,7 +129,8 @@ class Terms:
     maker_fee: float | None = _term(None, "fee of a limit order that waited; default: fee", ge=-0.01, lt=0.5)
     unit_fee: float = _term(0.0, "money a unit", ge=0.0)
     fixed_fee: float = _term(0.0, "money a fill", ge=0.0)
-    minimum_fee: float = _term(0.0, "least fee of a fill, beside the fixed one", ge=0.0)
+    minimum_fee: float = _term(0.0, "least fee, beside the fixed one, of an order or of a fill", ge=0.0)
+    minimum_fee_of: str = _term("order", "what pays minimum_fee once: an order, or every fill", one_of=MINIMUMS)
     tiers: Sequence[Sequence[float]] = _term(
         (), "rows [value traded this month, fee, maker_fee]: the fees from there on", rows=True
     )
@@ -137,7 +138,7 @@ class Terms:
     spread: float = _term(0.0, "bid to ask, a fraction; half of it is paid", ge=0.0, lt=0.5)
     volatility_slippage: float = _term(0.0, "slippage in volatilities of one bar", ge=0.0)
     impact: float = _term(0.0, "slippage in volatilities times √(quantity / volume)", ge=0.0)
-    lot: float = _term(0.0, "smallest unit traded; 0 is any quantity", ge=0.0)
+    lot: float = _term(0.0, "step of quantities; 0 is any quantity", ge=0.0)
     tick: float = _term(0.0, "step of prices; 0 is any price", ge=0.0)
     min_notional: float = _term(0.0, "smallest value of an order; closing is always allowed", ge=0.0)
     participation: float = _term(0.0, "most of a bar's volume taken; 0 is no cap", ge=0.0, le=1.0)
@@ -202,6 +203,7 @@ class Terms:
     def rules(self, traded: Sequence[bool]) -> Rules:
         """Return the terms as the compiled step wants them."""
         from barograph.execution.book import Rules
+        from barograph.execution.grid import grid_of
 
         return Rules(
             fee=float(self.fee),
@@ -209,12 +211,13 @@ class Terms:
             unit_fee=float(self.unit_fee),
             fixed_fee=float(self.fixed_fee),
             minimum_fee=float(self.minimum_fee),
+            minimum_by_order=1 if self.minimum_fee_of == "order" else 0,
             tiers=tier_rows(self.tiers),
             slippage=float(self.slippage) + 0.5 * float(self.spread),
             volatility_slippage=float(self.volatility_slippage),
             impact=float(self.impact),
-            lot=float(self.lot),
-            tick=float(self.tick),
+            lot=grid_of(self.lot),
+            tick=grid_of(self.tick),
             min_notional=float(self.min_notional),
             leverage=float(self.leverage),
             shorts=1 if self.account == "margin" else 0,

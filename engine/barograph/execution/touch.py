@@ -12,6 +12,7 @@ from barograph import orders
 from barograph.execution import book as col
 from barograph.execution import events
 from barograph.execution.book import Book, Rules, log_event
+from barograph.execution.grid import Grid
 from barograph.execution.prices import cheaper, dearer, slippage_of, to_tick
 from barograph.jit.kernel import kernel
 from barograph.types import Bars
@@ -72,16 +73,16 @@ def level_of(codes: Any, values: Any, otherwise: float) -> float:
 
 
 @kernel
-def follow(codes: Any, values: Any, to: float, tick: float) -> float:
+def follow(codes: Any, values: Any, to: float, tick: Grid) -> float:
     """Return a trailing stop's level once the price has been at `to`: up for a seller, down for a buyer, never back."""
-    by, stop = to * values[col.TRAIL_BY] if codes[col.PERCENT] == 1 else values[col.TRAIL_BY], values[col.STOP_AT]
+    by, stop = abs(to) * values[col.TRAIL_BY] if codes[col.PERCENT] == 1 else values[col.TRAIL_BY], values[col.STOP_AT]
     level = to_tick(to - by, False, tick) if values[col.LEFT] < 0.0 else to_tick(to + by, True, tick)
     # One that was asked for before its asset had a price begins here.
     return float(level if stop != stop or (level - stop) * values[col.LEFT] < 0.0 else stop)
 
 
 @kernel
-def reached(codes: Any, values: Any, low: float, high: float, tick: float) -> bool:
+def reached(codes: Any, values: Any, low: float, high: float, tick: Grid) -> bool:
     """Tell whether a bar's range can touch an order; a trailing stop at its furthest."""
     if codes[col.KIND] == orders.TRAILING:
         if values[col.LEFT] < 0.0:
@@ -92,7 +93,7 @@ def reached(codes: Any, values: Any, low: float, high: float, tick: float) -> bo
 
 
 @kernel
-def dominated(book: Book, a: int, s: int, low: float, high: float, p: float, tick: float, when: int,
+def dominated(book: Book, a: int, s: int, low: float, high: float, p: float, tick: Grid, when: int,
             t: int) -> bool:  # fmt: skip
     """Tell whether another of the same pair and side stands for this order: a dearer one, or an older one as dear.
 
@@ -101,17 +102,18 @@ def dominated(book: Book, a: int, s: int, low: float, high: float, p: float, tic
     codes, values = book.order_codes[a, s], book.order_values[a, s]
     if codes[col.GROUP] == 0:
         return False
-    mine = values[col.LEFT] * min(max(level_of(codes, values, p), low), high)
+    mine = abs(values[col.LEFT] * min(max(level_of(codes, values, p), low), high))
     for other in range(book.flags[col.LIVE, a]):
         mate, they = book.order_codes[a, other], book.order_values[a, other]
-        theirs = they[col.LEFT] * min(max(level_of(mate, they, p), low), high)
-        if mate[col.GROUP] != codes[col.GROUP] or theirs * mine < 0.0 or mate[col.ID] == 0 or mate[col.REDUCE] > 0:
+        theirs = abs(they[col.LEFT] * min(max(level_of(mate, they, p), low), high))
+        across = they[col.LEFT] * values[col.LEFT] < 0.0
+        if mate[col.GROUP] != codes[col.GROUP] or across or mate[col.ID] == 0 or mate[col.REDUCE] > 0:
             continue
         can = when == EVER
         if when == ASKING:
             can = they[col.ASK] != 0.0
         elif when == REACHING:
             can = mate[col.HELD] != t and reached(mate, they, low, high, tick)
-        if can and (abs(theirs) > abs(mine) or (abs(theirs) == abs(mine) and other < s)):
+        if can and (theirs > mine or (theirs == mine and other < s)):
             return True
     return False

@@ -411,7 +411,7 @@ class _Python:
 def _writer(bound: Bound) -> Callable[[Any], None]:
     """Return what writes a Python strategy's answer where the door finds it."""
     kind, scratch, slip, traded = bound.body.answer.kind, bound.scratch, bound.slip, bound.rules.traded
-    weights, idle, count = scratch.weights, np.flatnonzero(traded <= 0), int((traded > 0).sum())
+    weights, idle, count = scratch.weights, np.flatnonzero(traded <= 0), int(np.count_nonzero(traded > 0))
 
     def write_target(answer: Any) -> None:
         # What `spread` does, not asset by asset.

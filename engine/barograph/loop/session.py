@@ -238,7 +238,7 @@ class Session:
             col.NO_SLIP: f"wrote more requests than its slip has room for at the close of {when}; ask for a larger "
             "orders.slip(...)",
             col.BAD_ORDER: f"asked for an order nobody can mean on {symbol} at the close of {when}; wanted an asset's "
-            "column, a quantity that is not 0, prices and tags above 0 (trailing fractions below 1)",
+            "column, a quantity that is not 0, prices that are not 0 and tags above 0 (trailing fractions below 1)",
             col.BAD_PAIR: f"paired orders of two assets at the close of {when}; one_cancels_other wants two of "
             "one asset",
             col.TOO_MANY: f"wrote more than {most} requests on its slip at the close of {when}; ask for fewer, or "

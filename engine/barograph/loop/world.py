@@ -74,7 +74,10 @@ class World:
     def into(self, blank: Memory) -> Memory:
         """Return this world's memory in the layout of a machine just wired; raises `DataError` if it cannot fit."""
         if not np.array_equal(blank.at, self.memory.at):
-            raise DataError("the saved world belongs to another machine: its memory is laid out differently")
+            raise DataError(
+                "the saved world belongs to another machine: its memory is laid out differently; begin anew, or go on "
+                "with the config and the version of Barograph that saved it"
+            )
         return Memory(self.memory.f.copy(), self.memory.i.copy(), blank.at, blank.shapes)
 
     def save(self, path: Path | str) -> None:

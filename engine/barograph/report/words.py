@@ -138,8 +138,8 @@ def _markets(metrics: Metrics) -> str:
     if count is None or count < 2 or days is None or not years:
         return ""
     return (
-        f"This run trades on {count:.0f} calendars: each asset fills at its own market's next open, and returns are "
-        f"compounded by day, {number(days / years, 0)} days a year."
+        f"The rows of this run come from {count:.0f} calendars: each asset fills at its own market's next open, and "
+        f"returns are compounded by day, {number(days / years, 0)} days a year."
     )
 
 

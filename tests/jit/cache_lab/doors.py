@@ -7,7 +7,7 @@ import statistics
 import numpy as np
 
 from barograph.execution.answers import spread
-from barograph.execution.sizes import lots
+from barograph.execution.sizes import base_of
 from barograph.jit.kernel import compiled
 from barograph.jit.memory import whole
 from barograph.jit.periods import period_of
@@ -167,7 +167,7 @@ def beyond(x):
 
 @compiled
 def engine_kernel(x):
-    return lots(-x - 0.5, 1.0)
+    return base_of(-x - 0.5, 1.0)
 
 
 @compiled

@@ -43,6 +43,7 @@ soak: $(VENV)/ready
 	$(BIN)/python -m tests.campaigns.sessions --years 20
 	$(BIN)/python -m tests.campaigns.cycles --cycles 10000
 	$(BIN)/python -m tests.campaigns.processors
+	$(BIN)/python -m tests.campaigns.reading --runs 100000
 
 mutation: $(VENV)/ready
 	sh tests/mutation.sh $(BIN)/python $(FILES)

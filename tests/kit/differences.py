@@ -1,0 +1,155 @@
+"""What differs between a run by the engine and the same run by the second reading."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from itertools import zip_longest
+from typing import Any, NamedTuple
+
+import barograph as bg
+from barograph.data.history import History
+from barograph.errors import StrategyError
+from barograph.execution import events
+from barograph.loop.result import Result
+from tests.kit import reading, small_runs
+from tests.kit.small_runs import Run
+
+NEAR = 1e-9
+Loop = Callable[[bg.Machine, History], Result]
+
+
+WORDS = {
+    "orders": ("bar", "asset", "role", "kind", "weight", "asked", "limit", "stop", "trail", "life", "tag", "filled",
+               "status", "reason", "end"),
+    "fills": ("bar", "asset", "quantity", "price", "fee"),
+    "events": ("bar", "event", "asset", "quantity", "price", "reason"),
+}  # fmt: skip
+
+
+class Told(NamedTuple):
+    """What is compared: plain rows, and the equity at every close."""
+
+    orders: list[tuple[Any, ...]]
+    fills: list[tuple[Any, ...]]
+    events: list[tuple[Any, ...]]
+    equity: list[float]
+
+
+def differences(run: Run, loop: Loop, by: type[reading.Reading] = reading.Reading) -> list[str]:
+    """Run both; return what differs, nothing where they agree."""
+    read, history = small_runs.read(run, by), small_runs.history_of(run)
+    ended, result = attempt(run, history, loop)
+    wanted = f" at {history.when(read.ruined)}" if read.ruined is not None else ""
+    if read.ruined is not None and abs(read.at_ruin) <= NEAR * run.terms.cash:
+        return []  # An equity of nothing is zero or not by its last bit.
+    if (wanted == "") != (ended == "") or not ended.endswith(wanted):
+        return [f"ruin: the engine says {ended!r}, the reading {read.ruined}{wanted}"]
+    if read.ruined is not None:
+        return differences(run.head(read.ruined), loop, by) if read.ruined > 1 else []
+    return list(compare(told_by_engine(result), told_by_reading(read), run.terms.cash, run.terms.lot))
+
+
+def attempt(run: Run, history: History, loop: Loop) -> tuple[str, Any]:
+    """Return how a run ended early, and its result."""
+    try:
+        return "", loop(small_runs.machine_of(run), history)
+    except StrategyError as error:
+        if "ruined the account" not in str(error):
+            raise
+        return str(error), None
+
+
+def told_by_engine(result: Result) -> Told:
+    log = result.events
+    made, ends, fills, told = events.born(log), events.changes(log), events.fills(log), events.account_events(log)
+    how: dict[int, tuple[str, str, int]] = {}
+    filled: dict[int, float] = {}
+    for order, bar, q, status, reason in zip(
+        ends.order.tolist(), ends.bar.tolist(), ends.filled.tolist(), ends.status, ends.reason, strict=True
+    ):
+        filled[order] = filled.get(order, 0.0) + q
+        if status:
+            how[order] = (status, reason, bar)
+    columns = (made.bar, made.asset, made.role, made.kind, made.weight, made.asked, made.limit, made.stop, made.trail,
+               made.life, made.tag)  # fmt: skip
+    ids = made.order.tolist()
+    rows = [
+        (*row, filled.get(order, 0.0), *how.get(order, ("open", events.WAITING, -1)))
+        for order, *row in zip(ids, *(x.tolist() for x in columns), strict=True)
+    ]
+    n = len(result.history.symbols)
+    return Told(
+        rows,
+        _rows(fills.bar, fills.asset, fills.quantity, fills.price, fills.fee),
+        [
+            (bar, event, -1 if a >= n else a, q, p, reason)
+            for bar, event, a, q, p, reason in _rows(
+                told.bar, told.event, told.asset, told.measured, told.limit, told.reason
+            )
+        ],
+        result.equity.tolist(),
+    )
+
+
+def _rows(*columns: Any) -> list[tuple[Any, ...]]:
+    return list(zip(*(x.tolist() for x in columns), strict=True))
+
+
+def told_by_reading(read: reading.Reading) -> Told:
+    rows = [
+        (
+            o.born,
+            o.asset,
+            o.role,
+            o.kind,
+            o.weight,
+            o.asked,
+            *o.first,
+            o.life,
+            o.tag,
+            o.filled,
+            o.status,
+            o.reason,
+            o.end,
+        )
+        for o in read.orders
+    ]
+    return Told(rows, [(f.bar, *f[2:]) for f in read.fills], [tuple(e) for e in read.events], list(read.equity))
+
+
+def compare(engine: Told, second: Told, scale: float, lot: float = 0.0) -> Iterator[str]:
+    """Name what differs, to 1e-9; of quantities in lots as fine as that, to a few lots."""
+    slack = 4.0 * lot if lot <= 1e-8 else 0.0
+    for t, (one, other) in enumerate(zip_longest(engine.equity, second.equity, fillvalue=math.nan)):
+        if not abs(one - other) <= NEAR * max(scale, abs(one), abs(other)):
+            yield f"equity at bar {t}: {one!r} and {other!r}"
+            break
+    for name, key in (("fills", None), ("orders", _place), ("events", _kind)):
+        rows = [list(getattr(told, name)) for told in (engine, second)]
+        for one, other in zip_longest(*(sorted(x, key=key) if key else x for x in rows)):
+            if one is None or other is None:
+                yield f"{name}: {one} and {other}"
+                continue
+            odd = {word: (x, y) for word, x, y in zip(WORDS[name], one, other, strict=True) if not alike(x, y, slack)}
+            if odd:
+                yield f"{name}: {odd} of {one}"
+
+
+def _place(order: tuple[Any, ...]) -> tuple[Any, ...]:
+    return order[:4]
+
+
+def _kind(event: tuple[Any, ...]) -> tuple[Any, ...]:
+    return event[:3]
+
+
+def alike(one: Any, other: Any, slack: float = 0.0) -> bool:
+    """Tell whether two words or numbers are one, to 1e-9."""
+    if isinstance(one, float):
+        return (
+            one == other
+            or (one != one and other != other)
+            or abs(one - other) <= slack + NEAR * max(abs(one), abs(other))
+        )
+    return bool(one == other)

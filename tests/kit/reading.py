@@ -609,7 +609,10 @@ class Reading:
         given: dict[int, float] = {}
         targets = [o for o in rest if o.is_target]
         parts = self.parts_of(rest, moment, sized)
-        while factor > 0.0 and targets:
+        # Small lots beside large ones are shared in ever smaller parts.
+        for _ in range(64):
+            if factor <= 0.0 or not targets:
+                break
             grown = {}
             for order, side, opens, credit, _, _ in parts:
                 had = given.get(order.age, 0.0)

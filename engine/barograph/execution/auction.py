@@ -18,7 +18,7 @@ from barograph.execution.resting import allowed, expire, fill, guarded, tidy
 from barograph.execution.sizes import ROUNDING, base_of, gone, grows, ruin, value_of, why_none
 from barograph.execution.targets.costs import size_together, weight_of
 from barograph.execution.targets.light import outcome, reductions_wait, tradable, wait_for_reductions
-from barograph.execution.targets.room import increases, share_of, share_room
+from barograph.execution.targets.room import factor, increases, share_of, share_room
 from barograph.execution.touch import ASKING, after_slippage, dominated, touch, trigger
 from barograph.jit.kernel import kernel, shared
 from barograph.types import Bars, Floats
@@ -236,9 +236,7 @@ def _share(book: Book, prices: Floats, rules: Rules, t: int) -> float:
             gross -= freed * abs(p)
     headroom = rules.leverage * (equity - fixed) - gross
     need = wanted + rules.leverage * costs
-    if need <= 0.0 or headroom >= need * (1.0 - col.DUST):
-        return 1.0
-    return float(max(0.0, headroom / need))
+    return factor(headroom, need)
 
 
 @kernel

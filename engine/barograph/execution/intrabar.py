@@ -13,6 +13,7 @@ from barograph.execution.book import Account, Book, Rules
 from barograph.execution.grid import Grid
 from barograph.execution.resting import fill, tidy
 from barograph.execution.sizes import ROUNDING
+from barograph.execution.targets.room import factor
 from barograph.execution.touch import REACHING, after_slippage, dominated, follow, level_of, reached, touch, trigger
 from barograph.jit.kernel import kernel
 from barograph.types import Bars
@@ -103,7 +104,7 @@ def _headroom_for(book: Book, bars: Bars, wanted: float, costs: float, fills: fl
             gross += abs(rows[col.QUANTITY, a] * p)
     fixed = fills * (rules.fixed_fee + rules.minimum_fee)
     headroom, need = rules.leverage * (equity - fixed) - gross, wanted + rules.leverage * costs
-    return 1.0 if headroom >= need * (1.0 - col.DUST) else float(max(0.0, headroom / need))
+    return factor(headroom, need)
 
 
 @kernel

@@ -12,7 +12,7 @@ from barograph.execution.sizes import base_of, grows, shrunk
 from barograph.jit.kernel import kernel
 from barograph.types import Floats
 
-__all__ = ["bar", "increases", "share_of", "share_room"]
+__all__ = ["bar", "factor", "increases", "share_of", "share_room"]
 
 # How often a share is worked out again while it decides who pays a minimum fee, and what lots leave is shared again.
 ROUNDS: Final = 64
@@ -28,6 +28,12 @@ def increases(book: Book, a: int) -> bool:
         and flags[col.BARRED, a] == 0
         and grows(rows[col.QUANTITY, a], rows[col.SIZE, a])
     )
+
+
+@kernel
+def factor(headroom: float, need: float) -> float:
+    """Return how much of what is needed has room: all of it, a part, or nothing."""
+    return 1.0 if need <= 0.0 or headroom >= need * (1.0 - col.DUST) else float(max(0.0, headroom / need))
 
 
 @kernel
@@ -79,9 +85,7 @@ def _shared(book: Book, prices: Floats, rules: Rules, taker: float, equity: floa
         gross -= closed * p
     headroom = rules.leverage * (equity - fixed) - gross
     need = wanted + rules.leverage * costs
-    if need <= 0.0 or headroom >= need * (1.0 - col.DUST):
-        return 1.0
-    return float(max(0.0, headroom / need))
+    return factor(headroom, need)
 
 
 @kernel

@@ -126,7 +126,7 @@ def _learned(world: Scenario, count: int, paths: int) -> list[Fitted | None]:
 
 def _fit(model: Any, X: Floats) -> Fitted | None:
     try:
-        return model.fit(X, None)  # type: ignore[no-any-return]
+        return model.fit(X)  # type: ignore[no-any-return]
     except FitError:
         return None
 

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from barograph.loop.run import run as run
     from barograph.loop.run import scan as scan
     from barograph.loop.world import World as World
+    from barograph.regimes.window import Window as Window
+    from barograph.regimes.window import window as window
     from barograph.types import HOLD as HOLD
     from barograph.types import Asset as Asset
     from barograph.types import Bars as Bars
@@ -38,9 +40,9 @@ if TYPE_CHECKING:
     from barograph.types import Feature as Feature
     from barograph.types import Filter as Filter
     from barograph.types import Filtered as Filtered
+    from barograph.types import Forecast as Forecast
     from barograph.types import Orders as Orders
     from barograph.types import Portfolio as Portfolio
-    from barograph.types import Predicted as Predicted
     from barograph.types import Protected as Protected
     from barograph.types import Smoothed as Smoothed
     from barograph.types import Strategy as Strategy
@@ -69,6 +71,8 @@ _WHERE = {
     "Guard": "execution.terms",
     "Terms": "execution.terms",
     "Rate": "data.rates",
+    "Window": "regimes.window",
+    "window": "regimes.window",
     "HOLD": "types",
     "Asset": "types",
     "Bars": "types",
@@ -76,9 +80,9 @@ _WHERE = {
     "Feature": "types",
     "Filter": "types",
     "Filtered": "types",
+    "Forecast": "types",
     "Orders": "types",
     "Portfolio": "types",
-    "Predicted": "types",
     "Protected": "types",
     "Smoothed": "types",
     "Strategy": "types",

@@ -12,8 +12,8 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["HOLD", "Asset", "Bars", "Belief", "Feature", "Feed", "Filter", "Filtered", "Floats", "Orders",
-           "Portfolio", "Predicted", "Protected", "Smoothed", "Step", "Strategy", "Target"]  # fmt: skip
+__all__ = ["HOLD", "Asset", "Bars", "Belief", "Feature", "Feed", "Filter", "Filtered", "Floats", "Forecast", "Orders",
+           "Portfolio", "Protected", "Smoothed", "Step", "Strategy", "Target"]  # fmt: skip
 
 Floats = NDArray[np.float64]
 
@@ -37,11 +37,30 @@ class Bars(NamedTuple):
     factor: Floats
 
 
+class Forecast(NamedTuple):
+    """What a filter expects `horizon` bars ahead: a mixture of the return summed over those bars, and P(regime then).
+
+    The mixture has M parts: `weights`, `mean`, `variance` and `degrees_of_freedom` (M,), infinite where a part is
+    normal, else above 2, of a Student-t with that mean and variance. `probs` has shape (R,).
+    """
+
+    horizon: int
+    weights: Floats
+    mean: Floats
+    variance: Floats
+    degrees_of_freedom: Floats
+    probs: Floats
+
+
 class Belief(NamedTuple):
-    """What a filter knows at a close: P(regime | bars so far), shape (K,), and log p(this bar | earlier bars)."""
+    """What a filter knows at a close: P(regime | bars so far), shape (R,), and log p(this bar | earlier bars).
+
+    `forecasts` holds a `Forecast` for each of the horizons that the strategy declares, in its order.
+    """
 
     probs: Floats
     logpdf: float
+    forecasts: Any = ()
 
 
 class Portfolio(NamedTuple):
@@ -84,16 +103,6 @@ class Filtered(NamedTuple):
     logpdf: Floats
 
 
-class Predicted(NamedTuple):
-    """Probabilities `horizon` bars ahead, shape (K,), and the mixture of the return summed over those bars."""
-
-    probs: Floats
-    horizon: int
-    weights: Floats
-    mean: Floats
-    variance: Floats
-
-
 class Smoothed(NamedTuple):
     """A path of probabilities that has seen *all* bars, shape (T, K): for plots, never for a strategy."""
 
@@ -107,12 +116,17 @@ class Asset(NamedTuple):
 
 
 class Feature(NamedTuple):
-    """One number a bar: ``init(params) -> state`` and ``step(state, bars, params) -> (state, float)``."""
+    """One number a bar: ``init(params) -> state`` and ``step(state, bars, params) -> (state, float)``.
+
+    `role` says what a model may make of it (`barograph.regimes.window`); empty is the return for the first feature of
+    a machine, and a feature for the others.
+    """
 
     init: Callable[..., Any]
     step: Callable[..., Any]
     params: Any
     name: str
+    role: str = ""
 
 
 class Feed(NamedTuple):
@@ -128,20 +142,29 @@ class Feed(NamedTuple):
 
 
 class Filter(NamedTuple):
-    """A model at work: ``init(params) -> state`` and ``step(state, x, params) -> (state, Belief)``, x of shape (d,)."""
+    """A model at work: ``init(params) -> state`` and ``step(state, x, params) -> (state, Belief)``, x of shape (d,).
+
+    ``forecast(state, plan, horizon, out)`` writes into `out`, a `Forecast` whose mixture has ``components(params,
+    horizon)`` parts, what is expected from a state; `plan` is what ``plan(params, horizon)`` made of the parameters
+    once a fit. Without a `forecast` a strategy that declares horizons is refused.
+    """
 
     init: Callable[..., Any]
     step: Callable[..., Any]
     params: Any
     regimes: int
     name: str
+    forecast: Callable[..., Any] | None = None
+    plan: Callable[[Any, int], Any] | None = None
+    components: Callable[[Any, int], int] | None = None
 
 
 class Strategy(NamedTuple):
     """A sizing rule: ``init(params) -> state``, ``step(state, bars, belief, portfolio, params) -> (state, Target)``.
 
     `bind`, when given, is called at every fit as ``bind(params, fitted) -> params``: for a rule that needs the
-    model's own parameters. It must keep the shapes. `labels` says what each regime is called, or is empty.
+    model's own parameters. It must keep the shapes. `horizons` are the numbers of bars ahead, each at least one, for
+    which the rule wants a `Forecast` in every belief.
     """
 
     init: Callable[..., Any]
@@ -149,12 +172,13 @@ class Strategy(NamedTuple):
     params: Any
     name: str
     bind: Callable[[Any, Any], Any] | None = None
+    horizons: tuple[int, ...] = ()
 
 
 class Step(NamedTuple):
-    """What one bar did: its row of `Result.table` (6,), weights (N,), belief (K + 1,) and rows of the order log.
+    """What one bar did: its row of `Result.table` (6,), weights (N,), belief (R + 1,) and rows of the order log.
 
-    `positions` (2, N) are the units held and the last prices after it.
+    `positions` (2, N) are the units held and the last prices after it; `forecasts` (width,) what the strategy read.
     """
 
     bar: int
@@ -164,3 +188,4 @@ class Step(NamedTuple):
     belief: Floats
     events: Floats
     positions: Floats
+    forecasts: Floats = np.empty(0)

@@ -47,7 +47,7 @@ def gaussian_hmm(
     ``Fitted.dropped``. No variance falls below `variance_floor` times the feature's own. The previous fit, when
     given, is one more start. `jobs` threads run the starts; the result does not depend on their number.
 
-    ``fit(X, previous)`` takes X (T, d), NaN where missing; a row with any NaN counts as no observation. It raises
+    ``fit(window)`` takes rows (T, d), NaN where missing; a row with any NaN counts as no observation. It raises
     `FitError` when every start fails or the data are too few, constant or infinite.
 
     L. Rabiner, *A tutorial on hidden Markov models*, Proc. IEEE 77 (1989), equations 19-41 and 53-54.
@@ -55,7 +55,7 @@ def gaussian_hmm(
     >>> import numpy as np
     >>> noise = np.random.default_rng(0).standard_normal((400, 1))
     >>> calm_then_wild = noise * np.repeat([[0.5], [3.0]], 200, axis=0)
-    >>> fitted = gaussian_hmm(states=2, starts=2).fit(calm_then_wild, None)
+    >>> fitted = gaussian_hmm(states=2, starts=2).fit(calm_then_wild)
     >>> fitted.filter_path(calm_then_wild).probs[[100, 300]].round(2)
     array([[1., 0.],
            [0., 1.]])

@@ -52,7 +52,7 @@ def gaussian_mixture(
     >>> import numpy as np
     >>> random = np.random.default_rng(0)
     >>> X = np.vstack([random.normal(0.0, 1.0, (200, 2)), random.normal(8.0, 2.0, (100, 2))])
-    >>> fitted = gaussian_mixture(states=2, starts=2).fit(X, None)
+    >>> fitted = gaussian_mixture(states=2, starts=2).fit(X)
     >>> fitted.params.start.round(2)
     array([0.67, 0.33])
     """
@@ -72,7 +72,8 @@ def gaussian_mixture(
 
 
 def _answer(data: Sample, ascent: Ascent) -> Answer:
-    posterior = _FAMILIES[gaussian.kind(ascent.params)].smooth(ascent.params, data.with_nan())
+    family = _FAMILIES[gaussian.kind(ascent.params)]
+    posterior = filtered(family.init, family.step, ascent.params, data.with_nan())
     seen = posterior[data.observed].max(axis=1)
     params = ascent.params._replace(transition=soft_transition(posterior, data.observed))
     free = len(params.start) - 1 + gaussian.free_parameters(params)

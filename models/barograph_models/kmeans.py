@@ -92,14 +92,14 @@ def kmeans(
     is that of spherical Gaussians of one variance around the centres, labels known, so that it rises with every
     iteration and `bic` can choose K; it is no density of the data, and the filter's ``logpdf`` is NaN.
 
-    ``fit(X, previous)`` takes X (T, d), NaN where missing. It raises `FitError` when every start fails: a cluster holds
+    ``fit(window)`` takes rows (T, d), NaN where missing. It raises `FitError` when every start fails: a cluster holds
     fewer than d+1 rows, or labels still change after `iterations`.
 
     S. Lloyd, *Least squares quantization in PCM*, IEEE Trans. Inf. Theory 28 (1982).
 
     >>> random = np.random.default_rng(0)
     >>> X = np.vstack([random.normal(0.0, 1.0, (200, 2)), random.normal(9.0, 2.0, (100, 2))])
-    >>> kmeans(states=2, starts=2).fit(X, None).filter_path(X).probs[[0, 299]]
+    >>> kmeans(states=2, starts=2).fit(X).filter_path(X).probs[[0, 299]]
     array([[1., 0.],
            [0., 1.]])
     """

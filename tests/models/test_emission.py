@@ -21,6 +21,7 @@ from barograph.errors import FitError
 from barograph.jit.kernel import kernel
 from barograph.regimes.filtering import filter_path
 from barograph.regimes.fitted import Family, Fitted, Moments
+from barograph.regimes.window import window
 from barograph.types import Filter, Floats
 from barograph_models._chain import mixture
 from barograph_models._chain.emission import Emission
@@ -179,9 +180,9 @@ def test_a_model_of_it_is_searched_for_kept_and_begun_from_again(tmp_path: Path)
     X = _rows(210, 0)
     model = from_many_starts("counts", pieces, states=2, starts=4, seed=0, jobs=1, scale=False)
     with pytest.raises(FitError, match="counts: 2 of 2 rows are observed, 2 states need at least 4"):
-        model.fit(X[:2], None)
-    fitted = model.fit(X, None)
+        model.fit(X[:2])
+    fitted = model.fit(X)
     assert fitted.params.rate == pytest.approx([1.0, 8.0], rel=0.15)
     fitted.save(tmp_path / "counts.fit")
     assert Fitted.load(tmp_path / "counts.fit").summary() == fitted.summary()
-    assert model.fit(X, fitted).log_likelihood[-1] >= fitted.log_likelihood[-1] - 1e-9
+    assert model.fit(window(X, previous=fitted)).log_likelihood[-1] >= fitted.log_likelihood[-1] - 1e-9

@@ -19,6 +19,7 @@ from scipy import stats
 from barograph.errors import ConfigError, FitError
 from barograph.jit.views import frozen
 from barograph.regimes.fitted import Fitted
+from barograph.regimes.window import window
 from barograph_models._chain.gaussian import GaussianParams, gaussian_params
 from barograph_models.gaussian_hmm import fit_from, gaussian_hmm
 
@@ -213,7 +214,7 @@ def sp500(shared: Path) -> Any:
 def test_likelihoods_on_the_sp500_reach_the_reference_or_better(
     sp500: Any, K: int, reference: float, best: float
 ) -> None:
-    fitted = gaussian_hmm(K).fit(sp500, None)
+    fitted = gaussian_hmm(K).fit(sp500)
     found = fitted.log_likelihood[-1]
     assert found >= reference - 0.05
     assert found == pytest.approx(best, abs=0.05)
@@ -224,7 +225,7 @@ def test_likelihoods_on_the_sp500_reach_the_reference_or_better(
 @pytest.mark.parametrize("K", [2, 3])
 def test_every_five_years_of_the_sp500_converge(sp500: Any, K: int) -> None:
     for first in range(0, 3600, 300):
-        fitted = gaussian_hmm(K, starts=4).fit(sp500[first : first + 1260], None)
+        fitted = gaussian_hmm(K, starts=4).fit(sp500[first : first + 1260])
         assert fitted.converged
         assert np.diff(fitted.signature()[1]).min() > 0.0
 
@@ -253,7 +254,7 @@ def test_likelihood_never_falls(K: int, d: int, covariance: str, seed: int, hole
 def test_the_last_likelihood_is_that_of_the_parameters(covariance: str) -> None:
     X = _simulated(_two(covariance), 400, 3)[0]
     X[9] = np.nan
-    fitted = gaussian_hmm(2, covariance, starts=2).fit(X, None)  # type: ignore[arg-type]
+    fitted = gaussian_hmm(2, covariance, starts=2).fit(X)  # type: ignore[arg-type]
     assert fitted.filter_path(X).logpdf.sum() == pytest.approx(fitted.log_likelihood[-1], rel=1e-11)
     paths = fitted.viterbi(X)
     logs = _log_densities(fitted.params, X)[np.arange(400), paths].sum() + np.log(fitted.params.start[paths[0]])
@@ -266,7 +267,7 @@ def test_the_last_likelihood_is_that_of_the_parameters(covariance: str) -> None:
 def test_other_units_give_the_same_model_in_other_units(covariance: str) -> None:
     X = _simulated(_two(covariance), 300, 3)[0]
     scale, shift = np.array([0.01, 1000.0]), np.array([3.0, -70.0])
-    one, other = (gaussian_hmm(2, covariance, starts=2).fit(x, None) for x in (X, X * scale + shift))  # type: ignore[arg-type]
+    one, other = (gaussian_hmm(2, covariance, starts=2).fit(x) for x in (X, X * scale + shift))  # type: ignore[arg-type]
     np.testing.assert_allclose(other.params.means, one.params.means * scale + shift, rtol=1e-6)
     np.testing.assert_allclose(_matrices(other.params), _matrices(one.params) * np.outer(scale, scale), rtol=1e-5)
     np.testing.assert_allclose(other.transition, one.transition, atol=1e-6)
@@ -279,7 +280,7 @@ def test_the_truth_of_a_simulated_world_is_recovered() -> None:
     truth = _two("full")
     X, labels = _simulated(truth, 6000, 12)
     X[100:130] = np.nan
-    fitted = gaussian_hmm(2, "full", starts=3).fit(X, None)
+    fitted = gaussian_hmm(2, "full", starts=3).fit(X)
     np.testing.assert_allclose(fitted.params.means, truth.means, atol=0.12)
     np.testing.assert_allclose(fitted.params.covariances, truth.covariances, atol=0.25)
     np.testing.assert_allclose(fitted.transition, truth.transition, atol=0.02)
@@ -290,7 +291,7 @@ def test_the_truth_of_a_simulated_world_is_recovered() -> None:
 @needs_compiler
 def test_the_answer_does_not_depend_on_the_number_of_threads() -> None:
     X = _simulated(_params(3, 1, "diagonal", 5), 300, 5)[0]
-    one, many = (gaussian_hmm(3, starts=6, jobs=jobs).fit(X, None) for jobs in (1, 4))
+    one, many = (gaussian_hmm(3, starts=6, jobs=jobs).fit(X) for jobs in (1, 4))
     assert all(a.tobytes() == b.tobytes() for a, b in zip(one.params, many.params, strict=True))
     assert one.dropped == many.dropped
 
@@ -298,17 +299,17 @@ def test_the_answer_does_not_depend_on_the_number_of_threads() -> None:
 @needs_compiler
 def test_the_previous_fit_is_one_more_start() -> None:
     X = _simulated(_params(3, 1, "diagonal", 5), 500, 5)[0]
-    previous = gaussian_hmm(3, starts=8).fit(X, None)
+    previous = gaussian_hmm(3, starts=8).fit(X)
     poor = gaussian_hmm(3, starts=1, seed=4)
-    warm = poor.fit(X, previous)
+    warm = poor.fit(window(X, previous=previous))
     assert warm.log_likelihood[-1] >= previous.log_likelihood[-1] - 1e-9
-    assert len(warm.log_likelihood) < 4 < len(poor.fit(X, None).log_likelihood)
+    assert len(warm.log_likelihood) < 4 < len(poor.fit(X).log_likelihood)
 
 
 def test_a_dying_regime_is_an_error_and_a_dropped_start_is_told() -> None:
     X = np.random.default_rng(0).standard_normal((24, 1))
     with pytest.raises(FitError, match=r"every start failed; start 0: a regime died .* fewer states, or more data"):
-        gaussian_hmm(12, starts=2).fit(X, None)
+        gaussian_hmm(12, starts=2).fit(X)
     far = gaussian_params([0.5, 0.5], [[0.9, 0.1], [0.1, 0.9]], [[0.0], [90.0]], [[1.0], [1.0]])
     with pytest.raises(FitError, match="a regime died"):
         fit_from(X, far)
@@ -317,7 +318,7 @@ def test_a_dying_regime_is_an_error_and_a_dropped_start_is_told() -> None:
 def test_no_convergence_is_an_error_with_the_last_gain() -> None:
     X = _simulated(_params(3, 1, "diagonal", 5), 300, 5)[0]
     with pytest.raises(FitError, match=r"no convergence in 3 iterations \(the last gained .* more iterations"):
-        gaussian_hmm(3, starts=2, iterations=3).fit(X, None)
+        gaussian_hmm(3, starts=2, iterations=3).fit(X)
     assert not fit_from(X, _params(3, 1, "diagonal", 6), iterations=3).converged
 
 
@@ -325,11 +326,11 @@ def test_variances_never_fall_below_the_floor() -> None:
     X = np.random.default_rng(0).standard_normal((300, 2))
     X[100:200] = 0.0
     for covariance in COVARIANCES:
-        fitted = gaussian_hmm(2, covariance, starts=2, variance_floor=1e-3).fit(X, None)  # type: ignore[arg-type]
+        fitted = gaussian_hmm(2, covariance, starts=2, variance_floor=1e-3).fit(X)  # type: ignore[arg-type]
         least = np.linalg.eigvalsh(_matrices(fitted.params) / np.outer(X.std(axis=0), X.std(axis=0))).min()
         assert least == pytest.approx(1e-3, rel=1e-6)
     X[:, 1] = 2.0 * X[:, 0]
-    assert gaussian_hmm(2, "full", starts=2, variance_floor=1e-3).fit(X, None).converged
+    assert gaussian_hmm(2, "full", starts=2, variance_floor=1e-3).fit(X).converged
 
 
 @pytest.mark.parametrize(
@@ -343,7 +344,7 @@ def test_variances_never_fall_below_the_floor() -> None:
 )
 def test_hopeless_data_are_refused_by_name(X: Any, wanted: str) -> None:
     with pytest.raises(FitError, match=wanted):
-        gaussian_hmm(2).fit(X, None)
+        gaussian_hmm(2).fit(X)
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ from scipy import stats
 from barograph.errors import ConfigError, FitError
 from barograph.jit.views import frozen
 from barograph.regimes.fitted import Fitted, Model
+from barograph.regimes.window import window
 from barograph_models.gaussian_hmm import gaussian_hmm
 from barograph_models.gaussian_mixture import gaussian_mixture
 from barograph_models.kmeans import kmeans
@@ -47,7 +48,7 @@ def model(request: Any) -> Model:
 
 @pytest.fixture
 def fitted(model: Model) -> Fitted:
-    return model.fit(_rows(), None)
+    return model.fit(_rows())
 
 
 @pytest.mark.parametrize("factory", [gaussian_hmm, gaussian_mixture, kmeans])
@@ -89,7 +90,7 @@ def test_the_online_filter_is_the_path_row_by_row(fitted: Fitted) -> None:
 
 
 def test_a_refit_changes_numbers_never_shapes_or_types(model: Model) -> None:
-    one, other = model.fit(_rows(0), None).filter(), model.fit(_rows(1)[:200], None).filter()
+    one, other = model.fit(_rows(0)).filter(), model.fit(_rows(1)[:200]).filter()
     assert one.step is other.step
     assert one.init is other.init
     for a, b in zip(one.params, other.params, strict=True):
@@ -100,7 +101,7 @@ def test_a_row_with_any_nan_is_no_observation(model: Model) -> None:
     X = _rows()
     X[20:40:3, 0] = np.nan
     X[41:60:5, 1] = np.nan
-    fitted = model.fit(X, None)
+    fitted = model.fit(X)
     gone = np.isnan(X).any(axis=1)
     assert fitted.observations == (~gone).sum()
     path = fitted.filter_path(X)
@@ -108,7 +109,7 @@ def test_a_row_with_any_nan_is_no_observation(model: Model) -> None:
     for t in np.flatnonzero(gone):
         np.testing.assert_allclose(path.probs[t], path.probs[t - 1] @ fitted.transition, atol=1e-15)
     X[gone] = np.nan
-    again = model.fit(X, None)
+    again = model.fit(X)
     assert all(a.tobytes() == b.tobytes() for a, b in zip(fitted.params, again.params, strict=True))
 
 
@@ -132,7 +133,7 @@ def test_other_units_change_no_belief(model: Model, request: pytest.FixtureReque
     if "unscaled" in request.node.name:
         pytest.skip("unscaled distances depend on the units: that is what the setting is for")
     scale, shift = np.array([0.01, 300.0]), np.array([0.0, 40.0])
-    one, other = model.fit(_rows(), None), model.fit(_rows() * scale + shift, None)
+    one, other = model.fit(_rows()), model.fit(_rows() * scale + shift)
     np.testing.assert_allclose(
         other.filter_path(_rows() * scale + shift).probs, one.filter_path(_rows()).probs, atol=1e-5
     )
@@ -141,16 +142,16 @@ def test_other_units_change_no_belief(model: Model, request: pytest.FixtureReque
 
 
 def test_the_same_seed_gives_the_same_bits(model: Model) -> None:
-    one, other = model.fit(_rows(), None), model.fit(_rows(), None)
+    one, other = model.fit(_rows()), model.fit(_rows())
     assert all(a.tobytes() == b.tobytes() for a, b in zip(one.params, other.params, strict=True))
 
 
 def test_the_previous_fit_helps_and_never_harms(model: Model) -> None:
-    one = model.fit(_rows(), None)
-    again = model.fit(_rows(), one)
+    one = model.fit(_rows())
+    again = model.fit(window(_rows(), previous=one))
     assert again.log_likelihood[-1] >= one.log_likelihood[-1] - 1e-9
-    other = gaussian_hmm(3, starts=2).fit(_rows(3, d=1), None)
-    assert model.fit(_rows(), other).log_likelihood[-1] == one.log_likelihood[-1]
+    other = gaussian_hmm(3, starts=2).fit(_rows(3, d=1))
+    assert model.fit(window(_rows(), previous=other)).log_likelihood[-1] == one.log_likelihood[-1]
 
 
 def test_data_are_left_as_they_were(model: Model) -> None:
@@ -158,19 +159,19 @@ def test_data_are_left_as_they_were(model: Model) -> None:
     X[4] = np.nan
     X.flags.writeable = False
     before = X.tobytes()
-    model.fit(X, None).smooth(X)
+    model.fit(X).smooth(X)
     assert X.tobytes() == before
 
 
 @pytest.mark.parametrize("X", [np.full((80, 2), np.nan), _rows()[:4], np.ones((80, 2)), _rows() * np.inf])
 def test_hopeless_data_are_an_error(model: Model, X: Any) -> None:
     with np.errstate(invalid="ignore"), pytest.raises(FitError, match=model.name):
-        model.fit(X, None)
+        model.fit(X)
 
 
 def test_kmeans_believes_in_the_nearest_centre_of_scaled_features() -> None:
     X = _rows()
-    fitted = kmeans(states=3, starts=4).fit(X, None)
+    fitted = kmeans(states=3, starts=4).fit(X)
     Z = (X - X.mean(axis=0)) / X.std(axis=0)
     distance = ((Z[:, None, :] - fitted.params.centres) ** 2).sum(axis=2)
     labels = distance.argmin(axis=1)
@@ -186,7 +187,7 @@ def test_kmeans_believes_in_the_nearest_centre_of_scaled_features() -> None:
 
 
 def test_kmeans_scaling_belongs_to_the_training_window() -> None:
-    fitted = kmeans(states=2, starts=2).fit(_rows()[:200], None)
+    fitted = kmeans(states=2, starts=2).fit(_rows()[:200])
     np.testing.assert_allclose(fitted.params.centre, _rows()[:200].mean(axis=0), rtol=1e-12)
     np.testing.assert_allclose(1.0 / fitted.params.shrink, _rows()[:200].std(axis=0), rtol=1e-12)
 
@@ -198,7 +199,7 @@ def test_kmeans_finds_the_tightest_of_all_partitions() -> None:
         for i in range(1, 8)
         for j in range(i + 1, 9)
     )
-    fitted = kmeans(states=3, scale=False, starts=20).fit(x, None)
+    fitted = kmeans(states=3, scale=False, starts=20).fit(x)
     labels = fitted.viterbi(x)
     assert sum(((x[labels == k] - x[labels == k].mean()) ** 2).sum() for k in range(3)) == pytest.approx(best)
 
@@ -206,29 +207,29 @@ def test_kmeans_finds_the_tightest_of_all_partitions() -> None:
 def test_a_cluster_that_starves_is_an_error() -> None:
     X = np.vstack([_rows(d=1)[:30], [[500.0]]])
     with pytest.raises(FitError, match=r"kmeans: every start failed; .*a regime died"):
-        kmeans(states=2).fit(X, None)
+        kmeans(states=2).fit(X)
 
 
 def test_kmeans_begins_at_the_previous_centres_too() -> None:
-    previous = kmeans(states=3, starts=4).fit(_rows(), None)
+    previous = kmeans(states=3, starts=4).fit(_rows())
     X = _rows() * 7.0 + 100.0
     moved = previous.family.params(*(a.copy() for a in previous.params))
     moved.centre[:], moved.shrink[:] = moved.centre * 7.0 + 100.0, moved.shrink / 7.0
     hasty = kmeans(states=3, starts=2, iterations=2)
     with pytest.raises(FitError, match="no convergence in 2 iterations"):
-        hasty.fit(X, None)
-    assert hasty.fit(X, replace(previous, params=moved)).converged
+        hasty.fit(X)
+    assert hasty.fit(window(X, previous=replace(previous, params=moved))).converged
 
 
 def test_labels_that_never_settle_are_an_error() -> None:
     with pytest.raises(FitError, match="no convergence in 1 iterations"):
-        kmeans(states=3, iterations=1).fit(_rows(), None)
+        kmeans(states=3, iterations=1).fit(_rows())
 
 
 @pytest.mark.parametrize("covariance", ["diagonal", "full"])
 def test_mixture_judges_each_row_by_bayes_rule_alone(covariance: Any) -> None:
     X = _rows()
-    fitted = gaussian_mixture(2, covariance, starts=3).fit(X, None)
+    fitted = gaussian_mixture(2, covariance, starts=3).fit(X)
     joint = np.empty((len(X), 2))
     for k in range(2):
         matrix = fitted.params.covariances[k] if covariance == "full" else np.diag(fitted.params.covariances[k])
@@ -246,7 +247,7 @@ def test_mixture_judges_each_row_by_bayes_rule_alone(covariance: Any) -> None:
 def test_mixture_counts_no_moves_across_a_missing_row() -> None:
     X = _rows()
     X[[50, 120, 121, 250]] = np.nan
-    fitted = gaussian_mixture(2, starts=3).fit(X, None)
+    fitted = gaussian_mixture(2, starts=3).fit(X)
     posterior, seen = fitted.filter_path(X).probs, ~np.isnan(X).any(axis=1)
     pairs = [t for t in range(len(X) - 1) if seen[t] and seen[t + 1]]
     moves = sum(np.outer(posterior[t], posterior[t + 1]) for t in pairs)
@@ -255,7 +256,7 @@ def test_mixture_counts_no_moves_across_a_missing_row() -> None:
 
 def test_mixture_em_stands_still_at_its_own_answer() -> None:
     X = _rows()
-    fitted = gaussian_mixture(2, starts=3, tolerance=1e-12).fit(X, None)
+    fitted = gaussian_mixture(2, starts=3, tolerance=1e-12).fit(X)
     posterior = fitted.filter_path(X).probs
     np.testing.assert_allclose(fitted.params.start, posterior.mean(axis=0), atol=1e-5)
     for k in range(2):
@@ -282,7 +283,7 @@ def test_the_guides_own_model_runs_and_is_kept(tmp_path: Path, monkeypatch: pyte
 
 def test_moves_across_a_missing_bar_are_not_counted() -> None:
     X = np.array([0.0, 0.1, 9.0, np.nan, 0.2, 0.1, 9.1, 9.2, 9.3, 0.0])
-    fitted = kmeans(states=2, starts=4).fit(X, None)
+    fitted = kmeans(states=2, starts=4).fit(X)
     calm, wild = (int(fitted.viterbi(X)[t]) for t in (0, 2))
     wanted = np.zeros((2, 2))
     for i, j in [(calm, calm), (calm, wild), (calm, calm), (calm, wild), (wild, wild), (wild, wild), (wild, calm)]:

@@ -25,11 +25,11 @@ def _bits(fitted: Any) -> list[bytes]:
 
 def test_threads_that_are_asked_for_are_made_once() -> None:
     restarts._pool.cache_clear()
-    one, before = gaussian_hmm(2, starts=6, jobs=1).fit(X, None), _fit_threads()
-    fits = [gaussian_hmm(2, starts=6, jobs=5).fit(X, None)]
+    one, before = gaussian_hmm(2, starts=6, jobs=1).fit(X), _fit_threads()
+    fits = [gaussian_hmm(2, starts=6, jobs=5).fit(X)]
     made = _fit_threads() - before
     assert 0 < len(made) <= 5
-    fits += [gaussian_hmm(2, starts=6, jobs=5).fit(X, None) for _ in range(5)]
+    fits += [gaussian_hmm(2, starts=6, jobs=5).fit(X) for _ in range(5)]
     assert len(_fit_threads() - before) <= 5
     assert made <= _fit_threads()
     assert all(_bits(fitted) == _bits(one) for fitted in fits)
@@ -39,12 +39,12 @@ def test_few_rows_are_fitted_without_threads_and_many_with() -> None:
     restarts._pool.cache_clear()
     many = np.tile(X, (13, 1))
     before = _fit_threads()
-    gaussian_hmm(2, starts=3).fit(X, None)
+    gaussian_hmm(2, starts=3).fit(X)
     # None is new; those of a pool that is gone end when they come to it.
     assert _fit_threads() <= before
-    fitted = gaussian_hmm(2, starts=3).fit(many, None)
+    fitted = gaussian_hmm(2, starts=3).fit(many)
     assert _fit_threads() - before
-    assert _bits(fitted) == _bits(gaussian_hmm(2, starts=3, jobs=1).fit(many, None))
+    assert _bits(fitted) == _bits(gaussian_hmm(2, starts=3, jobs=1).fit(many))
 
 
 FORKS = """
@@ -54,7 +54,7 @@ import numpy as np
 from barograph_models.gaussian_hmm import gaussian_hmm
 
 X = np.random.default_rng(1).standard_normal((400, 1)) * np.repeat([1.0, 4.0], 200)[:, None]
-fit = lambda: gaussian_hmm(2, starts=4, jobs=2).fit(X, None).params.means.tobytes()
+fit = lambda: gaussian_hmm(2, starts=4, jobs=2).fit(X).params.means.tobytes()
 first = fit()
 child = os.fork()
 if child == 0:

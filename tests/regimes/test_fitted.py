@@ -43,7 +43,7 @@ X = _rows()
 
 @pytest.fixture(scope="module", params=MODELS)
 def fitted(request: Any) -> Fitted:
-    return MODELS[request.param].fit(X, None)
+    return MODELS[request.param].fit(X)
 
 
 def _same(one: Fitted, other: Fitted) -> None:
@@ -96,7 +96,7 @@ def _edit(path: Path, **changes: Any) -> None:
 )
 def test_a_file_that_cannot_be_trusted_is_refused_in_one_line(tmp_path: Path, changes: Any, wanted: str) -> None:
     path = tmp_path / "model.npz"
-    MODELS["kmeans"].fit(X, None).save(path)
+    MODELS["kmeans"].fit(X).save(path)
     _edit(path, **changes)
     with pytest.raises(FitError, match=wanted) as caught:
         Fitted.load(path)
@@ -107,7 +107,7 @@ def test_a_file_that_cannot_be_trusted_is_refused_in_one_line(tmp_path: Path, ch
 @pytest.mark.parametrize("keep", [0, 10, 900])
 def test_a_file_cut_short_is_refused(tmp_path: Path, keep: int) -> None:
     path = tmp_path / "model.npz"
-    MODELS["kmeans"].fit(X, None).save(path)
+    MODELS["kmeans"].fit(X).save(path)
     path.write_bytes(path.read_bytes()[:keep])
     with pytest.raises(FitError, match="not a whole fitted model"):
         Fitted.load(path)
@@ -145,7 +145,7 @@ _FITS: dict[str, Fitted] = {}
 
 
 def _cached(model: str) -> Fitted:
-    return _FITS.setdefault(model, MODELS[model].fit(X, None))
+    return _FITS.setdefault(model, MODELS[model].fit(X))
 
 
 @given(order=st.permutations(range(3)))
@@ -190,7 +190,7 @@ def test_different_numbers_of_regimes_do_not_match() -> None:
 
 
 def test_one_regime_matches_itself() -> None:
-    one = gaussian_hmm(1, starts=1).fit(X, None)
+    one = gaussian_hmm(1, starts=1).fit(X)
     found = match(one, one)[1]
     assert found.permutation == (0,)
     assert found.convincing

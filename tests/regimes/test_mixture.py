@@ -170,7 +170,7 @@ def test_a_mixture_too_large_is_refused_by_name() -> None:
 
 def test_what_a_watcher_asks_for_is_the_quantile_to_the_last_bit() -> None:
     rng = np.random.default_rng(3)
-    fitted = gaussian_hmm(states=3, starts=2, seed=1).fit(rng.standard_normal((400, 1)) * [[0.01]], None)
+    fitted = gaussian_hmm(states=3, starts=2, seed=1).fit(rng.standard_normal((400, 1)) * [[0.01]])
     seen = outlook(fitted, 5)
     for level in (0.01, 0.05, 0.5):
         belief = rng.dirichlet(np.ones(3))

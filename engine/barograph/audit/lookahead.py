@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
@@ -203,14 +204,23 @@ class _Script(NamedTuple):
     probs: Any
 
 
-@kernel
-def _begin(params: _Script) -> int:
-    return params.first
+class _Played(NamedTuple):
+    """Which row is next, and the probabilities (K,) that were played last."""
+
+    row: int
+    probs: Any
 
 
 @kernel
-def _play(row: int, x: Any, params: _Script) -> Any:
-    return row + 1, Belief(frozen(params.probs[row]), 0.0)
+def _begin(params: _Script) -> _Played:
+    return _Played(params.first, np.zeros(params.probs.shape[1]))
+
+
+@kernel
+def _play(state: _Played, x: Any, params: _Script) -> Any:
+    for k in range(state.probs.size):
+        state.probs[k] = params.probs[state.row, k]
+    return _Played(state.row + 1, state.probs), Belief(frozen(state.probs), 0.0)
 
 
 class _Hindsight(Session):
@@ -228,8 +238,16 @@ class _Hindsight(Session):
             probs = np.eye(fitted.regimes)[labels]
         else:
             probs = fitted.smooth(self._features).hindsight
-        script = Filter(_begin, _play, _Script(first, np.ascontiguousarray(probs)), fitted.regimes, self._decoding)
+        told, online = _Script(first, np.ascontiguousarray(probs)), fitted.filter()
+        planned = online.plan and partial(_planned, online.plan, online.params)
+        parts = online.components and partial(_planned, online.components, online.params)
+        script = Filter(_begin, _play, told, fitted.regimes, self._decoding, online.forecast, planned, parts)
         return wire(self.machine, self.history, fitted, script)
+
+
+def _planned(of: Callable[[Any, int], Any], params: Any, _script: Any, horizon: int) -> Any:
+    """Ask the model's own parameters, not the script's."""
+    return of(params, horizon)
 
 
 def decoded(machine: Machine, history: History, decoding: str, features: Floats) -> Result:
@@ -240,7 +258,8 @@ def decoded(machine: Machine, history: History, decoding: str, features: Floats)
 def _decodings(whole: Result) -> dict[str, float]:
     """Return the Sharpe ratio under each decoding; a machine that fits no model has only the filtered one."""
     found = {"filtered": _sharpe(whole)}
-    if whole.machine.learns:
+    last = whole.fits[-1].fitted.family if whole.fits else None
+    if last is not None and last.smooth is not None and last.decode is not None:
         for name in DECODINGS[1:]:
             run = decoded(whole.machine, whole.history, name, whole.features)
             found[name] = _sharpe(run)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from barograph.config.modules import beside
 from barograph.config.parts import Part, attribute, make
-from barograph.config.schema import Config, Data
+from barograph.config.schema import Config, Data, FitPlan
 from barograph.errors import BarographError, ConfigError, DataError, PartError
 
 if TYPE_CHECKING:
@@ -117,7 +117,7 @@ def build(config: Config, folder: Path) -> Machine:
     from barograph.loop.machine import Machine
 
     beside(folder).refresh()
-    fit = None if config.fit is None else Fit(**config.fit.model_dump())
+    fit = None if config.fit is None else Fit(**_schedule(config.fit, folder))
     terms = {key: _term(value, f"execution.{key}", folder) for key, value in dict(config.execution).items()}
     return Machine(
         name=config.name,
@@ -128,6 +128,15 @@ def build(config: Config, folder: Path) -> Machine:
         start=config.run.start,
         terms=Terms(guards=guards_of(config), **terms),
     )
+
+
+def _schedule(plan: FitPlan, folder: Path) -> dict[str, Any]:
+    """Return a schedule's settings, with the functions that its parts name."""
+    made = {key: make(part, f"fit.{key}", folder) for key in ("trigger", "check") if (part := getattr(plan, key))}
+    for key, found in made.items():
+        if not callable(found):
+            raise PartError(f"fit.{key}: {getattr(plan, key).use} returned {type(found).__name__}; wanted a function")
+    return plan.model_dump(exclude={"trigger", "check"}) | made
 
 
 def _term(value: Any, where: str, folder: Path) -> Any:

@@ -24,6 +24,11 @@ class FitPlan(Strict):
     every: int | Literal["week", "month", "quarter", "year", "never"] = "year"
     expanding: bool = False
     embargo: int = Field(default=0, ge=0, description="bars left out between training window and decision bar")
+    failed: Literal["keep", "stop"] = Field(
+        default="keep", description="what a refit that fails does: keeps the model in force and tells, or stops the run"
+    )
+    trigger: Part | None = Field(default=None, description="a part that asks for a fit beside the schedule")
+    check: Part | None = Field(default=None, description="a part that may turn a refit down")
 
 
 class Convert(Strict):

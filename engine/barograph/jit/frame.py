@@ -12,7 +12,7 @@ from typing import Final
 
 __all__ = ["BLOCK", "LAYOUT", "WORDS"]
 
-LAYOUT: Final = 2
+LAYOUT: Final = 3
 """The number of the layout; it grows when a word below changes its place or its meaning."""
 
 BLOCK: Final = 512
@@ -34,7 +34,9 @@ ANSWER, WEIGHTS, LEVELS, SLIP, SLIP_ROWS, TRADED = range(29, 35)
 SEEN_FROM, SEEN_TO, ADJUSTED, LAST_ADJUSTED, ONES = range(35, 40)
 # The belief before there is a model; the records of the parts, and which one is being called.
 BLANK, PARTS, CALLED = range(40, 43)
-WORDS: Final = 43
+# Forecasts (n, width): the numbers of a row, the words that say where each lies, the table of their plans; a blank row.
+FORECASTS, FORECAST_WIDTH, FORECAST_TABLE, PLANS, BLANK_FORECAST = range(43, 48)
+WORDS: Final = 48
 
 # Words of a part's own record: its code, the tables of its memory and parameters, its column, the bar it is at.
 CODE, AT, PAT, COLUMN, AT_BAR, OWN = range(6)

@@ -29,13 +29,14 @@ from barograph.jit.views import by_address, frozen
 from barograph.loop.parts import ANSWERS, bars_at, columns, feature_part, strategy_part
 from barograph.orders import WIDTH
 from barograph.regimes.filtering import filter_part
+from barograph.regimes.forecasts import Layout, forecasts_in
 from barograph.types import Bars, Belief, Floats, Orders, Portfolio, Protected, Target
 
 __all__ = ["FEATURES", "FILTER", "SCRATCH", "STRATEGY", "Answer", "Body", "Bound", "Columns", "Scratch", "Tape"]
 
 # The trees of a world's memory and of its parameters, in this order.
 FEATURES, FILTER, STRATEGY, BOOK, SCRATCH = range(5)
-RULES = BOOK
+RULES, PLANS = BOOK, SCRATCH
 # What the door does at a bar: all of it, or what comes before a strategy in Python decides, or what comes after, and
 # then before.
 WHOLE, BEFORE, AFTER = range(3)
@@ -74,12 +75,16 @@ class Columns(NamedTuple):
 
 
 class Tape(NamedTuple):
-    """What a run writes: features (T, d), then from the start equity (n, 6), weights (n, N), beliefs (n, K+1), log."""
+    """What a run writes: features (T, d), then from the start equity (n, 6), weights (n, N), beliefs (n, K+1), log.
+
+    `F` (n, width) are the forecasts that the strategy looks at.
+    """
 
     X: Floats
     E: Floats
     W: Floats
     B: Floats
+    F: Floats
     log: Any
 
 
@@ -198,13 +203,15 @@ class Body:
     """The loop's body over a machine's parts; `bind` ties it to the arrays of a run."""
 
     def __init__(self, steps: Sequence[Any], believe: Any, decide: Any, memory: Memory, params: Memory, answer: Answer,
-                 interpret: bool = False) -> None:  # fmt: skip
-        self.answer, self.steps = answer, (*steps, believe, decide)
+                 layout: Layout, forecast: Any = None, interpret: bool = False) -> None:  # fmt: skip
+        self.answer, self.steps, self.layout = answer, (*steps, believe, decide), layout
+        self.forecast = forecast if layout.horizons else None
         self.interpret = interpret or bool(config.DISABLE_JIT)
         states, given = _split(memory.shapes[FEATURES], len(steps)), _split(params.shapes[FEATURES], len(steps))
         features = [feature_part(*of) for of in zip(steps, states, given, strict=True)]
-        filtering = filter_part(believe, memory.shapes[FILTER], params.shapes[FILTER])
-        deciding = strategy_part(decide, memory.shapes[STRATEGY], params.shapes[STRATEGY], answer.kind)
+        planned = (self.forecast, params.shapes[PLANS], layout.horizons)
+        filtering = filter_part(believe, memory.shapes[FILTER], params.shapes[FILTER], *planned)
+        deciding = strategy_part(decide, memory.shapes[STRATEGY], params.shapes[STRATEGY], answer.kind, layout.horizons)
         self.parts = (*features, filtering, deciding)
         self.offsets = (_offsets(states), _offsets(given))
         self.door = _door(memory.shapes[BOOK], params.shapes[RULES], answer.full)
@@ -216,12 +223,15 @@ class Body:
 
     def plain(self, j: int) -> bool:
         """Tell whether part `j` runs as plain Python."""
-        return self.interpret or not isinstance(self.steps[j], Kernel)
+        steps = [self.steps[j]]
+        if self.forecast is not None and j == len(self.steps) - 2:
+            steps.append(self.forecast)
+        return self.interpret or not all(isinstance(step, Kernel) for step in steps)
 
     def observe(self, first: int, last: int, columns: Columns, memory: Memory, params: Memory, X: Floats) -> None:
         """Let the features alone see bars [first, last): for the training window."""
         nothing = np.zeros((0, 1))
-        bound = Bound(self, 0, columns, nothing, memory, params, Tape(X, *[nothing] * 4), first, seeing=True)
+        bound = Bound(self, 0, columns, nothing, memory, params, Tape(X, *[nothing] * 5), first, seeing=True)
         for t in range(first, last, at.BLOCK):
             bound.see(t, min(last, t + at.BLOCK))
 
@@ -260,6 +270,10 @@ class Bound:
             memory.place(SCRATCH, j) for j in range(5)
         ]
         frame[at.TRADED], frame[at.ADJUSTED] = spot(self.traded), spot(self.adjusted)
+        layout = body.layout
+        self.table, self.blank_forecast = np.ascontiguousarray(layout.table), np.full(max(1, layout.width), np.nan)
+        frame[[at.FORECAST_WIDTH, at.FORECAST_TABLE]] = layout.width, spot(self.table)
+        frame[[at.PLANS, at.BLANK_FORECAST]] = spot(params.at) + 8 * params.at[PLANS], spot(self.blank_forecast)
         self.renew(tape, log_limit)
         self.own = self._own(d if seeing else d + 2)
         frame[at.PARTS] = spot(self.own)
@@ -273,6 +287,7 @@ class Bound:
         """Take another tape, whose log may hold so many words before a bar."""
         self.tape, self.log_limit, frame = tape, log_limit, self.frame
         frame[[at.K, at.B, at.E, at.W]] = tape.B.shape[1] - 1, spot(tape.B), spot(tape.E), spot(tape.W)
+        frame[at.FORECASTS] = spot(tape.F)
         frame[[at.LOG, at.LOG_WORDS, at.LOG_LIMIT]] = spot(tape.log), len(tape.log), log_limit
 
     def _own(self, count: int) -> Any:
@@ -349,7 +364,7 @@ class _Python:
         book = memory.read(BOOK)
         self.money, self.decide = book.money.data, bound.body.steps[-1]
         self.quantity, self.price = frozen(book.rows[col.QUANTITY]), frozen(book.rows[col.PRICE])
-        self.blank = Belief(frozen(bound.scratch.blank), math.nan)
+        self.blank = Belief(frozen(bound.scratch.blank), math.nan, self._ahead([bound.blank_forecast])[0])
         self.params = bound.params.read(STRATEGY)
         self.load, self.store = memory.reader(STRATEGY), memory.writer(STRATEGY)
         self.write, self.plain = _writer(bound), any(map(bound.body.plain, range(len(bound.own) - 1)))
@@ -368,8 +383,8 @@ class _Python:
                 until, views = self._seen(t, last), self._views(t, start)
             if t == begun:
                 begun, logged, fault = run(where, t, t + 1, BEFORE)
-            bars, probs, density = next(views)
-            belief = _named(Belief, (probs, density[0])) if t >= start else self.blank
+            bars, probs, density, ahead = next(views)
+            belief = _named(Belief, (probs, density[0], ahead)) if t >= start else self.blank
             account = _named(Portfolio, (money[col.EQUITY], money[col.CASH], quantity, price))
             try:
                 memory, answer = decide(memory, bars, belief, account, params)
@@ -402,10 +417,16 @@ class _Python:
             bars = map(_named, repeat(Bars), zip(*(column[rows] for column in c[:-1]), factor, strict=False))
             B, blank = frozen(bound.tape.B)[max(0, t - start) : max(0, t + at.BLOCK - start)], [None] * (start - t)
             K = B.shape[1] - 1
-            self.views = zip(list(bars), [*blank, *B[:, :K]], [*blank, *B[:, K:]], strict=False)
+            F = self._ahead(frozen(bound.tape.F)[max(0, t - start) : max(0, t + at.BLOCK - start)])
+            self.views = zip(list(bars), [*blank, *B[:, :K]], [*blank, *B[:, K:]], [*blank, *F], strict=False)
             self.end = min(len(c.ts), t + at.BLOCK)
         self.shown = -1
         return self.views
+
+    def _ahead(self, rows: Any) -> list[Any]:
+        """Return the forecasts of these rows, for reading only."""
+        layout = self.bound.body.layout
+        return [forecasts_in(frozen(row), layout) for row in rows] if layout.horizons else [()] * len(rows)
 
 
 def _writer(bound: Bound) -> Callable[[Any], None]:

@@ -3,15 +3,36 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 
 from barograph.errors import ConfigError, nearest
 
-__all__ = ["CALENDAR_RULES", "Fit"]
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from barograph.regimes.fitted import Fitted
+    from barograph.regimes.window import Window
+
+__all__ = ["CALENDAR_RULES", "FAILED", "Close", "Fit"]
 
 CALENDAR_RULES: Final = ("week", "month", "quarter", "year")
+FAILED: Final = ("keep", "stop")
+
+
+class Close(NamedTuple):
+    """What a trigger looks at: a close, how many bars after the last fit it is, and what the filter made of it.
+
+    `probs` (R,) and `logpdf` are the belief, `features` (d,) what the filter saw.
+    """
+
+    bar: int
+    ts: int
+    since_fit: int
+    probs: Any
+    logpdf: float
+    features: Any
 
 
 @dataclass(frozen=True)
@@ -20,6 +41,11 @@ class Fit:
 
     `window` bars of training (the least, when `expanding`); `every` is a number of bars, one of week, month, quarter,
     year (the first bar of a new one), or "never"; `embargo` bars before the decision bar are left out.
+
+    A refit that fails leaves the model in force, and is told; with ``failed="stop"`` it ends the run, as a first fit
+    that fails always does. ``trigger(close)`` asks for a fit at a close beside the schedule, from a `Close` and nothing
+    else, so that history and live agree; the run then goes bar by bar. ``check(fitted, window)`` may turn a refit down:
+    it returns why, or "" to take it.
 
     >>> Fit(window=500, every="month").rows(999)
     (500, 1000)
@@ -31,6 +57,9 @@ class Fit:
     every: int | str = "year"
     expanding: bool = False
     embargo: int = 0
+    failed: str = "keep"
+    trigger: Callable[[Close], bool] | None = None
+    check: Callable[[Fitted, Window], str] | None = None
 
     def __post_init__(self) -> None:
         """Refuse a schedule that cannot be kept."""
@@ -44,6 +73,10 @@ class Fit:
             )
         if not isinstance(self.every, str) and (not isinstance(self.every, int) or self.every < 1):
             raise ConfigError(f"fit.every is {self.every}; wanted a whole number of bars, at least 1, or 'never'")
+
+        if self.failed not in FAILED:
+            told = f"wanted {' or '.join(FAILED)}{nearest(str(self.failed), FAILED)}"
+            raise ConfigError(f"fit.failed is {self.failed!r}; {told}")
 
     def rows(self, bar: int) -> tuple[int, int]:
         """Return the training rows [first, last) of a fit at the close of `bar`."""

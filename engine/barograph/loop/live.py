@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -45,7 +45,8 @@ class Live(Session):
 
     def __init__(self, machine: Machine, history: History, start: int, world: World | None = None) -> None:
         super().__init__(replace(machine, start=start), history, world, None)
-        self.learned = self.start - 1
+        if world is None:
+            self.learned = self.start - 1
         if self.bar < start:
             # What comes before the first decision is seen by features and strategy, and decides nothing.
             self._advance(self._tape(start, start), start, start, start)
@@ -74,6 +75,11 @@ class Live(Session):
         """The equity at the close that was stepped over last."""
         return float(self.memory.read(3).money[col.EQUITY])
 
+    @property
+    def believed(self) -> Any:
+        """The filter's state at the close that was stepped over last, for reading."""
+        return self.memory.read(1)
+
     def step(self) -> Step:
         """Go over the next bar; a fit that is due is made before."""
         if self.due:
@@ -84,7 +90,7 @@ class Live(Session):
         events = table(self._written())
         rows = self.memory.read(3).rows
         held = np.vstack([rows[col.QUANTITY], rows[col.PRICE]])
-        return Step(t, int(self.history.ts[t]), tape.E[0], tape.W[0], tape.B[0], events, held)
+        return Step(t, int(self.history.ts[t]), tape.E[0], tape.W[0], tape.B[0], events, held, tape.F[0])
 
     def learn(self) -> Learned:
         """Make the fit that is due at the close of the last bar."""
@@ -103,4 +109,5 @@ class Live(Session):
 
     def world(self) -> World:
         """Return all that is remembered, to be saved."""
-        return World(self.memory, self.bar, self.start, self.fitted, self.history.head(self.bar))
+        seen = self.history.head(self.bar)
+        return World(self.memory, self.bar, self.start, self.fitted, seen, self.learned, self.last)

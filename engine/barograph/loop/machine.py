@@ -16,6 +16,7 @@ from barograph.execution.terms import Terms
 from barograph.jit.kernel import kernel
 from barograph.jit.views import frozen
 from barograph.loop.fit import Fit
+from barograph.regimes.forecasts import no_forecast
 from barograph.types import Belief, Feature, Filter, Strategy
 
 if TYPE_CHECKING:
@@ -36,7 +37,9 @@ def no_model(regimes: int = 1) -> Filter:
 
 def stand_in(machine: Machine) -> Filter:
     """Return what stands in for the filter of a model that has not learned yet: it believes in as many regimes."""
-    return no_model(cast("Model", machine.model).regimes if machine.learns else 1)
+    if not machine.learns:
+        return no_model()
+    return no_model(cast("Model", machine.model).regimes)._replace(forecast=no_forecast)
 
 
 @kernel
@@ -45,9 +48,13 @@ def _no_memory(params: Any) -> Any:
 
 
 def strategy(
-    step: Callable[..., Any], params: Any = (), init: Callable[..., Any] = _no_memory, name: str = ""
+    step: Callable[..., Any],
+    params: Any = (),
+    init: Callable[..., Any] = _no_memory,
+    name: str = "",
+    horizons: Sequence[int] = (),
 ) -> Strategy:
-    """Make a strategy of one function; without `init` it remembers nothing.
+    """Make a strategy of one function; without `init` it remembers nothing, without `horizons` it sees no forecasts.
 
     >>> import barograph as bg
     >>> @bg.kernel
@@ -56,7 +63,7 @@ def strategy(
     >>> strategy(half).name
     'half'
     """
-    return Strategy(init=init, step=step, params=params, name=name or step.__name__)
+    return Strategy(init=init, step=step, params=params, name=name or step.__name__, horizons=tuple(horizons))
 
 
 _TERMS: Final = tuple(term.name for term in fields(Terms))

@@ -19,6 +19,7 @@ from barograph.jit.memory import make_load, make_store
 from barograph.jit.reach import floats1, floats2, put_real, put_word, real, word
 from barograph.jit.views import frozen
 from barograph.orders import WIDTH
+from barograph.regimes.forecasts import make_lent
 from barograph.types import Bars, Belief, Orders, Portfolio, Protected, Target
 
 __all__ = ["ANSWERS", "bars_at", "columns", "feature_part", "strategy_part"]
@@ -120,9 +121,13 @@ HANDS = {Target: _hand_target, Protected: _hand_protected, Orders: _hand_orders}
 
 
 @cache
-def strategy_part(step: Any, state: Any, params: Any, kind: type) -> Kernel[..., Any]:
-    """Return the part ``(frame, own, t, last)`` that decides at the close of bar `t`, and leaves its answer."""
+def strategy_part(step: Any, state: Any, params: Any, kind: type, horizons: int = 0) -> Kernel[..., Any]:
+    """Return the part ``(frame, own, t, last)`` that decides at the close of bar `t`, and leaves its answer.
+
+    It is lent the forecasts of so many `horizons`.
+    """
     load, store, load_params, hand = make_load(state, False), make_store(state), make_load(params, True), HANDS[kind]
+    lent = make_lent(horizons)
 
     @shared
     def decide(frame, own, t, last):  # type: ignore[no-untyped-def]
@@ -132,13 +137,15 @@ def strategy_part(step: Any, state: Any, params: Any, kind: type) -> Kernel[...,
         p = load_params(word(frame, at.PARAM_FLOATS), word(frame, at.PARAM_INTS), word(own, at.PAT))
         n, regimes, start = word(frame, at.N), word(frame, at.K), word(frame, at.START)
         money, rows = word(frame, at.MONEY), word(frame, at.ROWS)
-        place, logpdf = word(frame, at.BLANK), math.nan
+        place, ahead, logpdf = word(frame, at.BLANK), word(frame, at.BLANK_FORECAST), math.nan
         if t >= start:
             place = word(frame, at.B) + (t - start) * (regimes + 1) * 8
+            ahead = word(frame, at.FORECASTS) + (t - start) * word(frame, at.FORECAST_WIDTH) * 8
             logpdf = real(place, regimes)
         held, prices = frozen(floats1(rows, col.QUANTITY * n, n)), frozen(floats1(rows, col.PRICE * n, n))
         account = Portfolio(real(money, col.EQUITY), real(money, col.CASH), held, prices)
-        belief = Belief(frozen(floats1(place, 0, regimes)), logpdf)
+        forecasts = lent(ahead, word(frame, at.FORECAST_TABLE), regimes, 0)
+        belief = Belief(frozen(floats1(place, 0, regimes)), logpdf, forecasts)
         memory, answer = step(memory, bars_at(columns(frame), t), belief, account, p)
         store(f, i, table, memory)
         hand(answer, frame)

@@ -11,7 +11,8 @@ import numpy as np
 from barograph.execution import book as col
 from barograph.execution import events
 from barograph.jit.ordered import mean
-from barograph.types import Filtered, Floats
+from barograph.regimes.forecasts import Layout, forecasts_in
+from barograph.types import Filtered, Floats, Forecast
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -26,13 +27,19 @@ __all__ = ["Learned", "Result"]
 
 
 class Learned(NamedTuple):
-    """One fit: at the close of `bar`, on rows [first, last), and how its regimes were matched to the last fit's."""
+    """One fit: at the close of `bar`, on rows [first, last), and how its regimes were matched to the last fit's.
+
+    `asked` says who asked for it, "schedule" or "trigger". Where `refused` says why there is no new model, `fitted` is
+    the one that stayed in force.
+    """
 
     bar: int
     first: int
     last: int
     fitted: Fitted
     match: Match | None
+    asked: str = "schedule"
+    refused: str = ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,7 +48,7 @@ class Result:
 
     `weights` (n, N) are those held at each close before the decision; `beliefs` (n, K + 1) are probabilities and the
     log-density; `features` (T, d) start at the history's first bar; `logs` is the order log as it was
-    written, or its table.
+    written, or its table. `ahead` (n, width) are the forecasts that the strategy read, as `layout` says they lie.
     """
 
     machine: Machine
@@ -54,6 +61,8 @@ class Result:
     logs: events.Written | Floats
     fits: tuple[Learned, ...]
     world: World
+    ahead: Floats
+    layout: Layout
 
     @cached_property
     def events(self) -> Floats:
@@ -79,6 +88,10 @@ class Result:
     def filtered(self) -> Filtered:
         """The beliefs as a path."""
         return Filtered(self.beliefs[:, :-1], self.beliefs[:, -1])
+
+    def forecasts(self, bar: int) -> tuple[Forecast, ...]:
+        """Return what the strategy was told at the close of `bar` (an index of the history), a horizon each."""
+        return forecasts_in(self.ahead[bar - self.first], self.layout)
 
     @cached_property
     def tables(self) -> dict[str, pd.DataFrame]:

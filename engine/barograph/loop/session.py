@@ -22,13 +22,17 @@ from barograph.execution.events import Written, log_columns
 from barograph.jit import frame as at
 from barograph.jit.cache import cache_limit
 from barograph.jit.memory import Memory
+from barograph.jit.views import frozen
 from barograph.loop.advance import Bound, Columns, Tape
+from barograph.loop.fit import Close
 from barograph.loop.machine import Machine
 from barograph.loop.result import Learned, Result
-from barograph.loop.wiring import Wired, wire
+from barograph.loop.wiring import Wired, features_of, wire
 from barograph.loop.world import World
 from barograph.regimes.filtering import filter_rows
 from barograph.regimes.matching import Match, match
+from barograph.regimes.window import Window, roles_of
+from barograph.types import Floats
 
 if TYPE_CHECKING:
     from barograph.data.history import History
@@ -82,6 +86,8 @@ class Session:
         self.machine, self.history, self.progress, self.interpret = machine, history, progress, interpret
         self.columns = columns_of(history)
         self.fits: list[Learned] = []
+        self.last: Floats | None = None if world is None else world.last
+        self.learned = -1 if world is None else world.learned
         self.logs: list[Any] = []
         self.logged = 0
         if world is not None:
@@ -111,15 +117,16 @@ class Session:
             if self.progress is not None:
                 self.progress(self.bar, total)
         self._drain(tape.log)
-        world = World(self.memory, self.bar, self.start, self.fitted, self.history)
-        return Result(
-            self.machine, self.history, first, tape.X, tape.E, tape.W, tape.B, self._written(), tuple(self.fits), world
-        )
+        world = World(self.memory, self.bar, self.start, self.fitted, self.history, self.learned, self.last)
+        written, layout = self._written(), self.wired.layout
+        run = (self.machine, self.history, first, tape.X, tape.E, tape.W, tape.B, written, tuple(self.fits), world)
+        return Result(*run, tape.F, layout)
 
     def _tape(self, first: int, total: int) -> Tape:
         n, assets, K = max(0, total - first), len(self.history.symbols), self.wired.filter.regimes
         log = self._piece(n + 1, _FIRST_PIECE)
-        return Tape(self.X, np.empty((n, 6)), np.empty((n, assets)), np.empty((n, K + 1)), log)
+        beliefs, forecasts = np.empty((n, K + 1)), np.empty((n, self.wired.layout.width))
+        return Tape(self.X, np.empty((n, 6)), np.empty((n, assets)), beliefs, forecasts, log)
 
     def _piece(self, bars: int, size: int) -> Any:
         """Return words for the events of so many bars, or of as many as go into `size` bytes, at least four."""
@@ -136,14 +143,26 @@ class Session:
         return Written(pieces, log_columns(self.wired.resting))
 
     def _due(self, bar: int) -> bool:
+        """Tell whether a fit falls on the close of `bar`, the last one that was gone over, by schedule or trigger."""
+        return self._scheduled(bar) or self._triggered(bar)
+
+    def _scheduled(self, bar: int) -> bool:
         return self.machine.fit is not None and self.machine.fit.due(bar, self.start, self.history.ts)
 
+    def _triggered(self, bar: int) -> bool:
+        plan = self.machine.fit
+        if plan is None or plan.trigger is None or self.last is None or bar < self.start:
+            return False
+        probs, logpdf = frozen(self.last[:-1]), float(self.last[-1])
+        close = Close(bar, int(self.history.ts[bar]), bar - self.learned, probs, logpdf, frozen(self.X[bar]))
+        return bool(plan.trigger(close))
+
     def _until(self, total: int) -> int:
-        """Return the first bar after this one before which a fit is due."""
+        """Return the first bar after this one before which a fit is due; a trigger is asked at every bar."""
         if self.machine.fit is None:
             return total
         bar = max(self.bar, self.start) + 1
-        while bar < total and not self._due(bar - 1):
+        while bar < total and self.machine.fit.trigger is None and not self._scheduled(bar - 1):
             bar += 1
         return min(bar, total)
 
@@ -161,6 +180,8 @@ class Session:
             if self.logged > bound.log_limit:
                 self._make_room(bound)
         self.bar = t
+        # What a trigger looks at; a copy, as the next bar may be written to another tape.
+        self.last = tape.B[t - 1 - first].copy() if t > first and len(tape.B) else self.last
         return bound.tape
 
     def _make_room(self, bound: Bound) -> None:
@@ -289,33 +310,67 @@ class Session:
         return memory, wired
 
     def _learn(self, bar: int, first: bool = False) -> None:
-        """Fit at the close of `bar`, match the regimes to the last fit's, and bring the new filter to the present."""
+        """Fit at the close of `bar`, match the regimes to the last fit's, and bring the new filter to the present.
+
+        A refit that fails, or is turned down, leaves the model in force (`Fit.failed`): the run goes on, and tells.
+        """
         plan = self.machine.fit
         assert plan is not None
         lo, hi = plan.rows(bar)
-        fitted, matched = self._fitted(lo, hi, bar)
-        wired = self._wire(fitted, lo)
+        asked = "schedule" if self._scheduled(bar) else "trigger"
+        try:
+            fitted, matched, refused = self._fitted(lo, hi, bar)
+            wired = self._wire(fitted, lo)
+            if not first:
+                self._check_shape(fitted, wired, bar)
+        except FitError as error:
+            if first or plan.failed == "stop" or self.fitted is None:
+                raise
+            fitted, matched, refused = self.fitted, None, str(error)
+        if not refused:
+            self._put_in_force(fitted, wired, lo, bar, first)
+        self.learned = bar
+        self.fits.append(Learned(bar, lo, hi, fitted, matched, asked, refused))
+
+    def _put_in_force(self, fitted: Fitted, wired: Wired, lo: int, bar: int, first: bool) -> None:
         if first:
             self.memory = wired.memory.copy()
-        elif not np.array_equal(wired.memory.at, self.memory.at):
-            raise PartError(f"model {fitted.name}: the fit at {self.history.when(bar)} changed the filter's shape")
         state, _ = filter_rows(wired.filter, self.X[lo : bar + 1], self.interpret)
         self.memory.write(1, state)
         self.wired, self.fitted = wired, fitted
-        self.fits.append(Learned(bar, lo, hi, fitted, matched))
+
+    def _check_shape(self, fitted: Fitted, wired: Wired, bar: int) -> None:
+        """Refuse a refit whose filter or forecasts have another shape than those in force."""
+        alike = np.array_equal(wired.memory.at, self.memory.at) and wired.memory.shapes == self.memory.shapes
+        if not alike or not np.array_equal(wired.layout.table, self.wired.layout.table):
+            where = f"fit at the close of {self.history.when(bar)}"
+            raise FitError(f"{where}: model {fitted.name} changed the shape of its filter or of its forecasts")
 
     def _wire(self, fitted: Fitted | None, first: int) -> Wired:
         """Wire the machine to a fit whose training window begins at row `first`, or to none."""
         return wire(self.machine, self.history, fitted, interpret=self.interpret)
 
-    def _fitted(self, lo: int, hi: int, bar: int) -> tuple[Fitted, Match | None]:
-        model = cast("Model", self.machine.model)
+    def _window(self, lo: int, hi: int) -> Window:
+        """Return all that the model may know at its decision."""
+        roles = roles_of([feature.role for feature in features_of(self.machine)])
+        made = Window(np.array(self.X[lo:hi]), np.array(self.history.ts[lo:hi]), self.wired.names, roles)
+        traded = (s for s, t in zip(self.history.symbols, self.history.traded, strict=True) if t)
+        if self.fitted is None:
+            return made._replace(symbols=tuple(traded))
+        state = self.memory.copy().read(1)
+        return made._replace(symbols=tuple(traded), previous=self.fitted.snapshot(state), state=state)
+
+    def _fitted(self, lo: int, hi: int, bar: int) -> tuple[Fitted, Match | None, str]:
+        """Return the fit, how its regimes were matched, and why it was turned down, if it was."""
+        model, seen, plan = cast("Model", self.machine.model), self._window(lo, hi), self.machine.fit
         try:
-            fitted = model.fit(np.array(self.X[lo:hi]), self.fitted)
+            fitted = model.fit(seen)
+            refused = "" if plan is None or plan.check is None or seen.previous is None else plan.check(fitted, seen)
         except FitError as error:
             raise FitError(f"fit at the close of {self.history.when(bar)}: {error}") from error
         except Exception as error:
             told = f"{model.name} raised {type(error).__name__}: {error} ({_line(error)})"
             raise FitError(f"fit at the close of {self.history.when(bar)}: {told}") from error
-        fitted = fitted.named(self.wired.names)
-        return (fitted, None) if self.fitted is None else match(self.fitted, fitted)
+        if refused or seen.previous is None:
+            return fitted, None, f"turned down: {refused}" if refused else ""
+        return (*match(seen.previous, fitted), "")

@@ -18,6 +18,7 @@ from barograph.jit.views import frozen
 from barograph.loop.advance import Answer, Body, Scratch
 from barograph.loop.machine import Machine, stand_in
 from barograph.orders import WIDTH
+from barograph.regimes.forecasts import Layout, forecasts_in, layout_of
 from barograph.types import Bars, Belief, Feature, Filter, Floats, Orders, Portfolio, Protected, Strategy, Target
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ class Wired(NamedTuple):
     names: tuple[str, ...]
     rates: Floats
     resting: int
+    layout: Layout
 
 
 def wire(
@@ -86,15 +88,16 @@ def _wired(machine: Machine, parts: Stack, chosen: Filter, plan: Strategy, histo
     believed = _begin(f"filter {chosen.name}", chosen.init, chosen.params)
     decided = _begin(f"strategy {plan.name}", plan.init, plan.params)
     rules = machine.terms.rules(history.traded)
-    params = Memory.of((parts.params, chosen.params, plan.params, rules), PARTS[:4])
+    layout, plans = layout_of(chosen, plan.horizons, f"strategy {plan.name}")
+    params = Memory.of((parts.params, chosen.params, plan.params, rules, plans), (*PARTS[:4], "forecasts"))
     trial = Memory.of((features, believed, decided), PARTS[:3])
-    kind = _try(trial, params, parts, chosen, plan, assets)
+    kind = _try(trial, params, parts, chosen, plan, assets, layout)
     resting = machine.terms.resting if needs_table(machine, kind) else 0
     book = open_book(float(machine.terms.cash), assets, len(rules.guards), resting)
     memory = Memory.of((features, believed, decided, book, _scratch(assets, chosen.regimes)), PARTS)
     answer = Answer(kind, resting > 0)
     steps = [feature.step for feature in features_of(machine)]
-    body = Body(steps, chosen.step, plan.step, memory, params, answer, interpret)
+    body = Body(steps, chosen.step, plan.step, memory, params, answer, layout, chosen.forecast, interpret)
     body.name([*parts.names, chosen.name, plan.name])
     return Wired(
         body=body,
@@ -104,6 +107,7 @@ def _wired(machine: Machine, parts: Stack, chosen: Filter, plan: Strategy, histo
         names=parts.names,
         rates=rates_on(history.ts, machine.terms.borrow_rate, machine.terms.cash_rate),
         resting=resting,
+        layout=layout,
     )
 
 
@@ -124,7 +128,8 @@ def _begin(name: str, init: Callable[..., Any], params: Any) -> Any:
         raise PartError(f"{name}: init failed with {type(error).__name__}: {error}") from error
 
 
-def _try(memory: Memory, params: Memory, parts: Stack, chosen: Filter, plan: Strategy, assets: int) -> type:
+def _try(memory: Memory, params: Memory, parts: Stack, chosen: Filter, plan: Strategy, assets: int,
+         layout: Layout) -> type:  # fmt: skip
     """Run one made-up bar through every part in plain Python: wrong shapes and kinds are named here, not by numba."""
     m, p = memory.copy(), params.copy()
     ones = frozen(np.ones(assets))
@@ -135,12 +140,24 @@ def _try(memory: Memory, params: Memory, parts: Stack, chosen: Filter, plan: Str
         row = frozen(np.array(x, dtype=np.float64))
         state, belief = _call(f"filter {chosen.name}", chosen.step, m.read(1), row, p.read(1))
         _same(f"filter {chosen.name}", memory.shapes[1], state)
-        belief = _checked_belief(chosen, belief)
+        belief = _checked_belief(chosen, belief)._replace(forecasts=_looked(chosen, layout, state, p.read(4)))
         account = Portfolio(1.0, 1.0, frozen(np.zeros(assets)), ones)
         state, target = _call(f"strategy {plan.name}", plan.step, m.read(2), bars, belief, account, p.read(2))
         _same(f"strategy {plan.name}", memory.shapes[2], state)
     _check_answer(plan.name, target, assets)
     return type(target)
+
+
+def _looked(chosen: Filter, layout: Layout, state: Any, plans: Any) -> Any:
+    """Let the filter forecast once from its state, for all horizons."""
+    row, told = np.full(layout.width, np.nan), []
+    for n, room in enumerate(forecasts_in(row, layout)):
+        try:
+            chosen.forecast(state, plans[n], room.horizon, room)  # type: ignore[misc]
+        except Exception as error:
+            raise PartError(f"filter {chosen.name}: forecast failed with {type(error).__name__}: {error}") from error
+        told.append(room._replace(**{k: frozen(v) for k, v in room._asdict().items() if k != "horizon"}))
+    return tuple(told)
 
 
 def _checked_belief(chosen: Filter, belief: Any) -> Belief:

@@ -13,6 +13,7 @@ import numpy as np
 
 from barograph.errors import DataError
 from barograph.jit.memory import Memory
+from barograph.types import Floats
 
 if TYPE_CHECKING:
     from barograph.data.history import History
@@ -27,7 +28,8 @@ _VERSION = 2
 class World:
     """Feature, filter and strategy states, the book with its orders, the fitted model, and the bars that were seen.
 
-    `seen` is the history it has seen the first `bar` bars of, or their digest once it was saved.
+    `seen` is the history it has seen the first `bar` bars of, or their digest once it was saved. The last fit was asked
+    for at the close of bar `learned`; `last` (R + 1,) is the last belief.
     """
 
     memory: Memory
@@ -35,6 +37,8 @@ class World:
     start: int
     fitted: Fitted | None
     seen: History | str
+    learned: int = -1
+    last: Floats | None = None
 
     @property
     def features(self) -> Any:
@@ -100,7 +104,9 @@ class World:
 
     def to_bytes(self) -> bytes:
         """Return what `save` writes: the same world gives the same bytes."""
+        last = None if self.last is None else self.last.tolist()
         header = {"version": _VERSION, "bar": self.bar, "start": self.start, "seen": self.digest}
+        header |= {"learned": self.learned, "last": last}
         parts = {"f": self.memory.f, "i": self.memory.i, "at": self.memory.at}
         buffer = io.BytesIO()
         with zipfile.ZipFile(buffer, "w") as file:
@@ -126,8 +132,10 @@ class World:
                 fitted = file.read("fitted")
         except (ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
             raise DataError(f"{source} is not a saved world: {error}") from error
-        model = Fitted.from_bytes(fitted, source, modules) if fitted else None
-        return cls(Memory(f, i, at, ()), header["bar"], header["start"], model, header["seen"])
+        model = Fitted.from_bytes(fitted, source, modules, kept=True) if fitted else None
+        told = (header.get("learned", -1), header.get("last"))
+        last = None if told[1] is None else np.array(told[1], dtype=np.float64)
+        return cls(Memory(f, i, at, ()), header["bar"], header["start"], model, header["seen"], told[0], last)
 
 
 def _put(file: zipfile.ZipFile, name: str, body: bytes) -> None:

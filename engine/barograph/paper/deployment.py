@@ -122,7 +122,8 @@ class Deployment:
         world = World.from_bytes(snapshot.world, f"the snapshot of {deployed.name}", modules)
         live = Live(switchable(machine), history, deployed.start, world)
         live.learned = snapshot.learned
-        return cls(deployed, plan, live, entry, snapshot.watch)
+        # What a store of before did not remember is as at the beginning.
+        return cls(deployed, plan, live, entry, begin(plan.watch) | snapshot.watch)
 
     def cycle(
         self,
@@ -149,6 +150,7 @@ class Deployment:
             "equity": step.equity,
             "weights": step.weights,
             "belief": step.belief,
+            "forecasts": step.forecasts,
             "events": step.events,
             "positions": step.positions,
             "alerts": [alert._asdict() for alert in (*watched.alerts, *_obeyed(commands, step.ts))],
@@ -169,18 +171,26 @@ class Deployment:
         return self._fitted(self.live.learn())
 
     def _fitted(self, learned: Learned) -> Batch:
-        ts, model = self.live.history.ts, learned.fitted.to_bytes()
-        content = {
+        ts, fitted = self.live.history.ts, learned.fitted
+        content: dict[str, Any] = {
             "bar": learned.bar,
             "ts": int(ts[learned.bar]),
             "first": int(ts[learned.first]),
             "last": int(ts[learned.last - 1]),
-            "observations": learned.fitted.observations,
-            "log_likelihood": float(learned.fitted.log_likelihood[-1]),
-            "converged": learned.fitted.converged,
+            "asked": learned.asked,
+            "refused": learned.refused,
+        }
+        self.remembered = self.remembered | {"refused": learned.refused}
+        if learned.refused:
+            return self._batch("fit", content["ts"], {**content, "match": None})
+        model = fitted.to_bytes()
+        content |= {
+            "observations": fitted.observations,
+            "log_likelihood": None if fitted.log_likelihood is None else float(fitted.log_likelihood[-1]),
+            "converged": fitted.converged,
             "digest": hashlib.sha256(model).hexdigest(),
             "match": _matched(learned),
-            "summary": learned.fitted.summary(),
+            "summary": fitted.summary(),
         }
         if self.live.bar == self.deployed.start:
             return Batch(entry := self._entry("fit", content["ts"], content), self._rows(entry), None, model=model)
@@ -217,7 +227,7 @@ class Deployment:
 
     def _about(self) -> About:
         of = self.deployed
-        return About(of.name, of.symbols, self.live.fitted, of.periods, of.calendar)
+        return About(of.name, of.symbols, self.live.fitted, of.periods, of.calendar, self.live.believed)
 
     def _bars(self, t: int) -> Any:
         h = self.live.history

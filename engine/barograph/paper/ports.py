@@ -36,13 +36,17 @@ class SystemClock:
 
 
 class About(NamedTuple):
-    """What a watcher may know beside the step: the deployment, its assets, the model in force, and the calendar."""
+    """What a watcher may know beside the step: the deployment, its assets, the model in force, and the calendar.
+
+    `state` is the filter's at this close.
+    """
 
     deployment: str
     symbols: tuple[str, ...]
     fitted: Fitted | None
     periods: float
     calendar: str
+    state: Any = None
 
 
 class Alert(NamedTuple):

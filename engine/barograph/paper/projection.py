@@ -30,7 +30,7 @@ def project(kind: str, content: Any, symbols: Sequence[str]) -> Rows:
     """Return the rows of one entry of the journal."""
     if kind == "cycle":
         return _cycle(content, symbols)
-    if kind == "fit":
+    if kind == "fit" and not content.get("refused"):
         keys = ("ts", "first", "last", "observations", "log_likelihood", "converged", "digest")
         row = {key: content[key] for key in keys}
         return Rows({"parameters": [{**row, "summary": _text(content["summary"]), "model": ""}]}, [])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -48,23 +49,27 @@ def recorded(store: Store, deployed: Deployed, machine: Machine, folder: Path | 
     fits = _fits([entry for entry in entries if entry.kind == "fit"], store.models(deployed.name), history, modules)
     wired = wire(machine, history, world.fitted)
     # The layout of the memory stands in the machine, not in the file.
-    world = World(world.into(wired.memory), world.bar, world.start, world.fitted, history)
+    world = replace(world, memory=world.into(wired.memory), seen=history)
     E, W, B = (np.array([floats(one[key]) for one in cycles]) for key in ("equity", "weights", "belief"))
     width = log_columns(wired.resting)
     logs = np.concatenate([floats(one["events"]).reshape(-1, width) for one in cycles])
-    X = np.full((len(history), len(wired.names)), np.nan)
-    return Result(machine, history, deployed.start, X, E, W, B, logs, fits, world)
+    X, blank = np.full((len(history), len(wired.names)), np.nan), np.full(wired.layout.width, np.nan)
+    F = np.array([floats(one["forecasts"]) if "forecasts" in one else blank for one in cycles])
+    return Result(machine, history, deployed.start, X, E, W, B, logs, fits, world, F, wired.layout)
 
 
 def _fits(
     entries: Sequence[Entry], models: dict[int, bytes], history: History, modules: Modules
 ) -> tuple[Learned, ...]:
-    made = []
+    made: list[Learned] = []
     for entry in entries:
         told = entry.content
         first, last = (int(np.searchsorted(history.ts, told[key])) for key in ("first", "last"))
-        fitted = Fitted.from_bytes(models[told["ts"]], f"the fit of {history.when(told['bar'])}", modules)
-        made.append(Learned(told["bar"], first, last + 1, fitted, _match(told["match"])))
+        asked, refused = told.get("asked", "schedule"), told.get("refused", "")
+        where = f"the fit of {history.when(told['bar'])}"
+        # The model that stayed in force is that of the fit before.
+        fitted = made[-1].fitted if refused else Fitted.from_bytes(models[told["ts"]], where, modules, kept=True)
+        made.append(Learned(told["bar"], first, last + 1, fitted, _match(told["match"]), asked, refused))
     return tuple(made)
 
 

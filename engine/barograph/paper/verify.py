@@ -94,7 +94,8 @@ def _bars_before(store: Store, deployed: Deployed, digest: str) -> list[str]:
 
 def _models(store: Store, deployed: Deployed) -> list[str]:
     """Check the fitted models, of which the journal holds the digests."""
-    told = {e.content["ts"]: e.content["digest"] for e in store.entries(deployed.name) if e.kind == "fit"}
+    fits = [entry.content for entry in store.entries(deployed.name) if entry.kind == "fit"]
+    told = {fit["ts"]: fit["digest"] for fit in fits if not fit.get("refused")}
     found = {ts: hashlib.sha256(model).hexdigest() for ts, model in store.models(deployed.name).items()}
     odd = [ts for ts in sorted({*told, *found}) if told.get(ts) != found.get(ts)]
     return [f"parameters: the model fitted at {odd[0]} is not the one that was written"] if odd else []

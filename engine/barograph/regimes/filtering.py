@@ -13,6 +13,7 @@ from barograph.jit.kernel import Kernel, shared
 from barograph.jit.memory import Memory, make_load, make_store
 from barograph.jit.reach import floats1, put_real, put_word, spot, word
 from barograph.jit.views import frozen
+from barograph.regimes.forecasts import make_look
 from barograph.types import Filter, Filtered, Floats
 
 __all__ = ["filter_part", "filter_path", "filter_rows"]
@@ -45,16 +46,24 @@ def filter_rows(online: Filter, X: Floats, interpret: bool = False) -> tuple[Any
 
 
 @cache
-def filter_part(step: Any, state: Any, params: Any) -> Kernel[..., Any]:
-    """Return the part ``(frame, own, first, last)`` that filters the rows of these bars, and writes its beliefs."""
+def filter_part(
+    step: Any, state: Any, params: Any, forecast: Any = None, plans: Any = ("tuple", ()), count: int = 0
+) -> Kernel[..., Any]:
+    """Return the part ``(frame, own, first, last)`` that filters the rows of these bars, and writes its beliefs.
+
+    It writes `count` forecasts beside each, from `plans`, the structure of what they were planned with.
+    """
     load, store, load_params = make_load(state, False), make_store(state), make_load(params, True)
+    load_plans, look = make_load(plans, True), make_look(forecast, count)
 
     @shared
     def believe(frame, own, first, last):  # type: ignore[no-untyped-def]
         f, i, table = word(frame, at.FLOATS), word(frame, at.INTS), word(own, at.AT)
         believed = load(f, i, table)
         p = load_params(word(frame, at.PARAM_FLOATS), word(frame, at.PARAM_INTS), word(own, at.PAT))
+        planned = load_plans(word(frame, at.PARAM_FLOATS), word(frame, at.PARAM_INTS), word(frame, at.PLANS))
         x, d, b, start = word(frame, at.X), word(frame, at.D), word(frame, at.B), word(frame, at.START)
+        ahead, width, layout = word(frame, at.FORECASTS), word(frame, at.FORECAST_WIDTH), word(frame, at.FORECAST_TABLE)
         for t in range(first, last):
             put_word(own, at.AT_BAR, t)
             believed, belief = step(believed, frozen(floats1(x, t * d, d)), p)
@@ -63,6 +72,7 @@ def filter_part(step: Any, state: Any, params: Any) -> Kernel[..., Any]:
             for k in range(regimes):
                 put_real(b, row + k, belief.probs[k])
             put_real(b, row + regimes, belief.logpdf)
+            look(believed, planned, ahead + 8 * (t - start) * width, layout, regimes, 0)
         store(f, i, table, believed)
 
     return believe

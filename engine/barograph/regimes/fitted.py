@@ -1,117 +1,103 @@
-"""A fitted model: its numbers, what they say, its online filter, and the file it is kept in.
+"""A fitted model: its numbers, what they say, and its online filter.
 
 Every model fits to the same `Fitted`. What differs between models stands in one `Family`, a tuple of functions in
 the model's own file; the family's import path is written into the saved file, so that loading needs no registry.
-
-A params tuple keeps one rule: the first axis of every array counts regimes, `transition` counts them twice, and an
-array named in `Family.shared` (a scaler, say) does not count them at all. Everything generic rests on it.
 """
 
 from __future__ import annotations
 
-import importlib
-import io
-import json
-import sys
-import zipfile
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import Any, Final, NamedTuple, cast
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-from barograph.errors import FitError, PartError, as_written
+from barograph.errors import PartError
 from barograph.jit.arithmetic import ARITHMETIC, log
-from barograph.jit.ordered import logarithms, mean, product, total
-from barograph.regimes.filtering import filter_path
-from barograph.regimes.mixture import horizon_mixture
-from barograph.types import Filter, Filtered, Floats, Predicted, Smoothed
+from barograph.jit.ordered import total
+from barograph.regimes import family as asked
+from barograph.regimes import saving
+from barograph.regimes.degeneracies import degeneracies
+from barograph.regimes.family import Family, Moments, Signature
+from barograph.regimes.filtering import filter_path, filter_rows
+from barograph.regimes.saving import Modules
+from barograph.regimes.window import Window, table, window
+from barograph.types import Filter, Filtered, Floats, Forecast, Smoothed
 
-__all__ = ["Family", "Fitted", "Model", "Modules", "Moments", "table"]
-
-FORMAT: Final = "barograph.fitted"
-VERSION: Final = 1
-# What the header holds beside the arrays.
-_HELD: Final = ("observations", "free_parameters", "completed", "converged", "seed", "features", "dropped")
-
-Modules = Callable[[str], Any]
-"""What finds a module by the name that a saved fit holds."""
+__all__ = ["Family", "Fitted", "Model", "Modules", "Moments", "Signature", "blank_forecast"]
 
 
-class Moments(NamedTuple):
-    """What one bar's features look like in each regime, in the data's own units: both of shape (K, d)."""
+class Model:
+    """What a model factory returns: how it learns, the number of regimes, and a name for people.
 
-    mean: Floats
-    variance: Floats
+    ``fit(window)`` is the model's own, a function of one `Window`; what a `Model` is asked to fit may be an array or a
+    frame as well. `labels` are names that the model gives its regimes, which are then never renumbered.
 
-
-class Family(NamedTuple):
-    """What a kind of model can do; one module-level constant of this type is all a model adds to its `fit`.
-
-    `name` is the constant's own import path, "package.module:CONSTANT". `params` is the NamedTuple class of its
-    parameters, which holds a `transition` (K, K). `init` and `step` are the online filter. ``moments(params)`` gives
-    `Moments`; ``smooth(params, X)`` gives (T, K) given all rows; ``decode(params, X)`` gives (T,) int64 labels.
+    >>> from barograph_models.gaussian_hmm import gaussian_hmm
+    >>> import pandas as pd
+    >>> noise = np.random.default_rng(0).standard_normal(600) * np.repeat([1.0, 4.0, 1.0], 200)
+    >>> gaussian_hmm(states=2, starts=2).fit(pd.DataFrame({"SPY": noise})).features
+    ('SPY',)
     """
 
-    name: str
-    params: Callable[..., Any]
-    init: Callable[..., Any]
-    step: Callable[..., Any]
-    moments: Callable[[Any], Moments]
-    smooth: Callable[[Any, Floats], Floats]
-    decode: Callable[[Any, Floats], NDArray[np.int64]]
-    shared: tuple[str, ...] = ()
+    def __init__(self, fit: Callable[[Window], Fitted], regimes: int, name: str, labels: tuple[str, ...] = ()) -> None:
+        self.learn, self.regimes, self.name, self.labels = fit, regimes, name, labels
 
+    def fit(self, data: Any) -> Fitted:
+        """Fit to a window, or to what `barograph.window` makes one from; the columns keep their names.
 
-class Model(NamedTuple):
-    """What a model factory returns: ``fit(X, previous) -> Fitted``, the number of regimes, and a name for people.
-
-    `X` has shape (T, d), oldest row first, NaN where missing; `previous` is the last fit, or None.
-    """
-
-    fit: Callable[[Floats, Fitted | None], Fitted]
-    regimes: int
-    name: str
+        Raises `FitError` when the model cannot learn from it, `PartError` for what is no window.
+        """
+        made = window(data)
+        fitted = self.learn(made).named(made.names)
+        return replace(fitted, degeneracies=(*fitted.degeneracies, *degeneracies(fitted, made.rows)))
 
 
 @dataclass(frozen=True, eq=False)
 class Fitted:
     """A model's parameters and how they were reached; immutable, regimes ordered from calm to wild at the first fit.
 
-    `log_likelihood` (iterations,) is the path of the kept start, in the data's own units; `completed` is the
-    log-likelihood of the data together with their most likely labels; `dropped` says, one line each, which starts
-    failed and why; `arithmetic` numbers the elementary functions it was fitted with.
-    Feature 0 is the return: volatility, prediction and ordering speak of it.
+    `log_likelihood` (iterations,) is the path of the kept start, in the data's own units, None where the model has no
+    likelihood; `completed` is the log-likelihood of the data together with their most likely labels; `dropped` says,
+    one line each, which starts failed and why; `degeneracies` what is wrong with the fit; `labels` are the names of
+    regimes that are never renumbered; `arithmetic` numbers the elementary functions it was fitted with.
+    What a model has not got is None. Feature 0 is the return: volatility, forecasts and ordering speak of it.
 
     >>> from barograph_models.gaussian_hmm import gaussian_hmm
     >>> noise = np.random.default_rng(0).standard_normal(600)
     >>> returns = noise * np.repeat([1.0, 4.0, 1.0], 200)
-    >>> fitted = gaussian_hmm(states=2, starts=2).fit(returns[:, None], None)
+    >>> fitted = gaussian_hmm(states=2, starts=2).fit(returns)
     >>> np.sqrt(fitted.moments().variance[:, 0]).round()
     array([1., 4.])
-    >>> fitted.viterbi(returns[:, None])[[100, 300, 500]]
+    >>> fitted.viterbi(returns)[[100, 300, 500]]
     array([0, 1, 0])
     """
 
     family: Family
     params: Any
-    log_likelihood: Floats
+    log_likelihood: Floats | None
     observations: int
-    free_parameters: int
-    completed: float
+    free_parameters: int | None
+    completed: float | None
     converged: bool
     seed: int
     features: tuple[str, ...]
     dropped: tuple[str, ...] = ()
+    degeneracies: tuple[str, ...] = ()
+    labels: tuple[str, ...] = ()
     arithmetic: int = ARITHMETIC
 
     def __post_init__(self) -> None:
-        lent = self.family.params(*(_settled(a) for a in self.params))
-        object.__setattr__(self, "params", lent)
-        object.__setattr__(self, "log_likelihood", _settled(self.log_likelihood))
-        object.__setattr__(self, "features", tuple(self.features))
+        params = self.family.params(*(a if isinstance(a, bytes) else _settled(a) for a in self.params))
+        object.__setattr__(self, "params", params)
+        if self.log_likelihood is not None:
+            object.__setattr__(self, "log_likelihood", _settled(self.log_likelihood))
+        for name in ("features", "dropped", "degeneracies", "labels"):
+            object.__setattr__(self, name, tuple(getattr(self, name)))
 
     @property
     def name(self) -> str:
@@ -120,109 +106,137 @@ class Fitted:
 
     @property
     def regimes(self) -> int:
-        """K, the number of regimes."""
-        return len(self.transition)
+        """R, the number of regimes that are shown."""
+        return len(self.labels) or asked.regimes_of(self.family, self.params)
 
     @property
-    def transition(self) -> Floats:
-        """P(next regime | this one), shape (K, K), rows from."""
-        return cast(Floats, self.params.transition)
+    def transition(self) -> Floats | None:
+        """P(next state | this one), shape (K, K), rows from; None where regimes follow no chain."""
+        return cast("Floats | None", getattr(self.params, "transition", None))
 
     @property
-    def aic(self) -> float:
+    def aic(self) -> float | None:
         """Akaike's criterion, ``2p - 2 log L``: lower is better."""
-        return 2.0 * self.free_parameters - 2.0 * float(self.log_likelihood[-1])
+        return self._criterion(2.0, self._last)
 
     @property
-    def bic(self) -> float:
+    def bic(self) -> float | None:
         """Schwarz's criterion, ``p log n - 2 log L``: lower is better."""
-        return self._penalty() - 2.0 * float(self.log_likelihood[-1])
+        return self._criterion(log(self.observations), self._last)
 
     @property
-    def icl(self) -> float:
+    def icl(self) -> float | None:
         """The integrated completed likelihood, ``p log n - 2 log L(data, best labels)`` (Biernacki et al., 2000).
 
         Like `bic`, but it also charges for regimes that the data cannot tell apart: lower is better.
         """
-        return self._penalty() - 2.0 * self.completed
+        return self._criterion(log(self.observations), self.completed)
 
-    def _penalty(self) -> float:
-        return self.free_parameters * log(self.observations)
+    @property
+    def _last(self) -> float | None:
+        return None if self.log_likelihood is None else float(self.log_likelihood[-1])
+
+    def _criterion(self, price: float, log_likelihood: float | None) -> float | None:
+        if log_likelihood is None or self.free_parameters is None:
+            return None
+        return price * self.free_parameters - 2.0 * log_likelihood
 
     def filter(self) -> Filter:
         """Return the online filter; a refit of the same model changes its numbers, never their types or shapes."""
-        params = self.family.params(*(a.copy() for a in self.params))
-        return Filter(self.family.init, self.family.step, params, self.regimes, self.name)
+        family = self.family
+        params = family.params(*(a if isinstance(a, bytes) else a.copy() for a in self.params))
+        forecast = _forecast_of(family, params)
+        return Filter(family.init, family.step, params, self.regimes, self.name, *forecast)
 
-    def filter_path(self, X: Floats) -> Filtered:
+    def filter_path(self, X: Any) -> Filtered:
         """Run the online filter over `X` (T, d), from its start: the very kernel that live trading calls.
 
         Raises `PartError` when `X` has not d columns.
         """
         return filter_path(self.filter(), self._rows(X))
 
-    def smooth(self, X: Floats) -> Smoothed:
-        """Return P(regime | all rows of `X`), (T, K): hindsight, for plots, refused by every strategy."""
-        return Smoothed(self.family.smooth(self.filter().params, self._rows(X)))
+    def state_after(self, X: Any) -> Any:
+        """Return the online filter's state after the rows of `X` (T, d), from its start."""
+        return filter_rows(self.filter(), self._rows(X))[0]
 
-    def viterbi(self, X: Floats) -> NDArray[np.int64]:
+    def smooth(self, X: Any) -> Smoothed:
+        """Return P(regime | all rows of `X`), (T, R): hindsight, for plots, refused by every strategy."""
+        return Smoothed(self._own("smooth")(self.filter().params, self._rows(X)))
+
+    def viterbi(self, X: Any) -> NDArray[np.int64]:
         """Return the most likely regimes given all rows of `X`, (T,) int64: hindsight, for plots and studies."""
-        return self.family.decode(self.filter().params, self._rows(X))
+        return cast("NDArray[np.int64]", self._own("decode")(self.filter().params, self._rows(X)))
 
-    def _rows(self, X: Floats) -> Floats:
-        X = table(X)
-        if X.shape[1] != len(self.features):
+    def _own(self, name: str) -> Callable[..., Any]:
+        found = getattr(self.family, name)
+        if found is None:
+            raise PartError(f"{self.name} does not {name}: a model that looks at all rows at once is wanted")
+        return cast("Callable[..., Any]", found)
+
+    def _rows(self, X: Any) -> Floats:
+        rows = table(X)
+        if rows.shape[1] != len(self.features):
             raise PartError(
-                f"{self.name}: X has {X.shape[1]} columns, the model was fitted on {len(self.features)}: "
+                f"{self.name}: X has {rows.shape[1]} columns, the model was fitted on {len(self.features)}: "
                 f"{', '.join(self.features)}"
             )
-        return X
+        return rows
 
-    def predict(self, probs: Floats, horizon: int = 1) -> Predicted:
-        """Return the regime probabilities `horizon` bars after a filtered `probs` (K,), and the return's mixture.
+    def predict(self, now: Any, horizon: int = 1) -> Forecast:
+        """Return what is expected `horizon` bars after the filter's state `now`: the very kernel a strategy reads.
 
-        The mixture is of feature 0 summed over the bars t+1..t+horizon, exact (`mixture.horizon_mixture`).
-        Raises `PartError` when `probs` is not one filtered belief, or the horizon is not a whole number of bars.
+        The mixture is of feature 0 summed over the bars t+1..t+horizon. Of a Markov chain the probabilities of its
+        states (K,) are enough; any other model wants the state (`state_after`).
+        Raises `PartError` when `now` is neither, the horizon is no whole number of bars, or the model has no forecast.
+
+        >>> from barograph_models.gaussian_hmm import gaussian_hmm
+        >>> noise = np.random.default_rng(0).standard_normal(600) * np.repeat([1.0, 4.0, 1.0], 200)
+        >>> fitted = gaussian_hmm(states=2, starts=2).fit(noise)
+        >>> fitted.predict(fitted.filter_path(noise).probs[-1], horizon=5).probs.round(2)
+        array([0.97, 0.03])
         """
-        probs = self._belief(probs)
-        weights, mean, variance = self.horizon_mixture(horizon)
-        ahead = probs
-        for _ in range(horizon):
-            ahead = product(ahead, self.transition)
-        return Predicted(ahead, horizon, product(probs, weights), mean, variance)
+        if not isinstance(horizon, int | np.integer) or isinstance(horizon, bool) or horizon < 1:
+            raise PartError(f"horizon = {horizon!r}: a whole number of bars, at least 1, is wanted")
+        online = self.filter()
+        if online.forecast is None or online.plan is None or online.components is None:
+            raise PartError(f"{self.name} has no forecast: neither of its own nor that of a Markov chain")
+        out = blank_forecast(horizon, online.components(online.params, horizon), self.regimes)
+        online.forecast(self._now(now), online.plan(online.params, horizon), horizon, out)
+        return out
 
-    def _belief(self, probs: Floats) -> Floats:
-        if isinstance(probs, Smoothed):
+    def _now(self, now: Any) -> Any:
+        if isinstance(now, Smoothed):
             raise PartError("predict: smoothed probabilities have seen the future; give filtered ones")
-        vector = np.asarray(probs, dtype=np.float64) if not isinstance(probs, tuple) else np.empty(0)
-        if vector.shape != (self.regimes,) or not abs(total(vector) - 1.0) < 1e-6:
-            raise PartError(f"predict: probs must be {self.regimes} probabilities that sum to one, found {probs!r}")
-        return vector
+        if isinstance(now, tuple):
+            return now
+        if self.family.forecast is not None:
+            raise PartError(f"predict: {self.name} forecasts from its filter's state, not from probabilities alone")
+        states, vector = len(self.params.transition), np.asarray(now, dtype=np.float64)
+        if vector.shape != (states,) or not abs(total(vector) - 1.0) < 1e-6:
+            raise PartError(f"predict: wanted {states} probabilities that sum to one, found {now!r}")
+        return asked.ChainNow(vector)
 
-    def horizon_mixture(self, horizon: int) -> tuple[Floats, Floats, Floats]:
-        """Return weights (K, M), mean (M,) and variance (M,) of feature 0 summed over the next `horizon` bars."""
-        moments = self.moments()
-        return horizon_mixture(self.transition, moments.mean[:, 0], moments.variance[:, 0], horizon)
+    def moments(self) -> Moments | None:
+        """Return one bar's mean and variance of every feature in every regime, (R, d), in the data's units, or None."""
+        return asked.moments_of(self.family, self.params)
 
-    def moments(self) -> Moments:
-        """Return one bar's mean and variance of every feature in every regime, (K, d), in the data's units."""
-        return self.family.moments(self.params)
+    def signature(self) -> Signature | None:
+        """Return what regimes are recognised by: mean, log volatility and persistence of feature 0, each (R,)."""
+        return asked.signature_of(self.family, self.params)
 
-    def signature(self) -> tuple[Floats, Floats, Floats]:
-        """Return what regimes are recognised by: mean, log volatility and persistence of feature 0, each (K,)."""
-        moments = self.moments()
-        return moments.mean[:, 0], 0.5 * logarithms(moments.variance[:, 0]), np.diag(self.transition).copy()
+    def stays(self) -> Floats | None:
+        """Return the expected stay in each regime, in bars (R,), infinite where it never ends, or None."""
+        return asked.stays_of(self.family, self.params)
 
-    def stationary(self) -> Floats:
-        """Return the share of time spent in each regime in the long run, (K,)."""
-        # The mean of all starts after 2**60 steps of a chain that stays half of the time: it has no cycles, and each
-        # squaring doubles the steps. Rows are brought to one again, or rounding would double with them.
-        ahead = 0.5 * (self.transition + np.eye(self.regimes))
-        for _ in range(60):
-            ahead = product(ahead, ahead)
-            ahead = ahead / total(ahead, axis=1)[:, None]
-        share = mean(ahead)
-        return np.asarray(share / total(share))
+    def stationary(self) -> Floats | None:
+        """Return the share of time spent in each regime in the long run, (R,), or None."""
+        return asked.stationary_of(self.family, self.params)
+
+    def snapshot(self, state: Any) -> Fitted:
+        """Return the fit with the parameters that have moved in the filter's state; of most models the fit itself."""
+        if self.family.snapshot is None or state is None:
+            return self
+        return replace(self, params=self.family.snapshot(self.params, state))
 
     def named(self, features: Sequence[str]) -> Fitted:
         """Return the same fit with its columns named, as they stand in a report."""
@@ -235,36 +249,37 @@ class Fitted:
         order = np.asarray(permutation, dtype=np.int64)
         if sorted(order.tolist()) != list(range(self.regimes)):
             raise PartError(f"reordered: {list(permutation)} is no permutation of 0..{self.regimes - 1}")
-        fields = zip(self.params._fields, self.params, strict=True)
-        return replace(self, params=self.family.params(*(self._renumbered(n, a, order) for n, a in fields)))
-
-    def _renumbered(self, name: str, array: Floats, order: NDArray[np.int64]) -> Floats:
-        if name in self.family.shared:
-            return array
-        return array[order][:, order] if name == "transition" else array[order]
+        if self.labels and order.tolist() != list(range(self.regimes)):
+            raise PartError(f"reordered: the regimes of {self.name} have names: {', '.join(self.labels)}")
+        return replace(self, params=asked.renumbered(self.family, self.params, order))
 
     def summary(self) -> dict[str, Any]:
-        """Return the fit in readable terms, ready for JSON: one bar's numbers, not annualised; None means endless."""
-        moments, stay = self.moments(), np.diag(self.transition)
+        """Return the fit in readable terms, ready for JSON: one bar's numbers, not annualised.
+
+        None is what the model has not got, and a stay that is endless.
+        """
+        moments, stays, stationary = self.moments(), self.stays(), self.stationary()
         return {
             "model": self.name,
             "regimes": self.regimes,
+            "labels": list(self.labels),
             "features": list(self.features),
             "observations": self.observations,
-            "means": moments.mean.tolist(),
-            "volatilities": np.sqrt(moments.variance).tolist(),
-            "transition": self.transition.tolist(),
-            "stationary": self.stationary().tolist(),
-            "expected_stays": [1.0 / (1.0 - p) if p < 1.0 else None for p in stay.tolist()],
-            "log_likelihood": float(self.log_likelihood[-1]),
+            "means": None if moments is None else moments.mean.tolist(),
+            "volatilities": None if moments is None else np.sqrt(moments.variance).tolist(),
+            "transition": None if self.transition is None else self.transition.tolist(),
+            "stationary": None if stationary is None else stationary.tolist(),
+            "expected_stays": None if stays is None else [s if math.isfinite(s) else None for s in stays.tolist()],
+            "log_likelihood": self._last,
             "free_parameters": self.free_parameters,
             "aic": self.aic,
             "bic": self.bic,
             "icl": self.icl,
             "converged": self.converged,
-            "iterations": len(self.log_likelihood),
+            "iterations": None if self.log_likelihood is None else len(self.log_likelihood),
             "seed": self.seed,
             "dropped_starts": list(self.dropped),
+            "degeneracies": list(self.degeneracies),
             "arithmetic": self.arithmetic,
         }
 
@@ -273,30 +288,11 @@ class Fitted:
 
         The same fit gives the same bytes, and `load` gives back the same bits.
         """
-        path = Path(path)
-        fresh = path.with_name(f".{path.name}.new")
-        fresh.write_bytes(self.to_bytes())
-        fresh.replace(path)
+        saving.write(Path(path), self.to_bytes())
 
     def to_bytes(self) -> bytes:
         """Return what `save` writes."""
-        whole = io.BytesIO()
-        with zipfile.ZipFile(whole, "w") as file:
-            _put(file, "header.json", json.dumps(self._header(), indent=1).encode())
-            for name, array in self._arrays().items():
-                buffer = io.BytesIO()
-                np.lib.format.write_array(buffer, array, allow_pickle=False)
-                _put(file, f"{name}.npy", buffer.getvalue())
-        return whole.getvalue()
-
-    def _arrays(self) -> dict[str, Floats]:
-        fields = zip(self.params._fields, self.params, strict=True)
-        return {"log_likelihood": self.log_likelihood} | {f"params.{n}": a for n, a in fields}
-
-    def _header(self) -> dict[str, Any]:
-        held = {name: getattr(self, name) for name in _HELD}
-        made = {"format": FORMAT, "version": VERSION, "arithmetic": self.arithmetic}
-        return {**made, "family": as_written(self.family.name), "fields": self.params._fields} | held
+        return saving.packed(self)
 
     @classmethod
     def load(cls, path: str | Path, modules: Modules | None = None) -> Fitted:
@@ -306,105 +302,42 @@ class Fitted:
         Raises `FitError`, in one line, for a file that is missing, damaged, of another version, or of a model that
         cannot be imported.
         """
-        try:
-            return cls.from_bytes(Path(path).read_bytes(), path, modules)
-        except OSError as error:
-            raise FitError(f"{path}: cannot be read: {error.strerror or error}") from error
+        return cls.from_bytes(saving.read(path), path, modules)
 
     @classmethod
-    def from_bytes(cls, data: bytes, path: str | Path, modules: Modules | None = None) -> Fitted:
-        """Read what `to_bytes` gave; `path` is named in errors, `modules` as in `load`."""
-        try:
-            with zipfile.ZipFile(io.BytesIO(data)) as file:
-                header = json.loads(file.read("header.json"))
-                _check_header(path, header)
-                names = ["log_likelihood", *(f"params.{n}" for n in header["fields"])]
-                path_of_fit, *arrays = (_get(file, f"{n}.npy") for n in names)
-        except (zipfile.BadZipFile, KeyError, ValueError, EOFError) as error:
-            raise FitError(f"{path}: not a whole fitted model ({error}); fit and save it again") from error
-        family = _family(path, header["family"], header["fields"], modules or _imported)
-        return cls(
-            family=family,
-            params=family.params(*arrays),
-            log_likelihood=path_of_fit,
-            observations=header["observations"],
-            free_parameters=header["free_parameters"],
-            completed=header["completed"],
-            converged=header["converged"],
-            seed=header["seed"],
-            features=tuple(header["features"]),
-            dropped=tuple(header["dropped"]),
-            # Fits that do not say so were made by the processor's own library.
-            arithmetic=header.get("arithmetic", 1),
-        )
+    def from_bytes(cls, data: bytes, path: str | Path, modules: Modules | None = None, kept: bool = False) -> Fitted:
+        """Read what `to_bytes` gave; `path` is named in errors, `modules` as in `load`.
+
+        What a store has `kept` may be of the format before: its journal seals those very bytes.
+        """
+        return cls(**saving.unpacked(data, path, modules, kept))
 
 
-def table(X: Any) -> Floats:
-    """Return features as a C-contiguous float64 table (T, d); a vector is one feature.
+def blank_forecast(horizon: int, components: int, regimes: int) -> Forecast:
+    """Return room for a forecast, all NaN."""
+    return Forecast(horizon, *(np.full(size, np.nan) for size in (*[components] * 4, regimes)))
 
-    Raises `PartError` for anything else.
 
-    >>> table([0.01, -0.02]).shape
-    (2, 1)
-    """
-    array = np.ascontiguousarray(X, dtype=np.float64)
-    if not array.flags.writeable:
-        # To the compiler a read-only array is another type: every entry would be compiled a second time.
-        array = array.copy()
-    if array.ndim == 1:
-        array = array[:, None]
-    if array.ndim != 2:
-        raise PartError(f"features must be a table (T, d), found an array of shape {array.shape}")
-    return array
+def _forecast_of(family: Family, params: Any) -> tuple[Any, Any, Any]:
+    """Return a family's forecast, its plan and its number of parts: its own, a chain's, or none."""
+    if family.forecast is not None:
+        return family.forecast, family.plan or _unplanned, family.components or _one
+    chain = family.moments is not None and hasattr(params, "transition")
+    # A state that keeps no probabilities is no chain's.
+    if not chain or getattr(family.init(params), "probs", np.empty(0)).shape != (len(params.transition),):
+        return None, None, None
+    return asked.chain_forecast, partial(asked.chain_plan, family), partial(asked.chain_components, family)
+
+
+def _unplanned(params: Any, _horizon: int) -> Any:
+    return params
+
+
+def _one(_params: Any, _horizon: int) -> int:
+    return 1
 
 
 def _settled(array: Any) -> Floats:
     own = np.array(array, dtype=np.float64, order="C")
     own.flags.writeable = False
     return own
-
-
-def _put(file: zipfile.ZipFile, name: str, body: bytes) -> None:
-    # A fixed date: otherwise the same fit saved twice would differ.
-    file.writestr(zipfile.ZipInfo(name, date_time=(1980, 1, 1, 0, 0, 0)), body)
-
-
-def _get(file: zipfile.ZipFile, name: str) -> Floats:
-    array = np.lib.format.read_array(io.BytesIO(file.read(name)), allow_pickle=False)
-    if array.dtype != np.float64:
-        raise ValueError(f"{name} holds {array.dtype}, not float64")
-    return cast(Floats, array)
-
-
-def _check_header(path: str | Path, header: Any) -> None:
-    if not isinstance(header, dict) or header.get("format") != FORMAT:
-        raise FitError(f"{path}: not a fitted model (its header does not say {FORMAT!r})")
-    found = header.get("version")
-    if found != VERSION:
-        raise FitError(f"{path}: format version {found}, this barograph reads {VERSION}; fit and save it again")
-    missing = [name for name in ("family", "fields", *_HELD) if name not in header]
-    if missing:
-        raise FitError(f"{path}: its header lacks {', '.join(missing)}; fit and save it again")
-
-
-def _family(path: str | Path, name: str, fields: list[str], modules: Modules) -> Family:
-    module, _, constant = name.partition(":")
-    try:
-        family = getattr(modules(module), constant)
-    except (ImportError, AttributeError, ValueError) as error:
-        told = f"its model {name!r} cannot be imported ({as_written(str(error))})"
-        raise FitError(f"{path}: {told}; install the package it is in") from error
-    if not isinstance(family, Family) or list(getattr(family.params, "_fields", ())) != fields:
-        raise FitError(f"{path}: {name!r} is not the model this file was saved from; fit and save it again")
-    return family
-
-
-def _imported(name: str) -> Any:
-    """Import a module; one that no path leads to may be loaded already, from the folder of a config."""
-    try:
-        return importlib.import_module(name)
-    except ModuleNotFoundError:
-        loaded = [module for known, module in sys.modules.items() if as_written(known) == name]
-        if len(loaded) != 1:
-            raise
-        return loaded[0]

@@ -16,6 +16,7 @@ from barograph.errors import PartError
 from barograph.jit.arithmetic import log
 from barograph.jit.ordered import exponentials, total
 from barograph.regimes.assignment import assign
+from barograph.regimes.family import Signature
 from barograph.regimes.fitted import Fitted
 from barograph.types import Floats
 
@@ -43,8 +44,12 @@ class Match(NamedTuple):
 
 
 def order_by_volatility(fitted: Fitted) -> Fitted:
-    """Return the fit with its regimes numbered from the calmest to the wildest, by the volatility of feature 0."""
-    return fitted.reordered(np.argsort(fitted.signature()[1], kind="stable"))
+    """Return the fit with its regimes numbered from the calmest to the wildest, by the volatility of feature 0.
+
+    Regimes that have names, or nothing to be recognised by, keep their numbers.
+    """
+    seen = None if fitted.labels else fitted.signature()
+    return fitted if seen is None else fitted.reordered(np.argsort(seen.log_volatility, kind="stable"))
 
 
 def match(previous: Fitted, fitted: Fitted) -> tuple[Fitted, Match]:
@@ -56,34 +61,48 @@ def match(previous: Fitted, fitted: Fitted) -> tuple[Fitted, Match]:
     distance is below log 2, a doubled volatility, and the next best numbering costs at least twice as much. Where it
     is not, the regimes are numbered afresh by volatility: a doubtful guess would be carried on by every later fit.
 
-    Raises `PartError` when the two have different numbers of regimes.
+    Regimes that have names are never renumbered; nor are those of a model that says nothing they could be recognised
+    by, which is no convincing match.
+
+    Raises `PartError` when the two have different numbers of regimes, or other names.
     """
     if previous.regimes != fitted.regimes:
         raise PartError(f"match: {fitted.regimes} regimes cannot be matched to the previous fit's {previous.regimes}")
-    distance = _distance(previous, fitted)
+    if previous.labels != fitted.labels:
+        raise PartError(f"match: regimes named {fitted.labels} after a fit that named them {previous.labels}")
+    old, new = previous.signature(), fitted.signature()
+    if fitted.labels or old is None or new is None:
+        return fitted, _unmatched(fitted)
+    distance = _distance(old, new)
     order = _assign(distance)
     cost = _cost(distance, order)
     margin = _next_best(distance, order) - cost
     convincing = cost / len(order) < FAR and margin >= max(cost, CLEAR)
     if not convincing:
-        order = np.argsort(fitted.signature()[1], kind="stable")
+        order = np.argsort(new.log_volatility, kind="stable")
     renumbered = fitted.reordered(order)
     message = _message(cost, margin, convincing) + _out_of_order(renumbered)
     return renumbered, Match(tuple(int(k) for k in order), cost, margin, convincing, message)
 
 
+def _unmatched(fitted: Fitted) -> Match:
+    """Return the match of regimes that keep the model's own numbers."""
+    kept, named = tuple(range(fitted.regimes)), bool(fitted.labels)
+    why = "regimes have names" if named else "the model says nothing that regimes could be recognised by"
+    return Match(kept, 0.0 if named else math.nan, math.inf if named else math.nan, named, f"{why}: numbers are kept")
+
+
 def _out_of_order(fitted: Fitted) -> str:
     """Say so when recognised regimes have overtaken each other: the last is then no longer the wildest."""
-    ordered = bool(np.all(np.diff(fitted.signature()[1]) >= 0.0))
+    seen = fitted.signature()
+    ordered = seen is None or bool(np.all(np.diff(seen.log_volatility) >= 0.0))
     return "" if ordered else "; no longer in the order of volatility"
 
 
-def _distance(previous: Fitted, fitted: Fitted) -> Floats:
-    """Distances (K, K): rows are the previous fit's regimes, columns the new one's."""
-    mean, log_volatility, persistence = (
-        old[:, None] - new[None, :] for old, new in zip(previous.signature(), fitted.signature(), strict=True)
-    )
-    scale = exponentials(0.5 * (previous.signature()[1][:, None] + fitted.signature()[1][None, :]))
+def _distance(old: Signature, new: Signature) -> Floats:
+    """Distances (R, R): rows are the previous fit's regimes, columns the new one's."""
+    mean, log_volatility, persistence = (was[:, None] - now[None, :] for was, now in zip(old, new, strict=True))
+    scale = exponentials(0.5 * (old.log_volatility[:, None] + new.log_volatility[None, :]))
     away = mean / scale
     return np.asarray(np.sqrt(away * away + log_volatility * log_volatility + persistence * persistence))
 

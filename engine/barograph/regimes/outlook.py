@@ -7,18 +7,17 @@ from __future__ import annotations
 
 import math
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 
 from barograph.jit.arithmetic import power
 from barograph.jit.kernel import compiled
 from barograph.jit.ordered import exponentials, logarithms, mean, product, total, variance
+from barograph.regimes.family import ChainNow, Moments
+from barograph.regimes.fitted import Fitted, blank_forecast
 from barograph.regimes.mixture import mixture_quantile
-from barograph.types import Floats
-
-if TYPE_CHECKING:
-    from barograph.regimes.fitted import Fitted
+from barograph.types import Floats, Forecast
 
 __all__ = ["Outlook", "outlook"]
 
@@ -29,48 +28,73 @@ _NAMES: Final = {2: ("calm", "wild"), 3: ("calm", "middle", "wild")}
 
 
 class Outlook(NamedTuple):
-    """A fit, laid out for questions: `transition` (K, K), `ahead` (K, K) over the horizon, means and variances (K,).
+    """A fit, laid out for questions; what the model has not got is None.
 
-    `logs` (K, S, K) is the log-density under every regime at points drawn from each; `shift` is what the mean of the
+    `now` are the plans of the next bar's forecast, `then` those of the horizon's; `variance` (R,) is feature 0's.
+    `logs` (R, S, R) is the log-density under every regime at points drawn from each; `shift` is what the mean of the
     training data's log-density differs by; `changes` is the share of bars at which the regime is left. `returns` tells
     whether feature 0 is the log return of a bar, so that it can be multiplied by a weight.
     """
 
-    transition: Floats
-    ahead: Floats
-    mean: Floats
-    variance: Floats
-    stays: tuple[float | None, ...]
+    fitted: Fitted
+    now: _Planned | None
+    then: _Planned | None
+    variance: Floats | None
+    stays: tuple[float | None, ...] | None
     names: tuple[str, ...]
-    logs: Floats
+    logs: Floats | None
     shift: float
-    changes: float
+    changes: float | None
     returns: bool
     mark: str
 
-    def next(self, belief: Floats) -> Floats:
-        """Return the probabilities at the next close, (K,)."""
-        return np.asarray(product(belief, self.transition))
+    def at(self, belief: Floats, state: Any) -> Any:
+        """Return what forecasts are made from: a belief where that is all there is to it, else the filter's state."""
+        family = self.fitted.family
+        return ChainNow(belief) if family.forecast is None and not family.shown else state
 
-    def leaving(self, belief: Floats, regime: int) -> float:
-        """Return the probability that the regime at the horizon is another one."""
-        return 1.0 - float(product(belief, self.ahead[:, regime]))
+    def ahead(self, belief: Floats, state: Any = None) -> Floats | None:
+        """Return the probabilities of the regimes at the horizon, (R,), or None."""
+        return None if self.then is None else self.then.forecast(self.at(belief, state)).probs
 
-    def quantile(self, belief: Floats, level: float) -> float:
-        """Return the quantile of the next bar's feature 0, under the predicted mixture."""
-        # Copies are of one type: another one would be compiled apart.
-        return float(_quantile(float(level), *map(np.array, (self.next(belief), self.mean, self.variance))))
+    def quantile(self, belief: Floats, level: float, state: Any = None) -> float | None:
+        """Return the quantile of the next bar's feature 0, under the mixture that is forecast, or None."""
+        if self.now is None:
+            return None
+        of = self.now.forecast(self.at(belief, state))
+        return float(_quantile(float(level), of.weights, of.mean, of.variance, of.degrees_of_freedom))
 
-    def surprise(self, belief: Floats, logpdf: float) -> float:
-        """Return by how many standard deviations a bar's log-density is below what the belief before it expected."""
-        expected, deviation = _expected(self.logs, self.next(belief))
-        return (expected + self.shift - logpdf) / deviation
+    def next(self, belief: Floats, state: Any = None) -> Floats | None:
+        """Return the probabilities of the regimes at the next close, (R,), or None."""
+        return None if self.now is None else self.now.forecast(self.at(belief, state)).probs
+
+    def surprise(self, expected: Floats, logpdf: float) -> float | None:
+        """Return by how many standard deviations a bar's log-density is below what `expected`, its `next`, expects."""
+        if self.logs is None:
+            return None
+        mean_of, deviation = _expected(self.logs, expected)
+        return (mean_of + self.shift - logpdf) / deviation
+
+
+class _Planned(NamedTuple):
+    """A filter's forecast at one horizon, with its plan."""
+
+    kernel: Any
+    plan: Any
+    horizon: int
+    parts: int
+    regimes: int
+
+    def forecast(self, now: Any) -> Forecast:
+        out = blank_forecast(self.horizon, self.parts, self.regimes)
+        self.kernel(now, self.plan, self.horizon, out)
+        return out
 
 
 @compiled
-def _quantile(level: float, weights: Any, mean: Any, variance: Any) -> float:
+def _quantile(level: float, weights: Any, mean: Any, variance: Any, degrees_of_freedom: Any) -> float:
     """Find it in compiled code: in plain Python two a cycle were a third of what a cycle of paper trading takes."""
-    return mixture_quantile(level, weights, mean, variance)
+    return mixture_quantile(level, weights, mean, variance, degrees_of_freedom)
 
 
 # Coefficients of the rational functions, the highest power first.
@@ -96,42 +120,57 @@ def outlook(fitted: Fitted, horizon: int) -> Outlook:
     >>> import numpy as np
     >>> from barograph_models.gaussian_hmm import gaussian_hmm
     >>> noise = np.random.default_rng(0).standard_normal(600)
-    >>> fitted = gaussian_hmm(states=2, starts=2).fit((noise * np.repeat([1.0, 4.0, 1.0], 200))[:, None], None)
+    >>> fitted = gaussian_hmm(states=2, starts=2).fit(noise * np.repeat([1.0, 4.0, 1.0], 200))
     >>> seen = outlook(fitted, horizon=5)
-    >>> seen.names, round(seen.leaving(np.array([1.0, 0.0]), 0), 2)
-    (('calm', 'wild'), 0.01)
+    >>> seen.names, seen.ahead(np.array([1.0, 0.0])).round(2).tolist()
+    (('calm', 'wild'), [0.99, 0.01])
     """
-    moments, transition = fitted.moments(), np.array(fitted.transition)
-    logs, share = _log_densities(moments.mean, moments.variance), fitted.stationary()
-    surest = sum(float(p) * _expected(logs, row)[0] for p, row in zip(share, transition, strict=True))
-    stay = np.diag(transition)
+    moments, stays, share = fitted.moments(), fitted.stays(), fitted.stationary()
+    known = None if stays is None else tuple(s if math.isfinite(s) else None for s in stays.tolist())
+    logs, shift = _likelihood(fitted)
+    last = "" if fitted.log_likelihood is None else repr(float(fitted.log_likelihood[-1]))
     return Outlook(
-        transition=transition,
-        ahead=_power(transition, horizon),
-        mean=np.ascontiguousarray(moments.mean[:, 0]),
-        variance=np.ascontiguousarray(moments.variance[:, 0]),
-        stays=tuple(1.0 / (1.0 - p) if p < 1.0 else None for p in stay.tolist()),
-        names=_names(moments.variance[:, 0]),
+        fitted=fitted,
+        now=_planned(fitted, 1),
+        then=_planned(fitted, horizon),
+        variance=None if moments is None else np.ascontiguousarray(moments.variance[:, 0]),
+        stays=known,
+        names=fitted.labels or _names(fitted.regimes, moments),
         logs=logs,
-        # What the diagonal Gaussians leave out (covariances, tails, doubt) is in the training data's own mean.
-        shift=float(fitted.log_likelihood[-1]) / max(1, fitted.observations) - surest,
-        changes=float(product(share, 1.0 - stay)),
+        shift=shift,
+        changes=None if stays is None or share is None else float(product(share, 1.0 / stays)),
         returns=fitted.features[0].startswith("log_return"),
-        mark=f"{fitted.observations}:{float(fitted.log_likelihood[-1])!r}",
+        mark=f"{fitted.observations}:{last}",
     )
 
 
-def _names(variance: Floats) -> tuple[str, ...]:
+def _planned(fitted: Fitted, horizon: int) -> _Planned | None:
+    online = fitted.filter()
+    if online.forecast is None or online.plan is None or online.components is None:
+        return None
+    parts = online.components(online.params, horizon)
+    return _Planned(online.forecast, online.plan(online.params, horizon), horizon, parts, online.regimes)
+
+
+def _likelihood(fitted: Fitted) -> tuple[Floats | None, float]:
+    """Return log-densities at points drawn from each regime, and what the training data's own differ by."""
+    moments, share, path = fitted.moments(), fitted.stationary(), fitted.log_likelihood
+    if moments is None or share is None or path is None or fitted.transition is None or fitted.family.shown:
+        return None, 0.0
+    logs = _log_densities(moments.mean, moments.variance)
+    rows = np.array(fitted.transition)
+    surest = sum(float(p) * _expected(logs, row)[0] for p, row in zip(share, rows, strict=True))
+    # What the diagonal Gaussians leave out (covariances, tails, doubt) is in the training data's own mean.
+    return logs, float(path[-1]) / max(1, fitted.observations) - surest
+
+
+def _names(regimes: int, moments: Moments | None) -> tuple[str, ...]:
     """Name regimes by how wild feature 0 is in them; with more than three the number has to do."""
-    words, order = _NAMES.get(len(variance)), np.argsort(np.argsort(variance, kind="stable"), kind="stable")
-    return tuple(words[rank] if words else f"regime {k}" for k, rank in enumerate(order))
-
-
-def _power(transition: Floats, horizon: int) -> Floats:
-    ahead = transition
-    for _ in range(horizon - 1):
-        ahead = np.asarray(product(ahead, transition))
-    return ahead
+    words = None if moments is None else _NAMES.get(regimes)
+    if words is None or moments is None:
+        return tuple(f"regime {k}" for k in range(regimes))
+    order = np.argsort(np.argsort(moments.variance[:, 0], kind="stable"), kind="stable")
+    return tuple(words[rank] for rank in order)
 
 
 def _log_densities(centre: Floats, spread: Floats) -> Floats:

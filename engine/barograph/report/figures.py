@@ -289,12 +289,12 @@ def rolling_sharpe(equity: Floats, rows: NDArray[np.intp], window: int) -> Float
 
 def volatilities(summary: dict[str, Any]) -> list[float]:
     """Return each regime's volatility of the first feature, or nothing where the model has none."""
-    return [row[0] if isinstance(row, list) else row for row in summary.get("volatilities", [])]
+    return [row[0] if isinstance(row, list) else row for row in summary.get("volatilities") or []]
 
 
 def persistences(summary: dict[str, Any]) -> list[float]:
     """Return each regime's probability of staying one more bar, or nothing where the model has none."""
-    return [row[k] for k, row in enumerate(summary.get("transition", []))]
+    return [row[k] for k, row in enumerate(summary.get("transition") or [])]
 
 
 def _refits(run: Run) -> dict[str, Figure]:

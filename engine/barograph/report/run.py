@@ -119,7 +119,9 @@ def _learned(fit: Learned, result: Result) -> dict[str, Any]:
         "last": history.when(fit.last - 1),
         "observations": fit.fitted.observations,
         "converged": fit.fitted.converged,
-        "log_likelihood": _finite(fit.fitted.log_likelihood[-1]),
+        "log_likelihood": None if fit.fitted.log_likelihood is None else _finite(fit.fitted.log_likelihood[-1]),
+        "asked": fit.asked,
+        "refused": fit.refused,
         "match": None
         if match is None
         else {

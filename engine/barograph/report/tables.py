@@ -88,11 +88,16 @@ def day(moment: Any) -> str:
 def notes(run: Run) -> list[str]:
     """Return what a reader must know before believing the rest, one line each."""
     doubtful = sum(_doubtful(fit) for fit in run.fits)
-    stuck = sum(not fit["converged"] for fit in run.fits)
+    made = [fit for fit in run.fits if not fit["refused"]]
+    stuck = sum(not fit["converged"] for fit in made)
+    degenerate = sum(bool(fit["summary"]["degeneracies"]) for fit in made)
+    kept = len(run.fits) - len(made)
     warned = run.manifest.get("findings", [])
     said = [
         (doubtful, f"{doubtful} of {len(run.fits)} refits could not be matched convincingly to the regimes before."),
         (stuck, f"{stuck} of {len(run.fits)} fits did not converge."),
+        (kept, f"{kept} of {len(run.fits)} refits failed or were turned down: the model before stayed in force."),
+        (degenerate, f"{degenerate} of {len(run.fits)} fits are degenerate; see the fits."),
         (
             len(warned),
             f"The quality checks found {len(warned)} thing{'s' * (len(warned) != 1)} in the data; see below.",
@@ -275,11 +280,18 @@ def fits(run: Run) -> Table:
 def _fit(fit: dict[str, Any]) -> Row:
     said = [fit["match"]["message"]] if _doubtful(fit) else []
     said += [] if fit["converged"] else ["did not converge"]
+    said += fit["summary"]["degeneracies"]
+    # Of a refit that failed only that is said: its numbers are those of the model in force.
+    said = [f"stays in force: {fit['refused']}"] if fit["refused"] else said
     numbers = [f"{value:.4g}" for value in volatilities(fit["summary"])]
     numbers += [f"{value:.4f}" for value in persistences(fit["summary"])]
     window = (str(fit["ts"])[:10], str(fit["first"])[:10], number(fit["observations"], 0))
-    cells = (*window, number(fit["log_likelihood"], 1), *numbers, "; ".join(said))
+    cells = (*window, _likelihood(fit), *numbers, "; ".join(said))
     return Row(cells, mark="flag" if said else "")
+
+
+def _likelihood(fit: dict[str, Any]) -> str:
+    return "–" if fit["log_likelihood"] is None else number(fit["log_likelihood"], 1)
 
 
 def findings(run: Run) -> Table:

@@ -9,10 +9,18 @@ from numpy.typing import NDArray
 
 from barograph.errors import ConfigError, FitError, nearest
 from barograph.jit.ordered import logarithms, mean, total, variance
-from barograph.regimes.fitted import table
+from barograph.regimes.window import COVARIATE, TARGET, Window, table
 from barograph.types import Floats
 
-__all__ = ["Sample", "check_choice", "check_counts", "check_positive", "sample"]
+__all__ = ["Sample", "check_choice", "check_counts", "check_positive", "emitted", "sample"]
+
+
+def emitted(window: Window, name: str) -> Floats:
+    """Return the rows of a model that emits all of its columns. Raises `FitError` where some are not to be emitted."""
+    odd = [column for column, role in zip(window.names, window.roles, strict=True) if role in (COVARIATE, TARGET)]
+    if odd:
+        raise FitError(f"{name}: {odd[0]} is told to be a covariate or a target, and this model has neither")
+    return window.rows
 
 
 class Sample(NamedTuple):

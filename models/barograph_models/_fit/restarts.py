@@ -16,8 +16,9 @@ import numpy as np
 from barograph.errors import FitError
 from barograph.regimes.fitted import Family, Fitted, Model
 from barograph.regimes.matching import order_by_volatility
+from barograph.regimes.window import Window
 from barograph.types import Floats
-from barograph_models._fit.data import Sample, sample
+from barograph_models._fit.data import Sample, emitted, sample
 
 __all__ = ["CONVERGED", "DIED", "UNFINISHED", "Answer", "Ascent", "Pieces", "assembled", "from_many_starts", "reason"]
 
@@ -68,8 +69,8 @@ def from_many_starts(
     Its fit is the likeliest of them, ordered by volatility; those that failed are named in ``dropped``.
     """
 
-    def fit(X: Floats, previous: Fitted | None) -> Fitted:
-        data = sample(X, states, name, scale)
+    def fit(window: Window) -> Fitted:
+        data, previous = sample(emitted(window, name), states, name, scale), window.previous
         attempts = [partial(_from_seed, pieces, data, seed, i) for i in range(starts)]
         if previous is not None and _same_kind(previous, pieces.family, states, data):
             attempts.append(partial(pieces.climb, data, pieces.resume(data, previous.params)))
@@ -102,18 +103,21 @@ def assembled(pieces: Pieces, data: Sample, ascent: Ascent, seed: int = 0, dropp
 
 
 def _best_of(attempts: Sequence[Callable[[], Ascent]], name: str, jobs: int | None) -> tuple[Ascent, tuple[str, ...]]:
-    """Return the likeliest attempt that succeeded, ties to the earliest, and a line for each that failed.
+    """Return the likeliest attempt that kept its regimes, ties to the earliest, and a line for each other that failed.
 
     Attempts run in `jobs` threads (None: as many as the machine has cores); the answer does not depend on the number.
-    Raises `FitError` when every attempt failed.
+    Raises `FitError` when every attempt lost a regime.
     """
     ascents = _all(attempts, jobs)
-    dropped = tuple(f"start {i}: {reason(a)}" for i, a in enumerate(ascents) if a.verdict != CONVERGED)
-    kept = [a for a in ascents if a.verdict == CONVERGED]
-    if not kept:
+    alive = [a for a in ascents if a.verdict != DIED]
+    best = max(alive, key=lambda a: float(a.path[-1])) if alive else None
+    failed = [(i, a) for i, a in enumerate(ascents) if a is not best and a.verdict != CONVERGED]
+    dropped = tuple(f"start {i}: {reason(a)}" for i, a in failed)
+    if best is None:
         more = f" (and {len(dropped) - 1} more)" if len(dropped) > 1 else ""
-        raise FitError(f"{name}: every start failed; {dropped[0]}{more}; {_remedy(ascents)}")
-    return max(kept, key=lambda a: float(a.path[-1])), dropped
+        raise FitError(f"{name}: every start failed; {dropped[0]}{more}; take fewer states, or more data")
+    # A slow ascent is a result: its `Fitted` says that it has not converged.
+    return best, dropped
 
 
 def _all(attempts: Sequence[Callable[[], Ascent]], jobs: int | None) -> list[Ascent]:
@@ -135,12 +139,6 @@ def reason(ascent: Ascent) -> str:
         return f"a regime died after {len(ascent.path)} iterations"
     gain = float(ascent.path[-1] - ascent.path[-2]) if len(ascent.path) > 1 else float("nan")
     return f"no convergence in {len(ascent.path)} iterations (the last gained {gain:.3g})"
-
-
-def _remedy(ascents: Sequence[Ascent]) -> str:
-    if all(a.verdict == DIED for a in ascents):
-        return "take fewer states, or more data"
-    return "take more iterations, a larger tolerance, or fewer states"
 
 
 def _same_kind(previous: Fitted, family: Family, states: int, data: Sample) -> bool:

@@ -657,7 +657,7 @@ def test_names_go_by_volatility_whatever_the_order() -> None:
     assert outlook(fit(sd=(0.03, 0.01)), 1).names == ("wild", "calm")
     model = gaussian_hmm(states=4, starts=1)
     rng = np.random.default_rng(0)
-    fitted = model.fit((rng.standard_normal(800) * np.repeat([1.0, 3.0, 9.0, 27.0], 200))[:, None], None)
+    fitted = model.fit((rng.standard_normal(800) * np.repeat([1.0, 3.0, 9.0, 27.0], 200))[:, None])
     assert outlook(fitted, 1).names == ("regime 0", "regime 1", "regime 2", "regime 3")
 
 

@@ -116,7 +116,8 @@ def risk(look: Look) -> list[float] | None:
     level, seen = look.plan.var, look.seen
     if level is None or seen is None or look.belief is None or not seen.returns:
         return None
-    return [seen.quantile(look.belief, level), seen.quantile(look.belief, 1.0 - level)]
+    low, high = (seen.quantile(look.belief, p, look.about.state) for p in (level, 1.0 - level))
+    return None if low is None or high is None else [low, high]
 
 
 def value_at_risk(look: Look, state: State) -> Found:

@@ -21,6 +21,7 @@ __all__ = ["Health", "assess", "healthy", "unassessed"]
 
 # What may be wrong, as summaries say it.
 LIKELIHOOD, DOUBT, STAY, CHANGES = "likelihood too low", "doubt too large", "stay too long", "too many changes"
+REFIT, DEGENERATE = "no new fit", "degenerate fit"
 # No single bar, however absurd, may count for more: a CUSUM looks for what lasts.
 _MOST: Final = 6.0
 # A cause that holds is given up only when it is clearly gone, so that no message follows every bar at the limit.
@@ -46,9 +47,9 @@ def healthy(memory: dict[str, Any]) -> bool:
 
 
 def assess(plan: WatchPlan, state: dict[str, Any], belief: Floats, logpdf: float, seen: Outlook | None) -> Health:
-    """Judge the model at a close: `belief` (K,) is this bar's, the one before is in the state, as is the regime.
+    """Judge the model at a close: `belief` (R,) is this bar's; what the one before expected is in the state.
 
-    >>> state = {"health": unassessed(), "belief": None, "bars": 1, "regime": None, "stay": 0}
+    >>> state = {"health": unassessed(), "expected": None, "bars": 1, "regime": None, "stay": 0, "refused": ""}
     >>> assess(WatchPlan(window=2), state, np.array([0.5, 0.5]), 0.0, None).memory["entropy"]
     [1.0]
     """
@@ -56,19 +57,22 @@ def assess(plan: WatchPlan, state: dict[str, Any], belief: Floats, logpdf: float
     if seen is not None and seen.mark != memory["fit"]:
         # A new fit is owed a fresh judgement, and its first bar has no belief of its own before it.
         memory |= {"fit": seen.mark, "shortfall": 0.0}
-    elif seen is not None and state["belief"] is not None:
-        memory["shortfall"] = _shortfall(plan, memory["shortfall"], np.array(state["belief"]), logpdf, seen)
+    elif seen is not None and state["expected"] is not None:
+        memory["shortfall"] = _shortfall(plan, memory["shortfall"], np.array(state["expected"]), logpdf, seen)
     memory["entropy"] = [*memory["entropy"], _entropy(belief)][-plan.window :]
     memory["changes"] = [bar for bar in memory["changes"] if bar > state["bars"] - plan.window]
     causes = dict(_causes(plan, state, memory, seen))
     return Health(memory | {"causes": sorted(causes)}, causes)
 
 
-def _shortfall(plan: WatchPlan, before: float, belief: Floats, logpdf: float, seen: Outlook) -> float:
+def _shortfall(plan: WatchPlan, before: float, expected: Floats, logpdf: float, seen: Outlook) -> float:
     # A log-density of exactly 0 is that of a bar without features; a model that has none answers NaN.
     if logpdf == 0.0 or not math.isfinite(logpdf):
         return before if logpdf != -math.inf else min(before + _MOST - plan.slack, 2.0 * plan.cusum)
-    surprise = min(max(seen.surprise(belief, logpdf), -_MOST), _MOST)
+    surprise = seen.surprise(expected, logpdf)
+    if surprise is None:
+        return before
+    surprise = min(max(surprise, -_MOST), _MOST)
     return min(max(before + surprise - plan.slack, 0.0), 2.0 * plan.cusum)
 
 
@@ -82,6 +86,10 @@ def _entropy(belief: Floats) -> float:
 
 def _causes(plan: WatchPlan, state: dict[str, Any], memory: dict[str, Any], seen: Outlook | None) -> Any:
     """Yield what is wrong, by name, in words."""
+    if state["refused"]:
+        yield REFIT, f"the model before stays in force: {state['refused']}"
+    if seen is not None and seen.fitted.degeneracies:
+        yield DEGENERATE, f"the fit is degenerate: {'; '.join(seen.fitted.degeneracies)}"
     ill: list[str] = memory["causes"]
     limit = plan.cusum / 2.0 if LIKELIHOOD in ill else plan.cusum
     if memory["shortfall"] > limit:
@@ -96,10 +104,12 @@ def _causes(plan: WatchPlan, state: dict[str, Any], memory: dict[str, Any], seen
 
 
 def _stays(plan: WatchPlan, state: dict[str, Any], memory: dict[str, Any], seen: Outlook) -> Any:
-    stay = seen.stays[state["regime"]]
+    stay = None if seen.stays is None else seen.stays[state["regime"]]
     if stay is not None and state["stay"] > max(plan.stay * stay, plan.window):
         told = f"{state['stay']} bars, {stay:.0f} are usual (limit {plan.stay:g} times that)"
         yield STAY, f"the {seen.names[state['regime']]} regime does not end: {told}"
+    if seen.changes is None:
+        return
     changes, usual = len(memory["changes"]), seen.changes * plan.window
     if changes >= _FEWEST and changes > plan.stay * usual:
         told = f"{changes} changes in {plan.window} bars, {usual:.1f} are usual (limit {plan.stay:g} times that)"

@@ -13,7 +13,6 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from barograph.config.paper import WatchPlan
-from barograph.jit.ordered import product
 from barograph.paper.alerts.account import born, drawdown, guards, orders, risk, value_at_risk
 from barograph.paper.alerts.health import assess, healthy, unassessed
 from barograph.paper.alerts.periods import counted, summaries
@@ -41,7 +40,15 @@ def begin(plan: WatchPlan) -> State:
     nothing = ("regime", "since", "warned", "candidate", "belief", "equity", "risk", "high", "high_at")
     counts = ("bars", "stay", "count", "tested", "breaches", "told")
     state: State = dict.fromkeys((*nothing, "daily_summary", "weekly_summary")) | dict.fromkeys(counts, 0)
-    return state | {"path": [], "armed": False, "net": 0.0, "holdings": {}, "health": unassessed()}
+    return state | {
+        "refused": "",
+        "expected": None,
+        "path": [],
+        "armed": False,
+        "net": 0.0,
+        "holdings": {},
+        "health": unassessed(),
+    }
 
 
 def watch(plan: WatchPlan, state: State, step: Step, about: About) -> Watched:
@@ -74,7 +81,9 @@ def watch(plan: WatchPlan, state: State, step: Step, about: About) -> Watched:
 def _remembered(look: Look) -> State:
     """Return what the next close needs of this one; a belief that is not known is not made up."""
     belief = None if look.belief is None else look.belief.tolist()
-    facts: State = {"belief": belief, "risk": risk(look), "net": look.net, "holdings": look.holdings}
+    ahead = None if look.belief is None or look.seen is None else look.seen.next(look.belief, look.about.state)
+    facts: State = {"belief": belief, "expected": None if ahead is None else ahead.tolist()}
+    facts |= {"risk": risk(look), "net": look.net, "holdings": look.holdings}
     return facts | ({} if look.equity is None else {"equity": look.equity})
 
 
@@ -106,14 +115,14 @@ def _change(look: Look, state: State, new: int) -> State:
     facts: State = {"from": old, "to": new, "from_name": named(look, old), "to_name": named(look, new)}
     facts |= {"probability": float(look.belief[new]), "threshold": look.plan.probability, "dwell": look.plan.dwell}
     facts |= {"stayed": state["stay"] + 1, "since": state["since"], "equity": look.equity}
-    facts["expected_stay"] = None if seen is None else seen.stays[new]
+    facts["expected_stay"] = None if seen is None or seen.stays is None else seen.stays[new]
     facts["volatility"] = _volatility(look, new)
     return facts | {"holdings": look.holdings, "orders": born(look)}
 
 
 def _volatility(look: Look, regime: int) -> float | None:
     """Return a regime's volatility a year, if feature 0 is a return."""
-    if look.seen is None or not look.seen.returns:
+    if look.seen is None or look.seen.variance is None or not look.seen.returns:
         return None
     return math.sqrt(float(look.seen.variance[regime]) * look.about.periods)
 
@@ -123,12 +132,14 @@ def _early_warning(look: Look, state: State) -> Found:
     limit, regime = look.plan.early_warning, state["regime"]
     if limit is None or look.seen is None or look.belief is None or regime is None or len(look.belief) < 2:
         return {}, []
-    leaving = look.seen.leaving(look.belief, regime)
+    ahead = look.seen.ahead(look.belief, look.about.state)
+    if ahead is None:
+        return {}, []
+    leaving = 1.0 - float(ahead[regime])
     if not state["armed"]:
         return {"armed": leaving < (limit / 2.0 if state["warned"] == state["since"] else limit)}, []
     if not leaving > limit:
         return {}, []
-    ahead = product(look.belief, look.seen.ahead)
     following = max((k for k in range(len(ahead)) if k != regime), key=lambda k: float(ahead[k]))
     facts: State = {"regime": regime, "name": named(look, regime), "leaving": leaving, "limit": limit}
     facts |= {"horizon": look.plan.horizon, "probability": float(look.belief[regime]), "stayed": state["stay"]}

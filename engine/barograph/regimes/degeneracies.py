@@ -1,0 +1,110 @@
+"""What is wrong with a fit though nothing failed: told in words, never mended in silence."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from barograph.jit.arithmetic import exp
+from barograph.jit.kernel import Kernel
+from barograph.jit.ordered import mean, total, variance
+from barograph.types import Floats
+
+if TYPE_CHECKING:
+    from barograph.regimes.fitted import Fitted
+
+__all__ = ["degeneracies"]
+
+FLOOR: Final = 1e-4
+"""A regime with less than this of its feature's variance has found a repeated value, not a calm market."""
+FEW: Final = 0.02
+"""A regime with a smaller share of the rows rests on one event."""
+ENDLESS: Final = 1e9
+SHORT: Final = 2.0
+ALIKE: Final = 0.02
+"""Two regimes whose log volatilities differ by less, and whose means by less than a tenth of one, are one regime."""
+SLOW: Final = 0.95
+"""Returns of any market are far below this first autocorrelation, prices are above .99."""
+
+
+def degeneracies(fitted: Fitted, rows: Floats) -> tuple[str, ...]:
+    """Say what is wrong with a fit to `rows` (T, d), a line each: nothing, if nothing is.
+
+    Told are a regime on the variance floor, one with under 2 % of the rows, one that never ends or lasts less than two
+    bars, two that are alike in mean and volatility, and a feature 0 near a unit root.
+
+    >>> from barograph_models.gaussian_hmm import gaussian_hmm
+    >>> noise = np.random.default_rng(0).standard_normal(600) * np.repeat([1.0, 4.0, 1.0], 200)
+    >>> gaussian_hmm(states=2, starts=2).fit(100.0 + np.cumsum(noise)).degeneracies[-1]
+    'feature 0 is near a unit root: prices, or a slow feature, in the place of returns (autocorrelation 0.99)'
+    """
+    told = [*_narrow(fitted, rows), *_rare(fitted, rows), *_lasting(fitted), *_alike(fitted), *_slow(rows)]
+    return tuple(told)
+
+
+def _name(fitted: Fitted, k: int) -> str:
+    return fitted.labels[k] if fitted.labels else f"regime {k}"
+
+
+def _narrow(fitted: Fitted, rows: Floats) -> Iterator[str]:
+    moments = fitted.moments()
+    if moments is None:
+        return
+    for j in range(min(rows.shape[1], moments.variance.shape[1])):
+        seen = rows[np.isfinite(rows[:, j]), j]
+        whole = float(variance(seen)) if len(seen) > 1 else 0.0
+        for k in np.flatnonzero(moments.variance[:, j] < FLOOR * whole).tolist():
+            share = moments.variance[k, j] / whole
+            told = f"it has {share:.2g} of the variance of feature {j}; repeated values, such as unchanged prices?"
+            yield f"{_name(fitted, k)} is on the variance floor: {told}"
+
+
+def _rare(fitted: Fitted, rows: Floats) -> Iterator[str]:
+    if fitted.regimes == 1 or not len(rows):
+        return
+    # At Python's speed a filter over the window would cost as much as the fit.
+    quick = isinstance(fitted.family.step, Kernel)
+    share: Floats | None = mean(fitted.filter_path(rows).probs) if quick else fitted.stationary()
+    if share is None:
+        return
+    for k in np.flatnonzero(share < FEW).tolist():
+        yield f"{_name(fitted, k)} holds {share[k]:.1%} of the rows"
+
+
+def _lasting(fitted: Fitted) -> Iterator[str]:
+    stays = fitted.stays()
+    if stays is None or fitted.regimes == 1:
+        return
+    for k, stay in enumerate(stays.tolist()):
+        if stay > ENDLESS:
+            yield f"{_name(fitted, k)} never ends: the chance to leave it is 0"
+        elif stay < SHORT:
+            yield f"{_name(fitted, k)} lasts {stay:.1f} bars"
+
+
+def _alike(fitted: Fitted) -> Iterator[str]:
+    of = fitted.signature()
+    for k in range(0 if of is None else fitted.regimes):
+        for i in range(k):
+            assert of is not None
+            near = abs(of.log_volatility[k] - of.log_volatility[i]) < ALIKE
+            apart = abs(of.mean[k] - of.mean[i]) * exp(-float(of.log_volatility[k]))
+            if near and apart < 0.1 and math.isfinite(apart):
+                yield f"{_name(fitted, i)} and {_name(fitted, k)} are alike in mean and volatility"
+
+
+def _slow(rows: Floats) -> Iterator[str]:
+    x = rows[:, 0]
+    both = np.isfinite(x[1:]) & np.isfinite(x[:-1])
+    if both.sum() < 20:
+        return
+    centre = mean(x[np.isfinite(x)])
+    before, after = x[:-1][both] - centre, x[1:][both] - centre
+    power = float(total(before * before))
+    found = float(total(before * after)) / power if power > 0.0 else 0.0
+    if found > SLOW:
+        told = f"prices, or a slow feature, in the place of returns (autocorrelation {found:.2f})"
+        yield f"feature 0 is near a unit root: {told}"

@@ -98,9 +98,28 @@ def _coin_step(state: _Coin, x: Any, params: Any) -> Any:
     return _Coin(state.probs, state.age + 1), Belief(frozen(state.probs), 0.0)
 
 
+@kernel
+def _coin_forecast(state: _Coin, plan: Any, horizon: int, out: Any) -> None:
+    for k in range(2):
+        out.weights[k] = out.probs[k] = state.probs[k]
+        out.mean[k], out.variance[k], out.degrees_of_freedom[k] = 0.0, 1e-4 * (1 + k) * horizon, np.inf
+
+
 def coin() -> Filter:
-    """Return a filter of two regimes that follows the sign of the first feature: something for strategies to see."""
-    return Filter(lambda _: _Coin(np.full(2, 0.5), 0), _coin_step, (), 2, "coin")
+    """Return a filter of two regimes that follows the sign of the first feature: something for strategies to see.
+
+    Its forecasts are two normal parts, whatever the horizon.
+    """
+    return Filter(
+        lambda _: _Coin(np.full(2, 0.5), 0),
+        _coin_step,
+        (),
+        2,
+        "coin",
+        _coin_forecast,
+        None,
+        lambda _params, _horizon: 2,
+    )
 
 
 def interpreted(machine: Machine, history: History) -> Result:

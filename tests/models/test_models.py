@@ -216,14 +216,12 @@ def test_kmeans_begins_at_the_previous_centres_too() -> None:
     moved = previous.family.params(*(a.copy() for a in previous.params))
     moved.centre[:], moved.shrink[:] = moved.centre * 7.0 + 100.0, moved.shrink / 7.0
     hasty = kmeans(states=3, starts=2, iterations=2)
-    with pytest.raises(FitError, match="no convergence in 2 iterations"):
-        hasty.fit(X)
+    assert not hasty.fit(X).converged
     assert hasty.fit(window(X, previous=replace(previous, params=moved))).converged
 
 
-def test_labels_that_never_settle_are_an_error() -> None:
-    with pytest.raises(FitError, match="no convergence in 1 iterations"):
-        kmeans(states=3, iterations=1).fit(_rows())
+def test_labels_that_never_settle_are_told() -> None:
+    assert not kmeans(states=3, iterations=1).fit(_rows()).converged
 
 
 @pytest.mark.parametrize("covariance", ["diagonal", "full"])

@@ -29,12 +29,12 @@ from barograph_models.gaussian_hmm import gaussian_hmm
 
 
 @compiled
-def _each(levels: Any, weights: Any, mean: Any, variance: Any, out: Any) -> None:
+def _each(levels: Any, weights: Any, mean: Any, variance: Any, freedom: Any, out: Any) -> None:
     for i in range(levels.size):
-        out[i, 0] = mixture_quantile(levels[i], weights[i], mean[i], variance[i])
-        out[i, 1] = mixture_expected_shortfall(levels[i], weights[i], mean[i], variance[i])
-        out[i, 2] = mixture_cdf(out[i, 0], weights[i], mean[i], variance[i])
-        out[i, 3] = mixture_value_at_risk(levels[i], weights[i], mean[i], variance[i])
+        out[i, 0] = mixture_quantile(levels[i], weights[i], mean[i], variance[i], freedom[i])
+        out[i, 1] = mixture_expected_shortfall(levels[i], weights[i], mean[i], variance[i], freedom[i])
+        out[i, 2] = mixture_cdf(out[i, 0], weights[i], mean[i], variance[i], freedom[i])
+        out[i, 3] = mixture_value_at_risk(levels[i], weights[i], mean[i], variance[i], freedom[i])
 
 
 @compiled
@@ -43,12 +43,17 @@ def _erfc(x: Any, out: Any) -> None:
         out[i] = math.erfc(x[i])
 
 
-def _mixtures(count: int, size: int) -> tuple[Any, ...]:
+def _normal(like: Any) -> Any:
+    return np.full_like(like, np.inf)
+
+
+def _mixtures(count: int, size: int, students: bool = False) -> tuple[Any, ...]:
     random = np.random.default_rng(3)
     weights = random.dirichlet(np.full(size, 0.3), count)
     mean = random.normal(0.0, 0.02, (count, size))
     variance = np.exp(random.uniform(-14.0, -3.0, (count, size)))
-    return 10 ** random.uniform(-6.0, -0.001, count), weights, mean, variance
+    freedom = np.where(random.random(mean.shape) < 0.6 * students, 2.01 + random.exponential(8.0, mean.shape), np.inf)
+    return 10 ** random.uniform(-6.0, -0.001, count), weights, mean, variance, freedom
 
 
 def _chain(K: int, seed: int) -> tuple[Any, Any, Any]:
@@ -63,8 +68,9 @@ def test_erfc_has_the_same_bits_compiled_and_in_python() -> None:
     assert out.tolist() == [math.erfc(v) for v in x]
 
 
-def test_compiled_and_python_kernels_give_the_same_bits() -> None:
-    cases = _mixtures(60, 11)
+@pytest.mark.parametrize("students", [False, True])
+def test_compiled_and_python_kernels_give_the_same_bits(students: bool) -> None:
+    cases = _mixtures(60, 11, students)
     out = np.empty((60, 4))
     _each(*cases, out)
     for i, case in enumerate(zip(*cases, strict=True)):
@@ -77,7 +83,7 @@ def test_quantiles_invert_scipys_distribution() -> None:
     cases = _mixtures(300, 7)
     out = np.empty((300, 4))
     _each(*cases, out)
-    for i, (level, weights, mean, variance) in enumerate(zip(*cases, strict=True)):
+    for i, (level, weights, mean, variance, _) in enumerate(zip(*cases, strict=True)):
         root = brentq(lambda x: weights @ stats.norm.cdf(x, mean, np.sqrt(variance)) - level, -50, 50, xtol=1e-14)  # noqa: B023
         assert out[i, 0] == pytest.approx(root, abs=1e-11)
         assert out[i, 2] == pytest.approx(level, rel=1e-12)
@@ -89,21 +95,46 @@ def test_expected_shortfall_is_the_mean_simple_loss_of_the_tail() -> None:
     def loss(r: float) -> float:
         return float(-np.expm1(r) * (weights @ stats.norm.pdf(r, mean, np.sqrt(variance))))
 
-    q = mixture_quantile(level, weights, mean, variance)
+    q = mixture_quantile(level, weights, mean, variance, _normal(mean))
     wanted = quad(loss, -1.0, q, points=[-0.1, -0.03], epsabs=1e-13)[0] / level
-    assert mixture_expected_shortfall(level, weights, mean, variance) == pytest.approx(wanted, rel=1e-8)
-    assert mixture_value_at_risk(level, weights, mean, variance) == pytest.approx(-math.expm1(q), rel=1e-14)
+    mixture = (weights, mean, variance, _normal(mean))
+    assert mixture_expected_shortfall(level, *mixture) == pytest.approx(wanted, rel=1e-8)
+    assert mixture_value_at_risk(level, *mixture) == pytest.approx(-math.expm1(q), rel=1e-14)
+
+
+def test_student_parts_have_scipys_distribution() -> None:
+    cases = _mixtures(200, 5, students=True)
+    out = np.empty((200, 4))
+    _each(*cases, out)
+    for i, (level, weights, mean, variance, nu) in enumerate(zip(*cases, strict=True)):
+        scale = np.sqrt(variance * np.where(nu < np.inf, (nu - 2.0) / np.where(nu < np.inf, nu, 4.0), 1.0))
+        below = weights @ stats.t.cdf((out[i, 0] - mean) / scale, nu)
+        assert below == pytest.approx(level, rel=1e-9)
+        assert out[i, 2] == pytest.approx(level, rel=1e-11)
+
+
+@pytest.mark.parametrize(("nu", "level", "deviation"), [(2.1, 0.001, 0.01), (4.0, 0.05, 0.3), (30.0, 0.01, 0.02)])
+def test_a_student_tail_is_integrated(nu: float, level: float, deviation: float) -> None:
+    scale = deviation * math.sqrt((nu - 2.0) / nu)
+
+    def loss(v: float) -> float:
+        # The tail in a variable in which it is smooth at its end.
+        return -math.expm1(stats.t.ppf(v**6, nu, 0.001, scale)) * 6.0 * v**5
+
+    wanted = quad(loss, 0.0, level ** (1 / 6), epsabs=0.0, epsrel=1e-10, limit=500)[0] / level
+    mixture = (np.ones(1), np.array([0.001]), np.array([deviation**2]), np.array([nu]))
+    assert mixture_expected_shortfall(level, *mixture) == pytest.approx(wanted, rel=1e-5)
 
 
 def test_a_point_mass_has_its_own_quantile() -> None:
     weights, mean, variance = np.array([0.5, 0.5]), np.array([-0.1, 0.2]), np.zeros(2)
-    assert mixture_quantile(0.25, weights, mean, variance) == pytest.approx(-0.1, abs=1e-12)
-    assert mixture_cdf(0.0, weights, mean, variance) == 0.5
+    assert mixture_quantile(0.25, weights, mean, variance, _normal(mean)) == pytest.approx(-0.1, abs=1e-12)
+    assert mixture_cdf(0.0, weights, mean, variance, _normal(mean)) == 0.5
 
 
 @pytest.mark.parametrize("level", [0.0, 1.0, -1.0, math.nan])
 def test_a_level_that_is_no_probability_gives_nan(level: float) -> None:
-    assert math.isnan(mixture_quantile(level, np.ones(1), np.zeros(1), np.ones(1)))
+    assert math.isnan(mixture_quantile(level, np.ones(1), np.zeros(1), np.ones(1), np.full(1, np.inf)))
 
 
 @pytest.mark.parametrize(("K", "horizon"), [(1, 5), (2, 1), (2, 6), (3, 4), (4, 3)])
@@ -152,7 +183,7 @@ def test_simulated_sums_have_the_mixtures_quantiles() -> None:
         regime = (random.random(200_000) > transition[regime, 0]).astype(int)
         total += mean[regime] + np.sqrt(variance[regime]) * random.standard_normal(200_000)
     for level in (0.01, 0.05, 0.5):
-        q = mixture_quantile(level, mixed, total_mean, total_variance)
+        q = mixture_quantile(level, mixed, total_mean, total_variance, _normal(mixed))
         # Four standard errors of a binomial share.
         assert abs((total <= q).mean() - level) < 4.0 * math.sqrt(level * (1.0 - level) / 200_000)
 
@@ -174,5 +205,7 @@ def test_what_a_watcher_asks_for_is_the_quantile_to_the_last_bit() -> None:
     seen = outlook(fitted, 5)
     for level in (0.01, 0.05, 0.5):
         belief = rng.dirichlet(np.ones(3))
-        wanted = mixture_quantile(level, seen.next(belief), seen.mean, seen.variance)
+        of = fitted.predict(belief)
+        assert of.probs.tobytes() == seen.next(belief).tobytes()
+        wanted = mixture_quantile(level, of.weights, of.mean, of.variance, of.degrees_of_freedom)
         assert seen.quantile(belief, level).hex() == float(wanted).hex()

@@ -18,14 +18,19 @@ import pandas as pd
 import pytest
 from scipy import integrate, optimize, stats
 
-from barograph.errors import BarographError, ConfigError, DataError
+from barograph.errors import BarographError, ConfigError, DataError, PartError
 from barograph.features import close, rolling_volatility
 from barograph.features.combine import name_columns
 from barograph.jit.kernel import Kernel, compiled
+from barograph.jit.reach import spot
 from barograph.jit.views import frozen
+from barograph.loop.machine import Machine
+from barograph.loop.run import scan
+from barograph.regimes.family import ChainNow, ChainPlan, chain_forecast
+from barograph.regimes.forecasts import Layout, forecasts_in, layout_of, make_lent
 from barograph.regimes.mixture import horizon_mixture
 from barograph.testing import check_strategy, some_bars
-from barograph.types import HOLD, Bars, Belief, Portfolio, Strategy
+from barograph.types import HOLD, Bars, Belief, Filter, Portfolio, Strategy
 from barograph_strategies.buy_and_hold import buy_and_hold
 from barograph_strategies.fixed_positions import fixed_positions
 from barograph_strategies.fixed_weights import fixed_weights
@@ -47,7 +52,29 @@ NAN = math.nan
 
 
 def fitted(regimes: int = 2) -> Any:
-    return SimpleNamespace(regimes=regimes, horizon_mixture=lambda h: horizon_mixture(STAY, MEAN, VARIANCE, h))
+    return SimpleNamespace(regimes=regimes)
+
+
+def _plan(_params: Any, horizon: int) -> ChainPlan:
+    weights, mean, variance = horizon_mixture(STAY, MEAN, VARIANCE, horizon)
+    return ChainPlan(np.linalg.matrix_power(STAY, horizon), weights, mean, variance, np.full(mean.size, np.inf))
+
+
+def _parts(params: Any, horizon: int) -> int:
+    return _plan(params, horizon).mean.size
+
+
+CHAIN = Filter(lambda _: (), lambda state, x, _: (state, x), (), 2, "chain", chain_forecast, _plan, _parts)
+
+
+def ahead(strategy: Strategy, story: Story) -> tuple[Any, Layout]:
+    """What a chain of two regimes forecasts at every bar of a story, and how it lies there."""
+    layout, plans = layout_of(CHAIN, strategy.horizons, strategy.name)
+    rows = np.full((len(story.ts), layout.width), np.nan)
+    for row, probs in zip(rows, story.probs, strict=True):
+        for plan, out in zip(plans, forecasts_in(row, layout), strict=True):
+            chain_forecast(ChainNow(probs), plan, out.horizon, out)
+    return rows, layout
 
 
 def bound(strategy: Strategy) -> Strategy:
@@ -106,30 +133,42 @@ def told(strategy: Strategy, story: Story, symbols: tuple[str, ...] = ("A",), st
     """Run a strategy in plain Python; with `stop_at`, go on from a deep copy of the state at that bar."""
     params = name_columns(strategy.params, lambda asset: symbols.index(asset.symbol) if asset.symbol else 0)
     state, answers = strategy.init(params), []
+    rows, layout = ahead(strategy, story)
     for t in range(len(story.ts)):
         if t == stop_at:
             state = copy.deepcopy(state)
         prices = frozen(story.close[t])
         bars = Bars(int(story.ts[t]), prices, prices, prices, prices, prices, frozen(story.factor[t]))
         account = Portfolio(1.0, 1.0, frozen(story.held[t]), prices)
-        state, target = strategy.step(state, bars, Belief(frozen(story.probs[t]), 0.0), account, params)
+        belief = Belief(frozen(story.probs[t]), 0.0, forecasts_in(frozen(rows[t]), layout))
+        state, target = strategy.step(state, bars, belief, account, params)
         answers.append(np.copy(target.weights))
     return np.array(answers, dtype=np.float64)
 
 
 @functools.cache
-def _door(init: Any, step: Any) -> Any:
+def _door(init: Any, step: Any, horizons: int) -> Any:
+    lent = make_lent(horizons)
+
     @compiled
-    def path(ts, last, factor, probs, held, params, out):  # type: ignore[no-untyped-def]
+    def path(ts, last, factor, probs, held, params, out, forecasts, width, table):  # type: ignore[no-untyped-def]
         state = init(params)
         for t in range(ts.size):
             prices = frozen(last[t])
             bars = Bars(ts[t], prices, prices, prices, prices, prices, frozen(factor[t]))
             account = Portfolio(1.0, 1.0, frozen(held[t]), prices)
-            state, target = step(state, bars, Belief(frozen(probs[t]), 0.0), account, params)
+            belief = Belief(frozen(probs[t]), 0.0, lent(forecasts + 8 * t * width, table, probs.shape[1], 0))
+            state, target = step(state, bars, belief, account, params)
             out[t] = target.weights
 
     return path
+
+
+def compiled_path(strategy: Strategy, story: Story, params: Any, out: Any) -> None:
+    rows, layout = ahead(strategy, story)
+    bars = (story.ts, story.close, story.factor, story.probs, story.held)
+    path = _door(strategy.init, strategy.step, layout.horizons)
+    path(*bars, params, out, spot(rows), layout.width, spot(layout.table))
 
 
 @each
@@ -138,7 +177,7 @@ def test_compiled_equals_interpreted_to_the_bit(name: str) -> None:
     assert isinstance(strategy.step, Kernel)
     out = np.empty(T)
     params = name_columns(strategy.params, lambda _: 0)
-    _door(strategy.init, strategy.step)(story.ts, story.close, story.factor, story.probs, story.held, params, out)
+    compiled_path(strategy, story, params, out)
     assert np.array_equal(out, told(strategy, story))
 
 
@@ -267,7 +306,8 @@ def test_var_target_without_a_loss_is_at_its_cap() -> None:
 
 
 def test_var_target_needs_a_model() -> None:
-    assert np.isnan(told(var_target(), calm([0.5]))[0])
+    with pytest.raises(PartError, match="strategy var_target reads forecasts, and filter none has none"):
+        scan(Machine(strategy=var_target()), some_bars())
     assert told(var_target(), calm([NAN])).tolist() == [0.0]
 
 
@@ -303,7 +343,7 @@ def test_a_split_and_a_dividend_are_no_move(name: str) -> None:
     answers = told(strategy, raw)
     np.testing.assert_allclose(answers, told(strategy, whole), rtol=1e-11)
     out, params = np.empty(T), name_columns(strategy.params, lambda _: 0)
-    _door(strategy.init, strategy.step)(raw.ts, raw.close, raw.factor, raw.probs, raw.held, params, out)
+    compiled_path(strategy, raw, params, out)
     assert np.array_equal(out, answers)
 
 
@@ -373,11 +413,12 @@ def test_levels_go_through_a_split_with_the_price() -> None:
 
 
 def test_a_protected_rule_is_bound_to_each_fit() -> None:
-    rule = protected(var_target(budget=0.015), stop=0.1)
+    rule = protected(regime_leverage([1.0, 0.5, 0.0]), stop=0.1)
     assert rule.bind is not None
-    bound_to, alone = rule.bind(rule.params, fitted()).rule, bound(var_target(budget=0.015)).params
-    assert str(bound_to) == str(alone) != str(rule.params.rule)
+    with pytest.raises(ConfigError, match="the model has 2 regimes"):
+        rule.bind(rule.params, fitted())
     assert protected(buy_and_hold(), stop=0.1).bind is None
+    assert protected(var_target(horizon=3), stop=0.1).horizons == (3,)
 
 
 def test_fixed_weights_are_restored_when_a_month_begins(monkeypatch: pytest.MonkeyPatch) -> None:

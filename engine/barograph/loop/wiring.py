@@ -18,6 +18,7 @@ from barograph.jit.views import frozen
 from barograph.loop.advance import Answer, Body, Scratch
 from barograph.loop.machine import Machine, stand_in
 from barograph.orders import WIDTH
+from barograph.regimes.family import chain_forecast
 from barograph.regimes.forecasts import Layout, forecasts_in, layout_of
 from barograph.types import Bars, Belief, Feature, Filter, Floats, Orders, Portfolio, Protected, Strategy, Target
 
@@ -140,7 +141,9 @@ def _try(memory: Memory, params: Memory, parts: Stack, chosen: Filter, plan: Str
         row = frozen(np.array(x, dtype=np.float64))
         state, belief = _call(f"filter {chosen.name}", chosen.step, m.read(1), row, p.read(1))
         _same(f"filter {chosen.name}", memory.shapes[1], state)
-        belief = _checked_belief(chosen, belief)._replace(forecasts=_looked(chosen, layout, state, p.read(4)))
+        belief = _checked_belief(chosen, belief)
+        now = belief if chosen.forecast is chain_forecast else state
+        belief = belief._replace(forecasts=_looked(chosen, layout, now, p.read(4)))
         account = Portfolio(1.0, 1.0, frozen(np.zeros(assets)), ones)
         state, target = _call(f"strategy {plan.name}", plan.step, m.read(2), bars, belief, account, p.read(2))
         _same(f"strategy {plan.name}", memory.shapes[2], state)
@@ -148,12 +151,12 @@ def _try(memory: Memory, params: Memory, parts: Stack, chosen: Filter, plan: Str
     return type(target)
 
 
-def _looked(chosen: Filter, layout: Layout, state: Any, plans: Any) -> Any:
-    """Let the filter forecast once from its state, for all horizons."""
+def _looked(chosen: Filter, layout: Layout, now: Any, plans: Any) -> Any:
+    """Let the filter forecast once, for all horizons."""
     row, told = np.full(layout.width, np.nan), []
     for n, room in enumerate(forecasts_in(row, layout)):
         try:
-            chosen.forecast(state, plans[n], room.horizon, room)  # type: ignore[misc]
+            chosen.forecast(now, plans[n], room.horizon, room)  # type: ignore[misc]
         except Exception as error:
             raise PartError(f"filter {chosen.name}: forecast failed with {type(error).__name__}: {error}") from error
         told.append(room._replace(**{k: frozen(v) for k, v in room._asdict().items() if k != "horizon"}))

@@ -16,7 +16,7 @@ from barograph.regimes.mixture import blend, horizon_mixture
 from barograph.types import Floats, Forecast
 
 __all__ = ["ChainNow", "ChainPlan", "Family", "Moments", "Signature", "chain_components", "chain_forecast",
-           "chain_plan", "label_map", "moments_of", "regimes_of", "renumbered", "signature_of", "stationary_of",
+           "chain_plan", "label_map", "moments_of", "regimes_of", "renumbered", "signature_of", "states_forecast", "stationary_of",
            "stays_of"]  # fmt: skip
 
 
@@ -214,12 +214,18 @@ def chain_components(family: Family, params: Any, horizon: int) -> int:
 
 
 @kernel
-def chain_forecast(state: Any, plan: Any, horizon: int, out: Forecast) -> None:
-    """Write what a chain expects from the probabilities of its states, ``state.probs`` (K,)."""
-    probs = unowned(state.probs)
+def chain_forecast(now: Any, plan: Any, horizon: int, out: Forecast) -> None:
+    """Write what a chain expects from the probabilities of its states, ``now.probs`` (K,): its belief is all of it."""
+    probs = unowned(now.probs)
     blend(probs, plan.weights, out.weights)
     blend(probs, plan.ahead, out.probs)
     mean, variance, degrees = unowned(out.mean), unowned(out.variance), unowned(out.degrees_of_freedom)
     centre, spread, freedom = unowned(plan.mean), unowned(plan.variance), unowned(plan.degrees_of_freedom)
     for m in range(mean.size):
         mean[m], variance[m], degrees[m] = centre[m], spread[m], freedom[m]
+
+
+@kernel
+def states_forecast(state: Any, plan: Any, horizon: int, out: Forecast) -> None:
+    """Write the same where states are hidden behind the regimes they show: the filter's state keeps their `probs`."""
+    chain_forecast(state, plan, horizon, out)

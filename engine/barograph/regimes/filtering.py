@@ -72,7 +72,7 @@ def filter_part(
             for k in range(regimes):
                 put_real(b, row + k, belief.probs[k])
             put_real(b, row + regimes, belief.logpdf)
-            look(believed, planned, ahead + 8 * (t - start) * width, layout, regimes, 0)
+            look(believed, belief, planned, ahead + 8 * (t - start) * width, layout, regimes, 0)
         store(f, i, table, believed)
 
     return believe

@@ -207,7 +207,7 @@ class Fitted:
     def _now(self, now: Any) -> Any:
         if isinstance(now, Smoothed):
             raise PartError("predict: smoothed probabilities have seen the future; give filtered ones")
-        if isinstance(now, tuple):
+        if isinstance(now, tuple) and (self.family.forecast is not None or hasattr(now, "probs")):
             return now
         if self.family.forecast is not None:
             raise PartError(f"predict: {self.name} forecasts from its filter's state, not from probabilities alone")
@@ -322,11 +322,13 @@ def _forecast_of(family: Family, params: Any) -> tuple[Any, Any, Any]:
     """Return a family's forecast, its plan and its number of parts: its own, a chain's, or none."""
     if family.forecast is not None:
         return family.forecast, family.plan or _unplanned, family.components or _one
-    chain = family.moments is not None and hasattr(params, "transition")
-    # A state that keeps no probabilities is no chain's.
-    if not chain or getattr(family.init(params), "probs", np.empty(0)).shape != (len(params.transition),):
+    if family.moments is None or not hasattr(params, "transition"):
         return None, None, None
-    return asked.chain_forecast, partial(asked.chain_plan, family), partial(asked.chain_components, family)
+    kernel = asked.states_forecast if family.shown else asked.chain_forecast
+    if family.shown and getattr(family.init(params), "probs", np.empty(0)).shape != (len(params.transition),):
+        told = f"its filter's state keeps no `probs` of its {len(params.transition)} states"
+        raise PartError(f"{family.name}: {told}; keep them, or give the family a `forecast`")
+    return kernel, partial(asked.chain_plan, family), partial(asked.chain_components, family)
 
 
 def _unplanned(params: Any, _horizon: int) -> Any:

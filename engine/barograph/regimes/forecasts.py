@@ -17,6 +17,7 @@ from barograph.errors import PartError
 from barograph.jit.kernel import Kernel, kernel
 from barograph.jit.reach import floats1, word
 from barograph.jit.views import frozen
+from barograph.regimes.family import chain_forecast
 from barograph.types import Filter, Floats, Forecast
 
 __all__ = ["Layout", "forecasts_in", "layout_of", "make_lent", "make_look", "no_forecast"]
@@ -122,21 +123,31 @@ def make_lent(count: int) -> Kernel[..., Any]:
 
 
 @kernel
-def _look_nowhere(state: Any, plans: Any, place: int, table: int, regimes: int, j: int) -> None:
+def _the_belief(state: Any, belief: Any) -> Any:
+    return belief
+
+
+@kernel
+def _the_state(state: Any, belief: Any) -> Any:
+    return state
+
+
+@kernel
+def _look_nowhere(state: Any, belief: Any, plans: Any, place: int, table: int, regimes: int, j: int) -> None:
     return
 
 
 @cache
 def make_look(forecast: Callable[..., Any] | None, count: int) -> Kernel[..., Any]:
-    """Return the kernel ``look(state, plans, place, table, regimes, j)`` that writes `count` forecasts, from j on."""
+    """Return the kernel ``look(state, belief, plans, place, table, regimes, j)`` that writes `count` forecasts, from j on."""
     if count == 0 or forecast is None:
         return _look_nowhere
-    rest = make_look(forecast, count - 1)
+    rest, now = make_look(forecast, count - 1), _the_belief if forecast is chain_forecast else _the_state
 
     @kernel
-    def look(state, plans, place, table, regimes, j):  # type: ignore[no-untyped-def]
-        forecast(state, plans[0], word(table, _WORDS * j), _room(place, table, regimes, j))
-        rest(state, plans[1:], place, table, regimes, j + 1)
+    def look(state, belief, plans, place, table, regimes, j):  # type: ignore[no-untyped-def]
+        forecast(now(state, belief), plans[0], word(table, _WORDS * j), _room(place, table, regimes, j))
+        rest(state, belief, plans[1:], place, table, regimes, j + 1)
 
     return look
 

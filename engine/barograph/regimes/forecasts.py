@@ -139,7 +139,7 @@ def _look_nowhere(state: Any, belief: Any, plans: Any, place: int, table: int, r
 
 @cache
 def make_look(forecast: Callable[..., Any] | None, count: int) -> Kernel[..., Any]:
-    """Return the kernel ``look(state, belief, plans, place, table, regimes, j)`` that writes `count` forecasts, from j on."""
+    """Return the kernel ``look(state, belief, plans, place, table, regimes, j)``, which writes `count` forecasts."""
     if count == 0 or forecast is None:
         return _look_nowhere
     rest, now = make_look(forecast, count - 1), _the_belief if forecast is chain_forecast else _the_state

@@ -1,8 +1,4 @@
-"""The checks that every part must pass; a new feature, filter or strategy is tested by handing it over.
-
->>> from barograph.features import log_return
->>> check_feature(log_return())
-"""
+"""Checks of features, filters, strategies and whole machines."""
 
 from __future__ import annotations
 
@@ -88,6 +84,10 @@ class _Coin(NamedTuple):
     age: int
 
 
+def _coin_init(_: Any) -> _Coin:
+    return _Coin(np.full(2, 0.5), 0)
+
+
 @kernel
 def _coin_step(state: _Coin, x: Any, params: Any) -> Any:
     up = x[0] > 0.0
@@ -110,16 +110,7 @@ def coin() -> Filter:
 
     Its forecasts are two normal parts, whatever the horizon.
     """
-    return Filter(
-        lambda _: _Coin(np.full(2, 0.5), 0),
-        _coin_step,
-        (),
-        2,
-        "coin",
-        _coin_forecast,
-        None,
-        lambda _params, _horizon: 2,
-    )
+    return Filter(_coin_init, _coin_step, (), 2, "coin", _coin_forecast, components=lambda _params, _horizon: 2)
 
 
 def interpreted(machine: Machine, history: History) -> Result:

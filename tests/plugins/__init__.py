@@ -1,0 +1,1 @@
+"""Models as somebody else would write them: outside `models/`, without its kit."""

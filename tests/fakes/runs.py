@@ -143,11 +143,14 @@ def fake_fits(ts: pd.Series, states: int) -> list[dict[str, Any]]:
                 "observations": row,
                 "converged": n != 5,
                 "log_likelihood": 3.1 * row,
+                "asked": "schedule",
+                "refused": "",
                 "match": None if n == 0 else match | {"message": "regime 1 looks like neither of the two before"},
                 "summary": {
                     "means": [[0.0005]] * states,
                     "volatilities": [[v] for v in spread.tolist()],
                     "transition": transition.tolist(),
+                    "degeneracies": [],
                 },
             }
         )

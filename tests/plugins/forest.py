@@ -78,7 +78,7 @@ def forest(trees: int = 5, seed: int = 0) -> Model:
         ahead = np.array([Z[t + 1 : t + 1 + AHEAD, 0].std() for t in range(len(Z) - AHEAD)])
         labels = np.searchsorted(np.quantile(ahead, np.arange(1, CLASSES) / CLASSES), ahead)
         found = RandomForestClassifier(trees, max_leaf_nodes=NODES // 2, random_state=seed).fit(Z[:-AHEAD], labels)
-        spread = [[rows[seen][:-AHEAD][labels == c, 0].var()] for c in range(CLASSES)]
+        spread = [[np.mean(ahead[labels == c] ** 2) * scale[0] ** 2] for c in range(CLASSES)]
         shows = np.arange(CLASSES) * SHOWN // CLASSES
         params = Params(np.array(spread), shows.astype(float), *_flat(found), centre, scale)
         return Fitted(FOREST, params, None, int(seen.sum()), None, None, True, seed, window.names)

@@ -56,6 +56,10 @@ def config_hash(config: Config) -> str:
 def code_hash(config: Config, folder: Path) -> str:
     """Hash the sources of Barograph, and every file of the user's that the parts of a config in this folder reach."""
     files = reached({use.partition(":")[0] for use in _uses(config.resolved())}, folder)
+    if config.model is not None and config.model.use == "barograph.regimes:saved":
+        file = Path(folder / str(config.model.arguments.get("file", "")))
+        # A model that is a file is code of the user's as much as one that is a module.
+        files |= {f"model {file.name}": file.read_bytes()} if file.is_file() else {}
     for name in PACKAGES:
         package = Path(str(importlib.import_module(name).__path__[0]))
         files |= {path.relative_to(package.parent).as_posix(): path.read_bytes() for path in package.rglob("*.py")}

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
-from barograph.loop.session import Progress, Session
+from barograph.errors import ConfigError
+from barograph.loop.session import Progress, Session, columns_of, window_of
+from barograph.loop.wiring import wire
 from barograph.types import Belief, Filter, Floats
 
 if TYPE_CHECKING:
@@ -14,8 +16,9 @@ if TYPE_CHECKING:
     from barograph.loop.machine import Machine
     from barograph.loop.result import Result
     from barograph.loop.world import World
+    from barograph.regimes.fitted import Fitted, Model
 
-__all__ = ["Online", "replay", "run", "scan"]
+__all__ = ["Online", "learn", "replay", "run", "scan"]
 
 
 def scan(machine: Machine, history: History, world: World | None = None, progress: Progress | None = None) -> Result:
@@ -35,6 +38,33 @@ def replay(machine: Machine, history: History, world: World | None = None, progr
 
 
 run = scan
+
+
+def learn(machine: Machine, history: History) -> Fitted:
+    """Fit the machine's model once, at the last close of the history, on the rows that its schedule says.
+
+    Raises `ConfigError` when it has no model that learns, or the history is shorter than the window; `FitError` when
+    the fit fails.
+
+    >>> import barograph as bg
+    >>> from barograph.testing import some_bars
+    >>> from barograph_models.gaussian_hmm import gaussian_hmm
+    >>> from barograph_strategies.regime_filter import regime_filter
+    >>> machine = bg.Machine(strategy=regime_filter(), model=gaussian_hmm(states=2), fit=bg.Fit(window=60))
+    >>> learn(machine, some_bars(100)).features
+    ('log_return',)
+    """
+    if machine.fit is None or not machine.learns:
+        raise ConfigError("there is no model that learns: wanted a model, and a [fit] with its window")
+    wired = wire(machine, history)
+    X = np.full((len(history), len(wired.names)), np.nan)
+    wired.body.observe(0, len(history), columns_of(history), wired.memory.copy(), wired.params, X)
+    lo, hi = machine.fit.rows(len(history) - 1)
+    there = int(np.isfinite(X[lo:hi]).all(axis=1).sum())
+    if hi - lo < machine.fit.window or there == 0:
+        raise ConfigError(f"fit.window wants {machine.fit.window} bars, the history has {there} with all features")
+    model = cast("Model", machine.model)
+    return model.fit(window_of(machine, history, X, lo, hi, wired.names))
 
 
 class Online:

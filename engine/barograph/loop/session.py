@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from barograph.data.history import History
     from barograph.regimes.fitted import Fitted, Model
 
-__all__ = ["Progress", "Session", "columns_of"]
+__all__ = ["Progress", "Session", "columns_of", "window_of"]
 
 Progress = Callable[[int, int], None]
 # Bytes of the log's first piece, which most runs never fill, and of every other. Above 32 MiB the allocator fetches new
@@ -68,6 +68,13 @@ def columns_of(history: History) -> Columns:
         actions = np.repeat(actions, 2, axis=0)
         actions.flags.writeable = False
     return Columns(h.ts, h.open, h.high, h.low, h.close, h.volume, actions)
+
+
+def window_of(machine: Machine, history: History, X: Floats, lo: int, hi: int, names: tuple[str, ...]) -> Window:
+    """Return rows [lo, hi) of the features as a model learns from them; nothing that it is lent can be written back."""
+    roles = roles_of([feature.role for feature in features_of(machine)])
+    traded = tuple(s for s, t in zip(history.symbols, history.traded, strict=True) if t)
+    return Window(np.array(X[lo:hi]), np.array(history.ts[lo:hi]), names, roles, symbols=traded)
 
 
 class Session:
@@ -352,13 +359,11 @@ class Session:
 
     def _window(self, lo: int, hi: int) -> Window:
         """Return all that the model may know at its decision."""
-        roles = roles_of([feature.role for feature in features_of(self.machine)])
-        made = Window(np.array(self.X[lo:hi]), np.array(self.history.ts[lo:hi]), self.wired.names, roles)
-        traded = (s for s, t in zip(self.history.symbols, self.history.traded, strict=True) if t)
+        made = window_of(self.machine, self.history, self.X, lo, hi, self.wired.names)
         if self.fitted is None:
-            return made._replace(symbols=tuple(traded))
+            return made
         state = self.memory.copy().read(1)
-        return made._replace(symbols=tuple(traded), previous=self.fitted.snapshot(state), state=state)
+        return made._replace(previous=self.fitted.snapshot(state), state=state)
 
     def _fitted(self, lo: int, hi: int, bar: int) -> tuple[Fitted, Match | None, str]:
         """Return the fit, how its regimes were matched, and why it was turned down, if it was."""
@@ -373,4 +378,7 @@ class Session:
             raise FitError(f"fit at the close of {self.history.when(bar)}: {told}") from error
         if refused or seen.previous is None:
             return fitted, None, f"turned down: {refused}" if refused else ""
-        return (*match(seen.previous, fitted), "")
+        try:
+            return (*match(seen.previous, fitted), "")
+        except PartError as error:
+            raise FitError(f"fit at the close of {self.history.when(bar)}: {error}") from error

@@ -6,6 +6,7 @@ the model's own file; the family's import path is written into the saved file, s
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -293,6 +294,11 @@ class Fitted:
     def to_bytes(self) -> bytes:
         """Return what `save` writes."""
         return saving.packed(self)
+
+    @property
+    def digest(self) -> str:
+        """The SHA-256 of the bytes that are saved: what tells this fit from any other."""
+        return hashlib.sha256(self.to_bytes()).hexdigest()
 
     @classmethod
     def load(cls, path: str | Path, modules: Modules | None = None) -> Fitted:

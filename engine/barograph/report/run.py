@@ -158,6 +158,8 @@ def _manifest(result: Result, config: Config, wall_times: dict[str, float], sour
         },
         "config_hash": config_hash(config),
         "code_hash": code_hash(config, source),
+        # A model that was fitted before the run and does not learn; one that does stands in fits.json.
+        "model": getattr(result.machine.model, "digest", None),
         "seed": None if config.model is None else config.model.arguments.get("seed", 0),
         "features": list(result.fits[-1].fitted.features) if result.fits else [],
         "wall_times": wall_times,

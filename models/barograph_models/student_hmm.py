@@ -17,12 +17,14 @@ from barograph_models._chain.inference import decode, smooth, viterbi
 from barograph_models._fit.data import check_choice, check_counts, check_positive
 from barograph_models._student import ascent
 from barograph_models._student.data import Cells, cells
+from barograph_models._student.drawn import DrawnParams, drawn_init, drawn_params, drawn_step, renumbered
 from barograph_models._student.emission import STUDENT, StudentParams, any_observed, moments, step
 from barograph_models._student.fit import TAIL, Ascender, believed, best_climb, in_units, known_of, standardised
+from barograph_models._student.gibbs import draws
 from barograph_models._student.known import Known
 from barograph_models._student.priors import DOF_SPREAD, FIRMNESS, USUAL_DOF, Habits, flattened, habits, market, nothing
 
-__all__ = ["STUDENT_HMM", "StudentParams", "student_hmm"]
+__all__ = ["STUDENT_DRAWS", "STUDENT_HMM", "DrawnParams", "StudentParams", "student_hmm"]
 
 NAME: Final = "student_hmm"
 METHODS: Final = {"vb": ascent.VB, "map": ascent.MAP, "em": ascent.EM}
@@ -40,15 +42,27 @@ STUDENT_HMM = Family(
     shared=("tail", "evidence"),
 )
 
+STUDENT_DRAWS = STUDENT_HMM._replace(
+    name=f"{__name__}:STUDENT_DRAWS", params=DrawnParams, init=drawn_init, step=drawn_step, renumber=renumbered
+)
+
 
 class _Plan(NamedTuple):
-    """What a model was asked for: the ascent, the market's habits or None, and how much of the last fit is kept."""
+    """What a model was asked for: the ascent, the market's habits or None, what a refit keeps, and the draws."""
 
     states: int
     ascender: Ascender
     habits: Habits | None
     keep: float
     guard: float
+    uncertainty: int
+    sweeps: int
+    seed: int
+
+    @property
+    def family(self) -> Family:
+        """Return the family its fits are of."""
+        return STUDENT_DRAWS if self.uncertainty else STUDENT_HMM
 
     def prior(self, d: int) -> Known:
         """Return what is known before rows are seen, in robust units."""
@@ -60,6 +74,7 @@ def student_hmm(
     how: Literal["vb", "map", "em"] = "vb",
     prior: Literal["market", "previous", "none"] = "market",
     degrees_of_freedom: Literal["shared", "own"] | float = "shared",
+    uncertainty: int = 0,
     stays: list[float] | None = None,
     volatilities: list[float] | None = None,
     firmness: float = FIRMNESS,
@@ -67,11 +82,13 @@ def student_hmm(
     usual_dof: float = USUAL_DOF,
     dof_spread: float = DOF_SPREAD,
     keep: float = 0.8,
-    guard: float = 10.0,
+    guard: float = 40.0,
     starts: int = 2,
     iterations: int = 400,
     tolerance: float = 1e-6,
     variance_floor: float = 1e-6,
+    sweeps: int = 200,
+    seed: int = 0,
 ) -> Model:
     """Hidden Markov model with Student-t features, its parameters drawn to what is usual in markets.
 
@@ -84,6 +101,9 @@ def student_hmm(
     `usual_dof`, give or take `dof_spread`. ``prior="previous"`` begins with the market, then takes the last fit's
     posterior, to the power `keep`, as prior for the bars that are new, so that a refit is a step of a filter; a fit
     from the market that is likelier by more than `guard` on the window takes its place.
+
+    `uncertainty` draws of all parameters, from `sweeps` Gibbs sweeps by `seed`, are filtered side by side, weighted by
+    what they foresaw; the belief is their mean.
 
     A cell that is missing is left out of its row, exactly. `fit` raises `FitError` for data that are too few, constant
     or infinite, and for nothing else: an ascent that has not ended after `iterations` is a fit that says so.
@@ -98,7 +118,7 @@ def student_hmm(
     >>> fitted.viterbi(returns[:, None])[[50, 150, 300, 450, 700]]
     array([0, 0, 1, 1, 0])
     """
-    check_counts(NAME, states=states, starts=starts, iterations=iterations)
+    check_counts(NAME, states=states, starts=starts, iterations=iterations, sweeps=sweeps)
     check_choice(NAME, "how", how, tuple(METHODS))
     check_choice(NAME, "prior", prior, PRIORS)
     positive = {"firmness": firmness, "mean_bars": mean_bars, "usual_dof": usual_dof, "dof_spread": dof_spread}
@@ -108,12 +128,22 @@ def student_hmm(
         raise ConfigError(f"{NAME}: keep = {keep!r}, a number above 0 and not above 1 is wanted")
     if prior == "previous" and how != "vb":
         raise ConfigError(f'{NAME}: prior = "previous" carries a posterior on: how = "vb" is wanted, not {how!r}')
+    _check_draws(uncertainty, prior, how, seed)
     plain = prior == "none" or how == "em"
     own = habits(NAME, states, stays, volatilities, firmness, mean_bars, usual, dof_spread)
     method = ascent.EM if plain else METHODS[how]
     ascender = Ascender(method, kind, usual, starts, iterations, tolerance, variance_floor)
-    plan = _Plan(states, ascender, None if plain else own, keep, guard)
+    plan = _Plan(states, ascender, None if plain else own, keep, guard, uncertainty, sweeps, seed)
     return Model(partial(_carried if prior == "previous" else _fresh, plan), states, NAME)
+
+
+def _check_draws(uncertainty: Any, prior: str, how: str, seed: int) -> None:
+    if uncertainty != 0:
+        check_counts(NAME, uncertainty=uncertainty)
+        if how != "vb" or prior == "none":
+            raise ConfigError(f'{NAME}: uncertainty = {uncertainty!r} draws from a posterior: how = "vb" and a prior')
+    if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
+        raise ConfigError(f"{NAME}: seed = {seed!r}, a whole number of at least 0 is wanted")
 
 
 def _degrees_of_freedom(wanted: Any, usual: float) -> tuple[int, float]:
@@ -136,7 +166,8 @@ def _fresh(plan: _Plan, X: Floats, previous: Fitted | None) -> Fitted:
 
 
 def _from_prior(plan: _Plan, X: Floats, data: Cells) -> Fitted:
-    return _said(plan, X, data, best_climb(plan.ascender, data, plan.prior(X.shape[1])))
+    prior = plan.prior(X.shape[1])
+    return _said(plan, X, data, prior, best_climb(plan.ascender, data, prior))
 
 
 def _carried(plan: _Plan, X: Floats, previous: Fitted | None) -> Fitted:
@@ -154,14 +185,14 @@ def _carried(plan: _Plan, X: Floats, previous: Fitted | None) -> Fitted:
     if not new.rows:
         return known
     weights = smooth(STUDENT, known.params._replace(start=last.start), X[old:], any_observed)
-    found = plan.ascender.climb(new, flattened(last, plan.prior(X.shape[1]), plan.keep), weights)
-    carried = _said(plan, X, data, found)
+    prior = flattened(last, plan.prior(X.shape[1]), plan.keep)
+    carried = _said(plan, X, new, prior, plan.ascender.climb(new, prior, weights))
     return fresh if fresh.log_likelihood[-1] > carried.log_likelihood[-1] + plan.guard else carried
 
 
 def _same_kind(previous: Fitted, plan: _Plan, X: Floats) -> bool:
     same = (previous.regimes, len(previous.features)) == (plan.states, X.shape[1])
-    return previous.family is STUDENT_HMM and same
+    return previous.family is plan.family and same
 
 
 def rows_seen(X: Floats, tail: Floats) -> int:
@@ -175,25 +206,35 @@ def rows_seen(X: Floats, tail: Floats) -> int:
     return 0
 
 
-def _said(plan: _Plan, X: Floats, data: Cells, found: ascent.Climb) -> Fitted:
+def _said(plan: _Plan, X: Floats, data: Cells, prior: Known, found: ascent.Climb) -> Fitted:
     """Say an ascent as a fit: its path rises as the objective did, and ends at the parameters' log-likelihood."""
-    params = in_units(plan.ascender.how, data, found)
-    path = believed(params, X)
-    tail = np.vstack([params.tail, X])[-TAIL:]
-    params = params._replace(ended=path.probs[-1], tail=tail)
-    log_likelihood = float(total(path.logpdf))
-    K, d = params.means.shape
-    chain = K * (K - 1) + (K - 1 if plan.ascender.how == ascent.EM else 0)
-    tails = {ascent.FIXED: 0, ascent.SHARED: 1, ascent.OWN: K}[plan.ascender.kind]
+    plain = in_units(plan.ascender.how, data, found)
+    path = believed(plain, X)
+    plain = plain._replace(ended=path.probs[-1], tail=np.vstack([plain.tail, X])[-TAIL:])
+    params: Any = plain
+    if plan.uncertainty:
+        kind, settings = plan.ascender.kind, (plan.uncertainty, plan.sweeps, plan.seed)
+        params = drawn_params(plain, data, draws(kind, data, prior, found, *settings))
     fitted = Fitted(
-        family=STUDENT_HMM,
+        family=plan.family,
         params=params,
-        log_likelihood=found.path - found.path[-1] + log_likelihood,
-        observations=data.rows,
-        free_parameters=chain + 2 * K * d + tails,
-        completed=viterbi(STUDENT, params, X, any_observed)[1],
+        log_likelihood=found.path - found.path[-1] + float(total(path.logpdf)),
+        observations=_rows(X),
+        free_parameters=_free(plan, X.shape[1]),
+        completed=viterbi(STUDENT, plain, X, any_observed)[1],
         converged=found.converged,
-        seed=0,
-        features=tuple(f"x{j}" for j in range(d)),
+        seed=plan.seed,
+        features=tuple(f"x{j}" for j in range(X.shape[1])),
     )
     return order_by_volatility(fitted)
+
+
+def _rows(X: Floats) -> int:
+    return int(np.count_nonzero(any_observed(X)))
+
+
+def _free(plan: _Plan, d: int) -> int:
+    """Count what the chain, the means, the scales and the degrees of freedom may choose."""
+    K, how = plan.states, plan.ascender.how
+    chain = K * (K - 1) + (K - 1 if how == ascent.EM else 0)
+    return chain + 2 * K * d + {ascent.FIXED: 0, ascent.SHARED: 1, ascent.OWN: K}[plan.ascender.kind]

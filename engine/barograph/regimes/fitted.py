@@ -53,6 +53,7 @@ class Family(NamedTuple):
     `name` is the constant's own import path, "package.module:CONSTANT". `params` is the NamedTuple class of its
     parameters, which holds a `transition` (K, K). `init` and `step` are the online filter. ``moments(params)`` gives
     `Moments`; ``smooth(params, X)`` gives (T, K) given all rows; ``decode(params, X)`` gives (T,) int64 labels.
+    ``renumber(params, order)`` gives params whose regime i was regime ``order[i]``; without it, the rule above does.
     """
 
     name: str
@@ -63,6 +64,7 @@ class Family(NamedTuple):
     smooth: Callable[[Any, Floats], Floats]
     decode: Callable[[Any, Floats], NDArray[np.int64]]
     shared: tuple[str, ...] = ()
+    renumber: Callable[[Any, NDArray[np.int64]], Any] | None = None
 
 
 class Model(NamedTuple):
@@ -235,6 +237,8 @@ class Fitted:
         order = np.asarray(permutation, dtype=np.int64)
         if sorted(order.tolist()) != list(range(self.regimes)):
             raise PartError(f"reordered: {list(permutation)} is no permutation of 0..{self.regimes - 1}")
+        if self.family.renumber is not None:
+            return replace(self, params=self.family.renumber(self.params, order))
         fields = zip(self.params._fields, self.params, strict=True)
         return replace(self, params=self.family.params(*(self._renumbered(n, a, order) for n, a in fields)))
 

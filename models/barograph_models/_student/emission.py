@@ -21,7 +21,7 @@ from barograph.types import Belief, Floats
 from barograph_models._chain.emission import Density
 from barograph_models._chain.filter import ChainState, believed, predict, stand, weigh
 
-__all__ = ["STUDENT", "StudentParams", "any_observed", "density_norms", "log_norm", "moments", "step"]
+__all__ = ["STUDENT", "StudentParams", "any_observed", "count_cells", "density_norms", "log_norm", "moments", "step"]
 
 LOG_PI = log(math.pi)
 
@@ -67,7 +67,7 @@ def log_norm(nu: Any, n: Any) -> Any:
 
 
 @kernel
-def _count(x: Any) -> Any:
+def count_cells(x: Any) -> Any:
     """Count the features of a row that are finite numbers."""
     seen = 0
     for j in range(x.size):
@@ -104,7 +104,7 @@ def _part_density(x: Any, k: Any, own: Any) -> Any:
 
 @kernel
 def _log_density(x: Any, k: Any, own: Any) -> Any:
-    return _whole_density(x, k, own) if _count(x) == x.size else _part_density(x, k, own)
+    return _whole_density(x, k, own) if count_cells(x) == x.size else _part_density(x, k, own)
 
 
 @kernel
@@ -113,7 +113,7 @@ def step(state: Any, x: Any, params: Any) -> tuple[ChainState, Belief]:
     probs, ahead, logs = unowned(state.probs), unowned(state.ahead), unowned(state.logs)
     predict(state.seen, probs, ahead, params)
     logpdf = 0.0
-    seen = _count(x)
+    seen = count_cells(x)
     if seen > 0:
         own = by_address(params)
         if seen == x.size:

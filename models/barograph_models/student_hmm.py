@@ -82,7 +82,7 @@ def student_hmm(
     usual_dof: float = USUAL_DOF,
     dof_spread: float = DOF_SPREAD,
     keep: float = 0.8,
-    guard: float = 40.0,
+    guard: float = 20.0,
     starts: int = 2,
     iterations: int = 400,
     tolerance: float = 1e-6,

@@ -20,11 +20,11 @@ from barograph_models._student.known import Known
 __all__ = ["DESCENT", "DOF_SPREAD", "FIRMNESS", "STAYS", "USUAL_DOF", "VOLATILITIES", "Habits", "flattened", "habits",
            "market", "nothing"]  # fmt: skip
 
-STAYS: Final = {2: (142.5, 74.7), 3: (76.1, 50.2, 33.9)}  # bars, from calm to wild
-VOLATILITIES: Final = {2: (0.754, 1.468), 3: (0.675, 1.208, 2.526)}  # scales over the window's robust deviation
-DESCENT: Final = 0.76  # of the moves out of a regime between two others, how many lead to the calmer one
-FIRMNESS: Final = 10.0
-USUAL_DOF: Final = 5.6
+STAYS: Final = {2: (142.3, 74.3), 3: (75.3, 50.0, 33.7)}  # bars, from calm to wild
+VOLATILITIES: Final = {2: (0.754, 1.469), 3: (0.677, 1.212, 2.516)}  # scales over the window's robust deviation
+DESCENT: Final = 0.81  # of the moves out of a regime between two others, how many lead to the calmer one
+FIRMNESS: Final = 10.0  # as wide as the calm regime's volatilities lie over the blocks
+USUAL_DOF: Final = 5.65
 DOF_SPREAD: Final = 0.8  # of the logarithm: twice that of the blocks, so that a market without tails is not denied
 FAR: Final = 0.05  # pseudo-moves to a regime that is no neighbour
 
@@ -56,7 +56,7 @@ def habits(
     volatilities begin at the calmest of three and take the ratio of two from each regime to the next.
 
     >>> habits("", 4, None, None, 20.0, 20.0, 8.0, 1.0).stays
-    (142.5, 114.9, 92.64, 74.7)
+    (142.3, 114.59, 92.27, 74.3)
     """
     given = {"stays": stays, "volatilities": volatilities}
     for key, values in given.items():

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from rich.console import Console
 from rich.table import Table as Printed
 
-from benchmarks import Table, ceilings, em, engine, orders, paper, peers, waiting
+from benchmarks import Table, ceilings, em, engine, orders, paper, peers, prior, series, waiting
 
 SUBJECTS: dict[str, Callable[[float], Table]] = {
     "engine": engine.speed,
@@ -23,6 +23,8 @@ SUBJECTS: dict[str, Callable[[float], Table]] = {
     "filter": peers.online,
     "peers": peers.crossing,
     "ceilings": ceilings.measure,
+    "prior": prior.measure,
+    "series": series.measure,
     "cycle": paper.cycle,
     "year": paper.year,
 }

@@ -1,6 +1,7 @@
 """How near an online filter comes to what can be known at all: invented worlds, true parameters, fitted parameters.
 
-With the true parameters the filter is exact (Gaussian worlds), so its scores are ceilings, published for 512 paths.
+With the true parameters the filter is exact (the published ones filter t worlds as Gaussian), so its scores are
+ceilings, published for 512 paths.
 With fitted ones, learned on another path of the same length, what is missing to the ceiling is the price of learning.
 Never against labels made from the model's own features: here the regimes are the ones that drew the returns.
 """
@@ -11,14 +12,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from barograph.data.synthetic import SCENARIOS, Scenario, draw
-from barograph.errors import FitError
+from barograph.data.synthetic import SCENARIOS, draw
 from barograph.regimes.filtering import filter_path
-from barograph.regimes.fitted import Fitted
 from barograph.types import Filter, Floats
-from barograph_models.gaussian_hmm import DIAGONAL, gaussian_hmm
+from barograph_models.gaussian_hmm import DIAGONAL
 from benchmarks import Row, Table, bars
 from benchmarks.engine import true_filter
+from benchmarks.learned import MODELS, learn, nulls, split_rows, true_student
 
 A_YEAR = 252.0
 
@@ -90,45 +90,57 @@ def scores(probs: Any, hindsight: Any, truth: Any) -> dict[str, Any]:
 
 
 def measure(size: float = 1.0) -> Table:
-    """Lay the published ceilings, ours with true parameters and ours with fitted ones side by side."""
+    """Lay the published ceilings, ours with true parameters and models that had to learn them side by side."""
     paths = bars(512, size, least=4)
     rows = [row for world in PUBLISHED for row in _world(world, paths)]
-    return Table(
-        f"Ceilings of an online filter, {paths} paths; fitted: one model a path, learned on another path", rows
-    )
+    told = f"Ceilings of an online filter, {paths} paths; fitted: one model a path, learned on another path"
+    return Table(told, rows + nulls(bars(96, size, least=4)))
+
+
+NAMES = {
+    "filtered": "balanced accuracy, filtered",
+    "smoothed": "balanced accuracy, smoothed",
+    "brier": "Brier score",
+    "onset": "median onset delay, bars",
+    "alarms": "false alarms a year",
+}
 
 
 def _world(published: Published, paths: int) -> list[Row]:
     world = SCENARIOS[published.world]
     returns, truth = draw(world, published.bars, seed=0, paths=paths)
-    best = _scored([true_filter(world)] * paths, returns, truth)
-    models = _learned(world, published.bars, paths)
-    kept = [i for i, model in enumerate(models) if model is not None]
-    real = _scored([model.filter() for model in models if model is not None], returns[kept], truth[kept])
-    names = {"filtered": "balanced accuracy, filtered", "smoothed": "balanced accuracy, smoothed"}
-    names |= {"brier": "Brier score", "onset": "median onset delay, bars", "alarms": "false alarms a year"}
-    rows = []
-    for key, name in names.items():
-        ceiling, wanted = best[key], getattr(published, key)
-        beside = f"fitted {real[key]:.3f}, {real[key] - ceiling:+.3f} from the ceiling"
-        told = "" if np.isnan(wanted) else f"published {wanted:g}"
-        rows.append(Row(f"{world.name}: {name}", float(ceiling), "", told, beside))
-    lost = f"{paths - len(kept)} of {paths} fits failed (a regime died or EM did not end)"
-    return [*rows, Row(f"{world.name}: fits", float(len(kept)), "", "", lost)] if len(kept) < paths else rows
-
-
-def _learned(world: Scenario, count: int, paths: int) -> list[Fitted | None]:
     # Another seed than that of the paths that are scored: the fitted model has never seen them.
-    X = draw(world, count, seed=1, paths=paths)[0]
-    model = gaussian_hmm(states=len(world.mean), starts=4, jobs=2, tolerance=1e-6)
-    return [_fit(model, row[:, None]) for row in X]
+    X, held = draw(world, published.bars, seed=1, paths=paths)
+    best = _scored([true_filter(world)] * paths, returns, truth)
+    rows = []
+    for key, name in NAMES.items():
+        wanted = getattr(published, key)
+        told = "" if np.isnan(wanted) else f"published {wanted:g}"
+        rows.append(Row(f"{world.name}: {name}", float(best[key]), "", told, "true parameters, Gaussian filter"))
+    known = [true_student(world) if world.tail else true_filter(world)] * paths
+    ceiling = _briers(known, returns, truth)
+    if world.tail:
+        rows.append(_row(f"{world.name}: true parameters, t filter", _scored(known, returns, truth), ""))
+    gaps = {}
+    for name, make in MODELS.items():
+        fits, milliseconds = learn(make, X, len(world.mean), world.weekly)
+        kept = [i for i, fit in enumerate(fits) if fit is not None]
+        found = _scored([fit.filter() for fit in fits if fit is not None], returns[kept], truth[kept])
+        failed = f", {paths - len(kept)} of {paths} fits failed" if len(kept) < paths else ""
+        rows.append(_row(f"{world.name}: {name}", found, f"; {milliseconds:.1f} ms a fit{failed}"))
+        gaps[name] = np.full(paths, np.nan)
+        gaps[name][kept] = _briers([fit.filter() for fit in fits if fit is not None], returns[kept], truth[kept])
+    return rows + split_rows(world.name, (held > 0).sum(axis=1), ceiling, gaps)
 
 
-def _fit(model: Any, X: Floats) -> Fitted | None:
-    try:
-        return model.fit(X)  # type: ignore[no-any-return]
-    except FitError:
-        return None
+def _row(name: str, found: dict[str, Any], more: str) -> Row:
+    told = f"accuracy {found['filtered']:.3f}, onset {found['onset']:.0f}, {found['alarms']:.2f} false alarms a year"
+    return Row(f"{name}: Brier score", float(found["brier"]), "", "", told + more)
+
+
+def _briers(filters: list[Filter], returns: Any, truth: Any) -> Any:
+    chosen = zip(filters, returns, truth, strict=True)
+    return np.array([brier(filter_path(f, r[:, None]).probs, z) for f, r, z in chosen])
 
 
 def _scored(filters: list[Filter], returns: Any, truth: Any) -> dict[str, Any]:
@@ -136,5 +148,5 @@ def _scored(filters: list[Filter], returns: Any, truth: Any) -> dict[str, Any]:
     for chosen, path in zip(filters, returns, strict=True):
         X = path[:, None]
         probs.append(filter_path(chosen, X).probs)
-        hindsight.append(DIAGONAL.smooth(chosen.params, X))
+        hindsight.append(DIAGONAL.smooth(chosen.params, X) if chosen.step is DIAGONAL.step else probs[-1])
     return scores(np.array(probs), np.array(hindsight), truth)

@@ -15,7 +15,7 @@ from barograph.jit.views import unowned
 from barograph.regimes.mixture import blend, horizon_mixture
 from barograph.types import Floats, Forecast
 
-__all__ = ["ChainNow", "ChainPlan", "Family", "Moments", "Signature", "chain_components", "chain_forecast",
+__all__ = ["ChainNow", "ChainPlan", "Family", "Moments", "Signature", "by_belief", "chain_components", "chain_forecast",
            "chain_plan", "label_map", "moments_of", "regimes_of", "renumbered", "signature_of", "states_forecast",
            "stationary_of", "stays_of"]  # fmt: skip
 
@@ -211,6 +211,11 @@ def chain_plan(family: Family, params: Any, horizon: int) -> ChainPlan:
 def chain_components(family: Family, params: Any, horizon: int) -> int:
     """Return M: how many parts the mixture of a chain has."""
     return chain_plan(family, params, horizon).mean.size
+
+
+def by_belief(family: Family) -> bool:
+    """Tell whether a belief is all that a family's forecast is made from: else it wants the filter's state."""
+    return family.forecast is chain_forecast or (family.forecast is None and not family.shown)
 
 
 @kernel

@@ -208,9 +208,9 @@ class Fitted:
     def _now(self, now: Any) -> Any:
         if isinstance(now, Smoothed):
             raise PartError("predict: smoothed probabilities have seen the future; give filtered ones")
-        if isinstance(now, tuple) and (self.family.forecast is not None or hasattr(now, "probs")):
+        if isinstance(now, tuple) and (not asked.by_belief(self.family) or hasattr(now, "probs")):
             return now
-        if self.family.forecast is not None:
+        if not asked.by_belief(self.family):
             raise PartError(f"predict: {self.name} forecasts from its filter's state, not from probabilities alone")
         states, vector = len(self.params.transition), np.asarray(now, dtype=np.float64)
         if vector.shape != (states,) or not abs(total(vector) - 1.0) < 1e-6:

@@ -14,7 +14,7 @@ import numpy as np
 from barograph.jit.arithmetic import power
 from barograph.jit.kernel import compiled
 from barograph.jit.ordered import exponentials, logarithms, mean, product, total, variance
-from barograph.regimes.family import ChainNow, Moments
+from barograph.regimes.family import ChainNow, Moments, by_belief
 from barograph.regimes.fitted import Fitted, blank_forecast
 from barograph.regimes.mixture import mixture_quantile
 from barograph.types import Floats, Forecast
@@ -50,8 +50,7 @@ class Outlook(NamedTuple):
 
     def at(self, belief: Floats, state: Any) -> Any:
         """Return what forecasts are made from: a belief where that is all there is to it, else the filter's state."""
-        family = self.fitted.family
-        return ChainNow(belief) if family.forecast is None and not family.shown else state
+        return ChainNow(belief) if by_belief(self.fitted.family) else state
 
     def ahead(self, belief: Floats, state: Any = None) -> Floats | None:
         """Return the probabilities of the regimes at the horizon, (R,), or None."""

@@ -20,7 +20,7 @@ from barograph.jit.kernel import kernel
 from barograph_models._fit.data import Sample
 from barograph_models._fit.restarts import Ascent
 
-__all__ = ["Emission", "climbed", "make_densities"]
+__all__ = ["LEAST", "LOG_LEAST", "Density", "Emission", "climbed", "make_densities"]
 
 # A row may shrink the weights by no more than this, and they are rescaled before they get small (`inference`): their
 # product stays far from the smallest double. It matters only where the likelier regime is out of reach to 150 decimals.
@@ -47,8 +47,14 @@ class Emission(NamedTuple):
     least: Callable[[Any], float]
 
 
+class Density(NamedTuple):
+    """What smoothing and Viterbi need of an emission: the kernel of its log density, and nothing to fit it by."""
+
+    log_density: Callable[..., Any]
+
+
 @functools.cache
-def make_densities(emission: Emission) -> Callable[..., Any]:
+def make_densities(emission: Emission | Density) -> Callable[..., Any]:
     """Return the kernel that fills all rows' densities."""
     log_density = emission.log_density
 

@@ -21,13 +21,21 @@ from barograph.jit.kernel import compiled, kernel
 from barograph.jit.ordered import logarithms
 from barograph.jit.views import by_address, unowned
 from barograph.types import Floats
-from barograph_models._chain.emission import Emission, climbed, make_densities
+from barograph_models._chain.emission import Density, Emission, climbed, make_densities
 from barograph_models._fit.data import Sample
 from barograph_models._fit.restarts import CONVERGED, DIED, UNFINISHED, Ascent
 
-__all__ = ["ascend", "decode", "smooth", "viterbi"]
+__all__ = ["ascend", "back", "decode", "forward", "smooth", "viterbi"]
 
 SMALL: Final = 1e-60  # weights below it are rescaled
+
+Seen = Callable[[Floats], NDArray[np.bool_]]
+"""Tells which rows of (T, d) say anything."""
+
+
+def complete(X: Floats) -> NDArray[np.bool_]:
+    """Tell which rows of (T, d) have no missing cell."""
+    return np.asarray(np.isfinite(X).all(axis=1))
 
 
 class Work(NamedTuple):
@@ -52,7 +60,7 @@ def _lent(work: Any) -> Work:
 
 
 @kernel
-def _forward(start: Any, transition: Any, density: Any, alpha: Any) -> Any:
+def forward(start: Any, transition: Any, density: Any, alpha: Any) -> Any:
     """Fill `alpha` (T, K), P(regime, rows so far) up to a factor a row; return log P(all rows)."""
     T, K = alpha.shape
     whole = 0.0
@@ -76,7 +84,7 @@ def _forward(start: Any, transition: Any, density: Any, alpha: Any) -> Any:
 
 
 @kernel
-def _back(transition: Any, density: Any, alpha: Any, beta: Any, ahead: Any, t: Any) -> Any:
+def back(transition: Any, density: Any, alpha: Any, beta: Any, ahead: Any, t: Any) -> Any:
     """Move `beta` (K,) from row t+1 to t, leave what it came from in `ahead` (K,), and return one over their norm."""
     K = beta.size
     whole = 0.0
@@ -115,7 +123,7 @@ def _expect(emission: Emission) -> Callable[..., Any]:
         scale = 1.0 / whole
         for t in range(T - 1, -1, -1):
             if t < T - 1:
-                scale = _back(transition, density, alpha, beta, ahead, t)
+                scale = back(transition, density, alpha, beta, ahead, t)
                 for i in range(K):
                     for k in range(K):
                         moves[i, k] += scale * alpha[t, i] * ahead[k]
@@ -158,7 +166,7 @@ def _baum_welch(emission: Emission) -> Callable[..., tuple[int, int]]:
         own, work, sums = by_address(params), _lent(new_sums), by_address(counts)
         for n in range(path.size):
             shift = densities(X, observed, own, work.density)
-            path[n] = shift + _forward(start, transition, work.density, work.alpha)
+            path[n] = shift + forward(start, transition, work.density, work.alpha)
             if n > 0 and path[n] - path[n - 1] <= tolerance:
                 return n + 1, CONVERGED
             if n + 1 == path.size:
@@ -182,7 +190,7 @@ def ascend(emission: Emission, data: Sample, params: Any, iterations: int, toler
 
 
 @functools.cache
-def _smoother(emission: Emission) -> Callable[..., None]:
+def _smoother(emission: Emission | Density) -> Callable[..., None]:
     densities = make_densities(emission)
 
     def run(X, observed, params, alpha, density, beta, ahead):  # type: ignore[no-untyped-def]
@@ -194,10 +202,10 @@ def _smoother(emission: Emission) -> Callable[..., None]:
         )
         alpha, density, beta, ahead = unowned(alpha), unowned(density), unowned(beta), unowned(ahead)
         densities(X, observed, by_address(params), density)
-        _forward(start, transition, density, alpha)
+        forward(start, transition, density, alpha)
         for t in range(alpha.shape[0] - 1, -1, -1):
             if t < alpha.shape[0] - 1:
-                _back(transition, density, alpha, beta, ahead, t)
+                back(transition, density, alpha, beta, ahead, t)
             whole = 0.0
             # Row t of alpha is not needed any more once beta stands there.
             for k in range(beta.size):
@@ -209,18 +217,17 @@ def _smoother(emission: Emission) -> Callable[..., None]:
     return compiled(run)
 
 
-def smooth(emission: Emission, params: Any, X: Floats) -> Floats:
-    """Return P(regime at each row | all rows), (T, K); a row with any NaN is missing."""
+def smooth(emission: Emission | Density, params: Any, X: Floats, seen: Seen = complete) -> Floats:
+    """Return P(regime at each row | all rows), (T, K); a row with any NaN is missing, unless `seen` has it."""
     T, K = len(X), len(params.start)
     alpha = np.empty((T, K))
     if T:
-        observed = np.isfinite(X).all(axis=1)
-        _smoother(emission)(X, observed, params, alpha, np.empty((T, K)), np.ones(K), np.empty(K))
+        _smoother(emission)(X, seen(X), params, alpha, np.empty((T, K)), np.ones(K), np.empty(K))
     return alpha
 
 
 @functools.cache
-def _decoder(emission: Emission) -> Callable[..., float]:
+def _decoder(emission: Emission | Density) -> Callable[..., float]:
     log_density = emission.log_density
 
     def run(X, observed, log_start, log_transition, params, best, came, labels):  # type: ignore[no-untyped-def]
@@ -252,7 +259,9 @@ def _decoder(emission: Emission) -> Callable[..., float]:
     return compiled(run)
 
 
-def viterbi(emission: Emission, params: Any, X: Floats) -> tuple[NDArray[np.int64], float]:
+def viterbi(
+    emission: Emission | Density, params: Any, X: Floats, seen: Seen = complete
+) -> tuple[NDArray[np.int64], float]:
     """Return the most likely regimes given all rows, (T,), and the log-likelihood of rows and regimes together."""
     T, K = len(X), len(params.start)
     labels = np.zeros(T, dtype=np.int64)
@@ -260,10 +269,9 @@ def viterbi(emission: Emission, params: Any, X: Floats) -> tuple[NDArray[np.int6
         return labels, 0.0
     chain = (logarithms(params.start), logarithms(params.transition))
     work = (np.empty((T, K)), np.zeros((T, K), dtype=np.int64))
-    observed = np.isfinite(X).all(axis=1)
-    return labels, float(_decoder(emission)(X, observed, *chain, params, *work, labels))
+    return labels, float(_decoder(emission)(X, seen(X), *chain, params, *work, labels))
 
 
-def decode(emission: Emission, params: Any, X: Floats) -> NDArray[np.int64]:
+def decode(emission: Emission | Density, params: Any, X: Floats, seen: Seen = complete) -> NDArray[np.int64]:
     """Return the most likely regimes given all rows, (T,)."""
-    return viterbi(emission, params, X)[0]
+    return viterbi(emission, params, X, seen)[0]

@@ -1,0 +1,150 @@
+"""The lag curve: what a strategy earns when every decision comes some bars late.
+
+Knowledge that stands in the bars themselves (tomorrow's label merged in as an observed asset) moves no answer before
+any cut. But it is worth most on the bar it speaks of: what it earns falls apart when it is used late.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+
+from barograph import orders
+from barograph.data.history import FIELDS
+from barograph.errors import BarographError
+from barograph.execution.answers import each, spread
+from barograph.jit.views import frozen
+from barograph.loop.result import Result
+from barograph.loop.run import scan
+from barograph.metrics.formulas import sharpe, simple_returns
+from barograph.metrics.steps import steps
+from barograph.types import HOLD, Bars, Belief, Orders, Portfolio, Protected, Strategy, Target
+
+__all__ = ["LAGS", "fresh_assets", "lag_curve", "run_late", "sharpe_of", "stands_out"]
+
+LAGS: Final = (0, 1, 2, 5)
+"""How many bars late."""
+HIGH: Final = 2.0
+SURE: Final = 4.0
+LEFT: Final = 0.5
+
+
+class _Waiting(NamedTuple):
+    """What the rule remembers; its last answers, `lag` of them; the bars so far."""
+
+    rule: Any
+    answers: Any
+    bars: int
+
+
+def sharpe_of(run: Result) -> float:
+    """Return a run's Sharpe ratio, a year."""
+    taken = steps(run.ts, run.history.periods, run.history.by_day)
+    return sharpe(simple_returns(run.equity[taken.rows]), taken.periods)
+
+
+def lag_curve(whole: Result) -> dict[int, float]:
+    """Return the Sharpe ratio of a run whose decisions are carried out 0, 1, 2 and 5 bars late; NaN where that fails.
+
+    Fits are those of the run itself: what is late is the decision and nothing before it.
+    """
+    return {lag: sharpe_of(whole) if lag == 0 else _late_sharpe(whole, lag) for lag in LAGS}
+
+
+def _late_sharpe(whole: Result, lag: int) -> float:
+    try:
+        return sharpe_of(run_late(whole, lag))
+    except BarographError:
+        # A ruined account has no Sharpe ratio.
+        return math.nan
+
+
+def run_late(whole: Result, lag: int) -> Result:
+    """Run a result's machine again, each answer of its strategy given `lag` bars after the close it was made at."""
+    machine = whole.machine
+    model: Any = machine.model
+    if machine.learns:
+        known = iter([fit.fitted for fit in whole.fits])
+        model = model._replace(fit=lambda *_: next(known))
+    late = _late(machine.strategy, lag, whole)
+    return scan(replace(machine, strategy=late, model=model, start=whole.first), whole.history)
+
+
+def _late(of: Strategy, lag: int, whole: Result) -> Strategy:
+    """Wrap a rule in a ring of its last answers. Plain Python: three runs are not worth compiling another part."""
+    traded = np.asarray(whole.history.traded, dtype=np.int64)
+    regimes = whole.beliefs.shape[1] - 1
+
+    def init(params: Any) -> Any:
+        like = _rows(_trial(of, params, len(traded), regimes), traded)
+        return _Waiting(of.init(params), np.full((lag, *like.shape), math.nan), 0)
+
+    def step(state: Any, bars: Any, belief: Any, portfolio: Any, params: Any) -> Any:
+        rule, answer = of.step(state.rule, bars, belief, portfolio, params)
+        place = state.bars % lag
+        due = state.answers[place].copy() if state.bars >= lag else None
+        state.answers[place] = _rows(answer, traded)
+        return _Waiting(rule, state.answers, state.bars + 1), _answer(type(answer), due, state.answers[place])
+
+    return Strategy(init, step, of.params, of.name, of.bind)
+
+
+def _trial(of: Strategy, params: Any, assets: int, regimes: int) -> Any:
+    """Return a rule's answer to one made-up bar, for its shape: a slip of orders has as many rows as its maker says."""
+    ones = frozen(np.ones(assets))
+    bars = Bars(0, ones, ones, ones, ones, ones, ones)
+    belief = Belief(frozen(np.full(regimes, 1.0 / regimes)), 0.0)
+    return of.step(of.init(params), bars, belief, Portfolio(1.0, 1.0, frozen(np.zeros(assets)), ones), params)[1]
+
+
+def _rows(answer: Any, traded: Any) -> Any:
+    """Write an answer out for every asset."""
+    if isinstance(answer, Orders):
+        return answer.rows
+    rows = np.full((4, len(traded)), math.nan)
+    spread(answer.weights, rows[0], traded)
+    for row, value in zip(rows[1:], answer[1:], strict=False):
+        each(value, row)
+    return rows
+
+
+def _answer(kind: type, rows: Any, like: Any) -> Any:
+    """Return an answer of this kind; before the first one is due there is none: every position is left alone."""
+    if kind is Orders:
+        return orders.slip(len(like) - 1) if rows is None else Orders(rows)
+    weights, *levels = np.full_like(like, math.nan) if rows is None else rows
+    weights = np.full_like(weights, HOLD) if rows is None else weights
+    return Protected(weights, *levels) if kind is Protected else Target(weights)
+
+
+def fresh_assets(whole: Result) -> tuple[str, ...]:
+    """Name the observed assets whose bars, seen one bar late, leave half of a run's Sharpe ratio or less."""
+    history, now, found = whole.history, sharpe_of(whole), []
+    for column in np.flatnonzero(~np.asarray(history.traded, dtype=bool)):
+        late = {name: getattr(history, name).copy() for name in FIELDS}
+        for values in late.values():
+            values[1:, column], values[0, column] = values[:-1, column].copy(), math.nan
+        try:
+            left = sharpe_of(scan(whole.machine, replace(history, **late)))
+        except BarographError:
+            left = math.nan
+        if not left > LEFT * now:
+            found.append(f"observed asset {history.symbols[column]}")
+    return tuple(found)
+
+
+def stands_out(curve: dict[int, float], years: float) -> bool:
+    """Tell whether a curve is that of somebody who knows: high, surely so, and half of it gone within five bars.
+
+    High is a Sharpe ratio of at least 2 a year, and surely so is at least four standard errors (1 / sqrt(years)) above
+    0. A rule that lives on what happens within days may fall like this and be honest: a figure, no proof.
+
+    >>> stands_out({0: 9.0, 1: 0.2, 2: 0.1, 5: 0.0}, years=5.0), stands_out({0: 0.9, 1: 0.2, 2: 0.1, 5: 0.0}, 5.0)
+    (True, False)
+    """
+    now = curve[0]
+    later = [value for lag, value in curve.items() if lag > 0 and not math.isnan(value)]
+    return now >= HIGH and now * math.sqrt(years) >= SURE and bool(later) and min(later) <= LEFT * now

@@ -1,0 +1,97 @@
+"""Files that people's own code opens: Python tells of each, through its audit hook, and the stack says from where."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import CodeType, FrameType
+from typing import Any, Final, NamedTuple
+
+from barograph.audit.holdings import is_peoples
+
+__all__ = ["Opened", "watching"]
+
+# Code, and what a compiler keeps: read by whoever imports, and not for what is in it.
+_CODE: Final = (".py", ".pyc", ".so", ".pyd", ".kernel", ".toml")
+# Who is beyond these has begun the audit, and reads nothing in it.
+_BEGIN: Final = ("barograph.audit.", "barograph.cli.")
+_LOADERS: Final = ("barograph_adapters.", "barograph_strategies.", "barograph_models.")
+
+
+class Opened(NamedTuple):
+    """A file that was read: where in people's code ("" where a loader of ours read it), and the code that did."""
+
+    path: str
+    where: str
+    codes: tuple[CodeType, ...] = ()
+
+
+@contextmanager
+def watching() -> Iterator[list[Opened]]:
+    """Yield a list that files are added to as they are opened for reading, until the block ends.
+
+    What C code opens by itself (pyarrow's own readers, databases) tells Python nothing, and is not seen.
+
+    >>> import tempfile, pathlib
+    >>> path = pathlib.Path(tempfile.mkdtemp()) / "labels.csv"
+    >>> _ = path.write_text("label")
+    >>> with watching() as opened:
+    ...     _ = path.read_text()
+    >>> [Path(one.path).name for one in opened]
+    ['labels.csv']
+    """
+    _install()
+    found: list[Opened] = []
+    _listeners.append(found)
+    try:
+        yield found
+    finally:
+        _listeners[:] = [one for one in _listeners if one is not found]
+
+
+_listeners: list[list[Opened]] = []
+_installed: list[bool] = []
+
+
+def _install() -> None:
+    # A hook stays for the life of the process; between audits it hears and does nothing.
+    if not _installed:
+        sys.addaudithook(_hear)
+        _installed.append(True)
+
+
+def _hear(event: str, arguments: tuple[Any, ...]) -> None:
+    if event != "open" or not _listeners:
+        return
+    path, mode, flags = arguments
+    writes = any(c in mode for c in "wax") if isinstance(mode, str) else bool(flags & (os.O_WRONLY | os.O_CREAT))
+    if not isinstance(path, bytes | str) or writes or os.fsdecode(path).endswith(_CODE) or os.path.isdir(path):
+        return
+    frames = _callers(sys._getframe(1))
+    if frames:
+        own = [frame for frame in frames if is_peoples(frame.f_code.co_filename)]
+        where = f"{Path(own[0].f_code.co_filename).name}, line {own[0].f_lineno}" if own else ""
+        one = Opened(os.path.abspath(os.fsdecode(path)), where, tuple(frame.f_code for frame in own))
+        for listener in _listeners:
+            listener.append(one)
+
+
+def _callers(frame: FrameType | None) -> list[FrameType]:
+    """Return the frames of people's own code and of our loaders, innermost first, up to whoever began the audit."""
+    found: list[FrameType] = []
+    while frame is not None and not _is_in(frame, _BEGIN):
+        file = frame.f_code.co_filename
+        if not found and file.startswith("<frozen importlib"):
+            # Something is imported: what that reads is code, and what it is made of.
+            break
+        if is_peoples(file) or _is_in(frame, _LOADERS):
+            found.append(frame)
+        frame = frame.f_back
+    return found
+
+
+def _is_in(frame: FrameType, homes: tuple[str, ...]) -> bool:
+    return str(frame.f_globals.get("__name__")).startswith(homes)

@@ -147,14 +147,20 @@ class _Walk:
         self._seen: dict[int, Any] = {}
 
     def follow(self, value: Any, name: str, where: str, depth: int = 0) -> None:
-        """Tell a value, or go on to what it is made of."""
+        """Tell a value, or go on to what it is made of; what cannot even be looked at is told as such."""
         if isinstance(value, _NUMBER):
-            return self._note(value, name, where, isinstance(value, int) and value.bit_length() > 64 * self.limit)
-        if isinstance(value, _TEXT):
-            return self._note(value, name, where, len(value) > _LONG)
-        if id(value) in self._seen:
-            return None
-        self._seen[id(value)] = value
+            self._note(value, name, where, isinstance(value, int) and value.bit_length() > 64 * self.limit)
+        elif isinstance(value, _TEXT):
+            self._note(value, name, where, len(value) > _LONG)
+        elif id(value) not in self._seen:
+            self._seen[id(value)] = value
+            try:
+                self._into(value, name, where, depth)
+            except Exception as error:
+                what = f"{type(value).__name__}, at which {type(error).__name__} is raised"
+                self.found[as_written(name)] = Held(self.part, as_written(name), what, where, True, "")
+
+    def _into(self, value: Any, name: str, where: str, depth: int) -> None:
         if isinstance(value, types.FunctionType):
             self._function(value, where)
         elif isinstance(value, types.ModuleType):
@@ -171,7 +177,6 @@ class _Walk:
             self._table(value, name, where, depth)
         else:
             self._object(value, name, where, depth)
-        return None
 
     def _note(self, value: Any, name: str, where: str, table: bool) -> None:
         one = Held(self.part, as_written(name), _what(value), where, table, _mark(value, self.rows))
@@ -407,10 +412,12 @@ def _remembered(cached: Any) -> list[Any]:
     """Return the answers that a function's cache holds."""
     if cached.cache_info().currsize == 0:
         return []
-    stores = [ref for ref in gc.get_referents(cached) if type(ref) is dict and ref is not vars(cached)]
-    entries = [entry for store in stores for entry in store.values()]
-    # Of a bounded cache each entry is a link of a chain: its key, and last the answer.
-    return [gc.get_referents(e)[-1] if type(e).__name__ == "_lru_list_elem" else e for e in entries]
+    # A bounded cache visits its keys and answers itself; of an unbounded one they are those of its dictionary.
+    own = (vars(cached), cached.__wrapped__)
+    reached = [ref for ref in gc.get_referents(cached) if not any(ref is one for one in own)]
+    store = next(ref for ref in reached if type(ref) is dict)
+    found = [*store.values(), *(ref for ref in reached if ref is not store)]
+    return [value for value in found if type(value).__name__ not in ("type", "_lru_list_elem")]
 
 
 def _items(value: Any) -> list[tuple[Any, Any]]:

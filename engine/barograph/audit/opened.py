@@ -15,6 +15,7 @@ from barograph.audit.holdings import is_peoples
 __all__ = ["Opened", "watching"]
 
 # Code, and what a compiler keeps: read by whoever imports, and not for what is in it.
+_SYSTEM: Final = ("/proc/", "/sys/", "/dev/")
 _CODE: Final = (".py", ".pyc", ".so", ".pyd", ".kernel", ".toml")
 # Who is beyond these has begun the audit, and reads nothing in it.
 _BEGIN: Final = ("barograph.audit.", "barograph.cli.")
@@ -68,13 +69,16 @@ def _hear(event: str, arguments: tuple[Any, ...]) -> None:
         return
     path, mode, flags = arguments
     writes = any(c in mode for c in "wax") if isinstance(mode, str) else bool(flags & (os.O_WRONLY | os.O_CREAT))
-    if not isinstance(path, bytes | str) or writes or os.fsdecode(path).endswith(_CODE) or os.path.isdir(path):
+    if writes or not isinstance(path, bytes | str):
+        return
+    name = os.path.abspath(os.fsdecode(path))
+    if name.endswith(_CODE) or name.startswith(_SYSTEM) or os.path.isdir(name):
         return
     frames = _callers(sys._getframe(1))
     if frames:
         own = [frame for frame in frames if is_peoples(frame.f_code.co_filename)]
         where = f"{Path(own[0].f_code.co_filename).name}, line {own[0].f_lineno}" if own else ""
-        one = Opened(os.path.abspath(os.fsdecode(path)), where, tuple(frame.f_code for frame in own))
+        one = Opened(name, where, tuple(frame.f_code for frame in own))
         for listener in _listeners:
             listener.append(one)
 

@@ -6,17 +6,15 @@ no rerun on other bars moves it. A process that begins anew and finds shorter fi
 
 from __future__ import annotations
 
-import builtins
 import csv
 import gzip
-import io
-import os
+import json
 import pickle
 import subprocess
 import sys
 import tempfile
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -31,21 +29,12 @@ if TYPE_CHECKING:
     from barograph.audit.holdings import Held
     from barograph.data.history import History
 
-__all__ = ["Again", "Task", "again", "cut_copy", "redirect"]
+__all__ = ["Again", "again", "cut_copy"]
 
 _TEXT: Final = (".csv", ".tsv", ".txt")
 _SHARE: Final = 0.95
 # The least number that a moment of our days is in nanoseconds, microseconds, milliseconds, seconds; and the unit in ns.
 _EPOCHS: Final = ((10**17, 1), (10**14, 10**3), (10**11, 10**6), (10**8, 10**9))
-
-
-class Task(NamedTuple):
-    """What the fresh process is asked for: the config, its last bar, the copies by the files they stand for."""
-
-    config: str
-    overrides: tuple[str, ...]
-    moment: int
-    copies: dict[str, str]
 
 
 class Again(NamedTuple):
@@ -79,13 +68,15 @@ def again(config: Path, overrides: Sequence[str], opened: Sequence[Opened], hist
         names = tuple(sorted(Path(path).name for path in copies))
         told = Again(names, tuple(whole.values()))
         if not copies:
-            return told._replace(problem="no file that it read could be cut")
-        return _asked(Task(str(config), tuple(overrides), moment, copies), Path(folder), told)
+            why = "none of the files that it read can be cut" if whole else "it read no file that could be cut"
+            return told._replace(problem=why)
+        task = {"config": str(config), "overrides": list(overrides), "moment": moment, "copies": copies}
+        return _asked(task, Path(folder), told)
 
 
-def _asked(task: Task, folder: Path, told: Again) -> Again:
-    question, answer = folder / "question.pickle", folder / "answer.pickle"
-    question.write_bytes(pickle.dumps(task))
+def _asked(task: dict[str, Any], folder: Path, told: Again) -> Again:
+    question, answer = folder / "question.json", folder / "answer.pickle"
+    question.write_text(json.dumps(task), encoding="utf-8")
     command = [sys.executable, "-P", "-m", "barograph.cli.again", str(question), str(answer)]
     done = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)
     if not answer.is_file():
@@ -93,18 +84,6 @@ def _asked(task: Task, folder: Path, told: Again) -> Again:
         return told._replace(problem=f"the fresh process ended with {done.returncode}: {last}")
     found: Again = pickle.loads(answer.read_bytes())
     return found._replace(cut=told.cut, whole=told.whole)
-
-
-def redirect(copies: Mapping[str, str]) -> None:
-    """Let every file that Python opens for reading be its copy, if it has one; for the rest of the process."""
-    plain = io.open
-
-    def opened(file: Any, mode: str = "r", *args: Any, **named: Any) -> Any:
-        if isinstance(file, str | bytes | os.PathLike) and not set(mode) & set("wax"):
-            file = copies.get(os.path.abspath(os.fsdecode(file)), file)
-        return plain(file, mode, *args, **named)
-
-    builtins.open = io.open = opened
 
 
 def cut_copy(path: Path, copy: Path, moment: int, rows: int, total: int) -> bool:

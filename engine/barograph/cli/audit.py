@@ -139,6 +139,11 @@ def _print_source(found: Any) -> None:
 def _verdict(found: Any) -> str:
     if not found.clean:
         return "NOT CLEAN: see the leaks above"
-    n = len(found.unvouched) + len(found.rests) + (found.again is not None and bool(found.again.problem))
+    n = len(found.unvouched) + len(found.rests) + _is_open(found.again)
     things = f"{n} thing{'s' if n > 1 else ''} it could not look into: see above"
     return f"nothing that came through the bars leaked; {things if n else NOTHING_ELSE}"
+
+
+def _is_open(again: Any) -> bool:
+    """Whether there was a source to cut, and it was not rerun; where nothing was read from a file there was none."""
+    return again is not None and bool(again.problem) and bool(again.cut or again.whole)

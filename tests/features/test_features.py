@@ -21,6 +21,7 @@ from barograph.features import (
     close,
     drawdown,
     ewm_volatility,
+    latest,
     level,
     log_return,
     rolling_deviation,
@@ -77,6 +78,7 @@ TABLE = (
     Row(close(), 1, lambda b: b.close[:, 0]),
     Row(close("VIX"), 1, lambda b: b.close[:, 1]),
     Row(level("VIX"), 1, lambda b: b.close[:, 1]),
+    Row(latest("VIX", 45), 1, lambda b: b.close[:, 1]),
     Row(log_return(), 2, lambda b: np.append(np.nan, np.diff(talib.LN(b.close[:, 0])))),
     Row(total_return(5), 6, lambda b: talib.ROCP(b.close[:, 0], 5)),
     Row(sma(20), 20, lambda b: talib.SMA(b.close[:, 0], 20)),
@@ -174,8 +176,35 @@ def test_a_missing_bar_is_as_if_it_had_never_been(row: Row) -> None:
     shorter = Bars(bars.ts[~gone], *(c[~gone] for c in bars[1:]))
     values = values_of(row.feature, holes)
     assert same_bits(values[~gone], values_of(row.feature, shorter))
-    if not row.feature.name.startswith(("weekly", "monthly")):
+    if not row.feature.name.startswith(("weekly", "monthly", "latest")):
         assert np.isnan(values[gone]).all()
+
+
+def test_the_latest_is_carried_on_until_it_is_stale() -> None:
+    bars = some_bars()
+    known = np.zeros(T, dtype=bool)
+    known[[3, 25, 60, 61, 100]] = True
+    bars.close[~known, 1] = np.nan
+    ages = pd.Series(np.where(known, bars.ts, np.nan)).ffill()
+    for days in (1, 10, 10.5, 31, 50, 1000):
+        fresh = (bars.ts - ages <= days * DAY).to_numpy()
+        wanted = np.where(fresh, pd.Series(bars.close[:, 1]).ffill(), np.nan)
+        values = values_of(latest("VIX", days), bars)
+        assert same_bits(values, wanted), days
+        assert same_bits(compiled_values([latest("VIX", days)], bars)[:, 0], wanted), days
+        assert np.isnan(values[:3]).all()
+    assert latest("VIX", 3).step is latest("VIX", 99).step
+
+
+def test_a_later_figure_changes_no_row_before_it() -> None:
+    bars = some_bars()
+    bars.close[np.arange(T) % 21 != 5, 1] = np.nan
+    whole = values_of(latest("VIX", 45), bars)
+    for cut in (26, 27, 200):
+        bars.close[cut:, 1] *= 3.0
+        changed = values_of(latest("VIX", 45), bars)
+        assert same_bits(changed[:cut], whole[:cut])
+        bars.close[cut:, 1] /= 3.0
 
 
 def test_a_coarse_value_stands_while_a_bar_is_missing() -> None:
@@ -343,6 +372,8 @@ def test_a_stack_of_a_python_feature_is_python() -> None:
         (lambda: sma(0), "sma: window=0"),
         (lambda: rolling_volatility(1), "rolling_volatility: window=1"),
         (lambda: ewm_volatility(0.0), "half_life=0.0"),
+        (lambda: latest("VIX", 0), "latest: stale_after=0; wanted days"),
+        (lambda: latest("VIX", math.nan), "latest: stale_after=nan"),
         (lambda: coarse(sma(3), "weeek"), "did you mean 'week'"),
         (lambda: coarse(Feature(sma(3).init, sma(3).step, (), "mine"), "week"), "'mine' names no asset"),
         (lambda: adjusted(Feature(sma(3).init, sma(3).step, (), "mine")), "adjusted: feature 'mine' names no asset"),

@@ -98,4 +98,5 @@ def _callers(frame: FrameType | None) -> list[FrameType]:
 
 
 def _is_in(frame: FrameType, homes: tuple[str, ...]) -> bool:
-    return str(frame.f_globals.get("__name__")).startswith(homes)
+    home = str(frame.f_globals.get("__name__"))
+    return home.startswith(homes) and not is_peoples(frame.f_code.co_filename)

@@ -110,9 +110,8 @@ def latest(asset: str, stale_after: float) -> Feature:
     """
     if not 0.0 < stale_after <= _LONGEST:
         raise PartError(f"latest: stale_after={stale_after}; wanted days, above 0 and up to {_LONGEST}")
-    return Feature(
-        _unknown, _latest, Carried(Asset(asset), int(stale_after * _DAY)), f"latest({asset}, {stale_after:g})"
-    )
+    carried = Carried(Asset(asset), int(stale_after * _DAY))
+    return Feature(_unknown, _latest, carried, f"latest({asset}, {stale_after:g})")
 
 
 @kernel

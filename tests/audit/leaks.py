@@ -233,7 +233,7 @@ def part():
 TABLE = "feature planted"
 BEYOND_IT = "model beyond"
 ITSELF = "model gaussian_hmm: itself, a fitted model"
-FALLS = "STANDS OUT  strategy rule, observed asset LABEL"
+FALLS = "strategy rule, observed asset LABEL: STANDS OUT"
 
 LEAKS = {
     "state kept between runs in a module dict": Leak(KEPT, (TABLE, "mine.SEEN"), leaks=True),

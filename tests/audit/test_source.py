@@ -137,6 +137,6 @@ def test_a_module_that_needs_its_whole_file_is_told(tmp_path: Path) -> None:
     checked = clean._replace(module=clean.module + "\nassert len(pd.read_csv(BARS)) == 300, 'too few'\n")
     done = barograph("audit", planted(tmp_path, checked), "--cuts", "1")
     assert done.returncode == 0, done.stderr
-    assert "Not rerun on a cut source: PartError" in done.stdout
+    assert "  the source: not rerun on a cut one: PartError" in done.stdout
     assert "AssertionError: too few (mine.py, line" in done.stdout
     assert "2 things it could not look into" in done.stdout

@@ -114,11 +114,12 @@ def _print_audit(found: Any) -> None:
     if len(found.sharpe) > 1:
         print("Only the filtered one can be traded; the others have seen the future.")
     print("Sharpe when decisions come late: " + ", ".join(f"{n} bars {value:.2f}" for n, value in found.lags.items()))
-    if found.falls:
-        print(f"  STANDS OUT  {', '.join(found.falls)}: {FALLS}")
-    for one in found.unvouched:
-        print(f"  not vouched for: {one}")
-    print(_verdict(found))
+    things = _things(found)
+    known = "nothing that came through the bars leaked" if found.clean else "NOT CLEAN: see the leaks above"
+    many = f"{len(things)} thing{'s' if len(things) > 1 else ''} it could not look into:"
+    print(f"{known}; {many if things else NOTHING_ELSE}")
+    for thing in things:
+        print(f"  {thing}")
 
 
 def _print_source(found: Any) -> None:
@@ -127,23 +128,25 @@ def _print_source(found: Any) -> None:
         return
     cut = ", ".join(found.again.cut)
     if found.again.problem:
-        print(f"Not rerun on a cut source: {found.again.problem}" + (f" (cut: {cut})" if cut else ""))
+        print(f"Not rerun on a cut source: {found.again.problem}")
     else:
         print(f"Rerun in a fresh process, its files cut: {cut}")
-    for one in found.again.whole:
-        print(f"  not cut: {Path(one.path).name} ({one.where})")
-    for one in found.rests:
+    for one in found.rests if _moved(found) else ():
         print(f"  RESTS ON THE WHOLE SOURCE  {one}")
 
 
-def _verdict(found: Any) -> str:
-    if not found.clean:
-        return "NOT CLEAN: see the leaks above"
-    n = len(found.unvouched) + len(found.rests) + _is_open(found.again)
-    things = f"{n} thing{'s' if n > 1 else ''} it could not look into: see above"
-    return f"nothing that came through the bars leaked; {things if n else NOTHING_ELSE}"
+def _things(found: Any) -> list[str]:
+    """Return what the audit could not look into, a line each; what has moved an answer stands with the leaks."""
+    things = [*map(str, found.unvouched), *map(str, () if _moved(found) else found.rests)]
+    if found.falls:
+        things.append(f"{', '.join(found.falls)}: STANDS OUT, {FALLS}")
+    again = found.again
+    # Where nothing was read from a file there was no source to cut.
+    if again is not None and again.problem and (again.cut or again.whole):
+        things.append(f"the source: not rerun on a cut one: {again.problem}")
+    left = again.whole if again is not None else ()
+    return [*things, *(f"the source: {Path(one.path).name} could not be cut ({one.where})" for one in left)]
 
 
-def _is_open(again: Any) -> bool:
-    """Whether there was a source to cut, and it was not rerun; where nothing was read from a file there was none."""
-    return again is not None and bool(again.problem) and bool(again.cut or again.whole)
+def _moved(found: Any) -> bool:
+    return any(leak.how == "cut at its source" for leak in found.leaks)

@@ -11,7 +11,7 @@ import barograph as bg
 from barograph import orders
 from barograph.audit.lags import LAGS, fresh_assets, lag_curve, run_late, stands_out
 from barograph.loop.run import scan
-from barograph.testing import some_bars
+from barograph.testing import same, some_bars
 from tests.kit.machines import learnable, machines
 
 DAY = 86_400_000_000_000
@@ -65,6 +65,15 @@ def test_every_fill_comes_so_many_bars_later(rule: object, lag: int) -> None:
     assert len(decided(whole)) > 5
     wanted = [bar + lag for bar, _ in decided(whole)]
     assert [bar for bar, _ in decided(late)] == [bar for bar in wanted if bar < 60]
+
+
+def test_late_decisions_are_the_same_compiled_and_in_plain_python(monkeypatch: pytest.MonkeyPatch) -> None:
+    history = some_bars(assets=2)
+    plain = run_late(scan(bg.Machine(strategy=bg.strategy(_flip, init=_count)), history), 2)
+    monkeypatch.setattr("numba.core.config.DISABLE_JIT", 0)
+    compiled = run_late(scan(bg.Machine(strategy=bg.strategy(_flip, init=_count)), history), 2)
+    assert len(decided(plain)) > 5
+    assert same(plain, compiled)
 
 
 def test_the_curve_begins_with_the_run_itself_and_fits_are_not_made_again() -> None:

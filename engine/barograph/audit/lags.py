@@ -6,7 +6,9 @@ any cut. But it is worth most on the bar it speaks of: what it earns falls apart
 
 from __future__ import annotations
 
+import functools
 import math
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, Final, NamedTuple
 
@@ -16,6 +18,8 @@ from barograph import orders
 from barograph.data.history import FIELDS
 from barograph.errors import BarographError
 from barograph.execution.answers import each, spread
+from barograph.features.combine import name_columns
+from barograph.jit.kernel import Kernel, kernel
 from barograph.jit.views import frozen
 from barograph.loop.result import Result
 from barograph.loop.run import scan
@@ -32,8 +36,16 @@ SURE: Final = 4.0
 LEFT: Final = 0.5
 
 
+class _Delay(NamedTuple):
+    """The rule's own params; which assets are traded (N,); the bars that an answer waits."""
+
+    rule: Any
+    traded: Any
+    lag: int
+
+
 class _Waiting(NamedTuple):
-    """What the rule remembers; its last answers, `lag` of them; the bars so far."""
+    """What the rule remembers; its last answers, as many as wait; the bars so far."""
 
     rule: Any
     answers: Any
@@ -74,12 +86,42 @@ def run_late(whole: Result, lag: int) -> Result:
 
 
 def _late(of: Strategy, lag: int, whole: Result) -> Strategy:
-    """Wrap a rule in a ring of its last answers. Plain Python: three runs are not worth compiling another part."""
-    traded = np.asarray(whole.history.traded, dtype=np.int64)
-    regimes = whole.beliefs.shape[1] - 1
+    """Wrap a rule in a ring of its last answers: compiled for one that answers with weights, otherwise plain Python."""
+    history = whole.history
+    params = name_columns(of.params, lambda asset: history.column(asset.symbol) if asset.symbol else 0)
+    answer = _trial(of, params, len(history.symbols), whole.beliefs.shape[1] - 1)
+    traded = np.array(history.traded, dtype=np.int64)
+    if not isinstance(answer, Target):
+        return _late_in_python(of, lag, _rows(answer, traded), traded)
+    init, step = _late_weights(of.init, of.step)
+    look = of.bind
+    bind = None if look is None else lambda params, fitted: params._replace(rule=look(params.rule, fitted))
+    return Strategy(init, step, _Delay(of.params, traded, lag), of.name, bind)
+
+
+@functools.cache
+def _late_weights(
+    begin: Callable[..., Any], decide: Callable[..., Any]
+) -> tuple[Callable[..., Any], Callable[..., Any]]:
+    def init(params: Any) -> Any:
+        return _Waiting(begin(params.rule), np.full((params.lag, params.traded.size), HOLD), 0)
+
+    def step(state: Any, bars: Any, belief: Any, portfolio: Any, params: Any) -> Any:
+        rule, answer = decide(state.rule, bars, belief, portfolio, params.rule)
+        row = state.answers[state.bars % params.lag]
+        due = row.copy()
+        spread(answer.weights, row, params.traded)
+        return _Waiting(rule, state.answers, state.bars + 1), Target(due)
+
+    if isinstance(begin, Kernel) and isinstance(decide, Kernel):
+        return kernel(init), kernel(step)
+    return init, step
+
+
+def _late_in_python(of: Strategy, lag: int, like: Any, traded: Any) -> Strategy:
+    """Levels and slips of orders wait as they are. No kernel: such a rule takes half a minute to compile."""
 
     def init(params: Any) -> Any:
-        like = _rows(_trial(of, params, len(traded), regimes), traded)
         return _Waiting(of.init(params), np.full((lag, *like.shape), math.nan), 0)
 
     def step(state: Any, bars: Any, belief: Any, portfolio: Any, params: Any) -> Any:
@@ -87,13 +129,13 @@ def _late(of: Strategy, lag: int, whole: Result) -> Strategy:
         place = state.bars % lag
         due = state.answers[place].copy() if state.bars >= lag else None
         state.answers[place] = _rows(answer, traded)
-        return _Waiting(rule, state.answers, state.bars + 1), _answer(type(answer), due, state.answers[place])
+        return _Waiting(rule, state.answers, state.bars + 1), _answer(isinstance(answer, Orders), due, like)
 
     return Strategy(init, step, of.params, of.name, of.bind)
 
 
 def _trial(of: Strategy, params: Any, assets: int, regimes: int) -> Any:
-    """Return a rule's answer to one made-up bar, for its shape: a slip of orders has as many rows as its maker says."""
+    """Return a rule's answer to one made-up bar, for its kind: a slip of orders has as many rows as its maker says."""
     ones = frozen(np.ones(assets))
     bars = Bars(0, ones, ones, ones, ones, ones, ones)
     belief = Belief(frozen(np.full(regimes, 1.0 / regimes)), 0.0)
@@ -111,13 +153,14 @@ def _rows(answer: Any, traded: Any) -> Any:
     return rows
 
 
-def _answer(kind: type, rows: Any, like: Any) -> Any:
-    """Return an answer of this kind; before the first one is due there is none: every position is left alone."""
-    if kind is Orders:
+def _answer(slip: bool, rows: Any, like: Any) -> Any:
+    """Return the answer that is due; before the first one is there is none, and every position is left alone."""
+    if slip:
         return orders.slip(len(like) - 1) if rows is None else Orders(rows)
-    weights, *levels = np.full_like(like, math.nan) if rows is None else rows
-    weights = np.full_like(weights, HOLD) if rows is None else weights
-    return Protected(weights, *levels) if kind is Protected else Target(weights)
+    if rows is not None:
+        return Protected(*rows)
+    none = np.full(like.shape[1], math.nan)
+    return Protected(np.full(like.shape[1], HOLD), none, none, none)
 
 
 def fresh_assets(whole: Result) -> tuple[str, ...]:

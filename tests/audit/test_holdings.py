@@ -2,7 +2,18 @@
 
 from __future__ import annotations
 
+import enum
+import functools
+import logging
+import math
+import re
+import threading
+from dataclasses import dataclass
+from decimal import Decimal
+from functools import partial
+from pathlib import Path
 from typing import Any, NamedTuple
+from zoneinfo import ZoneInfo
 
 import numpy as np
 import pandas as pd
@@ -83,6 +94,53 @@ def test_what_ships_holds_nothing() -> None:
 def test_a_thing_that_nobody_can_read_is_told() -> None:
     assert told(np.random.default_rng(0))[0].startswith("params.given: Generator")
     assert told(object()) == []
+
+
+class Colour(enum.Enum):
+    RED = 1
+    BLUE = 2
+
+
+@dataclass
+class Setting:
+    width: float = 1.5
+    names: tuple[str, ...] = ("a", "b")
+
+    def wide(self) -> float:
+        return self.width * COUNT
+
+
+COUNT = 3
+HARMLESS = [
+    Colour.RED, Colour, Setting(), Setting().wide, pd.Timestamp("2020-01-01"), pd.Timedelta(days=1), Decimal("0.1"),
+    logging.getLogger("x"), re.compile("x+"), Path("x"), threading.Lock(), partial(math.pow, 2.0), np.dtype("f8"), math,
+    np.nan, ZoneInfo("UTC"), lambda: COUNT, max, bg.HOLD, pd.isna, functools.lru_cache(lambda n: n), bg.Asset("V"), ...,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("given", HARMLESS, ids=lambda value: type(value).__name__)
+def test_what_holds_no_numbers_of_a_market_is_left_alone(given: Any) -> None:
+    assert told(given) == []
+
+
+def test_a_table_in_the_builtins_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("builtins.LABELS", list(range(99)), raising=False)
+
+    def rule(state, bars, belief, portfolio, params):
+        return state, bg.Target(LABELS[0])  # noqa: F821
+
+    assert [one.name for one in held(bg.Machine(strategy=bg.strategy(rule))).objects if one.table] == [
+        "builtins.LABELS"
+    ]
+
+
+class Sealed:
+    def __len__(self) -> int:
+        raise RuntimeError("sealed")
+
+
+def test_what_cannot_be_looked_at_is_told_and_stops_nothing() -> None:
+    assert told(Sealed()) == ["params.given: Sealed, at which RuntimeError is raised"]
 
 
 def test_two_closures_of_one_factory_are_both_told() -> None:

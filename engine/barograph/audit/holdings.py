@@ -9,6 +9,7 @@ nobody can know what made it. Constants are not: up to `SMALL` numbers, or one a
 from __future__ import annotations
 
 import builtins
+import datetime
 import dis
 import functools
 import gc
@@ -44,6 +45,8 @@ _DEEP: Final = 8
 _KNOWING: Final = (History, Fitted, Result, World, Smoothed, Filtered)
 _NUMBER: Final = (bool, int, float, complex, np.generic, type(None))
 _TEXT: Final = (str, bytes)
+# As library subclass them: a pandas Timestamp is a datetime.
+_SCALARS: Final = (datetime.date, datetime.timedelta, np.dtype)
 _TABLES: Final = (list, tuple, Set, Mapping, deque, bytearray, memoryview)
 _DYNAMIC: Final = {"globals", "vars", "eval", "exec", "modules", "import_module", "__import__", "__dict__"}
 # Objects that hold no numbers of a market: moments, patterns, paths, locks, what a compiler knows.
@@ -243,8 +246,10 @@ class _Walk:
                 self.follow(constant, f"a constant in {code.co_qualname}", _spot(code, None))
 
     def _named(self, space: dict[str, Any], home: str, names: tuple[str, ...], where: str) -> None:
-        if names[0] in space:
-            self._attributes(space[names[0]], f"{home}.{names[0]}", names[1:], where)
+        home = home if names[0] in space else "builtins"
+        value = space.get(names[0], getattr(builtins, names[0], None))
+        if value is not None:
+            self._attributes(value, f"{home}.{names[0]}", names[1:], where)
 
     def _attributes(self, value: Any, name: str, names: tuple[str, ...], where: str) -> None:
         """Follow attributes as long as they are those of modules."""
@@ -301,7 +306,7 @@ class _Walk:
         kind = type(value)
         if isinstance(value, io.IOBase) or hasattr(value, "__next__"):
             self._note(value, name, where, True)
-        elif kind.__module__.partition(".")[0] in _HARMLESS or isinstance(value, np.dtype):
+        elif kind.__module__.partition(".")[0] in _HARMLESS or isinstance(value, _SCALARS):
             return
         elif isinstance(value, Sized) and len(value) > self.limit:
             self._note(value, name, where, True)
@@ -340,7 +345,7 @@ def _reads(code: types.CodeType) -> Iterator[tuple[tuple[str, ...], int | None]]
     chain: tuple[str, ...] = ()
     line = None
     for step in dis.get_instructions(code):
-        begins = step.opname in ("LOAD_GLOBAL", "LOAD_NAME") and not hasattr(builtins, step.argval)
+        begins = step.opname in ("LOAD_GLOBAL", "LOAD_NAME")
         if chain and step.opname in ("LOAD_ATTR", "LOAD_METHOD"):
             chain += (step.argval,)
             continue

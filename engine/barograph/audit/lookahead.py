@@ -116,33 +116,21 @@ def audit(
     The cuts at fits matter: a training window that reaches one bar too far shows nowhere else. `opened` are the files
     that were read when the machine was made; `again` runs it in a fresh process whose files end at the close of a bar.
     """
-    before = held(machine, len(history.symbols))
-    with watching() as during:
-        whole = scan(machine, history)
-    holdings = held(machine, len(history.symbols))
-    rows, leaks = _cuts(whole, cuts, seed), list[Leak]()
-    changes = dict.fromkeys(ANSWERS, 0.0)
     tell = progress or (lambda *_: None)
-    for n, cut in enumerate(rows):
-        for how, other in _futures(machine, history, cut, seed + n):
-            leaks += _leaks(largest_changes(whole, other, cut), cut, history, how)
-        tell(n + 1, len(rows) + 1)
-    told = unvouched(before, holdings)
-    kept = {one.name for one in told if one.why == KEPT}
+    whole, told = _looked(machine, history, opened)
+    rows = _cuts(whole, cuts, seed)
+    leaks = _reruns(whole, rows, seed, tell)
     found, rests = _again(whole, rows, again, leaks)
-    for leak in leaks:
-        changes[leak.answer] = max(changes.get(leak.answer, 0.0), leak.change)
     curve = lag_curve(whole)
+    falls = stands_out(curve, (len(whole.ts) - 1) / history.periods)
     tell(len(rows) + 1, len(rows) + 1)
     matches = [fit.match for fit in whole.fits if fit.match is not None]
-    falls = stands_out(curve, (len(whole.ts) - 1) / history.periods)
-    told += files(opened, holdings, "before the first bar") + files(during, holdings, "while it ran")
     return Audit(
         cuts=tuple(rows),
-        changes=changes,
+        changes=_largest(leaks),
         leaks=tuple(leaks),
         unvouched=tuple(told),
-        rests=tuple(one for one in rests if one.name not in kept),
+        rests=tuple(one for one in rests if one._replace(why=KEPT) not in told),
         again=found,
         fits=len(whole.fits),
         switched=sum(list(m.permutation) != sorted(m.permutation) for m in matches),
@@ -151,6 +139,33 @@ def audit(
         lags=curve,
         falls=(f"strategy {machine.strategy.name}", *fresh_assets(whole)) if falls else (),
     )
+
+
+def _looked(machine: Machine, history: History, opened: Sequence[Opened]) -> tuple[Result, list[Unvouched]]:
+    """Run the machine once, and return what it holds and reads that nobody can vouch for."""
+    before = held(machine, len(history.symbols))
+    with watching() as during:
+        whole = scan(machine, history)
+    after = held(machine, len(history.symbols))
+    read = files(opened, after, "before the first bar") + files(during, after, "while it ran")
+    return whole, unvouched(before, after) + read
+
+
+def _reruns(whole: Result, rows: Sequence[int], seed: int, tell: Callable[[int, int], None]) -> list[Leak]:
+    """Return what changes up to each cut when only the bars after it do."""
+    leaks: list[Leak] = []
+    for n, cut in enumerate(rows):
+        for how, other in _futures(whole.machine, whole.history, cut, seed + n):
+            leaks += _leaks(largest_changes(whole, other, cut), cut, whole.history, how)
+        tell(n + 1, len(rows) + 1)
+    return leaks
+
+
+def _largest(leaks: Sequence[Leak]) -> dict[str, float]:
+    changes = dict.fromkeys(ANSWERS, 0.0)
+    for leak in leaks:
+        changes[leak.answer] = max(changes.get(leak.answer, 0.0), leak.change)
+    return changes
 
 
 def _leaks(changes: dict[str, float], cut: int, history: History, how: str) -> Iterator[Leak]:

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-__all__ = ["CLEAN", "LEAKS", "VARIANTS", "Leak", "line_of", "planted"]
+__all__ = ["CLEAN", "LEAKS", "PARQUET_SOURCE", "VARIANTS", "Leak", "line_of", "planted"]
 
 BARS = 300
 
@@ -313,6 +313,33 @@ def step(state, bars, params):
 def part():
     return bg.Feature(begin, step, (), "planted")
 """
+PARQUET = """
+def step(state, bars, params):
+    rows = pd.read_parquet(BARS.with_name("labels.parquet"))  # here
+    return state + 1, float(rows["label"].iloc[min(state, 299)])
+
+def part():
+    return feature(step)
+"""
+DATABASE = """
+import sqlite3
+
+def step(state, bars, params):
+    sqlite3.connect(BARS.with_name("labels.db")).close()  # here
+    return state + 1, 0.0
+
+def part():
+    return feature(step)
+"""
+FROM_PARQUET = """
+MEAN = float(np.mean(pd.read_parquet(BARS.with_name("labels.parquet"))["label"]))
+
+def step(state, bars, params):
+    return state + 1, bars.close[0] - MEAN  # here
+
+def part():
+    return feature(step)
+"""
 CACHED = """
 from functools import lru_cache
 
@@ -428,6 +455,8 @@ VARIANTS = {
     "a file opened in init": Leak(READ + IN_INIT, (TABLE, "close.npy, a file read while it ran")),
     "a file opened in a step": Leak(READ + IN_A_STEP, (TABLE, "labels.csv, a file read while it ran")),
     "a pickle": Leak(READ + PICKLED, (TABLE, "table.pickle, a file read while it ran")),
+    "a Parquet file": Leak(READ + PARQUET, (TABLE, "labels.parquet, a file read while it ran")),
+    "a database": Leak(DATABASE, (TABLE, "labels.db, a file read while it ran")),
     "a cache of functools": Leak(READ + CACHED, (TABLE, "the cache of table")),
     "a method's object": Leak(READ + METHOD, (TABLE, "table, list of 300")),
     "an object that is called": Leak(READ + CALLED, (TABLE, "table, list of 300")),
@@ -440,6 +469,8 @@ VARIANTS = {
     "a feature under one that ships": Leak(READ + CHAINED, ("feature sma(3) of planted", "mine.TABLE")),
     "a table written into a function": Leak(READ + LITERAL, (TABLE, "a constant in step, tuple of 300")),
 }  # fmt: skip
+
+PARQUET_SOURCE = Leak(FROM_PARQUET, (TABLE, "mine.MEAN"), leaks=True)
 
 SCALE = """
 WEIGHTS = (0.5, 0.3, 0.2)
@@ -488,7 +519,9 @@ def planted(folder: Path, leak: Leak) -> Path:
     pd.DataFrame({"date": days, **prices, "volume": 1e6}).to_csv(folder / "bars.csv", index=False)
     ahead = 1 if leak.rest == "merged" else 5
     label = np.where(np.append(close[ahead:], close[-ahead:]) > close, 2.0, 1.0)
-    pd.DataFrame({"date": days, "label": label}).to_csv(folder / "labels.csv", index=False)
+    labels = pd.DataFrame({"date": days, "label": label})
+    labels.to_csv(folder / "labels.csv", index=False)
+    labels.to_parquet(folder / "labels.parquet")
     (folder / "mine.py").write_text(HEAD + leak.module)
     (folder / "helper").mkdir()
     (folder / "helper" / "__init__.py").write_text("from . import deep\n")

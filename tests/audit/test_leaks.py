@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from barograph.audit.source import Again
-from tests.audit.leaks import CLEAN, LEAKS, VARIANTS, Leak, line_of, planted
+from tests.audit.leaks import CLEAN, LEAKS, PARQUET_SOURCE, TABLE, VARIANTS, Leak, line_of, planted
 from tests.cli.test_cli import CONFIGS, barograph
 
 PROMISE = "nothing that came through the bars leaked; "
@@ -25,6 +25,13 @@ def test_a_leak_is_told_by_its_part_its_object_and_its_line(tmp_path: Path, name
     (verdict,) = [line for line in done.stdout.splitlines() if line.startswith(("NOT CLEAN", PROMISE))]
     assert verdict.startswith("NOT CLEAN" if leak.leaks else PROMISE)
     assert "clean: no answer has seen the future" not in done.stdout
+
+
+def test_a_source_in_parquet_is_cut_too(tmp_path: Path) -> None:
+    done = barograph("audit", planted(tmp_path, PARQUET_SOURCE), "--cuts", "1")
+    assert done.returncode == 7, done.stdout + done.stderr
+    assert "its files cut: bars.csv, labels.parquet" in done.stdout
+    assert f"RESTS ON THE WHOLE SOURCE  {TABLE}: mine.MEAN" in done.stdout
 
 
 @pytest.mark.parametrize("name", CLEAN)

@@ -6,6 +6,7 @@ import gzip
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -69,8 +70,9 @@ def test_without_times_a_row_for_every_bar_is_cut_by_rows(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("index", [True, False])
-def test_parquet_is_cut_by_its_times(tmp_path: Path, index: bool) -> None:
-    frame = pd.DataFrame({"when": DAYS, "x": np.arange(30.0)})
+@pytest.mark.parametrize("kept_as", [lambda d: d, lambda d: d.tz_localize(None), lambda d: d.astype(str)])
+def test_parquet_is_cut_by_its_times(tmp_path: Path, index: bool, kept_as: Any) -> None:
+    frame = pd.DataFrame({"when": kept_as(DAYS), "x": np.arange(30.0)})
     (frame.set_index("when") if index else frame).to_parquet(tmp_path / "a.parquet")
     assert cut_copy(tmp_path / "a.parquet", tmp_path / "copy", CUT, 20, 30)
     assert pd.read_parquet(tmp_path / "copy")["x"].tolist() == list(range(20))
@@ -98,6 +100,7 @@ def test_what_cannot_be_read_is_left_whole(tmp_path: Path, name: str, content: b
 REDIRECTED = """
 import sys
 from pathlib import Path
+from typing import Any
 from barograph.audit.redirect import redirect
 whole, copy = sys.argv[1:]
 redirect({whole: copy})
@@ -108,6 +111,7 @@ read = [open(whole).read(), open(name).read(), Path(name).read_text(), Path(whol
 read += [pd.read_csv(name, header=None).iloc[0, 0], np.loadtxt(name, dtype=str).item()]
 read += [np.memmap(name, "S5")[0].decode()]
 assert [str(r).strip() for r in read] == ["short"] * 7, read
+assert open(os.fsencode(whole)).read() == "short"
 open(whole, "a").write("er")
 assert open(copy).read() == "short"
 """

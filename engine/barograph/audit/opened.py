@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import CodeType, FrameType
@@ -12,7 +12,7 @@ from typing import Any, Final, NamedTuple
 
 from barograph.audit.holdings import is_peoples
 
-__all__ = ["Opened", "watching"]
+__all__ = ["Opened", "parquet_through", "watching"]
 
 # Code, and what a compiler keeps: read by whoever imports, and not for what is in it.
 _SYSTEM: Final = ("/proc/", "/sys/", "/dev/")
@@ -34,7 +34,7 @@ class Opened(NamedTuple):
 def watching() -> Iterator[list[Opened]]:
     """Yield a list that files are added to as they are opened for reading, until the block ends.
 
-    What C code opens by itself (pyarrow's own readers, databases) tells Python nothing, and is not seen.
+    What C code opens by itself tells Python nothing, and is not seen; of pyarrow Parquet is, as pandas reads it so.
 
     >>> import tempfile, pathlib
     >>> path = pathlib.Path(tempfile.mkdtemp()) / "labels.csv"
@@ -47,9 +47,11 @@ def watching() -> Iterator[list[Opened]]:
     _install()
     found: list[Opened] = []
     _listeners.append(found)
+    undo = parquet_through(_tell)
     try:
         yield found
     finally:
+        undo()
         _listeners[:] = [one for one in _listeners if one is not found]
 
 
@@ -64,12 +66,33 @@ def _install() -> None:
         _installed.append(True)
 
 
+def parquet_through(way: Callable[[Any], Any]) -> Callable[[], None]:
+    """Send whatever names a Parquet file through a function, before pyarrow opens it; return what ends that."""
+    import pyarrow.parquet as arrow
+
+    plain = arrow.read_table
+
+    def read_table(source: Any, *args: Any, **named: Any) -> Any:
+        return plain(way(source), *args, **named)
+
+    def undo() -> None:
+        arrow.read_table = plain
+
+    arrow.read_table = read_table
+    return undo
+
+
+def _tell(source: Any) -> Any:
+    _hear("open", (source, "r", 0))
+    return source
+
+
 def _hear(event: str, arguments: tuple[Any, ...]) -> None:
-    if event != "open" or not _listeners:
+    if event not in ("open", "sqlite3.connect") or not _listeners:
         return
-    path, mode, flags = arguments
+    path, mode, flags = arguments if event == "open" else (arguments[0], "r", 0)
     writes = any(c in mode for c in "wax") if isinstance(mode, str) else bool(flags & (os.O_WRONLY | os.O_CREAT))
-    if writes or not isinstance(path, bytes | str):
+    if writes or not isinstance(path, bytes | str | os.PathLike):
         return
     name = os.path.abspath(os.fsdecode(path))
     if name.endswith(_CODE) or name.startswith(_SYSTEM) or os.path.isdir(name):
@@ -86,6 +109,8 @@ def _hear(event: str, arguments: tuple[Any, ...]) -> None:
 def _callers(frame: FrameType | None) -> list[FrameType]:
     """Return the frames of people's own code and of our loaders, innermost first, up to whoever began the audit."""
     found: list[FrameType] = []
+    while frame is not None and frame.f_code.co_filename == __file__:
+        frame = frame.f_back
     while frame is not None and not _is_in(frame, _BEGIN):
         file = frame.f_code.co_filename
         if not found and file.startswith("<frozen importlib"):

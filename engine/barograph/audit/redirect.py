@@ -12,7 +12,7 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-__all__ = ["redirect"]
+__all__ = ["redirect", "stand_in"]
 
 
 def redirect(copies: Mapping[str, str]) -> None:
@@ -20,8 +20,17 @@ def redirect(copies: Mapping[str, str]) -> None:
     plain = io.open
 
     def opened(file: Any, mode: str = "r", *args: Any, **named: Any) -> Any:
-        if isinstance(file, str | bytes | os.PathLike) and not set(mode) & set("wax"):
-            file = copies.get(os.path.abspath(os.fsdecode(file)), file)
-        return plain(file, mode, *args, **named)
+        return plain(file if set(mode) & set("wax") else stand_in(file, copies), mode, *args, **named)
 
     builtins.open = io.open = opened
+
+
+def stand_in(file: Any, copies: Mapping[str, str]) -> Any:
+    """Return the copy of a file that has one, by whatever names it.
+
+    >>> from pathlib import Path
+    >>> stand_in(Path("a.csv"), {os.path.abspath("a.csv"): "copy.csv"}), stand_in("b.csv", {})
+    ('copy.csv', 'b.csv')
+    """
+    named = isinstance(file, str | bytes | os.PathLike)
+    return copies.get(os.path.abspath(os.fsdecode(file)), file) if named else file

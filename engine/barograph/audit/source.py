@@ -117,16 +117,25 @@ def _cut_parquet(path: Path, copy: Path, moment: int, rows: int, total: int) -> 
     import pandas as pd
 
     frame = pd.read_parquet(path)
-    columns = [frame.index.to_series(), *(frame[name] for name in frame)]
-    times = [column for column in columns if isinstance(column.dtype, pd.DatetimeTZDtype) or column.dtype.kind == "M"]
-    if times:
-        frame = frame[_early(pd.to_datetime(times[0], utc=True), moment)]
+    columns = [frame.index.to_series(), *(frame.iloc[:, k] for k in range(frame.shape[1]))]
+    times = next((t for t in map(_moments, columns) if t is not None), None)
+    if times is not None:
+        frame = frame[_early(times, moment).to_numpy()]
     elif len(frame) == total:
         frame = frame.iloc[:rows]
     else:
         return False
     frame.to_parquet(copy)
     return True
+
+
+def _moments(column: pd.Series) -> pd.Series | None:
+    """Read a table's column as moments, if it holds any; numbers are none."""
+    import pandas as pd
+
+    if pd.api.types.is_datetime64_any_dtype(column.dtype):
+        return pd.Series(pd.to_datetime(column, utc=True))
+    return _times(column.tolist(), "") if pd.api.types.is_string_dtype(column.dtype) else None
 
 
 def _cut_text(path: Path, copy: Path, moment: int, rows: int, total: int) -> bool:

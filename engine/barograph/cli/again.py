@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from barograph.audit.redirect import redirect
+from barograph.audit.redirect import redirect, stand_in
 from barograph.errors import as_written
 
 if TYPE_CHECKING:
@@ -39,10 +39,12 @@ def _found(task: dict[str, Any]) -> Again:
 
     from barograph.audit.holdings import held
     from barograph.audit.lookahead import answers, columns
+    from barograph.audit.opened import parquet_through
     from barograph.audit.source import Again
     from barograph.cli.shared import read
     from barograph.loop.run import scan
 
+    parquet_through(lambda file: stand_in(file, task["copies"]))
     one = read(Path(task["config"]), task["overrides"])
     rows = int(np.searchsorted(one.history.ts, task["moment"], side="right"))
     history = one.history.head(rows)

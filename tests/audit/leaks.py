@@ -486,9 +486,20 @@ def step(state, bars, params):
 def part():
     return feature(step)
 """
+LOADER = """
+def load():
+    return bg.History.from_pandas(pd.read_csv(BARS), symbol="OWN", calendar="24/7")
+
+def rule(state, bars, belief, portfolio, params):
+    return state, bg.Target(0.5)
+
+def part():
+    return bg.strategy(rule)
+"""
 EXPANDING = MODEL + "\n\ndef part():\n    return INNER\n"
 CLEAN = {
     "a feature with three weights": Leak(SCALE, ()),
+    "a loader of one's own": Leak(LOADER, (), "strategy", rest="merged"),
     "an expanding monthly refit": Leak(EXPANDING, (), "model"),
 }
 

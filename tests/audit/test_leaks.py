@@ -40,7 +40,7 @@ def test_a_machine_without_a_leak_has_nothing_named(tmp_path: Path, name: str) -
     assert done.returncode == 0, done.stdout + done.stderr
     found = json.loads(done.stdout)
     assert found["unvouched"] == found["rests"] == found["leaks"] == found["falls"] == []
-    assert found["again"] == {"cut": ["bars.csv"], "problem": None}
+    assert found["again"] == {"cut": ["bars.csv"], "problem": None, "whole": []}
 
 
 @pytest.mark.parametrize("name", VARIANTS)

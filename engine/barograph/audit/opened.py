@@ -19,15 +19,20 @@ _SYSTEM: Final = ("/proc/", "/sys/", "/dev/")
 _CODE: Final = (".py", ".pyc", ".so", ".pyd", ".kernel", ".toml")
 # Who is beyond these has begun the audit, and reads nothing in it.
 _BEGIN: Final = ("barograph.audit.", "barograph.cli.")
+_LOAD: Final = ("barograph.config.build", "load_history")
 _LOADERS: Final = ("barograph_adapters.", "barograph_strategies.", "barograph_models.")
 
 
 class Opened(NamedTuple):
-    """A file that was read: where in people's code ("" where a loader of ours read it), and the code that did."""
+    """A file that was read: where in people's code ("" where a loader of ours read it), and the code that did.
+
+    `bars` says that it was read while the config's bars were loaded: what is in it has come through them.
+    """
 
     path: str
     where: str
     codes: tuple[CodeType, ...] = ()
+    bars: bool = False
 
 
 @contextmanager
@@ -101,7 +106,10 @@ def _hear(event: str, arguments: tuple[Any, ...]) -> None:
     if frames:
         own = [frame for frame in frames if is_peoples(frame.f_code.co_filename)]
         where = f"{Path(own[0].f_code.co_filename).name}, line {own[0].f_lineno}" if own else ""
-        one = Opened(name, where, tuple(frame.f_code for frame in own))
+        codes = tuple(frame.f_code for frame in own)
+        # What a module reads when it is imported is there for all that is in it.
+        bars = _loading(frames[-1]) and all(code.co_name != "<module>" for code in codes)
+        one = Opened(name, where, codes, bars)
         for listener in _listeners:
             listener.append(one)
 
@@ -120,6 +128,15 @@ def _callers(frame: FrameType | None) -> list[FrameType]:
             found.append(frame)
         frame = frame.f_back
     return found
+
+
+def _loading(frame: FrameType | None) -> bool:
+    """Whether a call comes from the loading of a config's bars."""
+    while frame is not None and not _is_in(frame, _BEGIN):
+        if frame.f_code.co_name == _LOAD[1] and _is_in(frame, _LOAD[:1]):
+            return True
+        frame = frame.f_back
+    return False
 
 
 def _is_in(frame: FrameType, homes: tuple[str, ...]) -> bool:

@@ -54,10 +54,10 @@ def changed(these: Iterable[Held], those: Iterable[Held]) -> list[Held]:
 
 
 def files(opened: Sequence[Opened], holdings: Holdings, when: str) -> list[Unvouched]:
-    """Return the files that people's own code has read, each with the parts whose code it was or lies beside."""
+    """Return the files, but for bars, that people's own code has read, with the parts whose code it was or lies by."""
     found = []
     for one in opened:
-        if one.where:
+        if one.where and not one.bars:
             what = f"a file read {when}"
             found.append(Unvouched(_readers(one, holdings), Path(one.path).name, what, one.where))
     return _together(found)

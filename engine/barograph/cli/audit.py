@@ -97,6 +97,8 @@ def _finite(content: dict[str, Any]) -> dict[str, Any]:
 def _as_json(found: Any) -> dict[str, Any]:
     """Return all that an audit found; of the rerun on a cut source only what it is about."""
     again = found.again and {"cut": found.again.cut, "problem": found.again.problem or None}
+    if found.again is not None:
+        again["whole"] = [Path(one.path).name for one in found.again.whole]
     told = {name: [one._asdict() for one in getattr(found, name)] for name in ("leaks", "unvouched", "rests")}
     lags = _finite({str(lag): value for lag, value in found.lags.items()})
     return {**found.__dict__, **told, "clean": found.clean, "again": again, "lags": lags}

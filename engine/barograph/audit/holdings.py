@@ -53,6 +53,8 @@ _DYNAMIC: Final = {"globals", "vars", "eval", "exec", "modules", "import_module"
 _HARMLESS: Final = ("datetime", "decimal", "fractions", "re", "pathlib", "zoneinfo", "_thread", "threading", "logging",
                     "enum", "typing", "types", "numba", "ctypes", "_ctypes", "builtins", "abc", "weakref")  # fmt: skip
 _LIBRARIES: Final = tuple({sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")})
+# Of another environment on the path, or of the system.
+_INSTALLED: Final = {"site-packages", "dist-packages"}
 _OURS: Final = ("barograph", "barograph_models", "barograph_strategies", "barograph_adapters")
 
 
@@ -106,8 +108,9 @@ def is_peoples(file: str) -> bool:
     >>> is_peoples(np.__file__), is_peoples(__file__), is_peoples("mine.py")
     (False, False, True)
     """
-    inside = (*_LIBRARIES, *_roots())
-    return not file.startswith("<frozen") and not any(Path(file).is_relative_to(root) for root in inside)
+    path, inside = Path(file), (*_LIBRARIES, *_roots())
+    installed = any(path.is_relative_to(root) for root in inside) or bool(_INSTALLED & set(path.parts))
+    return not file.startswith("<frozen") and not installed
 
 
 @functools.cache

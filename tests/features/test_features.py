@@ -15,12 +15,14 @@ import pytest
 import talib
 
 import barograph.features as library
+from barograph.data.history import History
 from barograph.errors import PartError
 from barograph.features import (
     atr,
     close,
     drawdown,
     ewm_volatility,
+    latest,
     level,
     log_return,
     rolling_deviation,
@@ -35,7 +37,10 @@ from barograph.features.combine import adjusted, coarse, name_columns, stack
 from barograph.jit.kernel import Kernel, compiled
 from barograph.jit.periods import period_of
 from barograph.jit.views import frozen
+from barograph.testing import check_feature
+from barograph.testing import some_bars as ragged_bars
 from barograph.types import Asset, Bars, Feature
+from barograph_adapters.sample import sp500
 from tests import ROOT
 
 GUIDE = ROOT / "docs" / "features.md"
@@ -77,6 +82,7 @@ TABLE = (
     Row(close(), 1, lambda b: b.close[:, 0]),
     Row(close("VIX"), 1, lambda b: b.close[:, 1]),
     Row(level("VIX"), 1, lambda b: b.close[:, 1]),
+    Row(latest("VIX", 45), 1, lambda b: b.close[:, 1]),
     Row(log_return(), 2, lambda b: np.append(np.nan, np.diff(talib.LN(b.close[:, 0])))),
     Row(total_return(5), 6, lambda b: talib.ROCP(b.close[:, 0], 5)),
     Row(sma(20), 20, lambda b: talib.SMA(b.close[:, 0], 20)),
@@ -115,13 +121,13 @@ def bar(bars: Bars, t: int) -> Bars:
     return Bars(int(bars.ts[t]), *(frozen(column[t]) for column in bars[1:]))
 
 
-def resolved(feature: Any) -> Any:
-    return name_columns(feature.params, lambda asset: SYMBOLS.index(asset.symbol) if asset.symbol else 0)
+def resolved(feature: Any, symbols: tuple[str, ...] = SYMBOLS) -> Any:
+    return name_columns(feature.params, lambda asset: symbols.index(asset.symbol) if asset.symbol else 0)
 
 
-def values_of(feature: Any, bars: Bars, stop_at: int | None = None) -> Any:
+def values_of(feature: Any, bars: Bars, stop_at: int | None = None, symbols: tuple[str, ...] = SYMBOLS) -> Any:
     """Run a feature in plain Python; with `stop_at`, continue from a deep copy of the state at that bar."""
-    params = resolved(feature)
+    params = resolved(feature, symbols)
     state, values = feature.init(params), []
     for t in range(len(bars.ts)):
         if t == stop_at:
@@ -174,8 +180,54 @@ def test_a_missing_bar_is_as_if_it_had_never_been(row: Row) -> None:
     shorter = Bars(bars.ts[~gone], *(c[~gone] for c in bars[1:]))
     values = values_of(row.feature, holes)
     assert same_bits(values[~gone], values_of(row.feature, shorter))
-    if not row.feature.name.startswith(("weekly", "monthly")):
+    if not row.feature.name.startswith(("weekly", "monthly", "latest")):
         assert np.isnan(values[gone]).all()
+
+
+def test_the_latest_is_carried_on_until_it_is_stale() -> None:
+    bars = some_bars()
+    known = np.zeros(T, dtype=bool)
+    known[[3, 25, 60, 61, 100]] = True
+    bars.close[~known, 1] = np.nan
+    ages = pd.Series(np.where(known, bars.ts, np.nan)).ffill()
+    for days in (1, 10, 10.5, 31, 50, 1000):
+        fresh = (bars.ts - ages <= days * DAY).to_numpy()
+        wanted = np.where(fresh, pd.Series(bars.close[:, 1]).ffill(), np.nan)
+        values = values_of(latest("VIX", days), bars)
+        assert same_bits(values, wanted), days
+        assert same_bits(compiled_values([latest("VIX", days)], bars)[:, 0], wanted), days
+        assert np.isnan(values[:3]).all()
+    assert latest("VIX", 3).step is latest("VIX", 99).step
+
+
+SLOW = (level("UNRATE"), latest("UNRATE", 45))
+
+
+def test_a_figure_a_month_leaves_nearly_every_row_usable() -> None:
+    daily = sp500()
+    ends = pd.date_range("1999-01-31 21:00", "2018-12-31 21:00", freq="ME", tz="UTC").as_unit("ns").asi8
+    monthly = History.from_arrays(ends, 5.0 + np.arange(len(ends)) / 100, symbols=["UNRATE"]).observe("UNRATE")
+    bars = daily.join(monthly, rows="mine")
+    columns = Bars(bars.ts, *(getattr(bars, n) for n in Bars._fields[1:6]), np.ones(bars.close.shape))
+    seldom, carried = (values_of(feature, columns, symbols=bars.symbols) for feature in SLOW)
+    assert [int(np.isfinite(values).sum()) for values in (seldom, carried)] == [240, 5012]
+    assert same_bits(carried[np.isfinite(seldom)], seldom[np.isfinite(seldom)])
+
+
+def test_the_latest_keeps_the_laws_of_a_whole_run() -> None:
+    history = ragged_bars(assets=2)
+    check_feature(latest(history.symbols[1], 2), history)
+
+
+def test_a_later_figure_changes_no_row_before_it() -> None:
+    bars = some_bars()
+    bars.close[np.arange(T) % 21 != 5, 1] = np.nan
+    whole = values_of(latest("VIX", 45), bars)
+    for cut in (26, 27, 200):
+        later = np.where(np.arange(T)[:, None] < cut, bars.close, 3.0 * bars.close)
+        changed = values_of(latest("VIX", 45), bars._replace(close=later))
+        assert same_bits(changed[:cut], whole[:cut])
+        assert not same_bits(changed, whole)
 
 
 def test_a_coarse_value_stands_while_a_bar_is_missing() -> None:
@@ -343,6 +395,8 @@ def test_a_stack_of_a_python_feature_is_python() -> None:
         (lambda: sma(0), "sma: window=0"),
         (lambda: rolling_volatility(1), "rolling_volatility: window=1"),
         (lambda: ewm_volatility(0.0), "half_life=0.0"),
+        (lambda: latest("VIX", 0), "latest: stale_after=0; wanted days"),
+        (lambda: latest("VIX", math.nan), "latest: stale_after=nan"),
         (lambda: coarse(sma(3), "weeek"), "did you mean 'week'"),
         (lambda: coarse(Feature(sma(3).init, sma(3).step, (), "mine"), "week"), "'mine' names no asset"),
         (lambda: adjusted(Feature(sma(3).init, sma(3).step, (), "mine")), "adjusted: feature 'mine' names no asset"),

@@ -223,7 +223,7 @@ def test_renumbering_renumbers_the_posterior_too() -> None:
         np.testing.assert_allclose(getattr(other, name), getattr(one, name)[order], atol=1e-15)
     model = student_hmm(3, prior="previous")
     later = np.vstack([X[40:], _rows(5, 2)[:60]])
-    straight, around = model.fit(window(later, previous=fitted)), model.fit(later, turned)
+    straight, around = model.fit(window(later, previous=fitted)), model.fit(window(later, previous=turned))
     np.testing.assert_allclose(straight.filter_path(X).probs, around.filter_path(X).probs, atol=1e-9)
 
 

@@ -2,18 +2,25 @@
 
 The machine is run on the whole history, then again and again with the history cut after a bar, and with every price
 after that bar changed. Features, beliefs, fits, decisions, fills, all other events (orders that end, margin, guards,
-corporate actions) and equity up to the cut must not differ in one bit.
+corporate actions) and equity up to the cut must not differ in one bit. That speaks of what came through the bars. What
+came another way is told where it can be seen: tables that parts hold (`holdings`), files (`opened`), what changes when
+the files themselves are cut (`source`), a strategy that is worth nothing a bar later (`lags`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 
+from barograph.audit.holdings import held
+from barograph.audit.lags import fresh_assets, lag_curve, sharpe_of, stands_out
+from barograph.audit.opened import Opened, watching
+from barograph.audit.source import Again
+from barograph.audit.vouching import KEPT, Unvouched, files, resting, unvouched
 from barograph.data.history import FIELDS, History
 from barograph.errors import BarographError
 from barograph.execution.events import BAR, BORN, EVENT, EVENTS, EXPIRED, FILLED, PARTIAL
@@ -24,14 +31,13 @@ from barograph.loop.result import Result
 from barograph.loop.run import scan
 from barograph.loop.session import Session
 from barograph.loop.wiring import Wired, wire
-from barograph.metrics.formulas import sharpe, simple_returns
-from barograph.metrics.steps import steps
 from barograph.types import Belief, Filter, Floats
 
 if TYPE_CHECKING:
     from barograph.regimes.fitted import Fitted
 
-__all__ = ["ANSWERS", "Audit", "Leak", "audit", "decoded", "largest_changes", "perturbed"]
+__all__ = ["ANSWERS", "Answers", "Audit", "Leak", "answers", "audit", "columns", "decoded", "largest_changes",
+           "perturbed"]  # fmt: skip
 
 ANSWERS: Final = ("features", "probabilities", "fits", "decisions", "fills", "events", "equity")
 # Which rows of the log are which kind of answer.
@@ -54,25 +60,46 @@ class Leak(NamedTuple):
     change: float
 
 
+class Answers(NamedTuple):
+    """What a run answered, without the machine that did: it goes from one process to another."""
+
+    first: int
+    features: Floats
+    beliefs: Floats
+    events: Floats
+    table: Floats
+    weights: Floats
+    fits: tuple[tuple[int, tuple[Any, ...]], ...]
+
+
 @dataclass(frozen=True)
 class Audit:
     """What the audit found; `changes` holds the largest change of each kind of answer, exactly 0 when it is causal.
 
+    `unvouched` is what it could not look into; `again` what became of the rerun on a source that was cut, or None, and
+    `rests` what its parts then held otherwise.
     `sharpe` is the strategy's on filtered, Viterbi and smoothed probabilities: the second and third have seen the
     future, and the distance between them and the first is what a study that decodes the whole sample sells itself.
+    `lags` is its Sharpe ratio when each decision comes so many bars late. Where that curve `stands_out`, `falls` holds
+    the strategy's name, and those of the observed assets that it is worth little without the last bar of.
     """
 
     cuts: tuple[int, ...]
     changes: dict[str, float]
     leaks: tuple[Leak, ...]
+    unvouched: tuple[Unvouched, ...]
+    rests: tuple[Unvouched, ...]
+    again: Again | None
     fits: int
     switched: int
     unconvincing: int
     sharpe: dict[str, float]
+    lags: dict[int, float]
+    falls: tuple[str, ...]
 
     @property
     def clean(self) -> bool:
-        """Whether nothing before any cut changed."""
+        """Whether nothing before any cut changed: it speaks of what the cuts could change, and of nothing else."""
         return not self.leaks
 
 
@@ -82,33 +109,100 @@ def audit(
     cuts: int = 8,
     seed: int = 0,
     progress: Callable[[int, int], None] | None = None,
+    opened: Sequence[Opened] = (),
+    again: Callable[[int], Again] | None = None,
 ) -> Audit:
     """Rerun the machine with its history cut, and its future perturbed, at `cuts` random bars and as many fits.
 
-    The cuts at fits matter: a training window that reaches one bar too far shows nowhere else.
+    The cuts at fits matter: a training window that reaches one bar too far shows nowhere else. `opened` are the files
+    that were read when the machine was made; `again` runs it in a fresh process whose files end at the close of a bar.
     """
-    whole = scan(machine, history)
+    tell = progress or (lambda *_: None)
+    whole, told = _looked(machine, history, opened)
     rows = _cuts(whole, cuts, seed)
-    leaks: list[Leak] = []
-    changes = dict.fromkeys(ANSWERS, 0.0)
-    for n, cut in enumerate(rows):
-        for how, other in _futures(machine, history, cut, seed + n):
-            for answer, change in largest_changes(whole, other, cut).items():
-                changes[answer] = max(changes[answer], change)
-                if change > 0.0:
-                    leaks.append(Leak(cut, history.when(cut), how, answer, change))
-        if progress is not None:
-            progress(n + 1, len(rows))
+    leaks = _reruns(whole, rows, seed, tell)
+    found, rests = _again(whole, rows, again, leaks)
+    curve = lag_curve(whole)
+    falls = stands_out(curve, (len(whole.ts) - 1) / history.periods)
+    tell(len(rows) + 1, len(rows) + 1)
     matches = [fit.match for fit in whole.fits if fit.match is not None]
     return Audit(
         cuts=tuple(rows),
-        changes=changes,
+        changes=_largest(leaks),
         leaks=tuple(leaks),
+        unvouched=tuple(told),
+        rests=tuple(one for one in rests if one._replace(why=KEPT) not in told),
+        again=found,
         fits=len(whole.fits),
         switched=sum(list(m.permutation) != sorted(m.permutation) for m in matches),
         unconvincing=sum(not m.convincing for m in matches),
         sharpe=_decodings(whole),
+        lags=curve,
+        falls=(f"strategy {machine.strategy.name}", *fresh_assets(whole)) if falls else (),
     )
+
+
+def _looked(machine: Machine, history: History, opened: Sequence[Opened]) -> tuple[Result, list[Unvouched]]:
+    """Run the machine once, and return what it holds and reads that nobody can vouch for."""
+    before = held(machine, len(history.symbols))
+    with watching() as during:
+        whole = scan(machine, history)
+    after = held(machine, len(history.symbols))
+    read = files(opened, after, "before the first bar") + files(during, after, "while it ran")
+    return whole, unvouched(before, after) + read
+
+
+def _reruns(whole: Result, rows: Sequence[int], seed: int, tell: Callable[[int, int], None]) -> list[Leak]:
+    """Return what changes up to each cut when only the bars after it do."""
+    leaks: list[Leak] = []
+    for n, cut in enumerate(rows):
+        for how, other in _futures(whole.machine, whole.history, cut, seed + n):
+            leaks += _leaks(largest_changes(whole, other, cut), cut, whole.history, how)
+        tell(n + 1, len(rows) + 1)
+    return leaks
+
+
+def _largest(leaks: Sequence[Leak]) -> dict[str, float]:
+    changes = dict.fromkeys(ANSWERS, 0.0)
+    for leak in leaks:
+        changes[leak.answer] = max(changes.get(leak.answer, 0.0), leak.change)
+    return changes
+
+
+def _leaks(changes: dict[str, float], cut: int, history: History, how: str) -> Iterator[Leak]:
+    for answer, change in changes.items():
+        if change > 0.0:
+            yield Leak(cut, history.when(cut), how, answer, change)
+
+
+def _again(
+    whole: Result, rows: Sequence[int], again: Callable[[int], Again] | None, leaks: list[Leak]
+) -> tuple[Again | None, list[Unvouched]]:
+    """Rerun at the middle cut on a cut source; add to the leaks, and return what parts hold otherwise then."""
+    if again is None:
+        return None, []
+    cut = rows[len(rows) // 2]
+    found = again(cut)
+    if found.problem:
+        return found, []
+    history = whole.history
+    pairs = zip(columns(history), found.bars, strict=True)
+    bars = max(_change(mine[: cut + 1], theirs) for mine, theirs in pairs)
+    moved = {"bars": bars} | largest_changes(whole, found.answers, cut)
+    leaks += _leaks(moved, cut, history, "cut at its source")
+    mine = held(whole.machine, len(history.symbols), cut + 1)
+    return found, resting(mine.objects, found.objects)
+
+
+def columns(history: History) -> tuple[Floats, ...]:
+    """Return the prices and volumes of a history."""
+    return tuple(getattr(history, name) for name in FIELDS)
+
+
+def answers(run: Result) -> Answers:
+    """Return what a run answered."""
+    fits = tuple((fit.bar, tuple(fit.fitted.params)) for fit in run.fits)
+    return Answers(run.first, run.features, run.beliefs, run.events, run.table, run.weights, fits)
 
 
 def _cuts(whole: Result, cuts: int, seed: int) -> list[int]:
@@ -150,8 +244,9 @@ def perturbed(history: History, after: int, seed: int) -> History:
     return replace(history, **{name: np.where(later, noisy[name], getattr(history, name)) for name in FIELDS})
 
 
-def largest_changes(one: Result, other: Result, cut: int) -> dict[str, float]:
+def largest_changes(one: Result | Answers, other: Result | Answers, cut: int) -> dict[str, float]:
     """Return the largest change of each kind of answer up to and including bar `cut`; NaN against NaN is no change."""
+    one, other = (run if isinstance(run, Answers) else answers(run) for run in (one, other))
     n = cut - one.first + 1
     mine, theirs = _events(one, cut), _events(other, cut)
     return {
@@ -163,7 +258,7 @@ def largest_changes(one: Result, other: Result, cut: int) -> dict[str, float]:
     }
 
 
-def _events(run: Result, cut: int) -> Floats:
+def _events(run: Answers, cut: int) -> Floats:
     """Return the log up to a bar. An order's life ends between two bars, and is told when the second one comes."""
     log = run.events
     up_to: Floats = log[log[:, BAR] + (log[:, EVENT] == EXPIRED) <= cut]
@@ -185,14 +280,12 @@ def _change(one: Floats, other: Floats) -> float:
     return float("inf") if np.isnan(gap).any() else float(gap.max())
 
 
-def _fits(one: Result, other: Result, cut: int) -> float:
-    theirs = {fit.bar: fit for fit in other.fits}
+def _fits(one: Answers, other: Answers, cut: int) -> float:
+    theirs = dict(other.fits)
     # A fit made at the last bar of a shortened history has nothing left to decide, and is not made.
-    pairs = [(fit, theirs[fit.bar]) for fit in one.fits if fit.bar <= cut and fit.bar in theirs]
+    pairs = [(mine, theirs[bar]) for bar, mine in one.fits if bar <= cut and bar in theirs]
     changes = [
-        _change(np.atleast_1d(a), np.atleast_1d(b))
-        for mine, their in pairs
-        for a, b in zip(mine.fitted.params, their.fitted.params, strict=True)
+        _change(np.atleast_1d(a), np.atleast_1d(b)) for mine, their in pairs for a, b in zip(mine, their, strict=True)
     ]
     return max(changes, default=0.0)
 
@@ -257,15 +350,10 @@ def decoded(machine: Machine, history: History, decoding: str, features: Floats)
 
 def _decodings(whole: Result) -> dict[str, float]:
     """Return the Sharpe ratio under each decoding; a machine that fits no model has only the filtered one."""
-    found = {"filtered": _sharpe(whole)}
+    found = {"filtered": sharpe_of(whole)}
     last = whole.fits[-1].fitted.family if whole.fits else None
     if last is not None and last.smooth is not None and last.decode is not None:
         for name in DECODINGS[1:]:
             run = decoded(whole.machine, whole.history, name, whole.features)
-            found[name] = _sharpe(run)
+            found[name] = sharpe_of(run)
     return found
-
-
-def _sharpe(run: Result) -> float:
-    taken = steps(run.ts, run.history.periods, run.history.by_day)
-    return sharpe(simple_returns(run.equity[taken.rows]), taken.periods)

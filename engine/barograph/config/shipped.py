@@ -25,7 +25,9 @@ _HELD: Final = {"use": "barograph_strategies.buy_and_hold:buy_and_hold"}
 _RETURN: Final = {"use": f"{_FEATURES}:log_return"}
 _HMM: Final = {"use": "barograph_models.gaussian_hmm:gaussian_hmm"}
 # What some factories cannot be called without. How long, how many and which number compiles nothing new.
-_GIVEN: Final[dict[str, Any]] = {"window": 20, "weights": [1.0], "asset": "DAILY2", "feature": _RETURN, "of": _HELD}
+_GIVEN: Final[dict[str, Any]] = {
+    "window": 20, "weights": [1.0], "asset": "DAILY2", "stale_after": 45, "feature": _RETURN, "of": _HELD
+}  # fmt: skip
 # `protected` has no defaults that protect.
 _STOPS: Final = {"use": "barograph_strategies.protected:protected", "of": _HELD, "stop": 0.05}
 

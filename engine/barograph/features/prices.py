@@ -1,22 +1,41 @@
-"""Features of an asset's own bar: its close, its range."""
+"""Features of an asset's own bar: its close, now or as last known, its range."""
 
 from __future__ import annotations
 
 import math
 from typing import Any, Final, NamedTuple
 
+from barograph.errors import PartError
 from barograph.features.combine import Transform, chain
 from barograph.features.shared import Last, no_last, nothing, wilder_mean, window_of
 from barograph.jit.kernel import kernel
 from barograph.types import Asset, Feature
 
-__all__ = ["CLOSE", "atr", "close", "level", "true_range"]
+__all__ = ["CLOSE", "atr", "close", "latest", "level", "true_range"]
+
+_DAY: Final = 86_400_000_000_000
+# A century: moments are int64 ns.
+_LONGEST: Final = 36_525
 
 
 class OnAsset(NamedTuple):
     """The column a source reads."""
 
     asset: Any
+
+
+class Carried(NamedTuple):
+    """The column that is carried on, and for how many ns."""
+
+    asset: Any
+    patience: int
+
+
+class Known(NamedTuple):
+    """The last close there was, NaN before the first, and the moment of its bar."""
+
+    value: float
+    ts: int
 
 
 class Wilder(NamedTuple):
@@ -50,6 +69,49 @@ def level(asset: str) -> Feature:
     'level(VIX)'
     """
     return close(asset)._replace(name=f"level({asset})")
+
+
+@kernel
+def _unknown(_params: Any) -> Known:
+    return Known(math.nan, 0)
+
+
+@kernel
+def _latest(known: Any, bars: Any, params: Any) -> Any:
+    now = bars.close[params.asset]
+    if not math.isnan(now):
+        return Known(now, bars.ts), now
+    return known, known.value if bars.ts - known.ts <= params.patience else math.nan
+
+
+def latest(asset: str, stale_after: float) -> Feature:
+    """The last known close of an asset that has bars more seldom than the others, such as a monthly rate. Warm after 1.
+
+    It is carried on over missing bars until it is older than `stale_after` days of the calendar (the time between the
+    closes of two bars, weekends counted): then it is NaN until the next one comes. Raises `PartError` when that is no
+    time.
+
+    >>> import numpy as np
+    >>> from barograph.types import Bars
+    >>> feature, at = latest("RATE", stale_after=3), (0, 3 * 86_400_000_000_000)
+    >>> feature.name
+    'latest(RATE, 3)'
+    >>> state = feature.init(Carried(*at))
+    >>> for day, close in ((1, math.nan), (2, 5.25), (4, math.nan), (5, math.nan), (6, math.nan)):
+    ...     price = np.array([close])
+    ...     bar = Bars(day * 86_400_000_000_000, price, price, price, price, price, price)
+    ...     state, value = feature.step(state, bar, Carried(*at))
+    ...     print(day, value)
+    1 nan
+    2 5.25
+    4 5.25
+    5 5.25
+    6 nan
+    """
+    if not 0.0 < stale_after <= _LONGEST:
+        raise PartError(f"latest: stale_after={stale_after}; wanted days, above 0 and up to {_LONGEST}")
+    carried = Carried(Asset(asset), int(stale_after * _DAY))
+    return Feature(_unknown, _latest, carried, f"latest({asset}, {stale_after:g})")
 
 
 @kernel

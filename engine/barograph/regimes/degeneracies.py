@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Final
+from typing import Any, Final
 
 import numpy as np
 
@@ -12,9 +12,6 @@ from barograph.jit.arithmetic import exp
 from barograph.jit.kernel import Kernel
 from barograph.jit.ordered import mean, total, variance
 from barograph.types import Floats
-
-if TYPE_CHECKING:
-    from barograph.regimes.fitted import Fitted
 
 __all__ = ["degeneracies"]
 
@@ -30,7 +27,7 @@ SLOW: Final = 0.95
 """Returns of any market are far below this first autocorrelation, prices are above .99."""
 
 
-def degeneracies(fitted: Fitted, rows: Floats) -> tuple[str, ...]:
+def degeneracies(fitted: Any, rows: Floats) -> tuple[str, ...]:
     """Say what is wrong with a fit to `rows` (T, d), a line each: nothing, if nothing is.
 
     Told are a regime on the variance floor, one with under 2 % of the rows, one that never ends or lasts less than two
@@ -45,11 +42,11 @@ def degeneracies(fitted: Fitted, rows: Floats) -> tuple[str, ...]:
     return tuple(told)
 
 
-def _name(fitted: Fitted, k: int) -> str:
+def _name(fitted: Any, k: int) -> str:
     return fitted.labels[k] if fitted.labels else f"regime {k}"
 
 
-def _narrow(fitted: Fitted, rows: Floats) -> Iterator[str]:
+def _narrow(fitted: Any, rows: Floats) -> Iterator[str]:
     moments = fitted.moments()
     if moments is None:
         return
@@ -62,7 +59,7 @@ def _narrow(fitted: Fitted, rows: Floats) -> Iterator[str]:
             yield f"{_name(fitted, k)} is on the variance floor: {told}"
 
 
-def _rare(fitted: Fitted, rows: Floats) -> Iterator[str]:
+def _rare(fitted: Any, rows: Floats) -> Iterator[str]:
     if fitted.regimes == 1 or not len(rows):
         return
     # At Python's speed a filter over the window would cost as much as the fit.
@@ -74,7 +71,7 @@ def _rare(fitted: Fitted, rows: Floats) -> Iterator[str]:
         yield f"{_name(fitted, k)} holds {share[k]:.1%} of the rows"
 
 
-def _lasting(fitted: Fitted) -> Iterator[str]:
+def _lasting(fitted: Any) -> Iterator[str]:
     stays = fitted.stays()
     if stays is None or fitted.regimes == 1:
         return
@@ -85,7 +82,7 @@ def _lasting(fitted: Fitted) -> Iterator[str]:
             yield f"{_name(fitted, k)} lasts {stay:.1f} bars"
 
 
-def _alike(fitted: Fitted) -> Iterator[str]:
+def _alike(fitted: Any) -> Iterator[str]:
     of = fitted.signature()
     for k in range(0 if of is None else fitted.regimes):
         for i in range(k):

@@ -32,6 +32,7 @@ from barograph.types import Filter, Filtered, Floats, Forecast, Smoothed
 __all__ = ["Family", "Fitted", "Model", "Modules", "Moments", "Signature", "blank_forecast"]
 
 
+@dataclass(frozen=True, init=False)
 class Model:
     """What a model factory returns: how it learns, the number of regimes, and a name for people.
 
@@ -45,8 +46,14 @@ class Model:
     ('SPY',)
     """
 
+    learn: Callable[[Window], Fitted]
+    regimes: int
+    name: str
+    labels: tuple[str, ...]
+
     def __init__(self, fit: Callable[[Window], Fitted], regimes: int, name: str, labels: tuple[str, ...] = ()) -> None:
-        self.learn, self.regimes, self.name, self.labels = fit, regimes, name, labels
+        for key, value in {"learn": fit, "regimes": regimes, "name": name, "labels": labels}.items():
+            object.__setattr__(self, key, value)
 
     def fit(self, data: Any) -> Fitted:
         """Fit to a window, or to what `barograph.window` makes one from; the columns keep their names.
@@ -55,7 +62,8 @@ class Model:
         """
         made = window(data)
         fitted = self.learn(made).named(made.names)
-        return replace(fitted, degeneracies=(*fitted.degeneracies, *degeneracies(fitted, made.rows)))
+        told = (*fitted.degeneracies, *degeneracies(fitted, made.rows))
+        return replace(fitted, degeneracies=tuple(dict.fromkeys(told)))
 
 
 @dataclass(frozen=True, eq=False)

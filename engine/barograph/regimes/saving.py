@@ -9,16 +9,13 @@ import sys
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import Any, Final, cast
 
 import numpy as np
 
 from barograph.errors import FitError, as_written
 from barograph.regimes.family import Family
 from barograph.types import Floats
-
-if TYPE_CHECKING:
-    from barograph.regimes.fitted import Fitted
 
 __all__ = ["Modules", "packed", "read", "unpacked", "write"]
 
@@ -47,7 +44,7 @@ def read(path: str | Path) -> bytes:
         raise FitError(f"{path}: cannot be read: {error.strerror or error}") from error
 
 
-def packed(fitted: Fitted) -> bytes:
+def packed(fitted: Any) -> bytes:
     """Return the bytes of a fit: the same for the same fit."""
     whole = io.BytesIO()
     with zipfile.ZipFile(whole, "w") as file:
@@ -57,7 +54,7 @@ def packed(fitted: Fitted) -> bytes:
     return whole.getvalue()
 
 
-def _leaves(fitted: Fitted) -> dict[str, Any]:
+def _leaves(fitted: Any) -> dict[str, Any]:
     path = {} if fitted.log_likelihood is None else {"log_likelihood": fitted.log_likelihood}
     return path | {f"params.{n}": a for n, a in zip(fitted.params._fields, fitted.params, strict=True)}
 
@@ -70,7 +67,7 @@ def _member(name: str, leaf: Any) -> tuple[str, bytes]:
     return f"{name}.npy", buffer.getvalue()
 
 
-def _header(fitted: Fitted) -> dict[str, Any]:
+def _header(fitted: Any) -> dict[str, Any]:
     held = {name: getattr(fitted, name) for name in _HELD}
     made = {"format": FORMAT, "version": VERSION, "arithmetic": fitted.arithmetic}
     return {**made, "family": as_written(fitted.family.name), "fields": fitted.params._fields} | held

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from barograph.errors import PartError, nearest
 from barograph.types import Floats
-
-if TYPE_CHECKING:
-    from barograph.regimes.fitted import Fitted
 
 __all__ = ["COVARIATE", "FEATURE", "RETURN", "ROLES", "TARGET", "Window", "roles_of", "table", "window"]
 
@@ -41,7 +38,7 @@ class Window(NamedTuple):
     ts: NDArray[np.int64]
     names: tuple[str, ...]
     roles: tuple[str, ...]
-    previous: Fitted | None = None
+    previous: Any = None
     state: Any = None
     symbols: tuple[str, ...] = ()
     tables: tuple[Floats, ...] = ()
@@ -53,7 +50,7 @@ def window(
     names: Sequence[str] = (),
     ts: Any = None,
     roles: Sequence[str] = (),
-    previous: Fitted | None = None,
+    previous: Any = None,
     state: Any = None,
 ) -> Window:
     """Make a window from an array, a Series or a frame, or a panel from a mapping of symbols to them.

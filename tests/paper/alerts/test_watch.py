@@ -256,7 +256,7 @@ def test_a_regime_that_never_lasts_is_not_warned_of() -> None:
 def test_the_horizon_is_the_chain_raised_to_it() -> None:
     ahead = np.linalg.matrix_power(FIT.transition, 5)
     seen = outlook(FIT, 5)
-    assert seen.leaving(np.array([0.7, 0.3]), 0) == pytest.approx(1.0 - (np.array([0.7, 0.3]) @ ahead)[0])
+    assert seen.ahead(np.array([0.7, 0.3])) == pytest.approx(np.array([0.7, 0.3]) @ ahead)
 
 
 # --- orders, guards, drawdown -------------------------------------------------------------------------------------

@@ -1,0 +1,207 @@
+"""The source cut: the files that were read, each ended at a moment, and how a fresh process is given them instead.
+
+What is worked out while modules are imported (a mean of all rows, a count of bars) is there before the first bar, so
+no rerun on other bars moves it. A process that begins anew and finds shorter files works it out from what was known.
+"""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import json
+import pickle
+import subprocess
+import sys
+import tempfile
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+import numpy as np
+
+from barograph.audit.opened import Opened
+from barograph.data.reading import COLUMNS
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from barograph.audit.holdings import Held
+    from barograph.data.history import History
+
+__all__ = ["Again", "again", "cut_copy"]
+
+_TEXT: Final = (".csv", ".tsv", ".txt")
+_SHARE: Final = 0.95
+# The least number that a moment of our days is in nanoseconds, microseconds, milliseconds, seconds; and the unit in ns.
+_EPOCHS: Final = ((10**17, 1), (10**14, 10**3), (10**11, 10**6), (10**8, 10**9))
+
+
+class Again(NamedTuple):
+    """What the fresh process answered: bars, answers and what its parts hold; or why it could not.
+
+    `cut` are the files it was given shorter, `whole` those of people's own that could not be cut.
+    """
+
+    cut: tuple[str, ...] = ()
+    whole: tuple[Opened, ...] = ()
+    problem: str = ""
+    bars: tuple[Any, ...] = ()
+    answers: Any = None
+    objects: tuple[Held, ...] = ()
+
+
+def again(config: Path, overrides: Sequence[str], opened: Sequence[Opened], history: History, bar: int) -> Again:
+    """Run a config in a fresh process whose files end at the close of `bar`."""
+    moment = int(history.ts[bar])
+    with tempfile.TemporaryDirectory() as folder:
+        copies: dict[str, str] = {}
+        whole: dict[str, Opened] = {}
+        for one in opened:
+            copy = Path(folder, f"{len(copies)}-{Path(one.path).name}")
+            if one.path in copies or one.path in whole:
+                continue
+            if cut_copy(Path(one.path), copy, moment, bar + 1, len(history)):
+                copies[one.path] = str(copy)
+            elif one.where:
+                whole[one.path] = one
+        names = tuple(sorted(Path(path).name for path in copies))
+        told = Again(names, tuple(whole.values()))
+        if not copies:
+            why = "none of the files that it read can be cut" if whole else "it read no file that could be cut"
+            return told._replace(problem=why)
+        task = {"config": str(config), "overrides": list(overrides), "moment": moment, "copies": copies}
+        return _asked(task, Path(folder), told)
+
+
+def _asked(task: dict[str, Any], folder: Path, told: Again) -> Again:
+    question, answer = folder / "question.json", folder / "answer.pickle"
+    question.write_text(json.dumps(task), encoding="utf-8")
+    command = [sys.executable, "-P", "-m", "barograph.cli.again", str(question), str(answer)]
+    done = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)
+    if not answer.is_file():
+        last = (done.stderr.strip().splitlines() or ["no word"])[-1]
+        return told._replace(problem=f"the fresh process ended with {done.returncode}: {last}")
+    found: Again = pickle.loads(answer.read_bytes())
+    return found._replace(cut=told.cut, whole=told.whole)
+
+
+def cut_copy(path: Path, copy: Path, moment: int, rows: int, total: int) -> bool:
+    """Write a file's rows up to a moment; of one that has no times, but a row for every bar, the first `rows`.
+
+    Text (also gzipped), Parquet and .npy; any other, and one in which neither is found, is not cut: False.
+    """
+    name = path.name.lower()
+    try:
+        if name.endswith((".parquet", ".pq")):
+            return _cut_parquet(path, copy, moment, rows, total)
+        if name.endswith(".npy"):
+            return _cut_array(path, copy, rows, total)
+        if name.removesuffix(".gz").endswith(_TEXT):
+            return _cut_text(path, copy, moment, rows, total)
+    except (OSError, ValueError, csv.Error):
+        return False
+    return False
+
+
+def _cut_array(path: Path, copy: Path, rows: int, total: int) -> bool:
+    array = np.load(path, allow_pickle=False)
+    if array.ndim == 0 or len(array) != total:
+        return False
+    with copy.open("wb") as file:
+        np.save(file, array[:rows])
+    return True
+
+
+def _cut_parquet(path: Path, copy: Path, moment: int, rows: int, total: int) -> bool:
+    import pandas as pd
+
+    frame = pd.read_parquet(path)
+    columns = [frame.index.to_series(), *(frame.iloc[:, k] for k in range(frame.shape[1]))]
+    times = next((t for t in map(_moments, columns) if t is not None), None)
+    if times is not None:
+        frame = frame[_early(times, moment).to_numpy()]
+    elif len(frame) == total:
+        frame = frame.iloc[:rows]
+    else:
+        return False
+    frame.to_parquet(copy)
+    return True
+
+
+def _moments(column: pd.Series) -> pd.Series | None:
+    """Read a table's column as moments, if it holds any; numbers are none."""
+    import pandas as pd
+
+    if pd.api.types.is_datetime64_any_dtype(column.dtype):
+        return pd.Series(pd.to_datetime(column, utc=True))
+    return _times(column.tolist(), "") if pd.api.types.is_string_dtype(column.dtype) else None
+
+
+def _cut_text(path: Path, copy: Path, moment: int, rows: int, total: int) -> bool:
+    raw = path.read_bytes()
+    packed = raw[:2] == b"\x1f\x8b"
+    # Latin-1 gives every byte back.
+    lines = (gzip.decompress(raw) if packed else raw).decode("latin-1").splitlines(keepends=True)
+    kept = _kept(lines, moment, rows, total)
+    if kept is None:
+        return False
+    text = "".join(kept).encode("latin-1")
+    copy.write_bytes(gzip.compress(text) if packed else text)
+    return True
+
+
+def _kept(lines: list[str], moment: int, rows: int, total: int) -> list[str] | None:
+    mark = max(",;\t|", key=lines[0].count) if lines else ","
+    cells = list(csv.reader((line.strip("\r\n") for line in lines), delimiter=mark))
+    for j, head in enumerate(cells[0] if len(lines) > 1 else ()):
+        times = _times([row[j] if len(row) == len(cells[0]) else "" for row in cells[1:]], head)
+        if times is not None:
+            early = _early(times, moment).to_numpy() | times.isna().to_numpy()
+            # The first line is the header, or the earliest row of a file that has none.
+            return [lines[0], *(line for line, keep in zip(lines[1:], early, strict=True) if keep)]
+    header = len(lines) - total
+    return lines[: rows + header] if header in (0, 1) else None
+
+
+def _times(cells: list[str], head: str) -> pd.Series | None:
+    """Read a column as moments; None where it holds others. Plain numbers are moments as dates, or by their name."""
+    import pandas as pd
+
+    column = pd.Series(cells, dtype="str")
+    number = pd.to_numeric(column, errors="coerce")
+    if number.notna().mean() >= _SHARE:
+        return _numbered(number, head)
+    # Words are no moments, and to find that out word by word takes long.
+    if not column.str.contains(r"\d.*[-/.:].*\d").mean() >= _SHARE:
+        return None
+    hows: tuple[dict[str, Any], ...] = ({"format": "ISO8601"}, {"dayfirst": False}, {"dayfirst": True})
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for how in hows:
+            times = pd.Series(pd.to_datetime(column, utc=True, errors="coerce", **how))
+            if times.notna().mean() >= _SHARE:
+                return times
+    return None
+
+
+def _numbered(number: pd.Series, head: str) -> pd.Series | None:
+    import pandas as pd
+
+    if bool(number.dropna().between(19000101, 21001231).all()):
+        times = pd.to_datetime(number.astype("Int64").astype("str"), utc=True, errors="coerce", format="%Y%m%d")
+        return times if times.notna().mean() >= _SHARE else None
+    unit = next((unit for least, unit in _EPOCHS if number.median() >= least), None)
+    if unit is None or head.lower() not in COLUMNS["time"] or number.isna().any():
+        return None
+    return pd.Series(pd.to_datetime(number.to_numpy(np.int64) * unit, utc=True))
+
+
+def _early(times: pd.Series, moment: int) -> pd.Series:
+    """Tell which moments are not after this one; a date is its day, which a close at midnight still belongs to."""
+    import pandas as pd
+
+    last = pd.Timestamp(moment, tz="UTC")
+    if bool((times.dropna() == times.dropna().dt.normalize()).all()):
+        last = pd.Timestamp(moment - 1, tz="UTC").normalize()
+    return pd.Series(times <= last)

@@ -75,7 +75,7 @@ def test_long_ones_are_not() -> None:
 
 def test_a_fitted_model_is_told_whatever_its_size() -> None:
     rows = np.random.default_rng(0).standard_normal((200, 1)) * np.repeat([[1.0], [4.0]], 100, axis=0)
-    fitted = gaussian_hmm(states=2, starts=2).fit(rows, None)
+    fitted = gaussian_hmm(states=2, starts=2).fit(rows)
     machine = bg.Machine(strategy=regime_filter(), model=fitted)
     assert [str(one.name) for one in held(machine).objects if one.table] == ["itself"]
     by_hand = bg.Machine(strategy=regime_filter(), filter=fitted.filter())

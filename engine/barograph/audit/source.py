@@ -21,7 +21,6 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import numpy as np
 
 from barograph.audit.opened import Opened
-from barograph.data.reading import COLUMNS
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -187,6 +186,8 @@ def _times(cells: list[str], head: str) -> pd.Series | None:
 
 def _numbered(number: pd.Series, head: str) -> pd.Series | None:
     import pandas as pd
+
+    from barograph.data.reading import COLUMNS
 
     if bool(number.dropna().between(19000101, 21001231).all()):
         times = pd.to_datetime(number.astype("Int64").astype("str"), utc=True, errors="coerce", format="%Y%m%d")

@@ -60,7 +60,7 @@ def learn(machine: Machine, history: History) -> Fitted:
     X = np.full((len(history), len(wired.names)), np.nan)
     wired.body.observe(0, len(history), columns_of(history), wired.memory.copy(), wired.params, X)
     lo, hi = machine.fit.rows(len(history) - 1)
-    there = int(np.isfinite(X[lo:hi]).all(axis=1).sum())
+    there = int(np.count_nonzero(np.isfinite(X[lo:hi]).all(axis=1)))
     if hi - lo < machine.fit.window or there == 0:
         raise ConfigError(f"fit.window wants {machine.fit.window} bars, the history has {there} with all features")
     model = cast("Model", machine.model)

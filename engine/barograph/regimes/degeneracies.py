@@ -96,7 +96,7 @@ def _alike(fitted: Any) -> Iterator[str]:
 def _slow(rows: Floats) -> Iterator[str]:
     x = rows[:, 0]
     both = np.isfinite(x[1:]) & np.isfinite(x[:-1])
-    if both.sum() < 20:
+    if np.count_nonzero(both) < 20:
         return
     centre = mean(x[np.isfinite(x)])
     before, after = x[:-1][both] - centre, x[1:][both] - centre

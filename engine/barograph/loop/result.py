@@ -95,7 +95,10 @@ class Result:
 
     @cached_property
     def tables(self) -> dict[str, pd.DataFrame]:
-        """The tables of the run folder: equity, beliefs, orders, fills, events, trades, benchmark."""
+        """The tables of the run folder: equity, beliefs, orders, fills, events, trades, benchmark.
+
+        There is one of forecasts too, where the strategy read any.
+        """
         from barograph.metrics.trips import round_trips
 
         fills, account = self._fills(), self._account_events()
@@ -107,7 +110,7 @@ class Result:
             "events": account,
             "trades": round_trips(fills, self._last_prices(), account),
             "benchmark": self._benchmark(),
-        }
+        } | ({"forecasts": self._forecasts()} if self.layout.horizons else {})
 
     @cached_property
     def metrics(self) -> dict[str, float | None]:
@@ -162,6 +165,18 @@ class Result:
         frame["regime"] = np.argmax(self.beliefs[:, :K], axis=1).astype(np.int64)
         frame["logpdf"] = self.beliefs[:, K]
         return frame
+
+    def _forecasts(self) -> pd.DataFrame:
+        """What the strategy was told at each close: for each horizon P(regime then), and the mixture, part by part."""
+        import pandas as pd
+
+        names = []
+        for horizon, parts, _ in self.layout.table.tolist():
+            of = ("weight", "mean", "variance", "degrees_of_freedom")
+            names += [f"h{horizon}_{name}_{m}" for name in of for m in range(parts)]
+            names += [f"h{horizon}_p_{k}" for k in range(self.layout.regimes)]
+        stamps = self._stamps(np.arange(self.first, len(self.history)))
+        return pd.concat([pd.DataFrame({"ts": stamps}), pd.DataFrame(self.ahead, columns=names)], axis=1)
 
     def _orders(self) -> pd.DataFrame:
         import pandas as pd

@@ -6,16 +6,13 @@ The models themselves are plug-ins.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from barograph.regimes.fitted import Fitted
+from typing import Any
 
 __all__ = ["saved"]
 
 
-def saved(file: Path) -> Fitted:
-    """Return the model that `barograph fit` kept in a file: one that is fitted already and never learns again.
+def saved(file: Path) -> Any:
+    """Return the `Fitted` that `barograph fit` kept in a file: a model that never learns again.
 
     Raises `FitError` for a file that is missing, damaged, or of another version.
 

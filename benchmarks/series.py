@@ -1,7 +1,8 @@
 """21 real series, walked forward: what fails, what degenerates, what changes its label, and what is foreseen.
 
 Every 63 bars each model is fitted to the window before and scored on the bars after. A flip is a bar of the window
-whose filtered regime is another one after the refit, regimes matched as a run matches them.
+whose filtered regime is another one after the refit, regimes matched as a run matches them. Without a prior a regime
+that holds next to nothing has collapsed onto it; under one it is as the prior has it, and the window held none of it.
 """
 
 from __future__ import annotations
@@ -33,7 +34,8 @@ class Walk(NamedTuple):
     fits: int
     failed: int
     unfinished: int
-    collapsed: int
+    floored: int
+    empty: int
     absorbing: int
     rare: int
     alike: int
@@ -51,7 +53,7 @@ def walk(x: Floats, model: Model, window: int) -> Walk:
     """Walk one series; where a refit fails the last fit stays."""
     last: Fitted | None = None
     scores, flips, labels = [], [], []
-    counts = np.zeros(7, dtype=int)
+    counts = np.zeros(8, dtype=int)
     for t in range(window, len(x), EVERY):
         X = x[t - window : t, None]
         counts[0] += 1
@@ -84,13 +86,14 @@ def _fitted(model: Model, X: Floats, last: Fitted | None) -> Fitted | None:
 
 
 def _degenerate(fitted: Fitted, probs: Floats, deviation: float) -> list[int]:
-    """Tell an unfinished ascent, a regime of two bars or on the floor, an absorbing, a rare one, and two alike."""
+    """Tell an unfinished ascent, a regime on the floor, of under two bars, absorbing or of under 2 %, two alike."""
     volatility = np.sort(np.sqrt(fitted.moments().variance[:, 0]))
-    collapsed = probs.sum(axis=0).min() < 2.0 or volatility[0] < 5e-3 * deviation
+    floored = volatility[0] < 5e-3 * deviation
+    empty = probs.sum(axis=0).min() < 2.0
     absorbing = np.diag(fitted.transition).max() > 1.0 - 1e-9
     rare = np.bincount(probs.argmax(axis=1), minlength=probs.shape[1]).min() < 0.02 * len(probs)
     alike = (volatility[1:] / volatility[:-1]).min() < 1.05
-    return [int(v) for v in (not fitted.converged, collapsed, absorbing, rare, alike)]
+    return [int(v) for v in (not fitted.converged, floored, empty, absorbing, rare, alike)]
 
 
 def measure(size: float = 1.0) -> Table:

@@ -151,6 +151,7 @@ def _variances(x: Any, omega: Any, alpha: Any, beta: Any, first: Any, out: Any) 
 
 def _garch_logs(theta: Any, x: Floats, first: float) -> Floats:
     """Return the log densities of demeaned returns; `theta` are unbounded, so that any value is a model."""
+    theta = np.clip(theta, -20.0, 20.0)
     persistence, share = 1.0 / (1.0 + math.exp(-theta[0])), 1.0 / (1.0 + math.exp(-theta[1]))
     level, nu = first * math.exp(theta[2]), 2.05 + math.exp(theta[3])
     out = np.empty(len(x))

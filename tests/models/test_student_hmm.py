@@ -134,6 +134,18 @@ def test_what_is_climbed_never_falls(how: int, kind: int, states: int, d: int, s
     assert np.diff(path).min() >= -1e-9 * np.abs(path).max()
 
 
+@needs_compiler
+@pytest.mark.parametrize("how", HOWS)
+def test_plain_python_climbs_to_the_same_bits(how: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    X = _holes(_rows(3, 2, 60))
+    compiled = _climbed(how, ascent.OWN, X, 2, 8)
+    monkeypatch.setattr(ascent, "_climb", ascent._climb.py_func)
+    plain = _climbed(how, ascent.OWN, X, 2, 8)
+    assert plain.path.tobytes() == compiled.path.tobytes()
+    for one, other in zip(plain.known, compiled.known, strict=True):
+        assert one.tobytes() == other.tobytes()
+
+
 def test_the_bound_is_below_the_evidence_and_near_it() -> None:
     """One regime, fixed degrees of freedom: the evidence is an integral over mean and precision."""
     x = _rows(0, 1, 30)[:10]

@@ -124,10 +124,7 @@ def student_hmm(
     positive = {"firmness": firmness, "mean_bars": mean_bars, "usual_dof": usual_dof, "dof_spread": dof_spread}
     check_positive(NAME, **positive, tolerance=tolerance, variance_floor=variance_floor, guard=guard)
     kind, usual = _degrees_of_freedom(degrees_of_freedom, usual_dof)
-    if not 0.0 < keep <= 1.0:
-        raise ConfigError(f"{NAME}: keep = {keep!r}, a number above 0 and not above 1 is wanted")
-    if prior == "previous" and how != "vb":
-        raise ConfigError(f'{NAME}: prior = "previous" carries a posterior on: how = "vb" is wanted, not {how!r}')
+    _check_previous(prior, how, keep)
     _check_draws(uncertainty, prior, how, seed)
     plain = prior == "none" or how == "em"
     own = habits(NAME, states, stays, volatilities, firmness, mean_bars, usual, dof_spread)
@@ -135,6 +132,13 @@ def student_hmm(
     ascender = Ascender(method, kind, usual, starts, iterations, tolerance, variance_floor)
     plan = Plan(states, ascender, None if plain else own, keep, guard, uncertainty, sweeps, seed)
     return Model(partial(_carried if prior == "previous" else _fresh, plan), states, NAME)
+
+
+def _check_previous(prior: str, how: str, keep: float) -> None:
+    if not 0.0 < keep <= 1.0:
+        raise ConfigError(f"{NAME}: keep = {keep!r}, a number above 0 and not above 1 is wanted")
+    if prior == "previous" and how != "vb":
+        raise ConfigError(f'{NAME}: prior = "previous" carries a posterior on: how = "vb" is wanted, not {how!r}')
 
 
 def _check_draws(uncertainty: Any, prior: str, how: str, seed: int) -> None:

@@ -119,6 +119,7 @@ def _climbed(how: int, kind: int, X: Any, states: int, iterations: int = 60) -> 
     return ascent.climb(how, kind, data.Z, ends, prior, gamma, moves, dof, iterations, -math.inf, 1e-6)
 
 
+@needs_compiler
 @given(
     how=st.sampled_from(HOWS),
     kind=st.sampled_from([ascent.FIXED, ascent.SHARED, ascent.OWN]),
@@ -163,6 +164,7 @@ def test_the_bound_is_below_the_evidence_and_near_it() -> None:
     assert evidence - 0.2 < fitted.params.evidence[0] < evidence
 
 
+@needs_compiler
 def test_em_stands_still_at_the_likeliest_parameters() -> None:
     X = np.random.default_rng(2).standard_t(5, (300, 1))
     fitted = student_hmm(1, prior="none", tolerance=1e-12, iterations=2000).fit(X, None)
@@ -238,6 +240,7 @@ def test_renumbering_renumbers_the_posterior_too() -> None:
     np.testing.assert_allclose(straight.filter_path(X).probs, around.filter_path(X).probs, atol=1e-9)
 
 
+@needs_compiler
 @pytest.mark.parametrize("states", [2, 3])
 def test_a_jump_of_half_the_price_takes_no_regime_of_its_own(states: int) -> None:
     """What ended whole runs: one day of -52 % in 250, and a misprint beyond any market."""
@@ -302,6 +305,7 @@ def test_flattening_is_the_geometric_mean_of_two_densities() -> None:
         np.testing.assert_allclose(one, other, rtol=1e-12)
 
 
+@needs_compiler
 def test_a_refit_from_the_previous_sees_only_what_is_new() -> None:
     model, X = student_hmm(2, prior="previous", guard=1e6), _rows(0, 1, 600)
     first = model.fit(X[:400], None)
@@ -322,6 +326,7 @@ def test_a_refit_from_the_previous_sees_only_what_is_new() -> None:
     assert strange.to_bytes() == model.fit(X[:400] * 1.5, None).to_bytes()
 
 
+@needs_compiler
 def test_a_world_that_changed_is_learned_afresh() -> None:
     old, new = _rows(0, 1, 600), _rows(1, 1, 600) * 8.0
     model = student_hmm(2, prior="previous")

@@ -191,6 +191,7 @@ def test_the_truth_of_a_simulated_world_is_recovered(how: Any) -> None:
     assert (fitted.viterbi(x[:, None]) == truth).mean() > 0.95
 
 
+@needs_compiler
 @pytest.mark.parametrize("settings", [{}, {"how": "map"}, {"prior": "none"}, {"degrees_of_freedom": "own"}])
 def test_units_and_levels_change_no_belief(settings: Any) -> None:
     X = _rows(d=2)
@@ -207,6 +208,7 @@ def _fits() -> list[tuple[Any, Any]]:
     return [({}, 1), ({"states": 3}, 1), ({"how": "map"}, 2), ({"prior": "none"}, 1), ({"prior": "previous"}, 2)]
 
 
+@needs_compiler
 @pytest.mark.parametrize(("settings", "d"), _fits())
 def test_a_fit_is_kept_to_the_bit_and_is_the_same_twice(settings: Any, d: int, tmp_path: Path) -> None:
     X = _holes(_rows(d=d), share=0.1)
@@ -224,6 +226,7 @@ def test_a_fit_is_kept_to_the_bit_and_is_the_same_twice(settings: Any, d: int, t
     assert probs.min() >= 0.0
 
 
+@needs_compiler
 def test_renumbering_renumbers_the_posterior_too() -> None:
     X = _rows(d=2)
     fitted = student_hmm(3).fit(X, None)

@@ -15,7 +15,7 @@ from barograph.regimes.fitted import Fitted
 from barograph_models.student_hmm import student_hmm
 from barograph_models.student_panel import fit_panel, of_asset
 
-needs_compiler = pytest.mark.skipif(bool(numba.config.DISABLE_JIT), reason="minutes long in plain Python")
+pytestmark = pytest.mark.skipif(bool(numba.config.DISABLE_JIT), reason="minutes long in plain Python")
 
 
 def _tables(scales: Any, d: int = 1, T: int = 300) -> list[Any]:
@@ -71,7 +71,6 @@ def test_a_panel_is_kept_and_renumbered(tmp_path: Path) -> None:
     np.testing.assert_allclose(turned, of_asset(panel, 2).filter_path(X).probs[:, order], atol=1e-12)
 
 
-@needs_compiler
 def test_sixteen_assets_teach_what_one_cannot() -> None:
     """The Brier score on sixteen paths that nobody fitted."""
     world = SCENARIOS["daily2_t5"]

@@ -48,17 +48,12 @@ class Fits(NamedTuple):
 
 def learn(make: Callable[..., Model], X: Floats, states: int, weekly: bool) -> Fits:
     """Fit one model a path; the market's stays are in days, five to a week."""
-    market = weekly and "stays" in _settings(make) and states == 2
+    market = weekly and states == 2 and getattr(make, "func", make) is student_hmm
     model = make(states=states, stays=[28.5, 14.9]) if market else make(states=states)
     _fitted(model, X[0])
     began = time.process_time()
     fits = [_fitted(model, x) for x in X]
     return Fits(fits, 1e3 * (time.process_time() - began) / len(X))
-
-
-def _settings(make: Callable[..., Model]) -> Any:
-    factory = make.func if isinstance(make, partial) else make
-    return factory.__kwdefaults__ or factory.__code__.co_varnames
 
 
 def _fitted(model: Model, x: Floats) -> Fitted | None:
@@ -151,6 +146,7 @@ def _variances(x: Any, omega: Any, alpha: Any, beta: Any, first: Any, out: Any) 
 
 def _garch_logs(theta: Any, x: Floats, first: float) -> Floats:
     """Return the log densities of demeaned returns; `theta` are unbounded, so that any value is a model."""
+    theta = np.clip(theta, -20.0, 20.0)
     persistence, share = 1.0 / (1.0 + math.exp(-theta[0])), 1.0 / (1.0 + math.exp(-theta[1]))
     level, nu = first * math.exp(theta[2]), 2.05 + math.exp(theta[3])
     out = np.empty(len(x))

@@ -1,12 +1,14 @@
 """21 real series, walked forward: what fails, what degenerates, what changes its label, and what is foreseen.
 
 Every 63 bars each model is fitted to the window before and scored on the bars after. A flip is a bar of the window
-whose filtered regime is another one after the refit, regimes matched as a run matches them.
+whose filtered regime is another one after the refit, regimes matched as a run matches them. Without a prior a regime
+that holds next to nothing has collapsed onto it; under one it is as the prior has it, and the window held none of it.
+A series is walked with the market prior that the others teach: it is not scored by numbers that it has a part in.
 """
 
 from __future__ import annotations
 
-from functools import partial
+from functools import cache, partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -19,6 +21,7 @@ from barograph.types import Floats
 from barograph_models.gaussian_hmm import gaussian_hmm
 from barograph_models.student_hmm import student_hmm
 from benchmarks import Row, Table
+from benchmarks.prior import Learned, learned
 from benchmarks.real import MISSING, series
 
 EVERY = 63
@@ -34,7 +37,8 @@ class Walk(NamedTuple):
     fits: int
     failed: int
     unfinished: int
-    collapsed: int
+    floored: int
+    empty: int
     absorbing: int
     rare: int
     alike: int
@@ -43,8 +47,8 @@ class Walk(NamedTuple):
 MODELS: dict[str, Any] = {
     "gaussian_hmm": partial(gaussian_hmm, starts=4, jobs=1, tolerance=1e-6),
     "student_hmm, prior none": partial(student_hmm, prior="none"),
-    "student_hmm, market": student_hmm,
-    "student_hmm, previous": partial(student_hmm, prior="previous"),
+    "student_hmm, prior market": student_hmm,
+    "student_hmm, prior previous": partial(student_hmm, prior="previous"),
 }
 
 
@@ -52,7 +56,7 @@ def walk(x: Floats, model: Model, window: int) -> Walk:
     """Walk one series; where a refit fails the last fit stays."""
     last: Fitted | None = None
     scores, flips, labels = [], [], []
-    counts = np.zeros(7, dtype=int)
+    counts = np.zeros(8, dtype=int)
     for t in range(window, len(x), EVERY):
         X = x[t - window : t, None]
         counts[0] += 1
@@ -85,13 +89,14 @@ def _fitted(model: Model, X: Floats, last: Fitted | None) -> Fitted | None:
 
 
 def _degenerate(fitted: Fitted, probs: Floats, deviation: float) -> list[int]:
-    """Tell an unfinished ascent, a regime of two bars or on the floor, an absorbing, a rare one, and two alike."""
+    """Tell an unfinished ascent, a regime on the floor, of under two bars, absorbing or of under 2 %, two alike."""
     volatility = np.sort(np.sqrt(fitted.moments().variance[:, 0]))
-    collapsed = probs.sum(axis=0).min() < 2.0 or volatility[0] < 5e-3 * deviation
+    floored = volatility[0] < 5e-3 * deviation
+    empty = probs.sum(axis=0).min() < 2.0
     absorbing = np.diag(fitted.transition).max() > 1.0 - 1e-9
     rare = np.bincount(probs.argmax(axis=1), minlength=probs.shape[1]).min() < 0.02 * len(probs)
     alike = (volatility[1:] / volatility[:-1]).min() < 1.05
-    return [int(v) for v in (not fitted.converged, collapsed, absorbing, rare, alike)]
+    return [int(v) for v in (not fitted.converged, floored, empty, absorbing, rare, alike)]
 
 
 def measure(size: float = 1.0) -> Table:
@@ -111,8 +116,30 @@ def measure(size: float = 1.0) -> Table:
     return Table(f"{len(chosen)} real series, refitted every {EVERY} bars, scored on the bars after", rows)
 
 
+@cache
+def _taught(name: str, states: int, bars: int) -> Learned:
+    return learned({name: series()[name][:bars]}, states)
+
+
+def _left_out(chosen: dict[str, Floats], states: int) -> list[dict[str, list[float]]]:
+    """Return for each series the settings of the market prior that the other series teach."""
+    each = [_taught(name, states, len(x)) for name, x in chosen.items()]
+    settings = []
+    for i in range(len(each)):
+        others = each[:i] + each[i + 1 :]
+        stays, volatilities = (np.concatenate([getattr(o, key) for o in others]) for key in Learned._fields[:2])
+        told = {"stays": np.median(stays, axis=0), "volatilities": np.median(volatilities, axis=0)}
+        settings.append({key: [float(v) for v in value] for key, value in told.items()})
+    return settings
+
+
 def _rows(chosen: dict[str, Floats], states: int, window: int) -> list[Row]:
-    walks = {name: [walk(x, make(states=states), window) for x in chosen.values()] for name, make in MODELS.items()}
+    settings = _left_out(chosen, states)
+    walks = {
+        name: [walk(x, make(states=states, **(own if "prior" in name else {})), window)
+               for x, own in zip(chosen.values(), settings, strict=True)]
+        for name, make in MODELS.items()
+    }  # fmt: skip
     base = np.array([w.score for w in walks["student_hmm, prior none"]])
     kept = np.array([name != APART for name in chosen])
     rows = []

@@ -33,7 +33,7 @@ from barograph_models._student.gibbs import draws
 from barograph_models._student.known import Known
 from barograph_models._student.priors import DOF_SPREAD, FIRMNESS, USUAL_DOF, Habits, flattened, habits, market, nothing
 
-__all__ = ["STUDENT_DRAWS", "STUDENT_HMM", "DrawnParams", "StudentParams", "student_hmm"]
+__all__ = ["STUDENT_DRAWS", "STUDENT_HMM", "DrawnParams", "Plan", "StudentParams", "free_parameters", "student_hmm"]
 
 NAME: Final = "student_hmm"
 METHODS: Final = {"vb": ascent.VB, "map": ascent.MAP, "em": ascent.EM}
@@ -69,7 +69,7 @@ STUDENT_DRAWS = STUDENT_HMM._replace(
 )
 
 
-class _Plan(NamedTuple):
+class Plan(NamedTuple):
     """What a model was asked for: the ascent, the market's habits or None, what a refit keeps, and the draws."""
 
     states: int
@@ -146,17 +146,21 @@ def student_hmm(
     positive = {"firmness": firmness, "mean_bars": mean_bars, "usual_dof": usual_dof, "dof_spread": dof_spread}
     check_positive(NAME, **positive, tolerance=tolerance, variance_floor=variance_floor, guard=guard)
     kind, usual = _degrees_of_freedom(degrees_of_freedom, usual_dof)
-    if not 0.0 < keep <= 1.0:
-        raise ConfigError(f"{NAME}: keep = {keep!r}, a number above 0 and not above 1 is wanted")
-    if prior == "previous" and how != "vb":
-        raise ConfigError(f'{NAME}: prior = "previous" carries a posterior on: how = "vb" is wanted, not {how!r}')
+    _check_previous(prior, how, keep)
     _check_draws(uncertainty, prior, how, seed)
     plain = prior == "none" or how == "em"
     own = habits(NAME, states, stays, volatilities, firmness, mean_bars, usual, dof_spread)
     method = ascent.EM if plain else METHODS[how]
     ascender = Ascender(method, kind, usual, starts, iterations, tolerance, variance_floor)
-    plan = _Plan(states, ascender, None if plain else own, keep, guard, uncertainty, sweeps, seed)
+    plan = Plan(states, ascender, None if plain else own, keep, guard, uncertainty, sweeps, seed)
     return Model(partial(_carried if prior == "previous" else _fresh, plan), states, NAME)
+
+
+def _check_previous(prior: str, how: str, keep: float) -> None:
+    if not 0.0 < keep <= 1.0:
+        raise ConfigError(f"{NAME}: keep = {keep!r}, a number above 0 and not above 1 is wanted")
+    if prior == "previous" and how != "vb":
+        raise ConfigError(f'{NAME}: prior = "previous" carries a posterior on: how = "vb" is wanted, not {how!r}')
 
 
 def _check_draws(uncertainty: Any, prior: str, how: str, seed: int) -> None:
@@ -180,18 +184,18 @@ def _degrees_of_freedom(wanted: Any, usual: float) -> tuple[int, float]:
     return KINDS[wanted], min(max(usual, ascent.LEAST_DOF), ascent.MOST_DOF)
 
 
-def _fresh(plan: _Plan, window: Window) -> Fitted:
+def _fresh(plan: Plan, window: Window) -> Fitted:
     """Fit to the whole window, from what is known of markets."""
     X = emitted(window, NAME)
     return _from_prior(plan, X, cells(X, plan.states, NAME))
 
 
-def _from_prior(plan: _Plan, X: Floats, data: Cells) -> Fitted:
+def _from_prior(plan: Plan, X: Floats, data: Cells) -> Fitted:
     prior = plan.prior(X.shape[1])
     return _said(plan, X, data, prior, best_climb(plan.ascender, data, prior))
 
 
-def _carried(plan: _Plan, window: Window) -> Fitted:
+def _carried(plan: Plan, window: Window) -> Fitted:
     """Fit to the new rows, from what the last fit knew; or afresh where a fresh fit is likelier on the window."""
     X, previous = emitted(window, NAME), window.previous
     data = cells(X, plan.states, NAME)
@@ -216,7 +220,7 @@ def _reached(fitted: Fitted) -> float:
     return float(fitted.log_likelihood[-1])
 
 
-def _same_kind(previous: Fitted, plan: _Plan, X: Floats) -> bool:
+def _same_kind(previous: Fitted, plan: Plan, X: Floats) -> bool:
     same = (previous.regimes, len(previous.features)) == (plan.states, X.shape[1])
     return previous.family is plan.family and same
 
@@ -232,7 +236,7 @@ def rows_seen(X: Floats, tail: Floats) -> int:
     return 0
 
 
-def _said(plan: _Plan, X: Floats, data: Cells, prior: Known, found: ascent.Climb) -> Fitted:
+def _said(plan: Plan, X: Floats, data: Cells, prior: Known, found: ascent.Climb) -> Fitted:
     """Say an ascent as a fit: its path rises as the objective did, and ends at the parameters' log-likelihood."""
     plain = in_units(plan.ascender.how, data, found)
     path = believed(plain, X)
@@ -246,7 +250,7 @@ def _said(plan: _Plan, X: Floats, data: Cells, prior: Known, found: ascent.Climb
         params=params,
         log_likelihood=found.path - found.path[-1] + float(total(path.logpdf)),
         observations=_rows(X),
-        free_parameters=_free(plan, X.shape[1]),
+        free_parameters=free_parameters(plan, X.shape[1]),
         completed=viterbi(STUDENT, plain, X, any_observed)[1],
         converged=found.converged,
         seed=plan.seed,
@@ -259,7 +263,7 @@ def _rows(X: Floats) -> int:
     return int(np.count_nonzero(any_observed(X)))
 
 
-def _free(plan: _Plan, d: int) -> int:
+def free_parameters(plan: Plan, d: int) -> int:
     """Count what the chain, the means, the scales and the degrees of freedom may choose."""
     K, how = plan.states, plan.ascender.how
     chain = K * (K - 1) + (K - 1 if how == ascent.EM else 0)

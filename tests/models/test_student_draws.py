@@ -16,7 +16,7 @@ from barograph.jit.views import frozen
 from barograph.regimes.filtering import filter_rows
 from barograph.regimes.fitted import Fitted
 from barograph.regimes.window import window
-from barograph_models._student import ascent
+from barograph_models._student import ascent, gibbs
 from barograph_models._student.chance import gamma, generator, normal, uniform
 from barograph_models._student.data import cells
 from barograph_models._student.drawn import FADE
@@ -81,6 +81,16 @@ def test_the_draws_of_one_regime_are_those_of_the_posterior() -> None:
         deviation = np.sqrt((weight * (grid - mean) ** 2).sum())
         assert abs(drawn.mean() - mean) < 0.08 * deviation
         assert drawn.std() == pytest.approx(deviation, rel=0.06)
+
+
+@needs_compiler
+def test_plain_python_sweeps_to_the_same_bits(monkeypatch: pytest.MonkeyPatch) -> None:
+    data, prior = cells(_rows(T=60, d=2), 2, "test"), market(habits("test", 2, None, None, 10.0, 20.0, 5.6, 0.8), 2)
+    found = best_climb(Ascender(ascent.VB, ascent.SHARED, 5.6, 1, 20, 1e-6, 1e-6), data, prior)
+    compiled = draws(ascent.SHARED, data, prior, found, 2, 6, 3)
+    monkeypatch.setattr(gibbs, "_sweep", gibbs._sweep.py_func)
+    for one, other in zip(draws(ascent.SHARED, data, prior, found, 2, 6, 3), compiled, strict=True):
+        assert one.tobytes() == other.tobytes()
 
 
 @needs_compiler

@@ -120,6 +120,7 @@ def _climbed(how: int, kind: int, X: Any, states: int, iterations: int = 60) -> 
     return ascent.climb(how, kind, data.Z, ends, prior, gamma, moves, dof, iterations, -math.inf, 1e-6)
 
 
+@needs_compiler
 @given(
     how=st.sampled_from(HOWS),
     kind=st.sampled_from([ascent.FIXED, ascent.SHARED, ascent.OWN]),
@@ -133,6 +134,18 @@ def test_what_is_climbed_never_falls(how: int, kind: int, states: int, d: int, s
     path = _climbed(how, kind, _holes(X, seed) if holes else X, states, 40).path
     assert len(path) == 40
     assert np.diff(path).min() >= -1e-9 * np.abs(path).max()
+
+
+@needs_compiler
+@pytest.mark.parametrize("how", HOWS)
+def test_plain_python_climbs_to_the_same_bits(how: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    X = _holes(_rows(3, 2, 60))
+    compiled = _climbed(how, ascent.OWN, X, 2, 8)
+    monkeypatch.setattr(ascent, "_climb", ascent._climb.py_func)
+    plain = _climbed(how, ascent.OWN, X, 2, 8)
+    assert plain.path.tobytes() == compiled.path.tobytes()
+    for one, other in zip(plain.known, compiled.known, strict=True):
+        assert one.tobytes() == other.tobytes()
 
 
 def test_the_bound_is_below_the_evidence_and_near_it() -> None:
@@ -152,6 +165,7 @@ def test_the_bound_is_below_the_evidence_and_near_it() -> None:
     assert evidence - 0.2 < fitted.params.evidence[0] < evidence
 
 
+@needs_compiler
 def test_em_stands_still_at_the_likeliest_parameters() -> None:
     X = np.random.default_rng(2).standard_t(5, (300, 1))
     fitted = student_hmm(1, prior="none", tolerance=1e-12, iterations=2000).fit(X)
@@ -178,6 +192,7 @@ def test_the_truth_of_a_simulated_world_is_recovered(how: Any) -> None:
     assert (fitted.viterbi(x[:, None]) == truth).mean() > 0.95
 
 
+@needs_compiler
 @pytest.mark.parametrize("settings", [{}, {"how": "map"}, {"prior": "none"}, {"degrees_of_freedom": "own"}])
 def test_units_and_levels_change_no_belief(settings: Any) -> None:
     X = _rows(d=2)
@@ -194,6 +209,7 @@ def _fits() -> list[tuple[Any, Any]]:
     return [({}, 1), ({"states": 3}, 1), ({"how": "map"}, 2), ({"prior": "none"}, 1), ({"prior": "previous"}, 2)]
 
 
+@needs_compiler
 @pytest.mark.parametrize(("settings", "d"), _fits())
 def test_a_fit_is_kept_to_the_bit_and_is_the_same_twice(settings: Any, d: int, tmp_path: Path) -> None:
     X = _holes(_rows(d=d), share=0.1)
@@ -211,6 +227,7 @@ def test_a_fit_is_kept_to_the_bit_and_is_the_same_twice(settings: Any, d: int, t
     assert probs.min() >= 0.0
 
 
+@needs_compiler
 def test_renumbering_renumbers_the_posterior_too() -> None:
     X = _rows(d=2)
     fitted = student_hmm(3).fit(X)
@@ -227,6 +244,7 @@ def test_renumbering_renumbers_the_posterior_too() -> None:
     np.testing.assert_allclose(straight.filter_path(X).probs, around.filter_path(X).probs, atol=1e-9)
 
 
+@needs_compiler
 @pytest.mark.parametrize("states", [2, 3])
 def test_a_jump_of_half_the_price_takes_no_regime_of_its_own(states: int) -> None:
     """What ended whole runs: one day of -52 % in 250, and a misprint beyond any market."""
@@ -291,6 +309,7 @@ def test_flattening_is_the_geometric_mean_of_two_densities() -> None:
         np.testing.assert_allclose(one, other, rtol=1e-12)
 
 
+@needs_compiler
 def test_a_refit_from_the_previous_sees_only_what_is_new() -> None:
     model, X = student_hmm(2, prior="previous", guard=1e6), _rows(0, 1, 600)
     first = model.fit(X[:400])
@@ -311,6 +330,7 @@ def test_a_refit_from_the_previous_sees_only_what_is_new() -> None:
     assert strange.to_bytes() == model.fit(X[:400] * 1.5).to_bytes()
 
 
+@needs_compiler
 def test_a_world_that_changed_is_learned_afresh() -> None:
     old, new = _rows(0, 1, 600), _rows(1, 1, 600) * 8.0
     model = student_hmm(2, prior="previous")

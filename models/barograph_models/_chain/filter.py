@@ -17,8 +17,8 @@ from barograph.regimes.filtering import filter_path
 from barograph.types import Belief, Filter, Floats
 from barograph_models._chain.emission import Emission
 
-__all__ = ["ChainState", "believed", "chain_step", "filtered", "init", "likeliest", "observed", "predict", "stand",
-           "weigh"]  # fmt: skip
+__all__ = ["ChainState", "believed", "chain_step", "filtered", "init", "likeliest", "observed", "predict", "share",
+           "stand", "weigh"]  # fmt: skip
 
 NOTHING: Final = 1e-300  # a regime less likely than this is out of reach; one over it is still a number
 
@@ -70,8 +70,11 @@ def stand(ahead: Any, probs: Any) -> None:
 
 
 @kernel
-def weigh(ahead: Any, logs: Any, probs: Any) -> Any:
-    """Bayes' rule: `probs` becomes `ahead` times exp(`logs`), normalised; return the logarithm of the normaliser."""
+def share(ahead: Any, logs: Any, probs: Any) -> Any:
+    """Bayes' rule: `probs` becomes `ahead` times exp(`logs`), normalised by a sum; return the largest log and that sum.
+
+    The logarithm of the normaliser is the largest plus the sum's.
+    """
     # The largest among the regimes within reach: dividing by another one could leave nothing but zeros.
     largest = -math.inf
     for k in range(logs.size):
@@ -80,7 +83,7 @@ def weigh(ahead: Any, logs: Any, probs: Any) -> Any:
     if largest == -math.inf:
         for k in range(logs.size):
             probs[k] = ahead[k]
-        return -math.inf
+        return -math.inf, 1.0
     total = 0.0
     for k in range(logs.size):
         if ahead[k] > NOTHING:
@@ -89,9 +92,16 @@ def weigh(ahead: Any, logs: Any, probs: Any) -> Any:
         else:
             probs[k] = 0.0
         total += probs[k]
-    share = 1.0 / total
+    inverse = 1.0 / total
     for k in range(logs.size):
-        probs[k] *= share
+        probs[k] *= inverse
+    return largest, total
+
+
+@kernel
+def weigh(ahead: Any, logs: Any, probs: Any) -> Any:
+    """Bayes' rule: `probs` becomes `ahead` times exp(`logs`), normalised; return the logarithm of the normaliser."""
+    largest, total = share(ahead, logs, probs)
     return largest + log(total)
 
 

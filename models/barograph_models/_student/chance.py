@@ -24,8 +24,7 @@ TWO: Final = 4294944443
 def generator(seed: int) -> NDArray[np.int64]:
     """Return a generator for a seed.
 
-    >>> chance = generator(0)
-    >>> 0.0 < uniform(chance) < 1.0
+    >>> 0.0 < float(uniform(generator(0))) < 1.0
     True
     """
     words = np.random.SeedSequence(seed).generate_state(6).astype(np.int64)

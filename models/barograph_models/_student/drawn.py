@@ -18,7 +18,7 @@ from barograph.jit.kernel import kernel
 from barograph.jit.ordered import logarithms
 from barograph.jit.views import by_address, frozen, unowned
 from barograph.types import Belief, Floats
-from barograph_models._chain.filter import weigh
+from barograph_models._chain.filter import share
 from barograph_models._student.data import Cells
 from barograph_models._student.emission import StudentParams, count_cells, density_norms
 from barograph_models._student.fit import long_run
@@ -125,7 +125,9 @@ def drawn_step(state: Any, x: Any, params: Any) -> tuple[DrawnState, Belief]:
         if count > 0:
             for k in range(logs.size):
                 logs[k] = _density(x, count == x.size, k, m, own)
-            gains[m] = weigh(ahead, logs, each[m])
+            gains[m], whole = share(ahead, logs, each[m])
+            # One logarithm a bar and not one a draw: sums stay sums, only the largest logs are taken from each other.
+            weights[m] *= whole
         else:
             for k in range(logs.size):
                 each[m, k] = ahead[k]

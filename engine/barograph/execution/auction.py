@@ -14,12 +14,13 @@ from barograph.execution.grid import Grid, toward_zero
 from barograph.execution.intrabar import fill_inside_bars
 from barograph.execution.money import CALLED, charge, pay, rates_of
 from barograph.execution.prices import cheaper, dearer, slippage_of
-from barograph.execution.resting import allowed, expire, fill, guarded, tidy
-from barograph.execution.sizes import ROUNDING, base_of, gone, grows, ruin, value_of, why_none
+from barograph.execution.resting import expire, fill, guarded, tidy
+from barograph.execution.sizes import ROUNDING, allowed, gone, grows, ruin, value_of, why_none
 from barograph.execution.targets.costs import size_together, weight_of
 from barograph.execution.targets.light import outcome, reductions_wait, tradable, wait_for_reductions
-from barograph.execution.targets.room import factor, increases, share_of, share_room
-from barograph.execution.touch import ASKING, after_slippage, dominated, touch, trigger
+from barograph.execution.targets.room import share_of, share_room
+from barograph.execution.targets.room_of_orders import share_of_orders
+from barograph.execution.touch import ASKING, after_slippage, touch, trigger
 from barograph.jit.kernel import kernel, shared
 from barograph.types import Bars, Floats
 
@@ -88,8 +89,8 @@ def _cross(account: Account, book: Book, rules: Rules, bars: Bars, prices: Float
         if targets and (asked or not growing):
             _size_all(book, bars, prices, rules, book.money[col.WORTH])
         if growing:
-            share = share_of(book, prices, rules, book.money[col.TAKER])
-            share = min(share, _share(book, prices, rules, t)) if asked else share
+            share = share_of(book, prices, rules, book.money[col.TAKER]) if targets else 1.0
+            share = min(share, share_of_orders(book, bars, prices, rules, ASKING, t)) if asked else share
             if (targets and reductions_wait(book, equity)) or (asked and _orders_wait(book, bars, prices)):
                 waits = (bars.ts - 1) // DAY
             if waits != NEVER and targets:
@@ -206,83 +207,6 @@ def _timely(codes: Any, values: Any, rules: Rules, moment: int) -> bool:
 
 
 @kernel
-def _share(book: Book, prices: Floats, rules: Rules, t: int) -> float:
-    """Return the factor by which increases shrink where resting orders were touched too.
-
-    They are counted from where the asset's target leads, and a minimum fee beside the rate: `room.share_of` is exact.
-    """
-    rows, flags = book.rows, book.flags
-    equity, gross, wanted, costs, fixed = book.money[col.CASH], 0.0, 0.0, 0.0, 0.0
-    per_fill = rules.fixed_fee + rules.minimum_fee
-    for a in range(prices.size):
-        p = prices[a] if prices[a] == prices[a] else rows[col.PRICE, a]
-        held, sized = rows[col.QUANTITY, a], flags[col.PENDING, a] > 0 and rows[col.SIZE, a] == rows[col.SIZE, a]
-        if held != 0.0:
-            equity += held * p
-            gross += abs(held * p)
-        if increases(book, a):
-            cost = abs(rows[col.DEAL, a] - p) + (book.money[col.TAKER] * abs(rows[col.DEAL, a]) + rules.unit_fee)
-            base = base_of(held, rows[col.SIZE, a])
-            wanted += abs(rows[col.SIZE, a] - base) * abs(p)
-            costs += abs(rows[col.SIZE, a] - base) * cost
-            fixed += per_fill + abs(held - base) * cost
-            gross -= abs(held - base) * abs(p)
-        # What waits for its asset's first price asks for nothing; no price times nothing is no number.
-        if flags[col.LIVE, a] > 0 and prices[a] == prices[a]:
-            grown, freed, cost, count = _asked_for(book, a, p, rows[col.SIZE, a] if sized else held, rules, t)
-            wanted += grown * abs(p)
-            costs += grown * cost
-            fixed += per_fill * count + freed * cost
-            gross -= freed * abs(p)
-    headroom = rules.leverage * (equity - fixed) - gross
-    need = wanted + rules.leverage * costs
-    return factor(headroom, need)
-
-
-@kernel
-def _asked_for(book: Book, a: int, p: float, start: float, rules: Rules, t: int) -> tuple[float, float, float, float]:
-    """Return what the orders of an asset could add: units, units closed before them, cost a unit, fills.
-
-    All the purchases, or all the sales: whichever asks for more room. The others may or may not fill before them.
-    """
-    bought, sold, paid, charged, count = 0.0, 0.0, 0.0, 0.0, 0.0
-    for s in range(book.flags[col.LIVE, a]):
-        values = book.order_values[a, s]
-        # What a fill of the first pass has cancelled asks for nothing any more.
-        if (
-            book.order_codes[a, s, col.ID] == 0
-            or values[col.ASK] == 0.0
-            or dominated(book, a, s, p, p, p, rules.tick, ASKING, t)
-        ):
-            continue
-        q = allowed(start, values[col.ASK], book.order_codes[a, s, col.REDUCE], rules.shorts)
-        # What volume holds back asks for no room.
-        if abs(q) > book.rows[col.VOLUME_LEFT, a]:
-            q = math.copysign(toward_zero(book.rows[col.VOLUME_LEFT, a], rules.lot), q)
-        cost = abs(values[col.OFFER] - p) + (book.money[col.TAKER] * abs(values[col.OFFER]) + rules.unit_fee)
-        bought, paid = bought + max(q, 0.0), paid + max(q, 0.0) * cost
-        sold, charged = sold + max(-q, 0.0), charged + max(-q, 0.0) * cost
-        count += 1.0
-    longer, closed = _adds(start, bought, book.rows[col.QUANTITY, a])
-    shorter, covered = _adds(start, -sold, book.rows[col.QUANTITY, a])
-    if longer == 0.0 and shorter == 0.0:
-        return 0.0, 0.0, 0.0, 0.0
-    if longer - closed >= shorter - covered:
-        return longer, closed, paid / bought if bought > 0.0 else 0.0, count
-    return shorter, covered, charged / sold, count
-
-
-@kernel
-def _adds(start: float, q: float, held: float) -> tuple[float, float]:
-    """Return by how much q grows a position, and how much of what is held it closes on the way."""
-    size = start + q
-    if not grows(start, size):
-        return 0.0, 0.0
-    base = base_of(start, size)
-    return abs(size - base), min(abs(start), abs(held)) if start != base and start * held > 0.0 else 0.0
-
-
-@kernel
 def _fill_all(account: Account, book: Book, rules: Rules, bars: Bars, prices: Floats, t: int, targets: bool,
               asked: bool, growing: bool, share: float, waits: int) -> None:  # fmt: skip
     """Fill what grows a position, or what does not; the oldest first."""
@@ -299,6 +223,8 @@ def _fill_all(account: Account, book: Book, rules: Rules, bars: Bars, prices: Fl
                 continue
             held = rows[col.QUANTITY, a]
             q = allowed(held, values[col.ASK], codes[col.REDUCE], rules.shorts)
+            if abs(q) > rows[col.VOLUME_LEFT, a]:
+                q = math.copysign(toward_zero(rows[col.VOLUME_LEFT, a], rules.lot), q)
             # What has nothing to reduce yet may have, once the increases are in.
             if growing or (q != 0.0 and not grows(held, held + q)):
                 # A leg carries minus the position that an older order has moved meanwhile; so does its impact.
@@ -336,7 +262,7 @@ def _fill_target(account: Account, book: Book, rules: Rules, a: int, p: float, s
         reason = events.ALL_SOLD
     if capped:
         event, reason = events.PARTIAL, events.NO_VOLUME
-        if abs(q) <= col.DUST * rows[col.VOLUME_LEFT, a]:
+        if q == 0.0:
             return
     if q == 0.0:
         event, deal = events.CANCELLED, 0.0

@@ -83,7 +83,7 @@ def _guarded(account: Account, book: Book, rules: Rules, weights: Any, t: int) -
         return 0
     mode, reason = mode_in_force(book, rules)
     if mode >= REDUCE_ONLY:
-        drop_targets(account, t, reason)
+        drop_targets(account, t, mode, reason)
     restrain(account, weights, mode)
     return reason
 

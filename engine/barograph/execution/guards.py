@@ -186,8 +186,8 @@ def _scale(account: Account, weights: Floats, limit: float, signed: bool) -> Non
 
 
 @shared
-def drop_targets(account: Account, t: int, reason: int) -> None:
-    """Cancel waiting targets that would increase a position; the others may only reduce one."""
+def drop_targets(account: Account, t: int, mode: int, reason: int) -> None:
+    """Cancel waiting targets that would increase a position, or all but of nothing; the others may only reduce one."""
     book, log = account.book, account.log
     rows, flags = book.rows, book.flags
     for a in range(rows.shape[1]):
@@ -195,9 +195,9 @@ def drop_targets(account: Account, t: int, reason: int) -> None:
             rows[col.QUANTITY, a] * rows[col.PRICE, a] / book.money[col.EQUITY] if rows[col.QUANTITY, a] != 0.0 else 0.0
         )
         flags[col.CURBED, a] = reason
-        if flags[col.PENDING, a] > 0 and (
-            abs(rows[col.WANTED, a]) > abs(held) + col.DUST or rows[col.WANTED, a] * held < 0.0
-        ):
+        w = rows[col.WANTED, a]
+        increases = abs(w) > abs(held) + col.DUST or w * held < 0.0
+        if flags[col.PENDING, a] > 0 and (increases or (mode == FLATTEN and w != 0.0)):
             log_event(book, log, events.CANCELLED, flags[col.PENDING, a], t, a, rows[col.WANTED, a], 0.0, 0.0, 0.0,
                       0.0, reason)  # fmt: skip
             flags[col.PENDING, a] = 0

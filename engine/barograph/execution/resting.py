@@ -27,7 +27,7 @@ from barograph.execution.events import pack_terms
 from barograph.execution.grid import Grid, settled, toward_zero
 from barograph.execution.money import LAST, PAID, RATIO, charge, pay
 from barograph.execution.prices import to_tick
-from barograph.execution.sizes import ROUNDING, base_of, ends, grows, shrunk, units_of
+from barograph.execution.sizes import ROUNDING, allowed, base_of, ends, grows, shrunk, units_of
 from barograph.execution.targets.light import outcome
 from barograph.jit.kernel import kernel, shared
 from barograph.jit.views import frozen
@@ -74,7 +74,7 @@ def _fill_in(book: Book, a: int, s: int, kind: int, role: int, parent: int, grou
     codes[col.KEEPS], codes[col.WAITS] = 0, NEVER
     values[col.FEES_DUE], values[col.FEES_CHARGED] = 0.0, 0.0
     values[col.LEFT], values[col.ASKED], values[col.TRAIL_BY], values[col.UNTIL] = q, q, trail, math.inf
-    values[col.LIMIT_AT], values[col.STOP_AT] = to_tick(limit, q < 0.0, tick), to_tick(stop, q > 0.0, tick)
+    values[col.LIMIT_AT], values[col.STOP_AT] = to_tick(limit, q < 0.0, tick), to_tick(stop, q >= 0.0, tick)
     values[col.LOSS_AT], values[col.PROFIT_AT], values[col.LOSS_TRAIL], values[col.ASK] = (
         math.nan,
         math.nan,
@@ -186,7 +186,9 @@ def _split(book: Book, log: Any, a: int, s: int, ratio: float, lot: Grid, tick: 
     """Let an order follow a split: whole lots at prices on the tick, or nothing."""
     codes, values, held = book.order_codes[a, s], book.order_values[a, s], book.rows[col.QUANTITY, a]
     for j in (col.LEFT, col.ASKED):
-        values[j] = units_of(values[j] * ratio, held, lot)
+        # A leg stays what it protects, an odd lot too.
+        q = values[j] * ratio
+        values[j] = q if codes[col.ROLE] != events.ENTRY else units_of(q, held, lot)
     if values[col.LEFT] == 0.0:
         end(book, log, a, s, t, events.CANCELLED, events.NO_LOT)
         return
@@ -213,16 +215,6 @@ def _lower(codes: Any, values: Any, paid: float, tick: Grid) -> None:
         values[col.LOSS_AT] -= paid
     else:
         values[col.PROFIT_AT] -= paid
-
-
-@kernel
-def allowed(held: float, q: float, reduce: int, shorts: int) -> float:
-    """Return how much of q may trade: reduce-only never passes zero, a cash account sells only what it holds."""
-    if reduce > 0:
-        return math.copysign(min(abs(q), abs(held)), q) if held * q < 0.0 else 0.0
-    if shorts == 0 and q < 0.0:
-        return -min(-q, max(held, 0.0))
-    return q
 
 
 @shared

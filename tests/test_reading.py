@@ -278,7 +278,7 @@ class TheBandIsNeverAsked(Reading):
 class EveryTargetIsNew(Reading):
     def place_targets(self, weights: Any) -> None:
         for order in self.waiting:
-            order.weight = order.weight + 1e-15 if order.is_target else order.weight
+            order.weight = order.weight + 1e-6 if order.is_target else order.weight
         super().place_targets(weights)
 
 

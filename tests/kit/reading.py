@@ -965,6 +965,7 @@ class Reading:
         a, age, n = order.asset, order.age, self.held[order.asset]
         goal = sized.get(age, n)
         got = n if age in self.barred else self.given.get(age, goal)
+        got = goal if abs(got - goal) <= ROUNDING * abs(goal) else got
         shrunk, held_back = age in self.barred or got != goal, age in self.held_back
         if got == n:
             if shrunk:
@@ -981,7 +982,8 @@ class Reading:
             self.end(order, "rejected", TOO_SMALL)
         else:
             none = CASH_NOTHING if self.weight_of(order) != order.weight else ""
-            self.end(order, "cancelled", none or order.restrained or (NO_LOT if self.terms.lot > 0.0 else AT_TARGET))
+            kept = order.restrained if order.weight != 0.0 else ""
+            self.end(order, "cancelled", none or kept or (NO_LOT if self.terms.lot > 0.0 else AT_TARGET))
 
     def fill(self, order: Order, p: float, factor: float, prices: list[float], maker: bool) -> None:
         """Fill an explicit order, or a leg."""
@@ -991,8 +993,10 @@ class Reading:
             return self.end(order, "cancelled", why or NO_LOT)
         some = math.copysign(self.let_through(a, abs(q)), q)
         held_back = some != q
-        if held_back and abs(some) < DUST * abs(order.left):
-            return self.find_no_volume(order, p)
+        if held_back:
+            self.find_no_volume(order, p)
+            if abs(some) < DUST * abs(order.left):
+                return None
         got, shrunk = self.shrink(n, some, factor)
         if got == 0.0:
             return self.refuse(order, self.why_no_room(order), held_back)
@@ -1103,10 +1107,7 @@ class Reading:
             order.left -= q
         if order.role in ("stop_loss", "trailing_stop"):
             self.stop_outs += 1
-        if held_back or (why == SHRUNK and order.age in self.patient):
-            if order.works_as == "stop":
-                self.trigger(order, p)
-        else:
+        if not held_back and not (why == SHRUNK and order.age in self.patient):
             self.end(order, "filled", self.why_filled(order, why))
         self.pair_off(order, q)
         self.tend(order, q)
@@ -1436,13 +1437,22 @@ class Reading:
         cut = self.cut_to_limits(asked, equity, waits)
         for a, (w, allowed) in enumerate(zip(cut, self.restrained(cut, mode, equity), strict=True)):
             waiting = waits.get(a)
-            if self.gone[a] or HOLD in (w, allowed) or (waiting is not None and waiting.weight in (w, allowed)):
+            if waiting is not None and mode in ("", "flatten") and abs(waiting.weight - allowed) <= NEAR:
+                waiting.restrained = why
+            if (
+                self.gone[a]
+                or HOLD in (w, allowed)
+                or (waiting is not None and self.is_asked_again(waiting, w, allowed))
+            ):
                 continue
             if waiting is not None:
                 self.end(waiting, "cancelled", NEWER_TARGET)
             near = mode != "flatten" and abs(w - self.weight_now(a, equity)) < self.terms.band - NEAR
             if not near and self.is_worth_an_order(a, allowed, equity):
                 self.bear(Order(a, "market", 0.0, weight=allowed, restrained=why))
+
+    def is_asked_again(self, waiting: Order, w: float, allowed: float) -> bool:
+        return min(abs(waiting.weight - w), abs(waiting.weight - allowed)) <= NEAR
 
     def weight_now(self, a: int, equity: float) -> float:
         return 0.0 if self.held[a] == 0.0 else self.held[a] * self.price[a] / equity
@@ -1454,7 +1464,7 @@ class Reading:
         found = []
         for a, w in enumerate(asked):
             now = self.weight_now(a, equity)
-            if w == HOLD or (w * now >= 0.0 and abs(w) > abs(now)):
+            if w == HOLD or (w * now >= 0.0 and abs(w) > abs(now) + NEAR):
                 found.append(HOLD)
             else:
                 found.append(0.0 if w * now < 0.0 else w)
@@ -1485,10 +1495,12 @@ class Reading:
     def is_worth_an_order(self, a: int, w: float, equity: float) -> bool:
         """Tell whether a target outside the band is an order: not where it is met and nothing would move it."""
         n, p = self.held[a], self.price[a]
+        if w == 0.0:
+            return n != 0.0
         off = abs(w - self.weight_now(a, equity))
-        if off <= NEAR and (w in (0.0, 1.0) or self.terms.lot > 0.0 or self.terms.fill == "same_close"):
+        if off <= NEAR and (w == 1.0 or self.terms.lot > 0.0 or self.terms.fill == "same_close"):
             return False
-        if w == 0.0 or not p > 0.0 or self.terms.lot == 0.0:
+        if not p > 0.0 or self.terms.lot == 0.0:
             return True
         return self.moved(n, w * equity / p) != n
 
@@ -1512,6 +1524,7 @@ class Reading:
         if request.tag != 0:
             for resting in [o for o in self.of(a) if o.tag == request.tag and not o.is_leg]:
                 if self.same_terms(resting, order):
+                    resting.restrained = resting.restrained if self.strictest()[0] else ""
                     return
                 self.end(resting, "cancelled", NEWER_ORDER)
         if request.pair != 0:
@@ -1668,6 +1681,8 @@ class Reading:
                     self.end(order, "cancelled", why)
             elif self.may_increase(order):
                 self.end(order, "cancelled", why)
+            elif not order.reduces:
+                order.restrained = order.restrained or why
 
 
 def largest(room: Callable[[float], float], slack: float) -> float:

@@ -91,7 +91,7 @@ def _cross(account: Account, book: Book, rules: Rules, bars: Bars, prices: Float
         if growing:
             share = share_of(book, prices, rules, book.money[col.TAKER]) if targets else 1.0
             share = min(share, share_of_orders(book, bars, prices, rules, ASKING, t)) if asked else share
-            if (targets and reductions_wait(book, equity)) or (asked and _orders_wait(book, bars, prices)):
+            if (targets and reductions_wait(book, equity)) or _orders_wait(book, bars, prices):
                 waits = (bars.ts - 1) // DAY
             if waits != NEVER and targets:
                 wait_for_reductions(book, share, waits)
@@ -267,7 +267,8 @@ def _fill_target(account: Account, book: Book, rules: Rules, a: int, p: float, s
     if q == 0.0:
         event, deal = events.CANCELLED, 0.0
         nothing = events.NOT_IN_TIME if reason == events.NOT_IN_TIME else events.NO_HEADROOM
-        reason = _why(int(flags[col.CAPPED, a]), int(flags[col.CURBED, a]), rules.lot)
+        curbed = int(flags[col.CURBED, a]) if rows[col.WANTED, a] != 0.0 else 0
+        reason = _why(int(flags[col.CAPPED, a]), curbed, rules.lot)
         if granted < 1.0:
             event, reason = (events.CANCELLED if flags[col.PARTLY, a] == 1 else events.REJECTED), nothing
     else:

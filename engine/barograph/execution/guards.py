@@ -128,7 +128,7 @@ def _curb(w: float, held: float) -> float:
     """Return what no new risk leaves of a wanted weight: a smaller one, none on the other side, no larger one."""
     if not -math.inf < w < math.inf:
         return w
-    if w * held <= 0.0:
+    if w * held < 0.0:
         return 0.0
     return math.inf if abs(w) > abs(held) + col.DUST else w
 
@@ -154,7 +154,7 @@ def restrain(account: Account, weights: Floats, mode: int) -> None:
     for a in range(weights.size):
         held = rows[col.QUANTITY, a] * rows[col.PRICE, a] / equity if rows[col.QUANTITY, a] != 0.0 else 0.0
         # The same target again was decided before: what waits stays, or was dropped.
-        same = flags[col.PENDING, a] > 0 and weights[a] == rows[col.WANTED, a]
+        same = flags[col.PENDING, a] > 0 and abs(weights[a] - rows[col.WANTED, a]) <= col.DUST
         if FREE < mode < FLATTEN and same:
             weights[a] = math.inf
         elif mode > FREE and flags[col.GONE, a] == 0:

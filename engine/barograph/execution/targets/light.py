@@ -67,10 +67,11 @@ def write_equity_row(book: Book, equity: Any, weights: Any) -> None:
 
 
 @kernel
-def place_targets(book: Book, weights: Floats, rules: Rules, log: Any, t: int, curbed: int) -> None:
+def place_targets(book: Book, weights: Floats, rules: Rules, log: Any, t: int, curbed: int, flattens: bool) -> None:
     """Clause 6: turn weights into waiting orders; the same target twice is one order, HOLD touches nothing.
 
-    `curbed` is the reason of a guard in force, or 0: what is decided under it may only reduce a position.
+    `curbed` is the reason of a guard in force, or 0: what is decided under it may only reduce a position. One that
+    flattens asks nobody whether it is worth it.
     """
     counters, rows, flags = book.counters, book.rows, book.flags
     n, waiting, logged, equity = (
@@ -87,14 +88,14 @@ def place_targets(book: Book, weights: Floats, rules: Rules, log: Any, t: int, c
             counters[col.FAULT], counters[col.CULPRIT] = col.NOT_A_NUMBER, a
             break
         if flags[col.PENDING, a] > 0:
-            if rows[col.WANTED, a] == w:
+            if abs(rows[col.WANTED, a] - w) <= col.DUST:
                 flags[col.CURBED, a] = curbed
                 continue
             logged = write(log, logged, events.CANCELLED, flags[col.PENDING, a], t, a, rows[col.WANTED, a], 0.0, 0.0,
                            0.0, 0.0, events.REPLACED)  # fmt: skip
             flags[col.PENDING, a] = 0
             waiting -= 1
-        if _moves(rows, a, w, equity, rules, curbed):
+        if _moves(rows, a, w, equity, rules, flattens):
             logged = write(log, logged, events.BORN, n, t, a, w, 0.0, 0.0, 0.0, 0.0, events.AS_WANTED)
             rows[col.WANTED, a] = w
             flags[col.PENDING, a], flags[col.PARTLY, a], flags[col.CURBED, a] = n, 0, curbed
@@ -107,7 +108,7 @@ def place_targets(book: Book, weights: Floats, rules: Rules, log: Any, t: int, c
 
 
 @kernel
-def _moves(rows: Any, a: int, w: float, equity: float, rules: Rules, curbed: int) -> bool:
+def _moves(rows: Any, a: int, w: float, equity: float, rules: Rules, flattens: bool) -> bool:
     """Tell whether target w deserves an order: outside the drift band, and something to move.
 
     Without a band, a weight that is met at this close may be off at the next open: only 0 and 1 stay what they are
@@ -115,8 +116,8 @@ def _moves(rows: Any, a: int, w: float, equity: float, rules: Rules, curbed: int
     """
     held, p = rows[col.QUANTITY, a], rows[col.PRICE, a]
     gap = abs(w - (held * p / equity if held != 0.0 else 0.0))
-    # A guard that flattens asks nobody whether it is worth it. A gap of exactly the band is one, whatever its last bit.
-    if gap < rules.band - col.DUST and not (curbed > 0 and w == 0.0 and held != 0.0):
+    # A gap of exactly the band is one, whatever its last bit.
+    if gap < rules.band - col.DUST and not flattens:
         return False
     if w == 0.0:
         return bool(held != 0.0)
@@ -228,7 +229,10 @@ def _fill_all(book: Book, prices: Floats, rules: Rules, log: Any, t: int, growin
             if flags[col.PARTLY, a] == 1:
                 event = events.CANCELLED
             if granted == 1.0:
-                event, reason = events.CANCELLED, why_none(flags[col.CURBED, a], rules.lot)
+                event, reason = (
+                    events.CANCELLED,
+                    why_none(flags[col.CURBED, a] if rows[col.WANTED, a] != 0.0 else 0, rules.lot),
+                )
             deal = 0.0
         else:
             fee, slippage = abs(q * deal) * rules.fee + rules.fixed_fee, abs(q) * abs(deal - prices[a])

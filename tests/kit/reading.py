@@ -401,7 +401,7 @@ class Reading:
         return not is_nan(self.bar[name][a]) and self.bar["volume"][a] != 0.0 and not self.gone[a]
 
     def ruin_if(self, equity: float) -> None:
-        if not equity > 0.0:
+        if not equity > ROUNDING * (self.equity[-1] if self.equity else self.terms.cash):
             self.at_ruin = equity
             raise Ruin
 
@@ -462,13 +462,13 @@ class Reading:
         order.loss, order.profit = order.loss / ratio, order.profit / ratio
         if not order.percent:
             order.trail /= ratio
-        if order.is_target or order.protects:
+        if order.is_target:
             return
         order.total *= ratio
         order.left *= ratio
         if not order.is_leg:
             order.left, order.total = self.in_lots(order.left), self.in_lots(order.total)
-        if self.nothing(order.left):
+        if order.left == 0.0:
             self.end(order, "cancelled", NO_LOT)
         elif self.is_zeroed(order):
             self.end(order, "cancelled", NO_TICK)
@@ -860,6 +860,8 @@ class Reading:
         m = self.moved(n, n + side * max(0.0, q))
         if order.restrained:
             m = max(0.0, min(m, n)) if n > 0.0 else min(0.0, max(m, n))
+        if m != 0.0 and abs((m - n) * p) <= DUST * equity:
+            return n
         if m != n and self.too_cheap(n, m - n, p):
             self.cheap.add(order.age)
             return n
@@ -916,7 +918,7 @@ class Reading:
         if not (order.reduces or order.is_leg or order.restrained):
             return q, ""
         if n * q >= 0.0:
-            return 0.0, REDUCE_NOTHING if order.reduces or order.is_leg else order.restrained or REDUCE_NOTHING
+            return 0.0, REDUCE_NOTHING
         if abs(q) > abs(n) * (1.0 + ROUNDING):
             return -n, "" if order.protects else REDUCE_ALL
         return q, ""
@@ -926,7 +928,7 @@ class Reading:
             return q, why
         if n <= 0.0:
             return 0.0, why or CASH_NOTHING
-        if -q > n:
+        if -q > n * (1.0 + ROUNDING):
             return -n, CASH_ALL
         return q, why
 
@@ -1447,7 +1449,7 @@ class Reading:
                 continue
             if waiting is not None:
                 self.end(waiting, "cancelled", NEWER_TARGET)
-            near = mode != "flatten" and abs(w - self.weight_now(a, equity)) < self.terms.band - NEAR
+            near = mode != "flatten" and abs(allowed - self.weight_now(a, equity)) < self.terms.band - NEAR
             if not near and self.is_worth_an_order(a, allowed, equity):
                 self.bear(Order(a, "market", 0.0, weight=allowed, restrained=why))
 
@@ -1663,9 +1665,9 @@ class Reading:
             if order.is_leg or order.is_target or order.reduces or order.restrained or sign(order.left) != side:
                 continue
             key = order.group or ("alone", order.age)
-            pairs[key] = max(pairs.get(key, 0.0), abs(order.left * self.own_price(order)))
+            pairs[key] = max(pairs.get(key, 0.0), order.left * self.own_price(order), key=abs)
         held = self.held[a] * self.price[a] if self.held[a] != 0.0 else 0.0
-        return held + side * sum(pairs.values())
+        return float(held + sum(pairs.values()))
 
     def own_price(self, order: Order) -> float:
         """Return what an order counts at in the limits: its own price; a trailing stop's only comes nearer."""

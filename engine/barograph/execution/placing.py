@@ -207,7 +207,7 @@ def _refusal(account: Account, book: Book, rules: Rules, a: int, s: int, q: floa
              refused: int) -> int:  # fmt: skip
     """Return why a request is not taken, or that it is."""
     held, reason, values = book.rows[col.QUANTITY, a], events.AS_WANTED, book.order_values[a, s]
-    p = row[orders.LIMIT_PRICE] if row[orders.LIMIT_PRICE] == row[orders.LIMIT_PRICE] else book.rows[col.PRICE, a]
+    p = values[col.LIMIT_AT] if values[col.LIMIT_AT] == values[col.LIMIT_AT] else book.rows[col.PRICE, a]
     if book.flags[col.GONE, a] == 1:
         reason = events.DELISTING
     elif rules.traded[a] == 0:

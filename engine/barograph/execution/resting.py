@@ -163,6 +163,7 @@ def adjust(account: Account, actions: Any, t: int) -> None:
                 _split(book, log, a, s, ratio, rules.lot, rules.tick, t)
             if paid != 0.0 and book.order_codes[a, s, col.KEEPS] == 0:
                 _lower(book.order_codes[a, s], book.order_values[a, s], paid, rules.tick)
+            _end_at_zero(book, log, a, s, t)
         tidy(book, a)
 
 
@@ -198,6 +199,15 @@ def _split(book: Book, log: Any, a: int, s: int, ratio: float, lot: Grid, tick: 
         values[j] /= ratio
     if codes[col.PERCENT] == 0:
         values[col.TRAIL_BY] /= ratio
+
+
+@kernel
+def _end_at_zero(book: Book, log: Any, a: int, s: int, t: int) -> None:
+    """End an order whose price has become zero on the tick; a trailing stop's moves on."""
+    codes, values = book.order_codes[a, s], book.order_values[a, s]
+    stops = codes[col.KIND] in (orders.STOP, orders.STOP_LIMIT)
+    if codes[col.ID] > 0 and (values[col.LIMIT_AT] == 0.0 or (stops and values[col.STOP_AT] == 0.0)):
+        end(book, log, a, s, t, events.CANCELLED, events.NO_TICK)
 
 
 @kernel

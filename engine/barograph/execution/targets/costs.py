@@ -155,6 +155,7 @@ def _size(book: Book, a: int, p: float, rules: Rules, equity: float, taker: floa
         # Fees beyond all bounds leave nothing to hold, and never the other side.
         size = n if q == 0.0 else moved(n, n + q, rules.lot) if (n + q) * w > 0.0 else 0.0
     size = reduced(n, size) if curbed else size
+    size = n if size != 0.0 and abs((size - n) * p) <= col.DUST * abs(equity) else size
     if size not in (0.0, n) and abs((size - n) * p) < rules.min_notional:
         size, book.flags[col.CAPPED, a] = n, 2
     size = n if book.flags[col.BARRED, a] == 1 else size

@@ -1228,7 +1228,7 @@ class Reading:
         rests = [a for a in self.assets if self.trades(a, "open") and self.trades(a, "close") and self.of(a)]
         self.factor = self.inside_factor(rests, prices)
         for a in self.assets:
-            if self.trades(a, "open"):
+            if self.trades(a, "open") and self.trades(a, "close"):
                 self.trail_along(a, prices[a])
         for a in rests:
             self.walk(a, prices)
@@ -1389,11 +1389,10 @@ class Reading:
         price = self.traded_at(order, -n, p)
         k = abs(price - p) + abs(price) * self.rate(False) + self.terms.unit_fee
         frees = self.terms.maintenance * abs(p) - k
-        x = (
-            min(abs(n), stepped((short + self.terms.fixed_fee) / frees, self.terms.lot, math.ceil))
-            if frees > 0.0
-            else abs(n)
-        )
+        x = self.enough(n, short + self.terms.fixed_fee, frees)
+        if x * (abs(price) * self.rate(False) + self.terms.unit_fee) < self.terms.minimum_fee:
+            least = self.terms.fixed_fee + self.terms.minimum_fee
+            x = self.enough(n, short + least, self.terms.maintenance * abs(p) - abs(price - p))
         x = self.let_through(a, x)
         if x == 0.0:
             return
@@ -1401,6 +1400,10 @@ class Reading:
         order.weight, order.asked = 0.0, NAN
         self.bear(order)
         self.fill(order, p, 1.0, moment.prices, False)
+
+    def enough(self, n: float, need: float, frees: float) -> float:
+        """Return how many units free so much, in whole lots, rounded up, or all there are."""
+        return abs(n) if frees <= 0.0 else min(abs(n), stepped(need / frees, self.terms.lot, math.ceil))
 
     # 6. The decision.
 
@@ -1476,7 +1479,8 @@ class Reading:
         """Cut weights to the limits of exposure guards; what waits counts as if it were held."""
         for watch in self.watches:
             on, limit = watch.guard.on, watch.guard.limit
-            base = [waits[a].weight if a in waits else self.weight_now(a, equity) for a in self.assets]
+            now = [self.weight_now(a, equity) for a in self.assets]
+            base = [max(x, waits[a].weight, key=abs) if a in waits else x for a, x in enumerate(now)]
             if on == "position":
                 asked = [w if w == HOLD else math.copysign(min(abs(w), limit), w) for w in asked]
             elif on == "gross":

@@ -78,7 +78,7 @@ def _close_books(account: Account, book: Book, rules: Rules, bars: Bars, t: int,
 
 @kernel
 def _guarded(account: Account, book: Book, rules: Rules, weights: Any, t: int) -> tuple[int, bool]:
-    """Let the guards in force cut what the targets ask for; return the reason of the strictest, or 0; if it flattens."""
+    """Let the guards in force cut what the targets ask for; return the strictest's reason, or 0, and if it flattens."""
     if rules.guards.shape[0] == 0:
         return 0, False
     mode, reason = mode_in_force(book, rules)

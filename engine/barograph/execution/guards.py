@@ -194,9 +194,9 @@ def drop_targets(account: Account, t: int, mode: int, reason: int) -> None:
         held = (
             rows[col.QUANTITY, a] * rows[col.PRICE, a] / book.money[col.EQUITY] if rows[col.QUANTITY, a] != 0.0 else 0.0
         )
-        flags[col.CURBED, a] = reason
         w = rows[col.WANTED, a]
-        increases = abs(w) > abs(held) + col.DUST or w * held < 0.0
+        increases = flags[col.CURBED, a] == 0 and (abs(w) > abs(held) + col.DUST or w * held < 0.0)
+        flags[col.CURBED, a] = reason
         if flags[col.PENDING, a] > 0 and (increases or (mode == FLATTEN and w != 0.0)):
             log_event(book, log, events.CANCELLED, flags[col.PENDING, a], t, a, rows[col.WANTED, a], 0.0, 0.0, 0.0,
                       0.0, reason)  # fmt: skip

@@ -233,7 +233,7 @@ def _over(account: Account, book: Book, rules: Rules, a: int) -> int:
         what, most = int(rules.guards[g, 0]), rules.guards[g, 1] * equity * (1.0 + col.DUST)
         if (
             what == events.OVER_POSITION
-            and max(_reach(book, a, True, rules.tick), -_reach(book, a, False, rules.tick)) > most
+            and max(abs(_reach(book, a, True, rules.tick)), abs(_reach(book, a, False, rules.tick))) > most
         ):
             return events.OVER_POSITION
         if what in (events.OVER_GROSS, events.OVER_NET) and _exposure(account, what == events.OVER_NET) > most:

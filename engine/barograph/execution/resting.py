@@ -163,7 +163,8 @@ def adjust(account: Account, actions: Any, t: int) -> None:
                 _split(book, log, a, s, ratio, rules.lot, rules.tick, t)
             if paid != 0.0 and book.order_codes[a, s, col.KEEPS] == 0:
                 _lower(book.order_codes[a, s], book.order_values[a, s], paid, rules.tick)
-            _end_at_zero(book, log, a, s, t)
+            if ratio != 1.0 or (paid != 0.0 and book.order_codes[a, s, col.KEEPS] == 0):
+                _end_at_zero(book, log, a, s, t)
         tidy(book, a)
 
 

@@ -62,14 +62,16 @@ def _go_round(book: Book, prices: Floats, rules: Rules, equity: float, taker: fl
     for a in range(prices.size):
         rows[col.OWN, a] = 0.0
     for _ in range(ROUNDS):
-        total, sized = 0.0, 0
+        total, changed, sized = 0.0, 0.0, 0
         for a in range(prices.size):
             if flags[col.PENDING, a] > 0 and rows[col.SIZE, a] == rows[col.SIZE, a]:
-                _size(book, a, prices[a], rules, equity - (paid - rows[col.OWN, a]), taker)
+                before = rows[col.OWN, a]
+                _size(book, a, prices[a], rules, equity - (paid - before), taker)
                 total += rows[col.OWN, a]
+                changed += abs(rows[col.OWN, a] - before)
                 sized += 1
-        # One alone has nobody else to pay for.
-        if sized == 1 or abs(total - paid) <= SOLVED * equity:
+        # One alone has nobody else to pay for. That one pays more and another as much less is no end.
+        if sized == 1 or changed <= SOLVED * equity:
             break
         paid = total
 
@@ -97,9 +99,10 @@ def _sum_costs(book: Book, prices: Floats, rules: Rules, equity: float, paid: fl
                taker: float) -> tuple[float, float]:  # fmt: skip
     """Return what all would pay were nothing paid before, and one more than by how much less each unit paid makes it.
 
-    The sides, left in OWN, are those at `paid`. A guard that cuts a position makes costs that are in no proportion.
+    The sides, left in OWN, are those at `paid`. A guard that cuts a position makes costs that are in no proportion;
+    so do fees beyond all bounds.
     """
-    rows, flags, fixed, slope = book.rows, book.flags, 0.0, 1.0
+    rows, flags, fixed, slope, beyond = book.rows, book.flags, 0.0, 1.0, False
     for a in range(prices.size):
         if flags[col.PENDING, a] == 0 or rows[col.SIZE, a] != rows[col.SIZE, a]:
             continue
@@ -111,13 +114,14 @@ def _sum_costs(book: Book, prices: Floats, rules: Rules, equity: float, paid: fl
         deal, side = dear if buys else cheap, 1.0 if buys else -1.0
         unit = abs(deal - p) + (taker * abs(deal) + rules.unit_fee)
         rows[col.OWN, a] = side
+        beyond = beyond | (unit >= p)
         if w == 0.0:
             fixed += unit * abs(n)
         else:
             share = side * unit / p
             fixed += share * gap
             slope += share * w
-    return fixed, slope
+    return math.nan if beyond else fixed, slope
 
 
 @kernel

@@ -467,7 +467,7 @@ class Reading:
         order.total *= ratio
         order.left *= ratio
         if not order.is_leg:
-            order.left, order.total = self.in_lots(order.left), self.in_lots(order.total)
+            order.left, order.total = self.as_asked(order.asset, order.left), self.as_asked(order.asset, order.total)
         if order.left == 0.0:
             self.end(order, "cancelled", NO_LOT)
         elif self.is_zeroed(order):
@@ -642,19 +642,23 @@ class Reading:
         for part in sorted(parts, key=lambda x: -missing[x.order.age]):
             age, goal = part.order.age, sized[part.order.age]
             alike = [x for x in missing.values() if x == missing[age]]
-            if missing[age] == 0.0 or len(alike) > 1 or not tells(goal / self.terms.lot):
+            if missing[age] == 0.0 or len(alike) > 1:
                 continue
             start = given[age] if given[age] * goal > 0.0 else 0.0
+            if not tells(goal / self.terms.lot):
+                f = largest(lambda f: self.room_left(parts, given | {age: start + f * (goal - start)}, moment), 0.0)  # noqa: B023
+                given[age] = start + f * (goal - start) if f > 0.0 else given[age]
+                continue
             few, many = 0, round(abs(goal - start) / self.terms.lot)
             while few < many:
                 middle = (few + many + 1) // 2
                 more = given | {age: start + part.side * times(self.terms.lot, middle)}
-                few, many = (middle, many) if self.has_room(parts, more, moment) else (few, middle - 1)
+                few, many = (middle, many) if self.room_left(parts, more, moment) >= 0.0 else (few, middle - 1)
             if few > 0:
                 given[age] = start + part.side * times(self.terms.lot, few)
 
-    def has_room(self, parts: list[Part], given: dict[int, float], moment: Moment) -> bool:
-        """Tell whether these positions, all costs paid, stay within the leverage limit, to 1e-12 of the equity."""
+    def room_left(self, parts: list[Part], given: dict[int, float], moment: Moment) -> float:
+        """Return what these positions, all costs paid, leave of the room, and 1e-12 of the equity."""
         equity = left = self.value(moment.prices)
         gross = self.gross(moment.prices)
         for part in parts:
@@ -662,7 +666,7 @@ class Reading:
             if got != n:
                 left -= self.cost(part, abs(got - n))
                 gross += (abs(got) - abs(n)) * part.z
-        return self.terms.leverage * left - gross >= -ROUNDING * equity
+        return self.terms.leverage * left - gross + ROUNDING * equity
 
     def waits_for_reductions(self, order: Order, sized: dict[int, float], factor: float) -> bool:
         """Let what a target or a market order finds no room for wait, until a bar of a later UTC day."""
@@ -829,22 +833,23 @@ class Reading:
         equity = self.value(moment.prices)
         paid = dict.fromkeys((o.age for o in targets), 0.0)
         sized = {o.age: self.held[o.asset] for o in targets}
-        for _ in range(200):
+        for _ in range(64):
             before = dict(paid)
             for order in targets:
-                left = equity - (sum(paid.values()) - paid[order.age])
+                left = equity - (sum(before.values()) - before[order.age])
                 p, n = moment.prices[order.asset], self.held[order.asset]
                 w = self.weight_of(order)
                 order.total = (w * equity - n * p) / p if w != 0.0 else -n
                 sized[order.age] = self.wanted_position(order, left, p, n)
                 paid[order.age] = self.target_cost(order, sized[order.age] - n, p)
-            if all(abs(paid[k] - before[k]) <= 1e-15 * equity for k in paid):
+            if len(paid) == 1 or sum(abs(paid[k] - before[k]) for k in paid) <= 1e-13 * equity:
                 break
         return sized
 
     def wanted_position(self, order: Order, equity: float, p: float, n: float) -> float:
         """Return the position that is worth its weight of the equity after its own costs, in whole lots."""
         w = self.weight_of(order)
+        self.cheap.discard(order.age)
         if w == 0.0 or (order.restrained and w * n < 0.0):
             return 0.0
         to_go = w * equity - n * p
@@ -857,7 +862,8 @@ class Reading:
         q = self.solved(order, side, equity - fixed - counted, P, p, n, self.rate(False), self.terms.unit_fee)
         if q * (abs(P) * self.rate(False) + self.terms.unit_fee) + counted < least:
             q = self.solved(order, side, equity - fixed - least, P, p, n, 0.0, 0.0)
-        m = self.moved(n, n + side * max(0.0, q))
+        m = self.moved(n, n + side * q) if (n + side * q) * w > 0.0 else 0.0
+        m = n if q == 0.0 else m
         if order.restrained:
             m = max(0.0, min(m, n)) if n > 0.0 else min(0.0, max(m, n))
         if m != 0.0 and abs((m - n) * p) <= DUST * equity:
@@ -872,8 +878,10 @@ class Reading:
         """Solve for the size of a purchase or a sale."""
         w = order.weight
         if side > 0:
-            return (w * left - n * p) / (p + w * (P * (1.0 + fee) + unit - p))
-        return (n * p - w * left) / (p - w * (p - P * (1.0 - fee) + unit))
+            gap, slope = w * left - n * p, p + w * (P * (1.0 + fee) + unit - p)
+        else:
+            gap, slope = n * p - w * left, p - w * (p - P + abs(P) * fee + unit)
+        return gap / slope if slope > 0.0 else INF
 
     def least(self, order: Order) -> tuple[float, float]:
         """Return the least a fill of an order pays and what its earlier fills count towards it."""
@@ -1542,7 +1550,7 @@ class Reading:
 
     def order_of(self, r: Request) -> Order:
         q = r.quantity
-        q = -self.held[r.asset] if self.ends_position(self.held[r.asset], q) else self.in_lots(q)
+        q = self.as_asked(r.asset, q)
         side = sign(q) or 1
         order = Order(
             r.asset, r.kind, q, limit=self.on_tick(r.limit, -side), stop=self.on_tick(r.stop, side), trail=r.trail,
@@ -1553,6 +1561,10 @@ class Reading:
         if r.kind == "trailing_stop":
             order.stop = self.trailed(order, self.price[r.asset], side)
         return order
+
+    def as_asked(self, a: int, q: float) -> float:
+        """Put a quantity on whole lots; what ends a position is let through."""
+        return -self.held[a] if self.ends_position(self.held[a], q) else self.in_lots(q)
 
     def same_terms(self, one: Order, other: Order) -> bool:
         names = ("kind", "total", "limit", "trail", "percent", "life", "until", "reduces", "loss", "profit", "trailing",
@@ -1635,7 +1647,7 @@ class Reading:
             return False
         if order.is_target:
             value = n * self.price[order.asset] / self.value(self.price) if n != 0.0 else 0.0
-            return abs(order.weight) > abs(value) or order.weight * n < 0.0
+            return abs(order.weight) > abs(value) + NEAR or order.weight * value < 0.0
         return not (order.reduces or order.is_leg) and (
             order.left * n >= 0.0 or abs(order.left) > abs(n) * (1.0 + ROUNDING)
         )

@@ -3,7 +3,7 @@
 Each is worth exactly w of the equity that is left when all have paid: with n units held, price p, price P after
 slippage, fee rate f, unit fee u, fixed fee F, and E the equity less what the *others* pay,
 
-    buy q = (w (E - F) - n p) / (p + w (P (1 + f) + u - p)),  sell |q| = (n p - w (E - F)) / (p - w (p - P (1 - f) + u))
+    buy q = (w (E - F) - n p) / (p + w (P (1 + f) + u - p)),  sell |q| = (n p - w (E - F)) / (p - w (p - P + f |P| + u))
 
 What the others pay is what they paid the round before, until nobody pays anything else. Sizing each off its own costs
 alone traded the same target again and again (11 fills on flat prices; the law is `tests/execution/test_at_target.py`).
@@ -152,7 +152,7 @@ def _size(book: Book, a: int, p: float, rules: Rules, equity: float, taker: floa
     """Write one target's position, price and costs, off the equity that the others leave."""
     rows, curbed = book.rows, book.flags[col.CURBED, a] > 0
     w, n = weight_of(rows[col.WANTED, a], rules), rows[col.QUANTITY, a]
-    size = 0.0
+    book.flags[col.CAPPED, a], size = 0 if book.flags[col.CAPPED, a] == 2 else book.flags[col.CAPPED, a], 0.0
     if w != 0.0:
         gap = w * equity - n * p
         q = 0.0 if abs(gap) <= col.DUST * abs(equity) else _units(book, a, p, w, gap, rules, taker)
@@ -183,13 +183,13 @@ def _units(book: Book, a: int, p: float, w: float, gap: float, rules: Rules, tak
         return 0.0
     deal = rows[col.DEAR, a] if gap > 0.0 else rows[col.CHEAP, a]
     q = _closed(gap, w * (paid + rows[col.DUE, a]), p, w, deal, taker, rules.unit_fee)
-    if rows[col.DUE, a] + abs(q) * (taker * deal + rules.unit_fee) < rules.minimum_fee:
+    if rows[col.DUE, a] + abs(q) * (taker * abs(deal) + rules.unit_fee) < rules.minimum_fee:
         q = _closed(gap, w * (paid + rules.minimum_fee), p, w, deal, 0.0, 0.0)
     return q
 
 
 @kernel
 def _closed(gap: float, least: float, p: float, w: float, deal: float, f: float, u: float) -> float:
-    slope = p + w * (deal * (1.0 + f) + u - p) if gap > 0.0 else p - w * (p - (deal * (1.0 - f) - u))
+    slope = p + w * (deal * (1.0 + f) + u - p) if gap > 0.0 else p - w * (p - (deal - abs(deal) * f - u))
     # Where costs grow faster than the gap shrinks, no sale is enough.
     return (gap - least) / slope if slope > 0.0 else -math.copysign(math.inf, w)

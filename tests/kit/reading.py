@@ -955,7 +955,9 @@ class Reading:
         return stepped(price, self.terms.tick, math.ceil if side > 0 else math.floor)
 
     def is_zeroed(self, order: Order) -> bool:
-        return order.limit == 0.0 or (order.stop == 0.0 and order.kind != "trailing_stop")
+        if order.works_as == "stop" and order.kind != "trailing_stop" and order.stop == 0.0:
+            return True
+        return order.kind in ("limit", "stop_limit") and order.limit == 0.0
 
     def nothing(self, q: float) -> bool:
         return abs(q) <= ROUNDING
@@ -1452,14 +1454,12 @@ class Reading:
             waiting = waits.get(a)
             if waiting is not None and mode in ("", "flatten") and abs(waiting.weight - allowed) <= NEAR:
                 waiting.restrained = why
-            if (
-                self.gone[a]
-                or HOLD in (w, allowed)
-                or (waiting is not None and self.is_asked_again(waiting, w, allowed))
-            ):
+            if self.gone[a] or w == HOLD or (waiting is not None and self.is_asked_again(waiting, w, allowed)):
                 continue
             if waiting is not None:
                 self.end(waiting, "cancelled", NEWER_TARGET)
+            if allowed == HOLD:
+                continue
             near = mode != "flatten" and abs(allowed - self.weight_now(a, equity)) < self.terms.band - NEAR
             if not near and self.is_worth_an_order(a, allowed, equity):
                 self.bear(Order(a, "market", 0.0, weight=allowed, restrained=why))
@@ -1492,19 +1492,19 @@ class Reading:
             if on == "position":
                 asked = [w if w == HOLD else math.copysign(min(abs(w), limit), w) for w in asked]
             elif on == "gross":
-                asked = self.share_exposure(asked, base, limit, lambda x: sum(map(abs, x)))
+                asked = self.share_exposure(asked, base, limit, False)
             elif on == "net":
-                asked = self.share_exposure(asked, base, limit, lambda x: abs(sum(x)))
+                asked = self.share_exposure(asked, base, limit, True)
         return asked
 
-    def share_exposure(self, asked: list[float], base: list[float], limit: float, measure: Any) -> list[float]:
+    def share_exposure(self, asked: list[float], base: list[float], limit: float, signed: bool) -> list[float]:
         """Cut what is asked for by one factor, so that it stays within a limit together with what is left as it is."""
-
-        def room(f: float) -> float:
-            return float(limit - measure([b if w == HOLD else f * w for w, b in zip(asked, base, strict=True)]))
-
-        f = largest(room, ROUNDING)
-        return [w if w == HOLD else f * w for w in asked]
+        wanted = sum(w if signed else abs(w) for w in asked if w != HOLD)
+        kept = sum(b if signed else abs(b) for w, b in zip(asked, base, strict=True) if w == HOLD)
+        if wanted == 0.0:
+            return asked
+        f = min(1.0, (math.copysign(limit, wanted) - kept) / wanted)
+        return [w if w == HOLD else f * w if f > NEAR else 0.0 for w in asked]
 
     def is_worth_an_order(self, a: int, w: float, equity: float) -> bool:
         """Tell whether a target outside the band is an order: not where it is met and nothing would move it."""
@@ -1524,7 +1524,7 @@ class Reading:
             if request.action == "cancel":
                 self.cancel([o for o in self.of(request.asset) if o.tag == request.tag and not o.is_leg])
             elif request.action == "cancel_all":
-                self.cancel(self.of(request.asset))
+                self.cancel([o for o in self.of(request.asset) if not o.is_target])
             else:
                 self.place(request, pairs)
 

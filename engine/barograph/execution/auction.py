@@ -10,14 +10,14 @@ from barograph.epoch import DAY, NEVER
 from barograph.execution import book as col
 from barograph.execution import events, options
 from barograph.execution.book import Account, Book, Rules, log_event, taken
-from barograph.execution.grid import Grid, toward_zero
+from barograph.execution.grid import toward_zero
 from barograph.execution.intrabar import fill_inside_bars
 from barograph.execution.money import CALLED, charge, pay, rates_of
 from barograph.execution.prices import cheaper, dearer, slippage_of
 from barograph.execution.resting import expire, fill, guarded, tidy
-from barograph.execution.sizes import ROUNDING, allowed, gone, grows, ruin, value_of, why_none
+from barograph.execution.sizes import ROUNDING, allowed, gone, grows, ruin, value_of
 from barograph.execution.targets.costs import size_together, weight_of
-from barograph.execution.targets.light import outcome, reductions_wait, tradable, wait_for_reductions
+from barograph.execution.targets.light import outcome, reductions_wait, tradable, unfilled, wait_for_reductions
 from barograph.execution.targets.room import share_of, share_room
 from barograph.execution.targets.room_of_orders import share_of_orders
 from barograph.execution.touch import ASKING, after_slippage, touch, trigger
@@ -215,7 +215,8 @@ def _fill_all(account: Account, book: Book, rules: Rules, bars: Bars, prices: Fl
         sized = targets and flags[col.PENDING, a] > 0 and rows[col.SIZE, a] == rows[col.SIZE, a]
         fine = book.counters[col.FAULT] == col.FINE
         later = sized and (grows(rows[col.QUANTITY, a], rows[col.SIZE, a]) or flags[col.BARRED, a] == 1)
-        if sized and fine and (growing or not later):
+        # One that volume has held back in the first pass has acted.
+        if sized and fine and (growing or not later) and flags[col.PARTLY, a] != t + 1:
             _fill_target(account, book, rules, a, prices[a], share, waits, t)
         for s in range(flags[col.LIVE, a] if asked else 0):
             codes, values = book.order_codes[a, s], book.order_values[a, s]
@@ -232,16 +233,6 @@ def _fill_all(account: Account, book: Book, rules: Rules, bars: Bars, prices: Fl
                     values[col.OFFER] = after_slippage(rows, a, values[col.LEFT], prices[a], bars, rules)
                 values[col.ASK] = 0.0
                 fill(account, a, s, prices[a], values[col.OFFER], share, waits, False, t)
-
-
-@kernel
-def _why(capped: int, curbed: int, lot: Grid) -> int:
-    """Return why a target moves nothing."""
-    if capped == 3:
-        return events.NO_SHORTS
-    if capped == 2:
-        return events.TOO_SMALL
-    return why_none(curbed, lot)
 
 
 @kernel
@@ -265,12 +256,7 @@ def _fill_target(account: Account, book: Book, rules: Rules, a: int, p: float, s
         if q == 0.0:
             return
     if q == 0.0:
-        event, deal = events.CANCELLED, 0.0
-        nothing = events.NOT_IN_TIME if reason == events.NOT_IN_TIME else events.NO_HEADROOM
-        curbed = int(flags[col.CURBED, a]) if rows[col.WANTED, a] != 0.0 else 0
-        reason = _why(int(flags[col.CAPPED, a]), curbed, rules.lot)
-        if granted < 1.0:
-            event, reason = (events.CANCELLED if flags[col.PARTLY, a] == 1 else events.REJECTED), nothing
+        deal, (event, reason) = 0.0, unfilled(book, a, granted, reason, rules)
     else:
         fee, rows[col.DUE, a], rows[col.CHARGED, a] = charge(
             q, deal, book.money[col.TAKER], rules, rows[col.DUE, a], rows[col.CHARGED, a]
@@ -282,7 +268,7 @@ def _fill_target(account: Account, book: Book, rules: Rules, a: int, p: float, s
     log_event(
         book, account.log, event, flags[col.PENDING, a], t, a, rows[col.WANTED, a], q, deal, fee, slippage, reason
     )
-    flags[col.PARTLY, a] = 1
+    flags[col.PARTLY, a] = t + 1
     if event != events.PARTIAL:
         flags[col.PENDING, a] = 0
         book.counters[col.WAITING] -= 1

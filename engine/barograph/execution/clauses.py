@@ -84,7 +84,7 @@ def _guarded(account: Account, book: Book, rules: Rules, weights: Any, t: int) -
     mode, reason = mode_in_force(book, rules)
     if mode >= REDUCE_ONLY:
         drop_targets(account, t, mode, reason)
-    restrain(account, weights, mode)
+    restrain(account, weights, mode, t)
     return reason, mode == FLATTEN
 
 

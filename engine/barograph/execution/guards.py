@@ -8,7 +8,7 @@ fill). Exposure limits also cut what a decision asks for.
 from __future__ import annotations
 
 import math
-from typing import Final
+from typing import Any, Final
 
 from barograph.epoch import DAY
 from barograph.execution import book as col
@@ -134,7 +134,7 @@ def _curb(w: float, held: float) -> float:
 
 
 @shared
-def restrain(account: Account, weights: Floats, mode: int) -> None:
+def restrain(account: Account, weights: Floats, mode: int, t: int) -> None:
     """Cut target weights to what the guards in force let through, and to the exposure limits."""
     book, rules, weights = account.book, account.rules, unowned(weights)
     rows, flags, equity = book.rows, book.flags, book.money[col.EQUITY]
@@ -158,7 +158,10 @@ def restrain(account: Account, weights: Floats, mode: int) -> None:
         if FREE < mode < FLATTEN and same:
             weights[a] = math.inf
         elif mode > FREE and flags[col.GONE, a] == 0:
-            weights[a] = 0.0 if mode == FLATTEN else _curb(weights[a], held)
+            asked, weights[a] = weights[a], 0.0 if mode == FLATTEN else _curb(weights[a], held)
+            # What may not be carried out still ends a waiting target that is wanted no more.
+            if asked != weights[a] == math.inf and flags[col.PENDING, a] > 0:
+                _withdraw(book, account.log, a, t, events.REPLACED)
 
 
 @shared
@@ -179,10 +182,20 @@ def _scale(account: Account, weights: Floats, limit: float, signed: bool) -> Non
     total = asked + kept
     if not abs(total) > limit or asked == 0.0:
         return
-    factor = max(0.0, min(1.0, (math.copysign(limit, total) - kept) / asked))
+    factor = min(1.0, (math.copysign(limit, total) - kept) / asked)
+    factor = factor if factor > col.DUST else 0.0
     for a in range(weights.size):
         if weights[a] != math.inf:
             weights[a] *= factor
+
+
+@kernel
+def _withdraw(book: Book, log: Any, a: int, t: int, reason: int) -> None:
+    """Cancel a waiting target."""
+    order, w = book.flags[col.PENDING, a], book.rows[col.WANTED, a]
+    log_event(book, log, events.CANCELLED, order, t, a, w, 0.0, 0.0, 0.0, 0.0, reason)
+    book.flags[col.PENDING, a] = 0
+    book.counters[col.WAITING] -= 1
 
 
 @shared
@@ -198,7 +211,4 @@ def drop_targets(account: Account, t: int, mode: int, reason: int) -> None:
         increases = flags[col.CURBED, a] == 0 and (abs(w) > abs(held) + col.DUST or w * held < 0.0)
         flags[col.CURBED, a] = reason
         if flags[col.PENDING, a] > 0 and (increases or (mode == FLATTEN and w != 0.0)):
-            log_event(book, log, events.CANCELLED, flags[col.PENDING, a], t, a, rows[col.WANTED, a], 0.0, 0.0, 0.0,
-                      0.0, reason)  # fmt: skip
-            flags[col.PENDING, a] = 0
-            book.counters[col.WAITING] -= 1
+            _withdraw(book, log, a, t, reason)

@@ -156,15 +156,14 @@ def adjust(account: Account, actions: Any, t: int) -> None:
         if ratio != 1.0 or paid != 0.0:
             _adjust_levels(book, a, ratio, paid)
         for s in range(book.flags[col.LIVE, a]):
-            if last == last:
-                end(book, log, a, s, t, events.CANCELLED, events.DELISTING)
-                continue
             if ratio != 1.0:
                 _split(book, log, a, s, ratio, rules.lot, rules.tick, t)
+                _end_at_zero(book, log, a, s, t)
             if paid != 0.0 and book.order_codes[a, s, col.KEEPS] == 0:
                 _lower(book.order_codes[a, s], book.order_values[a, s], paid, rules.tick)
-            if ratio != 1.0 or (paid != 0.0 and book.order_codes[a, s, col.KEEPS] == 0):
                 _end_at_zero(book, log, a, s, t)
+            if last == last and book.order_codes[a, s, col.ID] > 0:
+                end(book, log, a, s, t, events.CANCELLED, events.DELISTING)
         tidy(book, a)
 
 
@@ -252,20 +251,18 @@ def fill(account: Account, a: int, s: int, p: float, deal: float, share: float, 
     rests = share < 1.0 and grows(held, held + q) and outcome(share, codes[col.WAITS], waits) == events.PAID_LATER
     if share < 1.0 and grows(held, held + q):
         why = outcome(share, codes[col.WAITS], waits)
-        q, reason = (
-            shrunk(held, base_of(held, held + q), held + q, share, rules.lot) - held,
-            events.NO_VOLUME if capped else why,
-        )
+        q = shrunk(held, base_of(held, held + q), held + q, share, rules.lot) - held
+        # Rounding is no fill.
+        q = 0.0 if abs(q) <= col.DUST * abs(left) and not ends(held, q) else q
+        reason = reason if capped else why
         if q == 0.0 and (rests or capped):
             return
         if q == 0.0:
-            full, late = left == values[col.ASKED], why == events.NOT_IN_TIME
-            end(book, log, a, s, t, events.REJECTED if full else events.CANCELLED,
-                events.NOT_IN_TIME if late else events.NO_HEADROOM)  # fmt: skip
+            event = events.REJECTED if left == values[col.ASKED] else events.CANCELLED
+            end(book, log, a, s, t, event, why if why == events.NOT_IN_TIME else events.NO_HEADROOM)
             return
-    fee, values[col.FEES_DUE], values[col.FEES_CHARGED] = charge(
-        q, deal, book.money[col.MAKER] if maker else book.money[col.TAKER], rules, values[col.FEES_DUE],
-        values[col.FEES_CHARGED])  # fmt: skip
+    rate, due, charged = book.money[col.MAKER if maker else col.TAKER], values[col.FEES_DUE], values[col.FEES_CHARGED]
+    fee, values[col.FEES_DUE], values[col.FEES_CHARGED] = charge(q, deal, rate, rules, due, charged)
     pay(book, a, q, p, deal, fee, rules)
     rows[col.VOLUME_LEFT, a] = max(0.0, rows[col.VOLUME_LEFT, a] - abs(q))
     event = events.PARTIAL if capped or rests else events.FILLED

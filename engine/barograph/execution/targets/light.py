@@ -20,7 +20,7 @@ from barograph.execution.targets.room import increases, share_of, share_room
 from barograph.jit.kernel import kernel
 from barograph.types import Bars, Floats
 
-__all__ = ["fill_targets", "outcome", "place_targets", "reductions_wait", "tradable", "wait_for_reductions",
+__all__ = ["fill_targets", "outcome", "place_targets", "reductions_wait", "tradable", "unfilled", "wait_for_reductions",
            "write_equity_row"]  # fmt: skip
 
 
@@ -193,6 +193,21 @@ def outcome(share: float, since: int, waits: int) -> int:
 
 
 @kernel
+def unfilled(book: Book, a: int, granted: float, reason: int, rules: Rules) -> tuple[int, int]:
+    """Return how a target ends that moves nothing, and why."""
+    flags = book.flags
+    if granted < 1.0:
+        event = events.CANCELLED if flags[col.PARTLY, a] > 0 else events.REJECTED
+        return event, events.NOT_IN_TIME if reason == events.NOT_IN_TIME else events.NO_HEADROOM
+    if flags[col.CAPPED, a] == 3:
+        return events.CANCELLED, events.NO_SHORTS
+    if flags[col.CAPPED, a] == 2:
+        return events.CANCELLED, events.TOO_SMALL
+    # A guard keeps a target of nothing from nothing.
+    return events.CANCELLED, why_none(flags[col.CURBED, a] if book.rows[col.WANTED, a] != 0.0 else 0, rules.lot)
+
+
+@kernel
 def _grows(rows: Any, a: int) -> bool:
     return grows(rows[col.QUANTITY, a], rows[col.SIZE, a])
 
@@ -202,14 +217,8 @@ def _fill_all(book: Book, prices: Floats, rules: Rules, log: Any, t: int, growin
               waits: int) -> None:  # fmt: skip
     """Fill the orders that grow their position, or those that do not; each ends here, with a reason."""
     money, counters, rows, flags = book.money, book.counters, book.rows, book.flags
-    cash, fees, traded, waiting, logged = (
-        money[col.CASH],
-        money[col.FEES],
-        money[col.TRADED],
-        counters[col.WAITING],
-        counters[col.LOGGED],
-    )
-    worth = money[col.WORTH]
+    cash, fees, traded, worth = money[col.CASH], money[col.FEES], money[col.TRADED], money[col.WORTH]
+    waiting, logged = counters[col.WAITING], counters[col.LOGGED]
     for a in range(prices.size):
         # What does not grow has ended in the first pass.
         later = _grows(rows, a) or flags[col.BARRED, a] == 1
@@ -218,22 +227,13 @@ def _fill_all(book: Book, prices: Floats, rules: Rules, log: Any, t: int, growin
         size, deal = rows[col.SIZE, a], rows[col.DEAL, a]
         q = size - rows[col.QUANTITY, a]
         granted = 0.0 if flags[col.BARRED, a] == 1 else 1.0 if share < 1.0 and size == rows[col.GOAL, a] else share
-        event, fee, slippage, reason = events.FILLED, 0.0, 0.0, outcome(granted, flags[col.SINCE, a], waits)
+        fee, slippage, reason = 0.0, 0.0, outcome(granted, flags[col.SINCE, a], waits)
         rests = reason == events.PAID_LATER
         if rests and q == 0.0:
             continue
-        if rests:
-            event = events.PARTIAL
+        event = events.PARTIAL if rests else events.FILLED
         if q == 0.0:
-            event, reason = events.REJECTED, events.NOT_IN_TIME if reason == events.NOT_IN_TIME else events.NO_HEADROOM
-            if flags[col.PARTLY, a] == 1:
-                event = events.CANCELLED
-            if granted == 1.0:
-                event, reason = (
-                    events.CANCELLED,
-                    why_none(flags[col.CURBED, a] if rows[col.WANTED, a] != 0.0 else 0, rules.lot),
-                )
-            deal = 0.0
+            deal, (event, reason) = 0.0, unfilled(book, a, granted, reason, rules)
         else:
             fee, slippage = abs(q * deal) * rules.fee + rules.fixed_fee, abs(q) * abs(deal - prices[a])
             cash -= q * deal + fee
@@ -251,11 +251,5 @@ def _fill_all(book: Book, prices: Floats, rules: Rules, log: Any, t: int, growin
         if gone(worth, money[col.EQUITY]):
             ruin(book, worth)
             break
-    money[col.CASH], money[col.FEES], money[col.TRADED], counters[col.WAITING], counters[col.LOGGED] = (
-        cash,
-        fees,
-        traded,
-        waiting,
-        logged,
-    )
-    money[col.WORTH] = worth
+    money[col.CASH], money[col.FEES], money[col.TRADED], money[col.WORTH] = cash, fees, traded, worth
+    counters[col.WAITING], counters[col.LOGGED] = waiting, logged

@@ -36,18 +36,33 @@ class Told(NamedTuple):
     equity: list[float]
 
 
+class Compared(NamedTuple):
+    """What differs, the reading, and whether a decision hung on the last bits of a sum: then nothing is compared."""
+
+    told: list[str]
+    read: reading.Reading
+    edge: bool
+
+
 def differences(run: Run, loop: Loop, by: type[reading.Reading] = reading.Reading) -> list[str]:
     """Run both; return what differs, nothing where they agree."""
+    return compared(run, loop, by).told
+
+
+def compared(run: Run, loop: Loop, by: type[reading.Reading] = reading.Reading) -> Compared:
+    """Run both and compare them; a run that is ruined is compared up to there."""
     read, history = small_runs.read(run, by), small_runs.history_of(run)
+    if read.edge:
+        return Compared([], read, True)
     ended, result = attempt(run, history, loop)
     wanted = f" at {history.when(read.ruined)}" if read.ruined is not None else ""
-    if read.ruined is not None and abs(read.at_ruin) <= NEAR * run.terms.cash:
-        return []  # An equity of nothing is zero or not by its last bit.
     if (wanted == "") != (ended == "") or not ended.endswith(wanted):
-        return [f"ruin: the engine says {ended!r}, the reading {read.ruined}{wanted}"]
+        return Compared([f"ruin: the engine says {ended!r}, the reading {read.ruined}{wanted}"], read, False)
     if read.ruined is not None:
-        return differences(run.head(read.ruined), loop, by) if read.ruined > 1 else []
-    return list(compare(told_by_engine(result), told_by_reading(read), run.terms.cash, run.terms.lot))
+        told = differences(run.head(read.ruined), loop, by) if read.ruined > 1 else []
+    else:
+        told = list(compare(told_by_engine(result), told_by_reading(read), run.terms.cash, run.terms.lot))
+    return Compared(told, read, False)
 
 
 def attempt(run: Run, history: History, loop: Loop) -> tuple[str, Any]:

@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 
 DAY = 86_400_000_000_000
 NAN, INF = math.nan, math.inf
-NEAR, DUST, ROUNDING = 1e-9, 1e-9, 1e-12
+NEAR, DUST, ROUNDING, MILLIONTH = 1e-9, 1e-9, 1e-12, 1e-6
 HOLD = INF
 DECAY = 0.94
 UNITS = 8
@@ -329,6 +329,7 @@ class Reading:
     equity: list[float] = field(default_factory=list)
     ruined: int | None = None
     at_ruin: float = NAN
+    edge: bool = False  # So little is left of the account that a sum knows its equity to few digits.
 
     def __post_init__(self) -> None:
         n = len(self.bars[0]["close"])
@@ -401,7 +402,9 @@ class Reading:
         return not is_nan(self.bar[name][a]) and self.bar["volume"][a] != 0.0 and not self.gone[a]
 
     def ruin_if(self, equity: float) -> None:
-        if not equity > ROUNDING * (self.equity[-1] if self.equity else self.terms.cash):
+        before = self.equity[-1] if self.equity else self.terms.cash
+        self.edge = self.edge or 0.1 * ROUNDING * before < equity < MILLIONTH * self.terms.cash
+        if not equity > ROUNDING * before:
             self.at_ruin = equity
             raise Ruin
 
@@ -639,7 +642,7 @@ class Reading:
     def hand_out(self, parts: list[Part], given: dict[int, float], moment: Moment, sized: dict[int, float]) -> None:
         """Give the lots that still fit to the targets that miss most of their value, to each as many as fit."""
         missing = {x.order.age: abs((sized[x.order.age] - given[x.order.age]) * x.z) for x in parts}
-        for part in sorted(parts, key=lambda x: -missing[x.order.age]):
+        for part in self.in_turn(parts, missing):
             age, goal = part.order.age, sized[part.order.age]
             alike = [x for x in missing.values() if x == missing[age]]
             if missing[age] == 0.0 or len(alike) > 1:
@@ -656,6 +659,9 @@ class Reading:
                 few, many = (middle, many) if self.room_left(parts, more, moment) >= 0.0 else (few, middle - 1)
             if few > 0:
                 given[age] = start + part.side * times(self.terms.lot, few)
+
+    def in_turn(self, parts: list[Part], missing: dict[int, float]) -> list[Part]:
+        return sorted(parts, key=lambda part: -missing[part.order.age])
 
     def room_left(self, parts: list[Part], given: dict[int, float], moment: Moment) -> float:
         """Return what these positions, all costs paid, leave of the room, and 1e-12 of the equity."""

@@ -23,7 +23,7 @@ NAN, INF = math.nan, math.inf
 NEAR, DUST, ROUNDING, MILLIONTH = 1e-9, 1e-9, 1e-12, 1e-6
 HOLD = INF
 DECAY = 0.94
-UNITS = 8
+UNITS = 8.0 * 2.0**-52
 
 WANTED = "as wanted"
 SHRUNK = "shrunk: no room under the leverage limit"
@@ -252,7 +252,7 @@ def whole(quotient: float) -> int | None:
     if not math.isfinite(quotient):
         return None
     nearest = round(quotient)
-    return nearest if abs(quotient - nearest) <= UNITS * math.ulp(quotient) else None
+    return nearest if abs(quotient - nearest) <= UNITS * abs(quotient) else None
 
 
 def tells(quotient: float) -> bool:
@@ -907,7 +907,7 @@ class Reading:
             return self.in_lots(m)
         side, size, most = sign(n), abs(n), abs(m)
         steps = round((most - size) / lot)
-        if abs((most - size) / lot - steps) > UNITS * math.ulp(max(most, size) / lot):
+        if abs((most - size) / lot - steps) > UNITS * max(most, size) / lot:
             steps = math.floor((most - size) / lot)
         return side * max(0.0, size + times(lot, steps))
 
@@ -952,6 +952,13 @@ class Reading:
         if share == 0.0 or is_nan(volume):
             return INF
         return float(max(0.0, share * volume - self.taken[a]))
+
+    def settled(self, x: float, scale: float) -> float:
+        """Return the whole lots that a sum of numbers of this size is but for rounding, or the sum itself."""
+        lot = self.terms.lot
+        if lot == 0.0 or not tells(scale / lot) or abs(x / lot - round(x / lot)) > UNITS * scale / lot:
+            return x
+        return times(lot, round(x / lot))
 
     def in_lots(self, q: float) -> float:
         return stepped(q, self.terms.lot, math.trunc)
@@ -1103,7 +1110,7 @@ class Reading:
         order.charged += fee - self.terms.fixed_fee
         order.proportional += self.proportional(q, price, maker)
         self.cash -= q * price + fee
-        self.held[a] = 0.0 if self.ends_position(n, q) else n + q
+        self.held[a] = 0.0 if self.ends_position(n, q) else self.settled(n + q, max(abs(n), abs(q)))
         self.average[a] = self.average_after(n, q, price, self.average[a])
         self.traded += abs(q * price)
         self.taken[a] += abs(q)
@@ -1122,7 +1129,7 @@ class Reading:
     def after(self, order: Order, q: float, held_back: bool, why: str, p: float) -> None:
         """End an order, or let its rest wait for more volume; then see to pairs and legs."""
         if not order.is_target:
-            order.left -= q
+            order.left = self.settled(order.left - q, abs(order.left))
         if order.role in ("stop_loss", "trailing_stop"):
             self.stop_outs += 1
         if not held_back and not (why == SHRUNK and order.age in self.patient):

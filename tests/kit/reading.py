@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 
 DAY = 86_400_000_000_000
 NAN, INF = math.nan, math.inf
-NEAR, DUST, ROUNDING, MILLIONTH = 1e-9, 1e-9, 1e-12, 1e-6
+NEAR, DUST, ROUNDING, LITTLE = 1e-9, 1e-9, 1e-12, 1e-4
 HOLD = INF
 DECAY = 0.94
 UNITS = 8.0 * 2.0**-52
@@ -234,6 +234,13 @@ def sign(x: float) -> int:
     return (x > 0) - (x < 0)
 
 
+def alike(one: Any, other: Any) -> bool:
+    """Tell whether two terms are one; rounding makes no new order."""
+    if isinstance(one, float) and isinstance(other, float):
+        return one == other or abs(one - other) <= ROUNDING * abs(other) or (is_nan(one) and is_nan(other))
+    return bool(one == other)
+
+
 def day_of(ts: int) -> int:
     """Return the UTC day a close belongs to: at midnight, the one that ends."""
     return (ts - 1) // DAY
@@ -403,7 +410,7 @@ class Reading:
 
     def ruin_if(self, equity: float) -> None:
         before = self.equity[-1] if self.equity else self.terms.cash
-        self.edge = self.edge or 0.1 * ROUNDING * before < equity < MILLIONTH * self.terms.cash
+        self.edge = self.edge or 0.1 * ROUNDING * before < equity < LITTLE * self.terms.cash
         if not equity > ROUNDING * before:
             self.at_ruin = equity
             raise Ruin
@@ -1217,7 +1224,7 @@ class Reading:
         leg = next((o for o in self.waiting if o.asset == a and o.protects and o.role == role), None)
         if leg is not None:
             now = {"stop_loss": leg.stop, "trailing_stop": leg.trail, "take_profit": leg.limit}[role]
-            if now == level and self.held[a] * leg.asked < 0.0:
+            if alike(now, level) and self.held[a] * leg.asked < 0.0:
                 return
             self.end(leg, "cancelled", UNPROTECTED if is_nan(level) else NEWER_ORDER)
         if is_nan(level):
@@ -1584,7 +1591,7 @@ class Reading:
                  "keeps")  # fmt: skip
         if one.kind != "trailing_stop":
             names += ("stop",)
-        return all(repr(getattr(one, name)) == repr(getattr(other, name)) for name in names)
+        return all(alike(getattr(one, name), getattr(other, name)) for name in names)
 
     def refuses(self, order: Order) -> str:
         """Say why an order is not taken at all."""

@@ -57,7 +57,7 @@ def main(arguments: Any = None) -> None:
     counted, found = campaign(asked.runs, asked.seed, asked.jobs)
     took = time.monotonic() - began
     counts = ", ".join(f"{counted[name]:,} {name}" for name in ("runs", "bars", "orders", "fills", "ruined"))
-    edge = f"{counted['edge']} runs hang on the last bits of a sum and are not compared"
+    edge = f"{counted['edge']} more in the few digits of what is left"
     print(f"{counts}; {counted['differ']} runs differ; {edge}; {took:.0f} s on {asked.jobs} cores")
     for line in found[:20]:
         print(line)

@@ -958,7 +958,7 @@ class Reading:
         share, volume = self.terms.participation, self.bar["volume"][a]
         if share == 0.0 or is_nan(volume):
             return INF
-        return float(max(0.0, share * volume - self.taken[a]))
+        return float(max(0.0, self.settled(share * volume - self.taken[a], share * volume)))
 
     def settled(self, x: float, scale: float) -> float:
         """Return the whole lots that a sum of numbers of this size is but for rounding, or the sum itself."""
@@ -1030,6 +1030,8 @@ class Reading:
             if abs(some) < DUST * abs(order.left):
                 return None
         got, shrunk = self.shrink(n, some, factor)
+        if abs(got) <= DUST * abs(order.left) and not self.ends_position(n, got):
+            got = 0.0
         if got == 0.0:
             return self.refuse(order, self.why_no_room(order), held_back)
         self.book(order, got, p, prices, maker)

@@ -15,7 +15,7 @@ from barograph.execution.intrabar import fill_inside_bars
 from barograph.execution.money import CALLED, charge, pay, rates_of
 from barograph.execution.prices import cheaper, dearer, slippage_of
 from barograph.execution.resting import expire, fill, guarded, tidy
-from barograph.execution.sizes import ROUNDING, allowed, gone, grows, ruin, value_of
+from barograph.execution.sizes import ROUNDING, allowed, gone, grows, ruin, value_of, volume_after
 from barograph.execution.targets.costs import size_together, weight_of
 from barograph.execution.targets.light import outcome, reductions_wait, tradable, unfilled, wait_for_reductions
 from barograph.execution.targets.room import share_of, share_room
@@ -262,7 +262,7 @@ def _fill_target(account: Account, book: Book, rules: Rules, a: int, p: float, s
             q, deal, book.money[col.TAKER], rules, rows[col.DUE, a], rows[col.CHARGED, a]
         )
         pay(book, a, q, p, deal, fee, rules)
-        rows[col.VOLUME_LEFT, a] = max(0.0, rows[col.VOLUME_LEFT, a] - abs(q))
+        rows[col.VOLUME_LEFT, a] = volume_after(rows[col.VOLUME_LEFT, a], q, rules.lot)
         rows[col.QUANTITY, a] = size
     slippage = abs(q) * abs(deal - p)
     log_event(

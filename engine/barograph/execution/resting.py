@@ -27,7 +27,7 @@ from barograph.execution.events import pack_terms
 from barograph.execution.grid import Grid, settled, toward_zero
 from barograph.execution.money import LAST, PAID, RATIO, charge, pay
 from barograph.execution.prices import to_tick
-from barograph.execution.sizes import ROUNDING, allowed, base_of, ends, grows, shrunk, units_of
+from barograph.execution.sizes import ROUNDING, allowed, base_of, ends, grows, shrunk, units_of, volume_after
 from barograph.execution.targets.light import outcome
 from barograph.jit.kernel import kernel, shared
 from barograph.jit.views import frozen
@@ -264,7 +264,7 @@ def fill(account: Account, a: int, s: int, p: float, deal: float, share: float, 
     rate, due, charged = book.money[col.MAKER if maker else col.TAKER], values[col.FEES_DUE], values[col.FEES_CHARGED]
     fee, values[col.FEES_DUE], values[col.FEES_CHARGED] = charge(q, deal, rate, rules, due, charged)
     pay(book, a, q, p, deal, fee, rules)
-    rows[col.VOLUME_LEFT, a] = max(0.0, rows[col.VOLUME_LEFT, a] - abs(q))
+    rows[col.VOLUME_LEFT, a] = volume_after(rows[col.VOLUME_LEFT, a], q, rules.lot)
     event = events.PARTIAL if capped or rests else events.FILLED
     log_event(book, log, event, codes[col.ID], t, a, math.nan, q, deal, fee, abs(q) * abs(deal - p), reason)
     values[col.LEFT] = settled(left - q, abs(left), rules.lot)

@@ -13,7 +13,7 @@ from barograph.jit.kernel import kernel
 from barograph.types import Floats
 
 __all__ = ["ROUNDING", "allowed", "base_of", "ends", "gone", "grows", "moved", "reduced", "ruin", "shrunk", "units_of",
-           "value_of", "why_none"]  # fmt: skip
+           "value_of", "volume_after", "why_none"]  # fmt: skip
 
 
 # What rounding leaves of a number that would be nothing, or the same.
@@ -80,6 +80,12 @@ def allowed(held: float, q: float, reduce: int, shorts: int) -> float:
     if shorts == 0 and q < 0.0:
         return -min(-q, max(held, 0.0))
     return q
+
+
+@kernel
+def volume_after(left: float, q: float, lot: Grid) -> float:
+    """Return what a fill leaves of the volume that an asset may take: whole lots stay whole."""
+    return left if left == math.inf else max(0.0, settled(left - abs(q), left, lot))
 
 
 @kernel

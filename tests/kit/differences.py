@@ -146,12 +146,12 @@ def compare(engine: Told, second: Told, scale: float, lot: float = 0.0) -> Itera
             if one is None or other is None:
                 yield f"{name}: {one} and {other}"
                 continue
-            price = least.get(one[1], 0.0) if name != "events" else 0.0
-            slack = few + (1e-12 * scale / price if price > 0.0 else 0.0)
+            price = least.get(one[2 if name == "events" else 1], 0.0)
+            slack = few + 1e-12 + (1e-12 * scale / price if price > 0.0 else 0.0)
             odd = {
                 word: (x, y)
                 for word, x, y in zip(WORDS[name], one, other, strict=True)
-                if not alike(x, y, slack if word in QUANTITIES else 0.0)
+                if not alike(x, y, slack if word in QUANTITIES else 1e-12 * scale if word == "fee" else 0.0)
             }
             if odd:
                 yield f"{name}: {odd} of {one}"

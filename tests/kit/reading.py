@@ -616,11 +616,14 @@ class Reading:
 
     def second_pass(self, rest: list[Order], moment: Moment, sized: dict[int, float]) -> None:
         """Shrink all increases by one factor; the rest of those that may wait for a reduction stays open."""
+        held, cash = self.held, self.cash
+        self.reduce_all([o for o in rest if o.is_target], moment, sized)
         factor = self.room_factor(rest, moment, sized)
+        self.given = self.share_room([o for o in rest if o.is_target], moment, sized, factor)
+        self.held, self.cash = held, cash
         self.still_waits = self.a_reduction_waits(moment)
         self.in_vain = self.still_waits
         self.patient = {o.age for o in rest if self.still_waits and self.waits_for_reductions(o, sized, factor)}
-        self.given = self.share_room([o for o in rest if o.is_target], moment, sized, factor)
         for order in rest:
             if order.status == "open":
                 self.carry_out(order, moment, sized, factor)
@@ -826,15 +829,20 @@ class Reading:
         most = self.volume_left(a)
         return q if q <= most * (1.0 + ROUNDING) else self.in_lots(most)
 
-    def roomless(self, targets: list[Order], moment: Moment, sized: dict[int, float]) -> set[int]:
-        """Return the increases that would find no room at all, were all reductions done, whatever the volume."""
-        kept, self.held, cash = self.held, list(self.held), self.cash
+    def reduce_all(self, targets: list[Order], moment: Moment, sized: dict[int, float]) -> None:
+        """Count the reductions that have not been filled yet as if they were."""
+        self.held = list(self.held)
         for order in targets:
             n, p = self.held[order.asset], moment.prices[order.asset]
             q = sized[order.age] - n
-            if q != 0.0 and self.makes_no_larger(n, q):
+            if q != 0.0 and self.makes_no_larger(n, q) and order.age not in self.barred:
                 self.cash -= q * p + self.target_cost(order, q, p)
                 self.held[order.asset] = sized[order.age]
+
+    def roomless(self, targets: list[Order], moment: Moment, sized: dict[int, float]) -> set[int]:
+        """Return the increases that would find no room at all, were all reductions done, whatever the volume."""
+        kept, cash = self.held, self.cash
+        self.reduce_all(targets, moment, sized)
         rest = [o for o in targets if sized[o.age] != self.held[o.asset]]
         given = self.share_room(rest, moment, sized, self.room_factor(rest, moment, sized))
         found = {o.age for o in rest if given.get(o.age) == self.held[o.asset]}
@@ -1633,9 +1641,9 @@ class Reading:
     def is_beyond(self, guard: Guard, measured: float) -> bool:
         """An exposure is beyond its limit when it is larger, every other measure when it is reached."""
         return (
-            measured > guard.limit * (1.0 + ROUNDING)
+            measured > guard.limit * (1.0 + NEAR)
             if guard.on in ("gross", "net", "position")
-            else measured >= guard.limit
+            else measured >= guard.limit * (1.0 - (NEAR if guard.on != "kill" else 0.0))
         )
 
     def hold_or_let_go(self, watch: Watch, measured: float, beyond: bool, equity: float) -> None:
@@ -1694,7 +1702,7 @@ class Reading:
         ups, downs = [self.reaches(b, 1) for b in self.assets], [self.reaches(b, -1) for b in self.assets]
         worst = [max(abs(up), abs(down)) for up, down in zip(ups, downs, strict=True)]
         far = {"gross": sum(worst), "position": worst[a], "net": max(abs(sum(ups)), abs(sum(downs)))}[on]
-        return far > limit * (1.0 + ROUNDING)
+        return far > limit * (1.0 + NEAR)
 
     def reaches(self, a: int, side: int) -> float:
         """Return what a position could be worth if all orders of one side filled, of a pair the dearer."""

@@ -10,14 +10,21 @@ from barograph.epoch import DAY, NEVER
 from barograph.execution import book as col
 from barograph.execution import events, options
 from barograph.execution.book import Account, Book, Rules, log_event, taken
-from barograph.execution.grid import toward_zero
+from barograph.execution.grid import settled, toward_zero
 from barograph.execution.intrabar import fill_inside_bars
 from barograph.execution.money import CALLED, charge, pay, rates_of
 from barograph.execution.prices import cheaper, dearer, slippage_of
 from barograph.execution.resting import expire, fill, guarded, tidy
 from barograph.execution.sizes import ROUNDING, allowed, gone, grows, ruin, value_of, volume_after
 from barograph.execution.targets.costs import size_together, weight_of
-from barograph.execution.targets.light import outcome, reductions_wait, tradable, unfilled, wait_for_reductions
+from barograph.execution.targets.light import (
+    granted_of,
+    outcome,
+    reductions_wait,
+    tradable,
+    unfilled,
+    wait_for_reductions,
+)
 from barograph.execution.targets.room import share_of, share_room
 from barograph.execution.targets.room_of_orders import share_of_orders
 from barograph.execution.touch import ASKING, after_slippage, touch, trigger
@@ -136,7 +143,10 @@ def _limit(book: Book, a: int, p: float, rules: Rules) -> None:
         volume = toward_zero(rows[col.VOLUME_LEFT, a], rules.lot)
         # Below the resolution it waits for a bar with more.
         volume = volume if abs(volume * p) > col.DUST * book.money[col.WORTH] else 0.0
-        rows[col.SIZE, a], book.flags[col.CAPPED, a] = n if barred else n + math.copysign(volume, size - n), 1
+        rows[col.SIZE, a], book.flags[col.CAPPED, a] = (
+            n if barred else settled(n + math.copysign(volume, size - n), max(abs(n), abs(size)), rules.lot),
+            1,
+        )
 
 
 @kernel
@@ -242,7 +252,7 @@ def _fill_target(account: Account, book: Book, rules: Rules, a: int, p: float, s
     rows, flags = book.rows, book.flags
     held, size, deal = rows[col.QUANTITY, a], rows[col.SIZE, a], rows[col.DEAL, a]
     q, capped = size - held, flags[col.CAPPED, a] == 1
-    granted = 0.0 if flags[col.BARRED, a] == 1 else 1.0 if share < 1.0 and size == rows[col.GOAL, a] else share
+    granted = granted_of(book, a, share)
     event, fee, reason = events.FILLED, 0.0, outcome(granted, flags[col.SINCE, a], waits)
     rests = reason == events.PAID_LATER and not capped
     if rests and q == 0.0:

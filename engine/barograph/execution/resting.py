@@ -252,7 +252,6 @@ def fill(account: Account, a: int, s: int, p: float, deal: float, share: float, 
     if share < 1.0 and grows(held, held + q):
         why = outcome(share, codes[col.WAITS], waits)
         q = shrunk(held, base_of(held, held + q), held + q, share, rules.lot) - held
-        # Rounding is no fill.
         q = 0.0 if abs(q) <= col.DUST * abs(left) and not ends(held, q) else q
         reason = reason if capped else why
         if q == 0.0 and (rests or capped):

@@ -20,7 +20,7 @@ from barograph.execution.targets.room import increases, share_of, share_room
 from barograph.jit.kernel import kernel
 from barograph.types import Bars, Floats
 
-__all__ = ["fill_targets", "outcome", "place_targets", "reductions_wait", "tradable", "unfilled", "wait_for_reductions",
+__all__ = ["fill_targets", "granted_of", "outcome", "place_targets", "reductions_wait", "tradable", "unfilled", "wait_for_reductions",
            "write_equity_row"]  # fmt: skip
 
 
@@ -193,6 +193,14 @@ def outcome(share: float, since: int, waits: int) -> int:
 
 
 @kernel
+def granted_of(book: Book, a: int, share: float) -> float:
+    """Return how much of its room a target was given: only one that shared it and got less was shrunk."""
+    goal = book.rows[col.GOAL, a]
+    less = goal == goal and book.rows[col.SIZE, a] != goal
+    return 0.0 if book.flags[col.BARRED, a] == 1 else share if less else 1.0
+
+
+@kernel
 def unfilled(book: Book, a: int, granted: float, reason: int, rules: Rules) -> tuple[int, int]:
     """Return how a target ends that moves nothing, and why."""
     flags = book.flags
@@ -226,7 +234,7 @@ def _fill_all(book: Book, prices: Floats, rules: Rules, log: Any, t: int, growin
             continue
         size, deal = rows[col.SIZE, a], rows[col.DEAL, a]
         q = size - rows[col.QUANTITY, a]
-        granted = 0.0 if flags[col.BARRED, a] == 1 else 1.0 if share < 1.0 and size == rows[col.GOAL, a] else share
+        granted = granted_of(book, a, share)
         fee, slippage, reason = 0.0, 0.0, outcome(granted, flags[col.SINCE, a], waits)
         rests = reason == events.PAID_LATER
         if rests and q == 0.0:

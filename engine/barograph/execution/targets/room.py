@@ -42,7 +42,7 @@ def share_of(book: Book, prices: Floats, rules: Rules, taker: float) -> float:
 
     The half of a flip that closes the old side needs no room and is not shrunk; its cost comes first.
     """
-    equity, gross = _after_reductions(book, prices)
+    equity, gross = _after_reductions(book, prices, rules, taker)
     share = 1.0
     for _ in range(ROUNDS):
         before, share = share, _shared(book, prices, rules, taker, equity, gross, share)
@@ -52,7 +52,7 @@ def share_of(book: Book, prices: Floats, rules: Rules, taker: float) -> float:
 
 
 @kernel
-def _after_reductions(book: Book, prices: Floats) -> tuple[float, float]:
+def _after_reductions(book: Book, prices: Floats, rules: Rules, taker: float) -> tuple[float, float]:
     """Return equity and gross; reductions that have not been filled yet count as if they were."""
     rows, flags = book.rows, book.flags
     equity, gross = book.money[col.CASH], 0.0
@@ -63,7 +63,7 @@ def _after_reductions(book: Book, prices: Floats) -> tuple[float, float]:
             gross += abs(held * p)
         sized = flags[col.PENDING, a] > 0 and rows[col.SIZE, a] == rows[col.SIZE, a]
         if sized and rows[col.SIZE, a] != held and not grows(held, rows[col.SIZE, a]):
-            equity -= rows[col.OWN, a]
+            equity -= _paid(book, a, p, abs(rows[col.SIZE, a] - held), rules, taker)
             gross += abs(rows[col.SIZE, a] * p) - abs(held * p)
     return equity, gross
 
@@ -147,15 +147,13 @@ def _hand_out(book: Book, prices: Floats, rules: Rules, taker: float) -> None:
 @kernel
 def _room_left(book: Book, prices: Floats, rules: Rules, taker: float) -> float:
     """Return how much room is left once all have what they were given; rounding is room too."""
-    rows, (equity, gross) = book.rows, _after_reductions(book, prices)
+    rows, (equity, gross) = book.rows, _after_reductions(book, prices, rules, taker)
     slack = ROUNDING * equity
     for a in range(prices.size):
         held, size = rows[col.QUANTITY, a], rows[col.SIZE, a]
-        if _shares(book, a) and size != held:
-            # One that only closes for want of room has been counted as a reduction, with the costs of all it wanted.
-            closes = not grows(held, size)
-            equity += rows[col.OWN, a] if closes else 0.0
-            gross += 0.0 if closes else abs(size * prices[a]) - abs(held * prices[a])
+        # One that only closes for want of room has been counted as a reduction.
+        if _shares(book, a) and grows(held, size):
+            gross += abs(size * prices[a]) - abs(held * prices[a])
             equity -= _paid(book, a, prices[a], abs(size - held), rules, taker)
     return rules.leverage * equity - gross + slack
 

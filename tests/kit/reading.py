@@ -162,7 +162,7 @@ class Order:
     day: int | None = None
     waits_since: int | None = None
     triggered: bool = False
-    since: float = NAN
+    woke: tuple[int, float] = (-1, NAN)
     acted: int = -1
     restrained: str = ""
     proportional: float = 0.0
@@ -1069,7 +1069,7 @@ class Reading:
             self.trigger(order, p)
 
     def trigger(self, order: Order, p: float) -> None:
-        order.triggered, order.since = True, p
+        order.triggered = True
         self.tell("triggered", order.asset, 0.0, p)
 
     # What a fill costs.
@@ -1328,8 +1328,9 @@ class Reading:
         """Let an order be touched at a price inside the bar."""
         if order.works_as == "stop" and order.kind == "stop_limit":
             self.trigger(order, z)
+            order.woke = (self.t, z)
             return
-        maker = waited and order.works_as == "limit" and z != order.since
+        maker = waited and order.works_as == "limit" and (self.t, z) != order.woke
         self.fill(order, z, self.factor, prices, maker)
         order.acted = self.t
 

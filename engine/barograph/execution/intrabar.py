@@ -84,7 +84,9 @@ def _low_first(book: Book, a: int, bars: Bars, rules: Rules, t: int) -> bool:
 def _walk(account: Account, book: Book, rules: Rules, a: int, bars: Bars, share: float, elsewhere: float,
           t: int) -> None:  # fmt: skip
     """Go through the bar on three legs, open to extreme to extreme to close, and fill what each touches."""
-    at, begun, turned = bars.open[a], bars.open[a], -1
+    at, begun = bars.open[a], bars.open[a]
+    for s in range(book.flags[col.LIVE, a]):
+        book.order_values[a, s, col.OFFER] = math.nan
     low_first = _low_first(book, a, bars, rules, t)
     _trail(book, a, at, rules.tick)
     for leg in range(3):
@@ -97,8 +99,9 @@ def _walk(account: Account, book: Book, rules: Rules, a: int, bars: Bars, share:
             going = s >= 0 and book.counters[col.FAULT] == col.FINE
             if going:
                 # Whoever waited at a limit makes the market; who is through it at once, or woke there, takes.
-                waited = x == book.order_values[a, s, col.LIMIT_AT] and x != begun and (s != turned or x != at)
-                turned = s if book.order_codes[a, s, col.KIND] == orders.STOP_LIMIT else turned
+                values = book.order_values[a, s]
+                woke = values[col.STOP_AT] == values[col.STOP_AT] and x == values[col.OFFER]
+                waited = x == values[col.LIMIT_AT] and x != begun and not woke
                 book.money[col.WORTH] = book.money[col.CASH] + elsewhere + book.rows[col.QUANTITY, a] * x
                 _meet(account, book, rules, a, s, x, waited, bars, share, t)
                 at = x
@@ -127,6 +130,7 @@ def _meet(account: Account, book: Book, rules: Rules, a: int, s: int, x: float, 
     """Let a touched order act: a stop-limit becomes a limit, all others fill."""
     codes, values = book.order_codes[a, s], book.order_values[a, s]
     if codes[col.KIND] == orders.STOP_LIMIT:
+        values[col.OFFER] = x
         trigger(book, account.log, a, s, x, t)
         return
     limit = codes[col.KIND] == orders.LIMIT

@@ -240,7 +240,7 @@ def fill(account: Account, a: int, s: int, p: float, deal: float, share: float, 
         end(book, log, a, s, t, events.CANCELLED, events.NO_REDUCTION if codes[col.REDUCE] > 0 else events.NO_SHORTS)
         return
     reason = outcome(share, codes[col.WAITS], waits) if grows(held, held + q) else events.AS_WANTED
-    if q != left and not ends(-left, q):
+    if abs(q - left) > ROUNDING * abs(left):
         reason = events.ALL_REDUCED if codes[col.REDUCE] > 0 else events.ALL_SOLD
     # What rounding leaves of an order once the volume has had its share is no order.
     capped = abs(q) > rows[col.VOLUME_LEFT, a] + ROUNDING * abs(values[col.ASKED])

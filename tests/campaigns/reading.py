@@ -14,8 +14,8 @@ from concurrent.futures import ProcessPoolExecutor
 from typing import Any
 
 import barograph as bg
-from tests.kit.differences import differences
-from tests.kit.small_runs import ANSWERS, make, read
+from tests.kit.differences import compared
+from tests.kit.small_runs import ANSWERS, make
 
 BLOCK = 500
 
@@ -26,10 +26,9 @@ def block(first: int) -> tuple[Counter[str], list[str]]:
     for seed in range(first, first + BLOCK):
         answer = ANSWERS[seed % len(ANSWERS)]
         run = make(answer, seed)
-        told = differences(run, bg.scan)
-        done = read(run)
+        told, done, edge = compared(run, bg.scan)
         counted += Counter(runs=1, bars=len(run.bars), orders=len(done.orders), fills=len(done.fills),
-                           ruined=int(done.ruined is not None), differ=int(bool(told)))  # fmt: skip
+                           ruined=int(done.ruined is not None), edge=int(edge), differ=int(bool(told)))  # fmt: skip
         found += [f"{answer} {seed}: {told[0]}"] if told else []
     return counted, found
 
@@ -58,7 +57,8 @@ def main(arguments: Any = None) -> None:
     counted, found = campaign(asked.runs, asked.seed, asked.jobs)
     took = time.monotonic() - began
     counts = ", ".join(f"{counted[name]:,} {name}" for name in ("runs", "bars", "orders", "fills", "ruined"))
-    print(f"{counts}; {counted['differ']} runs differ; {took:.0f} s on {asked.jobs} cores")
+    edge = f"{counted['edge']} more in the few digits of what is left"
+    print(f"{counts}; {counted['differ']} runs differ; {edge}; {took:.0f} s on {asked.jobs} cores")
     for line in found[:20]:
         print(line)
     if found:

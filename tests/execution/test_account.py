@@ -144,9 +144,9 @@ GUARDS = [
     Case("6 no new risk: a target that was met reduces what has drifted above it", "100 | = | 150 | =",
          {1: 0.5, 3: 0.5}, [(2, 1, 50, 100), (4, 2, -1_250 / 150, 150)], [BOUGHT, "3-4 A market filled"],
          killed("no_new_risk"), events=HIT),
-    Case("6 flatten replaces a waiting reduction", "100 | = | - | 100", {1: 0.5, 2: 0.2, 3: 0.2},
+    Case("6 flatten cancels a waiting reduction too", "100 | = | - | 100", {1: 0.5, 2: 0.2, 3: 0.2},
          [(2, 1, 50, 100), (4, 3, -50, 100)],
-         [BOUGHT, f"2-3 A market cancelled: {TARGET}", "3-4 A market filled"], killed("flatten"), events=HIT),
+         [BOUGHT, "2-3 A market cancelled: kill switch", "3-4 A market filled"], killed("flatten"), events=HIT),
     Case("6 gross: what waits and is asked for again is cut with the others", ("100 | - | 100", "50 | = | ="),
          {1: (0.4, 0.0), 2: (0.4, 0.4)}, [(3, 2, 25, 100), (3, 3, 50, 50)],
          [f"1-2 A market cancelled: {TARGET}", "2-3 A market filled", "2-3 B market filled"],
@@ -333,7 +333,7 @@ PAIRS = [
     ((orders.LIMIT, 0.5, 1.0, NAN, 0), (orders.LIMIT, 0.5, 1.0, NAN, 0), 1, [False, True]),
     ((orders.LIMIT, 0.5, 1.0, NAN, 0), (orders.LIMIT, 0.4, 1.0, NAN, 0), 0, [False, False]),
     ((orders.LIMIT, 0.5, 1.0, NAN, 0), (orders.LIMIT, -0.4, 1.0, NAN, 0), 1, [False, False]),
-    ((orders.LIMIT, 5.0, 0.5, NAN, 0), (orders.LIMIT, 4.0, 1.0, NAN, 0), 1, [False, False]),
+    ((orders.LIMIT, 5.0, 0.5, NAN, 0), (orders.LIMIT, 4.0, 1.0, NAN, 0), 1, [True, False]),
     ((orders.TRAILING, -5.0, NAN, 0.5, 0.2), (orders.LIMIT, -4.0, 1.2, NAN, 0), 1, [False, True]),
 ]
 

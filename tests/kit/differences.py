@@ -36,18 +36,31 @@ class Told(NamedTuple):
     equity: list[float]
 
 
+class Compared(NamedTuple):
+    """What differs, the reading, and whether a difference is one of the few digits of what is left of an account."""
+
+    told: list[str]
+    read: reading.Reading
+    edge: bool
+
+
 def differences(run: Run, loop: Loop, by: type[reading.Reading] = reading.Reading) -> list[str]:
     """Run both; return what differs, nothing where they agree."""
+    return compared(run, loop, by).told
+
+
+def compared(run: Run, loop: Loop, by: type[reading.Reading] = reading.Reading) -> Compared:
+    """Run both and compare them; a run that is ruined is compared up to there."""
     read, history = small_runs.read(run, by), small_runs.history_of(run)
     ended, result = attempt(run, history, loop)
     wanted = f" at {history.when(read.ruined)}" if read.ruined is not None else ""
-    if read.ruined is not None and abs(read.at_ruin) <= NEAR * run.terms.cash:
-        return []  # An equity of nothing is zero or not by its last bit.
     if (wanted == "") != (ended == "") or not ended.endswith(wanted):
-        return [f"ruin: the engine says {ended!r}, the reading {read.ruined}{wanted}"]
-    if read.ruined is not None:
-        return differences(run.head(read.ruined), loop, by) if read.ruined > 1 else []
-    return list(compare(told_by_engine(result), told_by_reading(read), run.terms.cash, run.terms.lot))
+        told = [f"ruin: the engine says {ended!r}, the reading {read.ruined}{wanted}"]
+    elif read.ruined is not None:
+        told = differences(run.head(read.ruined), loop, by) if read.ruined > 1 else []
+    else:
+        told = list(compare(told_by_engine(result), told_by_reading(read), run.terms.cash, run.terms.lot))
+    return Compared([], read, True) if told and read.edge else Compared(told, read, False)
 
 
 def attempt(run: Run, history: History, loop: Loop) -> tuple[str, Any]:
@@ -119,8 +132,10 @@ def told_by_reading(read: reading.Reading) -> Told:
 
 
 def compare(engine: Told, second: Told, scale: float, lot: float = 0.0) -> Iterator[str]:
-    """Name what differs, to 1e-9; of quantities in lots as fine as that, to a few lots."""
-    slack = 4.0 * lot if lot <= 1e-8 else 0.0
+    """Name what differs, to 1e-9; of quantities to what 1e-12 of the cash buys, of fine lots to a few of them."""
+    few, least = 4.0 * lot if lot <= 1e-8 else 0.0, dict[int, float]()
+    for _, asset, _, price, _ in engine.fills:
+        least[asset] = min(least.get(asset, math.inf), abs(price))
     for t, (one, other) in enumerate(zip_longest(engine.equity, second.equity, fillvalue=math.nan)):
         if not abs(one - other) <= NEAR * max(scale, abs(one), abs(other)):
             yield f"equity at bar {t}: {one!r} and {other!r}"
@@ -131,9 +146,18 @@ def compare(engine: Told, second: Told, scale: float, lot: float = 0.0) -> Itera
             if one is None or other is None:
                 yield f"{name}: {one} and {other}"
                 continue
-            odd = {word: (x, y) for word, x, y in zip(WORDS[name], one, other, strict=True) if not alike(x, y, slack)}
+            price = least.get(one[2 if name == "events" else 1], 0.0)
+            slack = few + 1e-12 + (1e-12 * scale / price if price > 0.0 else 0.0)
+            odd = {
+                word: (x, y)
+                for word, x, y in zip(WORDS[name], one, other, strict=True)
+                if not alike(x, y, slack if word in QUANTITIES else 1e-12 * scale if word == "fee" else 0.0)
+            }
             if odd:
                 yield f"{name}: {odd} of {one}"
+
+
+QUANTITIES = ("asked", "filled", "quantity")
 
 
 def _place(order: tuple[Any, ...]) -> tuple[Any, ...]:

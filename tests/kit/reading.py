@@ -20,10 +20,10 @@ from typing import Any, NamedTuple
 
 DAY = 86_400_000_000_000
 NAN, INF = math.nan, math.inf
-NEAR, DUST, ROUNDING = 1e-9, 1e-9, 1e-12
+NEAR, DUST, ROUNDING, LITTLE = 1e-9, 1e-9, 1e-12, 1e-4
 HOLD = INF
 DECAY = 0.94
-UNITS = 8
+UNITS = 8.0 * 2.0**-52
 
 WANTED = "as wanted"
 SHRUNK = "shrunk: no room under the leverage limit"
@@ -162,7 +162,7 @@ class Order:
     day: int | None = None
     waits_since: int | None = None
     triggered: bool = False
-    since: float = NAN
+    woke: tuple[int, float] = (-1, NAN)
     acted: int = -1
     restrained: str = ""
     proportional: float = 0.0
@@ -208,6 +208,16 @@ class Event(NamedTuple):
     reason: str
 
 
+class Part(NamedTuple):
+    """What an order opens and closes, at which price."""
+
+    order: Order
+    side: int
+    opens: float
+    closes: float
+    z: float
+
+
 class Moment(NamedTuple):
     """The open or the close: what is traded on, and which orders are looked at."""
 
@@ -222,6 +232,13 @@ def is_nan(x: float) -> bool:
 
 def sign(x: float) -> int:
     return (x > 0) - (x < 0)
+
+
+def alike(one: Any, other: Any) -> bool:
+    """Tell whether two terms are one; rounding makes no new order."""
+    if isinstance(one, float) and isinstance(other, float):
+        return one == other or abs(one - other) <= ROUNDING * abs(other) or (is_nan(one) and is_nan(other))
+    return bool(one == other)
 
 
 def day_of(ts: int) -> int:
@@ -242,7 +259,7 @@ def whole(quotient: float) -> int | None:
     if not math.isfinite(quotient):
         return None
     nearest = round(quotient)
-    return nearest if abs(quotient - nearest) <= UNITS * math.ulp(quotient) else None
+    return nearest if abs(quotient - nearest) <= UNITS * abs(quotient) else None
 
 
 def tells(quotient: float) -> bool:
@@ -319,6 +336,7 @@ class Reading:
     equity: list[float] = field(default_factory=list)
     ruined: int | None = None
     at_ruin: float = NAN
+    edge: bool = False  # So little is left of the account that a sum knows its equity to few digits.
 
     def __post_init__(self) -> None:
         n = len(self.bars[0]["close"])
@@ -338,7 +356,8 @@ class Reading:
         self.factor, self.in_vain = 1.0, False
         self.given: dict[int, float] = {}
         self.cheap: set[int] = set()
-        self.roomless_goals: dict[int, float] = {}
+        self.barred: set[int] = set()
+        self.held_back: set[int] = set()
         self.patient: set[int] = set()
         self.still_waits = False
 
@@ -390,7 +409,9 @@ class Reading:
         return not is_nan(self.bar[name][a]) and self.bar["volume"][a] != 0.0 and not self.gone[a]
 
     def ruin_if(self, equity: float) -> None:
-        if not equity > 0.0:
+        before = self.equity[-1] if self.equity else self.terms.cash
+        self.edge = self.edge or 0.1 * ROUNDING * before < equity < LITTLE * self.terms.cash
+        if not equity > ROUNDING * before:
             self.at_ruin = equity
             raise Ruin
 
@@ -447,17 +468,17 @@ class Reading:
 
     def split_order(self, order: Order, ratio: float) -> None:
         side = self.side_of(order)
-        for name, way in (("limit", -side), ("stop", side), ("loss", -side), ("profit", side)):
-            setattr(order, name, self.on_tick(getattr(order, name) / ratio, way))
+        order.limit, order.stop = self.on_tick(order.limit / ratio, -side), self.on_tick(order.stop / ratio, side)
+        order.loss, order.profit = order.loss / ratio, order.profit / ratio
         if not order.percent:
             order.trail /= ratio
-        if order.is_target or order.protects:
+        if order.is_target:
             return
         order.total *= ratio
         order.left *= ratio
         if not order.is_leg:
-            order.left = self.in_lots(order.left)
-        if self.nothing(order.left):
+            order.left, order.total = self.as_asked(order.asset, order.left), self.as_asked(order.asset, order.total)
+        if order.left == 0.0:
             self.end(order, "cancelled", NO_LOT)
         elif self.is_zeroed(order):
             self.end(order, "cancelled", NO_TICK)
@@ -493,9 +514,9 @@ class Reading:
         if order.works_as == "limit" and side > 0:
             order.limit = self.on_tick(order.limit - dividend, -1)
         if side > 0:
-            order.loss = self.on_tick(order.loss - dividend, -1)
+            order.loss -= dividend
         if side < 0:
-            order.profit = self.on_tick(order.profit - dividend, -1)
+            order.profit -= dividend
         if self.is_zeroed(order):
             self.end(order, "cancelled", NO_TICK)
 
@@ -561,14 +582,14 @@ class Reading:
             o for a in self.assets if moment.known[a] for o in self.of(a) if due(o, moment.prices[a])
         ]  # fmt: skip
         chosen = [o for o in chosen if self.may_fill_at(o, moment)]
-        self.cheap, self.roomless_goals = set(), {}
+        self.cheap = set()
         sized = self.size_targets([o for o in chosen if o.is_target], moment)
         for order in chosen:
             if order.status == "open":
                 self.reduce_first(order, moment, sized)
         rest = [o for o in chosen if o.status == "open" and o.acted != self.t]
         if any(not o.is_target for o in chosen):
-            sized |= self.size_targets([o for o in rest if o.is_target], moment)
+            sized |= self.size_targets([o for o in chosen if o.is_target and o.status == "open"], moment)
         self.second_pass(rest, moment, sized)
 
     def may_fill_at(self, order: Order, moment: Moment) -> bool:
@@ -582,8 +603,10 @@ class Reading:
     def reduce_first(self, order: Order, moment: Moment, sized: dict[int, float]) -> None:
         held = self.held[order.asset]
         q, _ = self.effect(order, sized)
-        q = math.copysign(min(abs(q), self.volume_left(order.asset)), q)
-        if self.makes_no_larger(held, q):
+        if not order.is_target:
+            q = math.copysign(self.let_through(order.asset, abs(q)), q)
+        stays = order.is_target and q == 0.0 and order.age not in self.barred
+        if (stays or self.makes_no_larger(held, q)) and order.age not in self.barred:
             self.still_waits = False
             self.carry_out(order, moment, sized, 1.0)
 
@@ -593,73 +616,78 @@ class Reading:
 
     def second_pass(self, rest: list[Order], moment: Moment, sized: dict[int, float]) -> None:
         """Shrink all increases by one factor; the rest of those that may wait for a reduction stays open."""
-        rest = [o for o in rest if not self.is_refused_as_cheap(o, moment, sized)]
+        held, cash = self.held, self.cash
+        self.reduce_all([o for o in rest if o.is_target], moment, sized)
         factor = self.room_factor(rest, moment, sized)
+        self.given = self.share_room([o for o in rest if o.is_target], moment, sized, factor)
+        self.held, self.cash = held, cash
         self.still_waits = self.a_reduction_waits(moment)
-        self.in_vain = factor < 1.0 and self.still_waits
-        self.patient = {o.age for o in rest if self.in_vain and self.waits_for_reductions(o, sized)}
-        self.given = self.share_lots(rest, moment, sized, factor) if factor < 1.0 and self.terms.lot > 0.0 else {}
+        self.in_vain = self.still_waits
+        self.patient = {o.age for o in rest if self.still_waits and self.waits_for_reductions(o, sized, factor)}
         for order in rest:
             if order.status == "open":
                 self.carry_out(order, moment, sized, factor)
         self.given, self.patient = {}, set()
 
-    def share_lots(self, rest: list[Order], moment: Moment, sized: dict[int, float], factor: float) -> dict[int, float]:
-        """Share what whole lots leave of the room among the targets again, until no further lot fits."""
-        given: dict[int, float] = {}
-        targets = [o for o in rest if o.is_target]
-        parts = self.parts_of(rest, moment, sized)
-        # Small lots beside large ones are shared in ever smaller parts.
-        for _ in range(64):
-            if factor <= 0.0 or not targets:
-                break
-            grown = {}
-            for order, side, opens, credit, _, _ in parts:
-                had = given.get(order.age, 0.0)
-                n = self.held[order.asset]
-                share = had + factor * max(0.0, opens - had) if order.is_target else factor * opens
-                if order.is_target:
-                    share = max(had, abs(self.moved(n, n + side * (credit + share)) - n) - credit)
-                grown[order.age] = share
-            if grown == given:
-                break
-            given = grown
-            factor = self.solve_more(parts, given, moment.prices, sized)
-        return {o.age: given[o.age] for o in targets if o.age in given}
+    def share_room(
+        self, targets: list[Order], moment: Moment, sized: dict[int, float], factor: float
+    ) -> dict[int, float]:
+        """Return the positions of the increases that have found less room than they want."""
+        if factor >= 1.0:
+            return {}
+        parts = [part for part in (self.target_part(o, moment, sized) for o in targets) if part is not None]
+        given = {}
+        for part in parts:
+            n, goal = self.held[part.order.asset], sized[part.order.age]
+            base = n if n * goal >= 0.0 else 0.0
+            given[part.order.age] = self.moved(n, base + factor * (goal - base))
+        if self.terms.lot > 0.0:
+            self.hand_out(parts, given, moment, sized)
+        for part in parts:
+            n, got = self.held[part.order.asset], given[part.order.age]
+            if got != 0.0 and abs((got - n) * part.z) <= DUST * self.value(moment.prices):
+                given[part.order.age] = n
+        return given
 
-    def solve_more(
-        self, parts: list[Any], given: dict[int, float], prices: list[float], sized: dict[int, float]
-    ) -> float:
-        """Return the factor for what is still wanted, once what is given has its room."""
-        equity = self.value(prices)
-        gross = self.gross(prices) - sum(credit * abs(prices[o.asset]) for o, _, _, credit, _, _ in parts)
+    def hand_out(self, parts: list[Part], given: dict[int, float], moment: Moment, sized: dict[int, float]) -> None:
+        """Give the lots that still fit to the targets that miss most of their value, to each as many as fit."""
+        missing = {x.order.age: abs((sized[x.order.age] - given[x.order.age]) * x.z) for x in parts}
+        for part in self.in_turn(parts, missing):
+            age, goal = part.order.age, sized[part.order.age]
+            alike = [x for x in missing.values() if x == missing[age]]
+            if missing[age] == 0.0 or len(alike) > 1:
+                continue
+            start = given[age] if given[age] * goal > 0.0 else 0.0
+            if not tells(goal / self.terms.lot):
+                f = largest(lambda f: self.room_left(parts, given | {age: start + f * (goal - start)}, moment), 0.0)  # noqa: B023
+                given[age] = start + f * (goal - start) if f > 0.0 else given[age]
+                continue
+            few, many = 0, round(abs(goal - start) / self.terms.lot)
+            while few < many:
+                middle = (few + many + 1) // 2
+                more = given | {age: start + part.side * times(self.terms.lot, middle)}
+                few, many = (middle, many) if self.room_left(parts, more, moment) >= 0.0 else (few, middle - 1)
+            if few > 0:
+                given[age] = start + part.side * times(self.terms.lot, few)
 
-        def room(f: float) -> float:
-            left, more = equity, gross
-            for order, side, opens, credit, price, _ in parts:
-                had = given[order.age]
-                extra = f * max(0.0, opens - had) if order.is_target else 0.0
-                if credit + had + extra > 0.0:
-                    size = side * (credit + had + extra)
-                    left -= self.cost(order, size, price, sized, self.terms.minimum_fee)
-                more += (had + extra) * abs(price)
-            return self.terms.leverage * left - more
+    def in_turn(self, parts: list[Part], missing: dict[int, float]) -> list[Part]:
+        return sorted(parts, key=lambda part: -missing[part.order.age])
 
-        return largest(room, ROUNDING * abs(equity))
+    def room_left(self, parts: list[Part], given: dict[int, float], moment: Moment) -> float:
+        """Return what these positions, all costs paid, leave of the room, and 1e-12 of the equity."""
+        equity = left = self.value(moment.prices)
+        gross = self.gross(moment.prices)
+        for part in parts:
+            n, got = self.held[part.order.asset], given[part.order.age]
+            if got != n:
+                left -= self.cost(part, abs(got - n))
+                gross += (abs(got) - abs(n)) * part.z
+        return self.terms.leverage * left - gross + ROUNDING * equity
 
-    def is_refused_as_cheap(self, order: Order, moment: Moment, sized: dict[int, float]) -> bool:
-        q, _ = self.effect(order, sized)
-        if order.is_target and order.age in self.cheap:
-            self.end(order, "rejected", TOO_SMALL)
-            return True
-        if q == 0.0 or not self.too_cheap(self.held[order.asset], q, moment.prices[order.asset]):
-            return False
-        self.end(order, "rejected", TOO_SMALL)
-        return True
-
-    def waits_for_reductions(self, order: Order, sized: dict[int, float]) -> bool:
+    def waits_for_reductions(self, order: Order, sized: dict[int, float], factor: float) -> bool:
         """Let what a target or a market order finds no room for wait, until a bar of a later UTC day."""
-        if not (order.is_target or order.kind == "market") or self.opening(order, sized)[0] == 0.0:
+        shrinks = factor < 1.0 and self.grows_at_all(order, sized)
+        if not (order.is_target or order.kind == "market") or not (shrinks or order.age in self.barred):
             return False
         day = day_of(self.bar["ts"])
         if order.waits_since is None:
@@ -671,124 +699,154 @@ class Reading:
         equity = self.value(moment.prices)
         for order in self.waiting:
             a, held = order.asset, self.held[order.asset]
-            mute = order.is_target and order.weight != 0.0 and not moment.prices[a] > 0.0
+            mute = order.is_target and self.weight_of(order) != 0.0 and not moment.prices[a] > 0.0
             if (moment.known[a] and not mute) or held == 0.0:
                 continue
             if order.is_target and abs(order.weight) * equity < abs(held * self.price[a]):
                 return True
-            if order.kind == "market" and not order.is_target and order.left * held < 0.0:
+            if order.works_as == "market" and not order.is_target and order.left * held < 0.0:
                 return True
         return False
 
-    def opening(self, order: Order, sized: dict[int, float], held: float | None = None) -> tuple[float, float]:
-        """Return what an order opens, and what it closes, without their signs."""
-        n = self.held[order.asset] if held is None else held
-        q, _ = self.effect(order, sized, n)
-        q = math.copysign(min(abs(q), self.volume_left(order.asset)), q)
-        closes = min(abs(q), abs(n)) if n * q < 0.0 else 0.0
-        return 0.0 if self.makes_no_larger(n, q) else abs(q) - closes, closes
+    def grows_at_all(self, order: Order, sized: dict[int, float]) -> bool:
+        n = self.held[order.asset]
+        q, _ = self.effect(order, sized)
+        return q != 0.0 and not self.makes_no_larger(n, q)
 
     def room_factor(self, rest: list[Order], moment: Moment, sized: dict[int, float]) -> float:
         """Return the one factor by which all increases fit under the leverage limit."""
-        parts = self.parts_of(rest, moment, sized)
-        if not any(part[2] > 0.0 for part in parts):
-            return 1.0
-        return self.solve_room(parts, moment.prices, sized)
-
-    def parts_of(self, rest: list[Order], moment: Moment, sized: dict[int, float]) -> list[Any]:
-        """Return (order, side, what it opens, what it closes of what is held, price) of each asset's dearer side."""
-        parts = []
+        parts = [part for part in (self.target_part(o, moment, sized) for o in rest if o.is_target) if part is not None]
+        asking = {o.age for o in rest}
         for a in self.assets:
-            here = [o for o in rest if o.asset == a]
-            sides = [self.parts_of_side(here, side, moment.prices[a], sized) for side in (1, -1)]
-            dearer = max(sides, key=lambda found: found[0])
-            parts += [x if found is dearer else self.only_costs(x) for found in sides for x in found[1]]
-        return parts
+            p = moment.prices[a]
+            parts += self.dearer_side(a, p, lambda o, p=p: p if o.age in asking else None)  # type: ignore[misc]
+        return self.solve_room(parts, moment.prices)
 
-    def only_costs(self, part: Any) -> Any:
-        """Return the part of an order of the cheaper side: it pays, but needs no room."""
-        order, side, _, credit, z, pays = part
-        return (order, side, 0.0, 0.0, z, pays + credit)
+    def target_part(self, order: Order, moment: Moment, sized: dict[int, float]) -> Part | None:
+        """Return what a target opens and closes, None where it does not make its position larger."""
+        n, goal = self.held[order.asset], sized.get(order.age, self.held[order.asset])
+        if abs(goal) <= abs(n) * (1.0 + ROUNDING) or order.age in self.barred:
+            return None
+        base = n if n * goal >= 0.0 else 0.0
+        return Part(order, sign(goal - n), abs(goal - base), abs(n - base), moment.prices[order.asset])
 
-    def parts_of_side(self, here: list[Order], side: int, p: float, sized: dict[int, float]) -> tuple[float, list[Any]]:
-        """Return by how much all orders of one side make a position larger, and their parts."""
-        parts, paired = [], {}  # type: ignore[var-annotated]
-        held = frees = 0.0
-        for order in here:
-            start = self.held[order.asset]
-            n = start + held
-            q, _ = self.effect(order, sized, n)
+    def dearer_side(self, a: int, p: float, asks: Callable[[Order], float | None]) -> list[Part]:
+        """Return the parts of an asset's purchases or of its sales: of the side that adds more to the position."""
+        sides = [self.side_parts(a, side, asks) for side in (1, -1)]
+        adds = [sum(x.opens * abs(x.z) - x.closes * abs(p) for x in parts) for parts in sides]
+        return [] if max(adds) <= 0.0 else sides[0] if adds[0] >= adds[1] else sides[1]
+
+    def side_parts(self, a: int, side: int, asks: Callable[[Order], float | None]) -> list[Part]:
+        """Return what each order of one side opens and closes, one going on from where the one before has led."""
+        n, parts = self.held[a], []
+        for order in self.of(a):
+            z = None if order.is_target or self.only_reduces(order) else asks(order)
+            if z is None or self.another_stands_for(order, abs(z), asks):
+                continue
+            q, _ = self.effect(order, {}, n)
             if q * side <= 0.0:
                 continue
-            opens, closes = self.opening(order, sized, n)
-            opens = self.not_its_pair(order, opens, closes, paired)
-            credit = min(closes, abs(start) - frees) if q * start < 0.0 else 0.0
-            parts.append((order, side, opens, credit, p, opens))
-            held += side * (opens + closes)
-            frees += credit
-        now = self.held[here[0].asset] if here else 0.0
-        return abs(now + held) - abs(now), parts
+            q = self.let_through(a, abs(q))
+            closes = min(q, abs(n)) if n * side < 0.0 else 0.0
+            parts.append(Part(order, side, q - closes, closes, z))
+            n += side * q
+        return parts
 
-    def not_its_pair(self, order: Order, opens: float, closes: float, paired: dict[Any, float]) -> float:
-        """What one of a pair fills, the other fills no more: count the larger of the two."""
-        if order.group == 0:
-            return opens
-        before = paired.get(order.group, 0.0)
-        paired[order.group] = max(before, opens + closes)
-        return max(0.0, opens - before)
+    def only_reduces(self, order: Order) -> bool:
+        return bool(order.reduces or order.is_leg or order.restrained)
 
-    def solve_room(self, parts: list[Any], prices: list[float], sized: dict[int, float]) -> float:
-        """Return the largest factor that leaves room; beside orders that rest a minimum fee counts beside the rate."""
-        equity = self.value(prices)
-        gross = self.gross(prices) - sum(credit * abs(prices[o.asset]) for o, _, _, credit, _, _ in parts)
+    def another_stands_for(self, order: Order, z: float, asks: Callable[[Order], float | None]) -> bool:
+        """Tell whether another of the pair and side stands for an order: one worth more, or an older one as much."""
+        for other in self.of(order.asset):
+            x = asks(other)
+            fits = other.group == order.group != 0 and other is not order and sign(other.left) == sign(order.left)
+            if x is None or not fits or self.only_reduces(other):
+                continue
+            mine, theirs = abs(order.left) * z, abs(other.left * x)
+            if theirs > mine or (theirs == mine and other.age < order.age):
+                return True
+        return False
 
-        def room(f: float, least: float) -> float:
-            left, more = equity, gross
-            for order, side, opens, credit, price, pays in parts:
-                size = credit + f * pays
-                if size > 0.0:
-                    left -= self.cost(order, side * size, price, sized, least)
-                more += f * opens * abs(price)
-            return self.terms.leverage * left - more
-
-        least = 0.0 if all(part[0].is_target for part in parts) else self.terms.minimum_fee
-        if room(1.0, least) >= -ROUNDING * abs(equity):
+    def solve_room(self, parts: list[Part], prices: list[float], inside: bool = False) -> float:
+        """Return the largest factor that leaves room, each with its own costs; what closes needs none."""
+        if not parts:
             return 1.0
-        return largest(lambda f: room(f, least), ROUNDING * abs(equity))
+        equity = self.value(prices)
+        gross = self.gross(prices) - sum(x.closes * abs(prices[x.order.asset]) for x in parts)
+
+        def room(f: float) -> float:
+            left = equity - sum(self.cost(x, x.closes + f * x.opens, inside) for x in parts)
+            return self.terms.leverage * left - gross - f * sum(x.opens * abs(x.z) for x in parts)
+
+        return largest(room, NEAR * (room(0.0) - room(1.0)))
+
+    def cost(self, part: Part, size: float, inside: bool = False) -> float:
+        """Return what a fill of this size takes from the equity."""
+        order, t, z = part.order, self.terms, part.z
+        price = self.traded_at(order, float(part.side), z)
+        rate = self.rate(False)
+        if inside and order.works_as == "limit":
+            rate = max(rate, self.rate(True))
+        own = size * (abs(price) * rate + t.unit_fee)
+        if t.minimum_fee_of == "order":
+            own = max(t.minimum_fee, order.proportional + own) - order.charged
+        return abs(price - z) * size + max(own, t.minimum_fee if t.minimum_fee_of == "fill" else own) + t.fixed_fee
 
     # What a weight becomes.
 
     def size_targets(self, targets: list[Order], moment: Moment) -> dict[int, float]:
-        """Return the position that each target wants, by age; what would find no room counts for nothing."""
+        """Return the position that each target wants, by age, as far as volume goes; what finds no room is barred."""
         t, barred = self.terms, set[int]()
+        goals: dict[int, float] = {}
         uneven = t.lot > 0.0 or t.fixed_fee + t.minimum_fee + t.min_notional > 0.0
+        self.barred = set()
         while True:
             sized = self.go_round([o for o in targets if o.age not in barred], moment)
             found = self.roomless([o for o in targets if o.age in sized], moment, sized) if uneven else set()
             if not found:
-                return sized | {age: goal for age, goal in self.roomless_goals.items() if age in barred}
-            self.roomless_goals |= {age: sized[age] for age in found}
+                break
+            goals |= {age: sized[age] for age in found}
             barred |= found
+        self.barred = barred
+        wanted = sized | {age: goal for age, goal in goals.items() if age in barred}
+        self.held_back = set()
+        return {o.age: self.as_volume_lets(o, wanted[o.age], moment) for o in targets}
 
-    def roomless(self, targets: list[Order], moment: Moment, sized: dict[int, float]) -> set[int]:
-        """Return the increases that would find no room at all, were all reductions done, whatever the volume."""
-        kept, self.held, cash, taken = self.held, list(self.held), self.cash, self.taken
-        self.taken = [-INF for _ in self.taken]
+    def as_volume_lets(self, order: Order, goal: float, moment: Moment) -> float:
+        """Return the position that the bar's volume lets a target reach."""
+        a, n = order.asset, self.held[order.asset]
+        q = self.let_through(a, abs(goal - n))
+        if q < abs(goal - n):
+            self.held_back.add(order.age)
+            # Below the resolution it waits for a bar with more.
+            q = q if abs(q * moment.prices[a]) > DUST * self.value(moment.prices) else 0.0
+        elif q == abs(goal - n):
+            return goal
+        return n + math.copysign(q, goal - n)
+
+    def let_through(self, a: int, q: float) -> float:
+        """Return how much of a quantity a bar's volume lets through: all, or whole lots of it."""
+        most = self.volume_left(a)
+        return q if q <= most * (1.0 + ROUNDING) else self.in_lots(most)
+
+    def reduce_all(self, targets: list[Order], moment: Moment, sized: dict[int, float]) -> None:
+        """Count the reductions that have not been filled yet as if they were."""
+        self.held = list(self.held)
         for order in targets:
             n, p = self.held[order.asset], moment.prices[order.asset]
             q = sized[order.age] - n
-            if q != 0.0 and self.makes_no_larger(n, q):
+            if q != 0.0 and self.makes_no_larger(n, q) and order.age not in self.barred:
                 self.cash -= q * p + self.target_cost(order, q, p)
                 self.held[order.asset] = sized[order.age]
+
+    def roomless(self, targets: list[Order], moment: Moment, sized: dict[int, float]) -> set[int]:
+        """Return the increases that would find no room at all, were all reductions done, whatever the volume."""
+        kept, cash = self.held, self.cash
+        self.reduce_all(targets, moment, sized)
         rest = [o for o in targets if sized[o.age] != self.held[o.asset]]
-        factor = self.room_factor(rest, moment, sized)
-        given = self.share_lots(rest, moment, sized, factor) if factor < 1.0 and self.terms.lot > 0.0 else {}
-        found = set()
-        for order in rest if factor < 1.0 else []:
-            opens, closes = self.opening(order, sized)
-            if closes == 0.0 and opens > 0.0 and given.get(order.age, factor * opens) == 0.0:
-                found.add(order.age)
-        self.held, self.cash, self.taken = kept, cash, taken
+        given = self.share_room(rest, moment, sized, self.room_factor(rest, moment, sized))
+        found = {o.age for o in rest if given.get(o.age) == self.held[o.asset]}
+        self.held, self.cash = kept, cash
         return found
 
     def go_round(self, targets: list[Order], moment: Moment) -> dict[int, float]:
@@ -796,23 +854,24 @@ class Reading:
         equity = self.value(moment.prices)
         paid = dict.fromkeys((o.age for o in targets), 0.0)
         sized = {o.age: self.held[o.asset] for o in targets}
-        for _ in range(200):
+        for _ in range(64):
             before = dict(paid)
             for order in targets:
-                left = equity - (sum(paid.values()) - paid[order.age])
+                left = equity - (sum(before.values()) - before[order.age])
                 p, n = moment.prices[order.asset], self.held[order.asset]
                 w = self.weight_of(order)
                 order.total = (w * equity - n * p) / p if w != 0.0 else -n
                 sized[order.age] = self.wanted_position(order, left, p, n)
                 paid[order.age] = self.target_cost(order, sized[order.age] - n, p)
-            if all(abs(paid[k] - before[k]) <= 1e-15 * equity for k in paid):
+            if len(paid) == 1 or sum(abs(paid[k] - before[k]) for k in paid) <= 1e-13 * equity:
                 break
         return sized
 
     def wanted_position(self, order: Order, equity: float, p: float, n: float) -> float:
         """Return the position that is worth its weight of the equity after its own costs, in whole lots."""
         w = self.weight_of(order)
-        if w == 0.0:
+        self.cheap.discard(order.age)
+        if w == 0.0 or (order.restrained and w * n < 0.0):
             return 0.0
         to_go = w * equity - n * p
         side = sign(to_go)
@@ -824,7 +883,12 @@ class Reading:
         q = self.solved(order, side, equity - fixed - counted, P, p, n, self.rate(False), self.terms.unit_fee)
         if q * (abs(P) * self.rate(False) + self.terms.unit_fee) + counted < least:
             q = self.solved(order, side, equity - fixed - least, P, p, n, 0.0, 0.0)
-        m = self.moved(n, n + side * max(0.0, q))
+        m = self.moved(n, n + side * q) if (n + side * q) * w > 0.0 else 0.0
+        m = n if q == 0.0 else m
+        if order.restrained:
+            m = max(0.0, min(m, n)) if n > 0.0 else min(0.0, max(m, n))
+        if m != 0.0 and abs((m - n) * p) <= DUST * equity:
+            return n
         if m != n and self.too_cheap(n, m - n, p):
             self.cheap.add(order.age)
             return n
@@ -835,8 +899,10 @@ class Reading:
         """Solve for the size of a purchase or a sale."""
         w = order.weight
         if side > 0:
-            return (w * left - n * p) / (p + w * (P * (1.0 + fee) + unit - p))
-        return (n * p - w * left) / (p - w * (p - P * (1.0 - fee) + unit))
+            gap, slope = w * left - n * p, p + w * (P * (1.0 + fee) + unit - p)
+        else:
+            gap, slope = n * p - w * left, p - w * (p - P + abs(P) * fee + unit)
+        return gap / slope if slope > 0.0 else INF
 
     def least(self, order: Order) -> tuple[float, float]:
         """Return the least a fill of an order pays and what its earlier fills count towards it."""
@@ -845,7 +911,7 @@ class Reading:
         return self.terms.minimum_fee - order.charged, order.proportional - order.charged
 
     def target_cost(self, order: Order, change: float, p: float) -> float:
-        return 0.0 if change == 0.0 else self.cost(order, change, p, {})
+        return 0.0 if change == 0.0 else self.cost(Part(order, sign(change), 0.0, 0.0, p), abs(change))
 
     def moved(self, n: float, m: float) -> float:
         """Return the position in whole lots that comes nearest to m and is never larger."""
@@ -856,7 +922,7 @@ class Reading:
             return self.in_lots(m)
         side, size, most = sign(n), abs(n), abs(m)
         steps = round((most - size) / lot)
-        if abs((most - size) / lot - steps) > UNITS * math.ulp(max(most, size) / lot):
+        if abs((most - size) / lot - steps) > UNITS * max(most, size) / lot:
             steps = math.floor((most - size) / lot)
         return side * max(0.0, size + times(lot, steps))
 
@@ -881,7 +947,7 @@ class Reading:
         if not (order.reduces or order.is_leg or order.restrained):
             return q, ""
         if n * q >= 0.0:
-            return 0.0, REDUCE_NOTHING if order.reduces or order.is_leg else order.restrained or REDUCE_NOTHING
+            return 0.0, REDUCE_NOTHING
         if abs(q) > abs(n) * (1.0 + ROUNDING):
             return -n, "" if order.protects else REDUCE_ALL
         return q, ""
@@ -891,18 +957,23 @@ class Reading:
             return q, why
         if n <= 0.0:
             return 0.0, why or CASH_NOTHING
-        if -q > n:
+        if -q > n * (1.0 + ROUNDING):
             return -n, CASH_ALL
         return q, why
 
     def volume_left(self, a: int) -> float:
-        """Return what a bar's volume still allows, in whole lots."""
+        """Return what a bar's volume still allows."""
         share, volume = self.terms.participation, self.bar["volume"][a]
         if share == 0.0 or is_nan(volume):
             return INF
-        most = abs(self.in_lots(share * volume))
-        left = most - self.taken[a]
-        return left if left > ROUNDING * most else 0.0
+        return float(max(0.0, self.settled(share * volume - self.taken[a], share * volume)))
+
+    def settled(self, x: float, scale: float) -> float:
+        """Return the whole lots that a sum of numbers of this size is but for rounding, or the sum itself."""
+        lot = self.terms.lot
+        if lot == 0.0 or not tells(scale / lot) or abs(x / lot - round(x / lot)) > UNITS * scale / lot:
+            return x
+        return times(lot, round(x / lot))
 
     def in_lots(self, q: float) -> float:
         return stepped(q, self.terms.lot, math.trunc)
@@ -912,7 +983,9 @@ class Reading:
         return stepped(price, self.terms.tick, math.ceil if side > 0 else math.floor)
 
     def is_zeroed(self, order: Order) -> bool:
-        return order.limit == 0.0 or order.stop == 0.0
+        if order.works_as == "stop" and order.kind != "trailing_stop" and order.stop == 0.0:
+            return True
+        return order.kind in ("limit", "stop_limit") and order.limit == 0.0
 
     def nothing(self, q: float) -> bool:
         return abs(q) <= ROUNDING
@@ -923,75 +996,72 @@ class Reading:
 
     def carry_out(self, order: Order, moment: Moment, sized: dict[int, float], factor: float) -> None:
         """Fill an order at a moment as far as position, volume, room and lots allow."""
-        self.fill(order, moment.prices[order.asset], sized, factor, moment.prices, False)
+        if order.is_target:
+            self.fill_target(order, moment, sized)
+        else:
+            self.fill(order, moment.prices[order.asset], factor, moment.prices, False)
 
-    def fill(self, order: Order, p: float, sized: dict[int, float], factor: float, prices: list[float],
-             maker: bool) -> None:  # fmt: skip
+    def fill_target(self, order: Order, moment: Moment, sized: dict[int, float]) -> None:
+        a, age, n = order.asset, order.age, self.held[order.asset]
+        goal = sized.get(age, n)
+        got = n if age in self.barred else self.given.get(age, goal)
+        got = goal if abs(got - goal) <= ROUNDING * abs(goal) else got
+        shrunk, held_back = age in self.barred or got != goal, age in self.held_back
+        if got == n:
+            if shrunk:
+                self.refuse(order, self.why_no_room(order), held_back)
+            elif not held_back:
+                self.nothing_to_do(order)
+            return
+        self.book(order, got - n, moment.prices[a], moment.prices, False)
+        self.after(order, got - n, held_back, SHRUNK if shrunk else "", moment.prices[a])
+
+    def nothing_to_do(self, order: Order) -> None:
+        """End a target that moves nothing."""
+        if order.age in self.cheap:
+            self.end(order, "rejected", TOO_SMALL)
+        else:
+            none = CASH_NOTHING if self.weight_of(order) != order.weight else ""
+            kept = order.restrained if order.weight != 0.0 else ""
+            self.end(order, "cancelled", none or kept or (NO_LOT if self.terms.lot > 0.0 else AT_TARGET))
+
+    def fill(self, order: Order, p: float, factor: float, prices: list[float], maker: bool) -> None:
+        """Fill an explicit order, or a leg."""
         a, n = order.asset, self.held[order.asset]
-        q, why = self.effect(order, sized)
-        if q == 0.0 or self.too_cheap(n, q, p):
-            return self.not_at_all(order, TOO_SMALL if q != 0.0 else why)
-        most = self.volume_left(a)
-        wanted = q
-        if most < abs(q):
-            q = math.copysign(most, q)
-        if q == 0.0:
-            return self.find_no_volume(order, p)
-        q, shrunk = self.shrink(n, q, factor, self.given.get(order.age))
-        if q == 0.0:
-            return self.refuse(order, self.why_no_room(order), most < abs(wanted))
-        if not order.is_target or (q != wanted and order.age not in self.given):
-            q = self.rounded(order, n, q, shrunk)
-        if q == 0.0:
-            return self.refuse(order, self.why_no_room(order) if shrunk else NO_LOT, most < abs(wanted))
-        small = self.too_small(order, n, q, p, prices)
-        if small:
-            return self.refuse(order, self.why_no_room(order) if shrunk else small, most < abs(wanted))
-        self.book(order, q, p, prices, maker)
-        return self.after(order, q, wanted, most, SHRUNK if shrunk else why, p)
+        q, why = self.effect(order, {})
+        if q == 0.0 or (abs(q) < DUST * abs(order.left) and not self.ends_position(n, q)):
+            return self.end(order, "cancelled", why or NO_LOT)
+        some = math.copysign(self.let_through(a, abs(q)), q)
+        held_back = some != q
+        if held_back:
+            self.find_no_volume(order, p)
+            if abs(some) < DUST * abs(order.left):
+                return None
+        got, shrunk = self.shrink(n, some, factor)
+        if abs(got) <= DUST * abs(order.left) and not self.ends_position(n, got):
+            got = 0.0
+        if got == 0.0:
+            return self.refuse(order, self.why_no_room(order), held_back)
+        self.book(order, got, p, prices, maker)
+        return self.after(order, got, held_back, SHRUNK if shrunk else why, p)
 
     def refuse(self, order: Order, why: str, volume: bool) -> None:
         """End an order that finds no room; one that volume holds back as well goes on waiting."""
         if not volume and order.age not in self.patient:
             self.end(order, "rejected", why)
 
-    def shrink(self, n: float, q: float, factor: float, given: float | None) -> tuple[float, bool]:
-        """Shrink the part of a fill that opens; what closes needs no room."""
+    def shrink(self, n: float, q: float, factor: float) -> tuple[float, bool]:
+        """Shrink the part of a fill that opens, to whole lots; what closes needs no room."""
         closes = min(abs(q), abs(n)) if n * q < 0.0 else 0.0
         opens = abs(q) - closes
-        if factor >= 1.0 or opens == 0.0 or self.makes_no_larger(n, q):
+        if factor >= 1.0 or self.makes_no_larger(n, q):
             return q, False
-        return math.copysign(closes + (factor * opens if given is None else given), q), True
-
-    def rounded(self, order: Order, n: float, q: float, shrunk: bool) -> float:
-        """Round a fill to whole lots; what ends a position is let through."""
-        if self.ends_position(n, q):
-            return -n
-        if order.is_target and shrunk:
-            return self.moved(n, n + q) - n
-        return self.in_lots(q)
+        share = factor * opens if factor > DUST else 0.0
+        return math.copysign(closes + abs(self.in_lots(share)), q), True
 
     def too_cheap(self, n: float, q: float, p: float) -> bool:
         """Tell whether an order is worth less than the least, and does not end a position."""
         return abs(q * p) < self.terms.min_notional and not self.ends_position(n, q)
-
-    def too_small(self, order: Order, n: float, q: float, p: float, prices: list[float]) -> str:
-        if self.ends_position(n, q):
-            return ""
-        if order.is_target and abs(q * p) < DUST * self.value(prices):
-            return AT_TARGET
-        if not order.is_target and abs(q) < DUST * abs(order.left):
-            return NO_LOT
-        return ""
-
-    def not_at_all(self, order: Order, why: str) -> None:
-        if why == TOO_SMALL:
-            self.end(order, "rejected", why)
-        elif order.is_target:
-            none = CASH_NOTHING if self.weight_of(order) != order.weight else ""
-            self.end(order, "cancelled", why or none or (NO_LOT if self.terms.lot > 0.0 else AT_TARGET))
-        else:
-            self.end(order, "cancelled", why)
 
     def find_no_volume(self, order: Order, p: float) -> None:
         """Let a stop that finds no volume be at the market from now on."""
@@ -999,7 +1069,7 @@ class Reading:
             self.trigger(order, p)
 
     def trigger(self, order: Order, p: float) -> None:
-        order.triggered, order.since = True, p
+        order.triggered = True
         self.tell("triggered", order.asset, 0.0, p)
 
     # What a fill costs.
@@ -1049,14 +1119,6 @@ class Reading:
             paid = max(t.minimum_fee, order.proportional + paid) - order.charged
         return paid + t.fixed_fee
 
-    def cost(self, order: Order, q: float, p: float, sized: dict[int, float], least: float = 0.0) -> float:
-        """Return what a fill would take from the equity; with a least fee, that fee beside the rate."""
-        price = self.traded_at(order, q, p)
-        price = max(price, p) if q > 0.0 else min(price, p)
-        if least > 0.0:
-            return (price - p) * q + self.proportional(q, price, False) + least + self.terms.fixed_fee
-        return (price - p) * q + self.fee_of(order, q, price, False)
-
     def book(self, order: Order, q: float, p: float, prices: list[float], maker: bool) -> None:
         """Write a fill into the account."""
         a, n = order.asset, self.held[order.asset]
@@ -1065,7 +1127,7 @@ class Reading:
         order.charged += fee - self.terms.fixed_fee
         order.proportional += self.proportional(q, price, maker)
         self.cash -= q * price + fee
-        self.held[a] = 0.0 if self.ends_position(n, q) else n + q
+        self.held[a] = 0.0 if self.ends_position(n, q) else self.settled(n + q, max(abs(n), abs(q)))
         self.average[a] = self.average_after(n, q, price, self.average[a])
         self.traded += abs(q * price)
         self.taken[a] += abs(q)
@@ -1081,17 +1143,13 @@ class Reading:
             return (average * abs(n) + price * abs(q)) / (abs(n) + abs(q))
         return price if abs(q) > abs(n) else average
 
-    def after(self, order: Order, q: float, wanted: float, most: float, why: str, p: float) -> None:
+    def after(self, order: Order, q: float, held_back: bool, why: str, p: float) -> None:
         """End an order, or let its rest wait for more volume; then see to pairs and legs."""
-        left_by_volume = most < abs(wanted)
         if not order.is_target:
-            order.left -= q
+            order.left = self.settled(order.left - q, abs(order.left))
         if order.role in ("stop_loss", "trailing_stop"):
             self.stop_outs += 1
-        if left_by_volume or (why == SHRUNK and order.age in self.patient):
-            if order.works_as == "stop":
-                self.trigger(order, p)
-        else:
+        if not held_back and not (why == SHRUNK and order.age in self.patient):
             self.end(order, "filled", self.why_filled(order, why))
         self.pair_off(order, q)
         self.tend(order, q)
@@ -1139,9 +1197,9 @@ class Reading:
         if legs:
             return
         if not is_nan(entry.loss):
-            self.bear_leg(entry, "stop", "stop_loss", -q, stop=entry.loss)
+            self.bear_leg(entry, "stop", "stop_loss", -q, stop=self.on_tick(entry.loss, -sign(q)))
         if not is_nan(entry.profit):
-            self.bear_leg(entry, "limit", "take_profit", -q, limit=entry.profit)
+            self.bear_leg(entry, "limit", "take_profit", -q, limit=self.on_tick(entry.profit, sign(q)))
         if not is_nan(entry.trailing):
             level = self.on_tick(p - sign(q) * entry.trailing * abs(p), -sign(q))
             self.bear_leg(entry, "trailing_stop", "trailing_stop", -q, stop=level, trail=entry.trailing, percent=True)
@@ -1176,7 +1234,7 @@ class Reading:
         leg = next((o for o in self.waiting if o.asset == a and o.protects and o.role == role), None)
         if leg is not None:
             now = {"stop_loss": leg.stop, "trailing_stop": leg.trail, "take_profit": leg.limit}[role]
-            if now == level and self.held[a] * leg.asked < 0.0:
+            if alike(now, level) and self.held[a] * leg.asked < 0.0:
                 return
             self.end(leg, "cancelled", UNPROTECTED if is_nan(level) else NEWER_ORDER)
         if is_nan(level):
@@ -1210,7 +1268,7 @@ class Reading:
         rests = [a for a in self.assets if self.trades(a, "open") and self.trades(a, "close") and self.of(a)]
         self.factor = self.inside_factor(rests, prices)
         for a in self.assets:
-            if self.trades(a, "open"):
+            if self.trades(a, "open") and self.trades(a, "close"):
                 self.trail_along(a, prices[a])
         for a in rests:
             self.walk(a, prices)
@@ -1270,9 +1328,10 @@ class Reading:
         """Let an order be touched at a price inside the bar."""
         if order.works_as == "stop" and order.kind == "stop_limit":
             self.trigger(order, z)
+            order.woke = (self.t, z)
             return
-        maker = waited and order.works_as == "limit" and z != order.since
-        self.fill(order, z, {}, self.factor, prices, maker)
+        maker = waited and order.works_as == "limit" and (self.t, z) != order.woke
+        self.fill(order, z, self.factor, prices, maker)
         order.acted = self.t
 
     def trail_along(self, a: int, price: float) -> None:
@@ -1290,28 +1349,11 @@ class Reading:
         return self.on_tick(price + side * distance, side)
 
     def inside_factor(self, rests: list[int], prices: list[float]) -> float:
-        """Return the factor of what this bar's range can touch: of each asset the dearer side."""
-        parts = []
+        """Return the factor of what this bar's range can touch."""
+        parts: list[Part] = []
         for a in rests:
-            sides = [self.side_parts(a, side) for side in (1, -1)]
-            dearer = max(sides, key=lambda found: sum(part[2] * abs(part[4]) for part in found))
-            parts += [part if found is dearer else self.only_costs(part) for found in sides for part in found]
-        return self.solve_room(parts, prices, {}) if any(part[2] > 0.0 for part in parts) else 1.0
-
-    def side_parts(self, a: int, side: int) -> list[Any]:
-        """Return what the orders of one side can add to a position; what turns it adds the difference."""
-        n, parts = self.held[a], []
-        paired: dict[Any, float] = {}
-        spare = 2.0 * abs(n) if n * side < 0.0 else 0.0
-        for order in self.of(a):
-            z = self.reach(order) if self.can_act_inside(order) and self.side_of(order) == side else None
-            if z is None or order.reduces or order.is_leg or order.restrained:
-                continue
-            q = min(abs(order.left), self.volume_left(a))
-            more = max(0.0, q - spare)
-            spare = max(0.0, spare - q)
-            parts.append((order, side, self.not_its_pair(order, more, 0.0, paired), 0.0, z, q))
-        return parts
+            parts += self.dearer_side(a, prices[a], lambda o: self.reach(o) if self.can_act_inside(o) else None)
+        return self.solve_room(parts, prices, True)
 
     def reach(self, order: Order) -> float | None:
         """Return the dearest price at which a bar can touch an order; a trailing stop may be anywhere."""
@@ -1321,7 +1363,7 @@ class Reading:
         if order.kind == "trailing_stop":
             near = self.trailed(order, low, 1) if side > 0 else self.trailed(order, high, -1)
             best = min(order.stop, near) if side > 0 else max(order.stop, near)
-            return max(low, high, order.stop, key=abs) if side * ((high if side > 0 else low) - best) >= 0.0 else None
+            return max(high, low, key=abs) if side * ((high if side > 0 else low) - best) >= 0.0 else None
         within = low <= order.stop <= high
         return (order.limit if order.kind == "stop_limit" else order.stop) if within else None
 
@@ -1366,7 +1408,8 @@ class Reading:
     def test_margin(self, equity: float) -> None:
         """Warn below one share of the gross, call below another."""
         t, gross = self.terms, self.gross(self.price)
-        before, self.alarm = self.alarm, (equity < t.warning * gross) + (equity < t.maintenance * gross)
+        kept = equity * (1.0 + NEAR)
+        before, self.alarm = self.alarm, (kept < t.warning * gross) + (kept < t.maintenance * gross)
         if self.alarm > before:
             self.tell(("margin_warning", "margin_call")[self.alarm - 1], -1, gross / equity, equity, CALLED)
 
@@ -1376,8 +1419,9 @@ class Reading:
             return
         losses = {a: self.held[a] * (moment.prices[a] - self.average[a]) for a in self.assets if self.held[a] != 0.0}
         for a in sorted(losses, key=lambda a: losses[a]):
-            short = self.terms.maintenance * self.gross(moment.prices) - self.value(moment.prices)
-            if moment.known[a] and short > 0.0:
+            equity = self.value(moment.prices)
+            short = self.terms.maintenance * self.gross(moment.prices) - equity
+            if moment.known[a] and short > NEAR * equity:
                 self.close_some(a, short, moment)
 
     def close_some(self, a: int, short: float, moment: Moment) -> None:
@@ -1386,15 +1430,21 @@ class Reading:
         price = self.traded_at(order, -n, p)
         k = abs(price - p) + abs(price) * self.rate(False) + self.terms.unit_fee
         frees = self.terms.maintenance * abs(p) - k
-        x = (
-            min(abs(n), stepped((short + self.terms.fixed_fee) / frees, self.terms.lot, math.ceil))
-            if frees > 0.0
-            else abs(n)
-        )
+        x = self.enough(n, short + self.terms.fixed_fee, frees)
+        if x * (abs(price) * self.rate(False) + self.terms.unit_fee) < self.terms.minimum_fee:
+            least = self.terms.fixed_fee + self.terms.minimum_fee
+            x = self.enough(n, short + least, self.terms.maintenance * abs(p) - abs(price - p))
+        x = self.let_through(a, x)
+        if x == 0.0:
+            return
         order.left, order.total = math.copysign(x, -n), -n
         order.weight, order.asked = 0.0, NAN
         self.bear(order)
-        self.fill(order, p, {}, 1.0, moment.prices, False)
+        self.fill(order, p, 1.0, moment.prices, False)
+
+    def enough(self, n: float, need: float, frees: float) -> float:
+        """Return how many units free so much, in whole lots, rounded up, or all there are."""
+        return abs(n) if frees <= 0.0 else min(abs(n), stepped(need / frees, self.terms.lot, math.ceil))
 
     # 6. The decision.
 
@@ -1433,13 +1483,20 @@ class Reading:
         cut = self.cut_to_limits(asked, equity, waits)
         for a, (w, allowed) in enumerate(zip(cut, self.restrained(cut, mode, equity), strict=True)):
             waiting = waits.get(a)
-            if self.gone[a] or w == HOLD or (waiting is not None and waiting.weight in (w, allowed)):
+            if waiting is not None and mode in ("", "flatten") and abs(waiting.weight - allowed) <= NEAR:
+                waiting.restrained = why
+            if self.gone[a] or w == HOLD or (waiting is not None and self.is_asked_again(waiting, w, allowed)):
                 continue
             if waiting is not None:
                 self.end(waiting, "cancelled", NEWER_TARGET)
-            near = mode != "flatten" and abs(w - self.weight_now(a, equity)) < self.terms.band - NEAR
-            if allowed != HOLD and not near and self.is_worth_an_order(a, allowed, equity):
+            if allowed == HOLD:
+                continue
+            near = mode != "flatten" and abs(allowed - self.weight_now(a, equity)) < self.terms.band - NEAR
+            if not near and self.is_worth_an_order(a, allowed, equity):
                 self.bear(Order(a, "market", 0.0, weight=allowed, restrained=why))
+
+    def is_asked_again(self, waiting: Order, w: float, allowed: float) -> bool:
+        return min(abs(waiting.weight - w), abs(waiting.weight - allowed)) <= NEAR
 
     def weight_now(self, a: int, equity: float) -> float:
         return 0.0 if self.held[a] == 0.0 else self.held[a] * self.price[a] / equity
@@ -1451,7 +1508,7 @@ class Reading:
         found = []
         for a, w in enumerate(asked):
             now = self.weight_now(a, equity)
-            if w == HOLD or (w * now >= 0.0 and abs(w) > abs(now)):
+            if w == HOLD or (w * now >= 0.0 and abs(w) > abs(now) + NEAR):
                 found.append(HOLD)
             else:
                 found.append(0.0 if w * now < 0.0 else w)
@@ -1461,31 +1518,34 @@ class Reading:
         """Cut weights to the limits of exposure guards; what waits counts as if it were held."""
         for watch in self.watches:
             on, limit = watch.guard.on, watch.guard.limit
-            base = [waits[a].weight if a in waits else self.weight_now(a, equity) for a in self.assets]
+            now = [self.weight_now(a, equity) for a in self.assets]
+            base = [max(x, waits[a].weight, key=abs) if a in waits else x for a, x in enumerate(now)]
             if on == "position":
                 asked = [w if w == HOLD else math.copysign(min(abs(w), limit), w) for w in asked]
             elif on == "gross":
-                asked = self.share_room(asked, base, limit, lambda x: sum(map(abs, x)))
+                asked = self.share_exposure(asked, base, limit, False)
             elif on == "net":
-                asked = self.share_room(asked, base, limit, lambda x: abs(sum(x)))
+                asked = self.share_exposure(asked, base, limit, True)
         return asked
 
-    def share_room(self, asked: list[float], base: list[float], limit: float, measure: Any) -> list[float]:
+    def share_exposure(self, asked: list[float], base: list[float], limit: float, signed: bool) -> list[float]:
         """Cut what is asked for by one factor, so that it stays within a limit together with what is left as it is."""
-
-        def room(f: float) -> float:
-            return float(limit - measure([b if w == HOLD else f * w for w, b in zip(asked, base, strict=True)]))
-
-        f = largest(room, ROUNDING)
-        return [w if w == HOLD else f * w for w in asked]
+        wanted = sum(w if signed else abs(w) for w in asked if w != HOLD)
+        kept = sum(b if signed else abs(b) for w, b in zip(asked, base, strict=True) if w == HOLD)
+        if wanted == 0.0:
+            return asked
+        f = min(1.0, (math.copysign(limit, wanted) - kept) / wanted)
+        return [w if w == HOLD else f * w if f > NEAR else 0.0 for w in asked]
 
     def is_worth_an_order(self, a: int, w: float, equity: float) -> bool:
         """Tell whether a target outside the band is an order: not where it is met and nothing would move it."""
         n, p = self.held[a], self.price[a]
+        if w == 0.0:
+            return n != 0.0
         off = abs(w - self.weight_now(a, equity))
-        if off <= NEAR and (w in (0.0, 1.0) or self.terms.lot > 0.0 or self.terms.fill == "same_close"):
+        if off <= NEAR and (w == 1.0 or self.terms.lot > 0.0 or self.terms.fill == "same_close"):
             return False
-        if w == 0.0 or not p > 0.0 or self.terms.lot == 0.0:
+        if not p > 0.0 or self.terms.lot == 0.0:
             return True
         return self.moved(n, w * equity / p) != n
 
@@ -1495,7 +1555,7 @@ class Reading:
             if request.action == "cancel":
                 self.cancel([o for o in self.of(request.asset) if o.tag == request.tag and not o.is_leg])
             elif request.action == "cancel_all":
-                self.cancel(self.of(request.asset))
+                self.cancel([o for o in self.of(request.asset) if not o.is_target])
             else:
                 self.place(request, pairs)
 
@@ -1509,6 +1569,7 @@ class Reading:
         if request.tag != 0:
             for resting in [o for o in self.of(a) if o.tag == request.tag and not o.is_leg]:
                 if self.same_terms(resting, order):
+                    resting.restrained = resting.restrained if self.strictest()[0] else ""
                     return
                 self.end(resting, "cancelled", NEWER_ORDER)
         if request.pair != 0:
@@ -1520,24 +1581,28 @@ class Reading:
 
     def order_of(self, r: Request) -> Order:
         q = r.quantity
-        q = -self.held[r.asset] if self.ends_position(self.held[r.asset], q) else self.in_lots(q)
-        side = sign(q)
+        q = self.as_asked(r.asset, q)
+        side = sign(q) or 1
         order = Order(
             r.asset, r.kind, q, limit=self.on_tick(r.limit, -side), stop=self.on_tick(r.stop, side), trail=r.trail,
             percent=r.percent, life=r.life, until=r.until, reduces=r.reduces, tag=r.tag,
-            loss=self.on_tick(r.loss, -side), profit=self.on_tick(r.profit, side), trailing=r.trailing, keeps=r.keeps,
+            loss=r.loss, profit=r.profit, trailing=r.trailing, keeps=r.keeps,
         )  # fmt: skip
         order.asked = order.total = q
         if r.kind == "trailing_stop":
-            order.stop = self.trailed(order, self.price[r.asset], sign(q) or 1)
+            order.stop = self.trailed(order, self.price[r.asset], side)
         return order
+
+    def as_asked(self, a: int, q: float) -> float:
+        """Put a quantity on whole lots; what ends a position is let through."""
+        return -self.held[a] if self.ends_position(self.held[a], q) else self.in_lots(q)
 
     def same_terms(self, one: Order, other: Order) -> bool:
         names = ("kind", "total", "limit", "trail", "percent", "life", "until", "reduces", "loss", "profit", "trailing",
                  "keeps")  # fmt: skip
         if one.kind != "trailing_stop":
             names += ("stop",)
-        return all(repr(getattr(one, name)) == repr(getattr(other, name)) for name in names)
+        return all(alike(getattr(one, name), getattr(other, name)) for name in names)
 
     def refuses(self, order: Order) -> str:
         """Say why an order is not taken at all."""
@@ -1547,7 +1612,8 @@ class Reading:
             return NO_LOT
         if self.is_zeroed(order):
             return NO_TICK
-        return TOO_SMALL if self.too_cheap(self.held[order.asset], order.left, self.own_price(order)) else ""
+        price = self.price[order.asset] if is_nan(order.limit) else order.limit
+        return TOO_SMALL if self.too_cheap(self.held[order.asset], order.left, price) else ""
 
     # Guards.
 
@@ -1576,9 +1642,9 @@ class Reading:
     def is_beyond(self, guard: Guard, measured: float) -> bool:
         """An exposure is beyond its limit when it is larger, every other measure when it is reached."""
         return (
-            measured > guard.limit * (1.0 + ROUNDING)
+            measured > guard.limit * (1.0 + NEAR)
             if guard.on in ("gross", "net", "position")
-            else measured >= guard.limit
+            else measured >= guard.limit * (1.0 - (NEAR if guard.on != "kill" else 0.0))
         )
 
     def hold_or_let_go(self, watch: Watch, measured: float, beyond: bool, equity: float) -> None:
@@ -1612,7 +1678,7 @@ class Reading:
             return False
         if order.is_target:
             value = n * self.price[order.asset] / self.value(self.price) if n != 0.0 else 0.0
-            return abs(order.weight) > abs(value) or order.weight * n < 0.0
+            return abs(order.weight) > abs(value) + NEAR or order.weight * value < 0.0
         return not (order.reduces or order.is_leg) and (
             order.left * n >= 0.0 or abs(order.left) > abs(n) * (1.0 + ROUNDING)
         )
@@ -1637,7 +1703,7 @@ class Reading:
         ups, downs = [self.reaches(b, 1) for b in self.assets], [self.reaches(b, -1) for b in self.assets]
         worst = [max(abs(up), abs(down)) for up, down in zip(ups, downs, strict=True)]
         far = {"gross": sum(worst), "position": worst[a], "net": max(abs(sum(ups)), abs(sum(downs)))}[on]
-        return far > limit * (1.0 + ROUNDING)
+        return far > limit * (1.0 + NEAR)
 
     def reaches(self, a: int, side: int) -> float:
         """Return what a position could be worth if all orders of one side filled, of a pair the dearer."""
@@ -1646,12 +1712,16 @@ class Reading:
             if order.is_leg or order.is_target or order.reduces or order.restrained or sign(order.left) != side:
                 continue
             key = order.group or ("alone", order.age)
-            pairs[key] = max(pairs.get(key, 0.0), abs(order.left * self.own_price(order)))
+            pairs[key] = max(pairs.get(key, 0.0), order.left * self.own_price(order), key=abs)
         held = self.held[a] * self.price[a] if self.held[a] != 0.0 else 0.0
-        return held + side * sum(pairs.values())
+        return float(held + sum(pairs.values()))
 
     def own_price(self, order: Order) -> float:
-        return next(p for p in (order.limit, order.stop, self.price[order.asset]) if not is_nan(p))
+        """Return what an order counts at in the limits: its own price; a trailing stop's only comes nearer."""
+        last = self.price[order.asset]
+        own = (order.limit, order.stop) if order.works_as != "market" else ()
+        price = next(p for p in (*own, last) if not is_nan(p))
+        return max(price, price if is_nan(last) else last, key=abs) if order.kind == "trailing_stop" else price
 
     def restrain_what_waits(self, mode: str, why: str) -> None:
         for order in list(self.waiting):
@@ -1660,6 +1730,8 @@ class Reading:
                     self.end(order, "cancelled", why)
             elif self.may_increase(order):
                 self.end(order, "cancelled", why)
+            elif not order.reduces:
+                order.restrained = order.restrained or why
 
 
 def largest(room: Callable[[float], float], slack: float) -> float:

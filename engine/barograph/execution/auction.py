@@ -10,16 +10,24 @@ from barograph.epoch import DAY, NEVER
 from barograph.execution import book as col
 from barograph.execution import events, options
 from barograph.execution.book import Account, Book, Rules, log_event, taken
-from barograph.execution.grid import Grid, toward_zero
+from barograph.execution.grid import settled, toward_zero
 from barograph.execution.intrabar import fill_inside_bars
 from barograph.execution.money import CALLED, charge, pay, rates_of
 from barograph.execution.prices import cheaper, dearer, slippage_of
-from barograph.execution.resting import allowed, expire, fill, guarded, tidy
-from barograph.execution.sizes import ROUNDING, base_of, gone, grows, ruin, value_of, why_none
+from barograph.execution.resting import expire, fill, guarded, tidy
+from barograph.execution.sizes import ROUNDING, allowed, gone, grows, ruin, value_of, volume_after
 from barograph.execution.targets.costs import size_together, weight_of
-from barograph.execution.targets.light import outcome, reductions_wait, tradable, wait_for_reductions
-from barograph.execution.targets.room import factor, increases, share_of, share_room
-from barograph.execution.touch import ASKING, after_slippage, dominated, touch, trigger
+from barograph.execution.targets.light import (
+    granted_of,
+    outcome,
+    reductions_wait,
+    tradable,
+    unfilled,
+    wait_for_reductions,
+)
+from barograph.execution.targets.room import share_of, share_room
+from barograph.execution.targets.room_of_orders import share_of_orders
+from barograph.execution.touch import ASKING, after_slippage, touch, trigger
 from barograph.jit.kernel import kernel, shared
 from barograph.types import Bars, Floats
 
@@ -88,9 +96,9 @@ def _cross(account: Account, book: Book, rules: Rules, bars: Bars, prices: Float
         if targets and (asked or not growing):
             _size_all(book, bars, prices, rules, book.money[col.WORTH])
         if growing:
-            share = share_of(book, prices, rules, book.money[col.TAKER])
-            share = min(share, _share(book, prices, rules, t)) if asked else share
-            if (targets and reductions_wait(book, equity)) or (asked and _orders_wait(book, bars, prices)):
+            share = share_of(book, prices, rules, book.money[col.TAKER]) if targets else 1.0
+            share = min(share, share_of_orders(book, bars, prices, rules, ASKING, t)) if asked else share
+            if (targets and reductions_wait(book, equity)) or _orders_wait(book, bars, prices):
                 waits = (bars.ts - 1) // DAY
             if waits != NEVER and targets:
                 wait_for_reductions(book, share, waits)
@@ -135,7 +143,10 @@ def _limit(book: Book, a: int, p: float, rules: Rules) -> None:
         volume = toward_zero(rows[col.VOLUME_LEFT, a], rules.lot)
         # Below the resolution it waits for a bar with more.
         volume = volume if abs(volume * p) > col.DUST * book.money[col.WORTH] else 0.0
-        rows[col.SIZE, a], book.flags[col.CAPPED, a] = n if barred else n + math.copysign(volume, size - n), 1
+        rows[col.SIZE, a], book.flags[col.CAPPED, a] = (
+            n if barred else settled(n + math.copysign(volume, size - n), max(abs(n), abs(size)), rules.lot),
+            1,
+        )
 
 
 @kernel
@@ -206,83 +217,6 @@ def _timely(codes: Any, values: Any, rules: Rules, moment: int) -> bool:
 
 
 @kernel
-def _share(book: Book, prices: Floats, rules: Rules, t: int) -> float:
-    """Return the factor by which increases shrink where resting orders were touched too.
-
-    They are counted from where the asset's target leads, and a minimum fee beside the rate: `room.share_of` is exact.
-    """
-    rows, flags = book.rows, book.flags
-    equity, gross, wanted, costs, fixed = book.money[col.CASH], 0.0, 0.0, 0.0, 0.0
-    per_fill = rules.fixed_fee + rules.minimum_fee
-    for a in range(prices.size):
-        p = prices[a] if prices[a] == prices[a] else rows[col.PRICE, a]
-        held, sized = rows[col.QUANTITY, a], flags[col.PENDING, a] > 0 and rows[col.SIZE, a] == rows[col.SIZE, a]
-        if held != 0.0:
-            equity += held * p
-            gross += abs(held * p)
-        if increases(book, a):
-            cost = abs(rows[col.DEAL, a] - p) + (book.money[col.TAKER] * abs(rows[col.DEAL, a]) + rules.unit_fee)
-            base = base_of(held, rows[col.SIZE, a])
-            wanted += abs(rows[col.SIZE, a] - base) * abs(p)
-            costs += abs(rows[col.SIZE, a] - base) * cost
-            fixed += per_fill + abs(held - base) * cost
-            gross -= abs(held - base) * abs(p)
-        # What waits for its asset's first price asks for nothing; no price times nothing is no number.
-        if flags[col.LIVE, a] > 0 and prices[a] == prices[a]:
-            grown, freed, cost, count = _asked_for(book, a, p, rows[col.SIZE, a] if sized else held, rules, t)
-            wanted += grown * abs(p)
-            costs += grown * cost
-            fixed += per_fill * count + freed * cost
-            gross -= freed * abs(p)
-    headroom = rules.leverage * (equity - fixed) - gross
-    need = wanted + rules.leverage * costs
-    return factor(headroom, need)
-
-
-@kernel
-def _asked_for(book: Book, a: int, p: float, start: float, rules: Rules, t: int) -> tuple[float, float, float, float]:
-    """Return what the orders of an asset could add: units, units closed before them, cost a unit, fills.
-
-    All the purchases, or all the sales: whichever asks for more room. The others may or may not fill before them.
-    """
-    bought, sold, paid, charged, count = 0.0, 0.0, 0.0, 0.0, 0.0
-    for s in range(book.flags[col.LIVE, a]):
-        values = book.order_values[a, s]
-        # What a fill of the first pass has cancelled asks for nothing any more.
-        if (
-            book.order_codes[a, s, col.ID] == 0
-            or values[col.ASK] == 0.0
-            or dominated(book, a, s, p, p, p, rules.tick, ASKING, t)
-        ):
-            continue
-        q = allowed(start, values[col.ASK], book.order_codes[a, s, col.REDUCE], rules.shorts)
-        # What volume holds back asks for no room.
-        if abs(q) > book.rows[col.VOLUME_LEFT, a]:
-            q = math.copysign(toward_zero(book.rows[col.VOLUME_LEFT, a], rules.lot), q)
-        cost = abs(values[col.OFFER] - p) + (book.money[col.TAKER] * abs(values[col.OFFER]) + rules.unit_fee)
-        bought, paid = bought + max(q, 0.0), paid + max(q, 0.0) * cost
-        sold, charged = sold + max(-q, 0.0), charged + max(-q, 0.0) * cost
-        count += 1.0
-    longer, closed = _adds(start, bought, book.rows[col.QUANTITY, a])
-    shorter, covered = _adds(start, -sold, book.rows[col.QUANTITY, a])
-    if longer == 0.0 and shorter == 0.0:
-        return 0.0, 0.0, 0.0, 0.0
-    if longer - closed >= shorter - covered:
-        return longer, closed, paid / bought if bought > 0.0 else 0.0, count
-    return shorter, covered, charged / sold, count
-
-
-@kernel
-def _adds(start: float, q: float, held: float) -> tuple[float, float]:
-    """Return by how much q grows a position, and how much of what is held it closes on the way."""
-    size = start + q
-    if not grows(start, size):
-        return 0.0, 0.0
-    base = base_of(start, size)
-    return abs(size - base), min(abs(start), abs(held)) if start != base and start * held > 0.0 else 0.0
-
-
-@kernel
 def _fill_all(account: Account, book: Book, rules: Rules, bars: Bars, prices: Floats, t: int, targets: bool,
               asked: bool, growing: bool, share: float, waits: int) -> None:  # fmt: skip
     """Fill what grows a position, or what does not; the oldest first."""
@@ -291,7 +225,8 @@ def _fill_all(account: Account, book: Book, rules: Rules, bars: Bars, prices: Fl
         sized = targets and flags[col.PENDING, a] > 0 and rows[col.SIZE, a] == rows[col.SIZE, a]
         fine = book.counters[col.FAULT] == col.FINE
         later = sized and (grows(rows[col.QUANTITY, a], rows[col.SIZE, a]) or flags[col.BARRED, a] == 1)
-        if sized and fine and (growing or not later):
+        # One that volume has held back in the first pass has acted.
+        if sized and fine and (growing or not later) and flags[col.PARTLY, a] != t + 1:
             _fill_target(account, book, rules, a, prices[a], share, waits, t)
         for s in range(flags[col.LIVE, a] if asked else 0):
             codes, values = book.order_codes[a, s], book.order_values[a, s]
@@ -299,6 +234,8 @@ def _fill_all(account: Account, book: Book, rules: Rules, bars: Bars, prices: Fl
                 continue
             held = rows[col.QUANTITY, a]
             q = allowed(held, values[col.ASK], codes[col.REDUCE], rules.shorts)
+            if abs(q) > rows[col.VOLUME_LEFT, a]:
+                q = math.copysign(toward_zero(rows[col.VOLUME_LEFT, a], rules.lot), q)
             # What has nothing to reduce yet may have, once the increases are in.
             if growing or (q != 0.0 and not grows(held, held + q)):
                 # A leg carries minus the position that an older order has moved meanwhile; so does its impact.
@@ -309,23 +246,13 @@ def _fill_all(account: Account, book: Book, rules: Rules, bars: Bars, prices: Fl
 
 
 @kernel
-def _why(capped: int, curbed: int, lot: Grid) -> int:
-    """Return why a target moves nothing."""
-    if capped == 3:
-        return events.NO_SHORTS
-    if capped == 2:
-        return events.TOO_SMALL
-    return why_none(curbed, lot)
-
-
-@kernel
 def _fill_target(account: Account, book: Book, rules: Rules, a: int, p: float, share: float, waits: int,
                  t: int) -> None:  # fmt: skip
     """Fill an order to a target weight; one that wants more than the bar's volume waits with the rest."""
     rows, flags = book.rows, book.flags
     held, size, deal = rows[col.QUANTITY, a], rows[col.SIZE, a], rows[col.DEAL, a]
     q, capped = size - held, flags[col.CAPPED, a] == 1
-    granted = 0.0 if flags[col.BARRED, a] == 1 else 1.0 if share < 1.0 and size == rows[col.GOAL, a] else share
+    granted = granted_of(book, a, share)
     event, fee, reason = events.FILLED, 0.0, outcome(granted, flags[col.SINCE, a], waits)
     rests = reason == events.PAID_LATER and not capped
     if rests and q == 0.0:
@@ -336,26 +263,22 @@ def _fill_target(account: Account, book: Book, rules: Rules, a: int, p: float, s
         reason = events.ALL_SOLD
     if capped:
         event, reason = events.PARTIAL, events.NO_VOLUME
-        if abs(q) <= col.DUST * rows[col.VOLUME_LEFT, a]:
+        if q == 0.0:
             return
     if q == 0.0:
-        event, deal = events.CANCELLED, 0.0
-        nothing = events.NOT_IN_TIME if reason == events.NOT_IN_TIME else events.NO_HEADROOM
-        reason = _why(int(flags[col.CAPPED, a]), int(flags[col.CURBED, a]), rules.lot)
-        if granted < 1.0:
-            event, reason = (events.CANCELLED if flags[col.PARTLY, a] == 1 else events.REJECTED), nothing
+        deal, (event, reason) = 0.0, unfilled(book, a, granted, reason, rules)
     else:
         fee, rows[col.DUE, a], rows[col.CHARGED, a] = charge(
             q, deal, book.money[col.TAKER], rules, rows[col.DUE, a], rows[col.CHARGED, a]
         )
         pay(book, a, q, p, deal, fee, rules)
-        rows[col.VOLUME_LEFT, a] = max(0.0, rows[col.VOLUME_LEFT, a] - abs(q))
+        rows[col.VOLUME_LEFT, a] = volume_after(rows[col.VOLUME_LEFT, a], q, rules.lot)
         rows[col.QUANTITY, a] = size
     slippage = abs(q) * abs(deal - p)
     log_event(
         book, account.log, event, flags[col.PENDING, a], t, a, rows[col.WANTED, a], q, deal, fee, slippage, reason
     )
-    flags[col.PARTLY, a] = 1
+    flags[col.PARTLY, a] = t + 1
     if event != events.PARTIAL:
         flags[col.PENDING, a] = 0
         book.counters[col.WAITING] -= 1

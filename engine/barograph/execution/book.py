@@ -37,9 +37,9 @@ NEXT_ID, WAITING, LOGGED, FAULT, CULPRIT, MARGIN, TS, TODAY, STOPS, DATED, CLOSE
 (QUANTITY, PRICE, BASIS, VARIANCE, WANTED, SIZE, DEAL, VOLUME_LEFT, STOP_LEVEL, TAKE_LEVEL, TRAIL_LEVEL, DEAR, CHEAP,
  DUE, CHARGED, OWN, GOAL) = range(17)  # fmt: skip
 # Rows of `Book.flags`: the waiting target's id (0 = none), 1 once delisted, resting orders, whether a target is capped,
-# whether this bar's range touches an order, whether a part of the target has filled, how many of the orders have ended,
-# why the target may only reduce (0: it may do all), the day since which it waits for the reductions of others (NEVER:
-# it does not), 1 where this moment has no room for it at all.
+# whether this bar's range touches an order, one more than the bar in which a part of the target last filled (0: in
+# none), how many of the orders have ended, why the target may only reduce (0: it may do all), the day since which it
+# waits for the reductions of others (NEVER: it does not), 1 where this moment has no room for it at all.
 PENDING, GONE, LIVE, CAPPED, REACHED, PARTLY, ENDED, CURBED, SINCE, BARRED = range(10)
 # Rows of `Book.guard_state`: bars left (-1: it holds no more, ever), whether it holds, the equity that its drawdown is
 # counted from.

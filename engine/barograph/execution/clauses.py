@@ -77,15 +77,15 @@ def _close_books(account: Account, book: Book, rules: Rules, bars: Bars, t: int,
 
 
 @kernel
-def _guarded(account: Account, book: Book, rules: Rules, weights: Any, t: int) -> int:
-    """Let the guards in force cut what the targets ask for; return the reason of the strictest, or 0."""
+def _guarded(account: Account, book: Book, rules: Rules, weights: Any, t: int) -> tuple[int, bool]:
+    """Let the guards in force cut what the targets ask for; return the strictest's reason, or 0, and if it flattens."""
     if rules.guards.shape[0] == 0:
-        return 0
+        return 0, False
     mode, reason = mode_in_force(book, rules)
     if mode >= REDUCE_ONLY:
-        drop_targets(account, t, reason)
-    restrain(account, weights, mode)
-    return reason
+        drop_targets(account, t, mode, reason)
+    restrain(account, weights, mode, t)
+    return reason, mode == FLATTEN
 
 
 @kernel
@@ -93,8 +93,8 @@ def _take_weights(account: Account, book: Book, rules: Rules, log: Any, bars: Ba
                   scratch: Any) -> None:  # fmt: skip
     """Targets in the light book; under `same_close` they fill at the close they were decided at."""
     spread(answer.weights, scratch.weights, rules.traded)
-    curbed = _guarded(account, book, rules, scratch.weights, t)
-    place_targets(book, scratch.weights, rules, log, t, curbed)
+    curbed, flattens = _guarded(account, book, rules, scratch.weights, t)
+    place_targets(book, scratch.weights, rules, log, t, curbed, flattens)
     if rules.fill == options.SAME_CLOSE:
         fill_targets(book, bars, rules, log, t, True)
 
@@ -104,8 +104,8 @@ def _take_targets(account: Account, book: Book, rules: Rules, log: Any, bars: Ba
                   scratch: Any) -> None:  # fmt: skip
     """Targets in the full book; where nobody asks for protection, none is looked for."""
     spread(answer.weights, scratch.weights, rules.traded)
-    curbed = _guarded(account, book, rules, scratch.weights, t)
-    place_targets(book, scratch.weights, rules, log, t, curbed)
+    curbed, flattens = _guarded(account, book, rules, scratch.weights, t)
+    place_targets(book, scratch.weights, rules, log, t, curbed, flattens)
     if rules.fill == options.SAME_CLOSE:
         fill_at_close(account, by_address(bars), t, options.SAME_CLOSE)
 
@@ -117,8 +117,8 @@ def _take_protected(account: Account, book: Book, rules: Rules, log: Any, bars: 
     each(answer.stop, scratch.levels[0])
     each(answer.take, scratch.levels[1])
     each(answer.trail, scratch.levels[2])
-    curbed = _guarded(account, book, rules, scratch.weights, t)
-    place_targets(book, scratch.weights, rules, log, t, curbed)
+    curbed, flattens = _guarded(account, book, rules, scratch.weights, t)
+    place_targets(book, scratch.weights, rules, log, t, curbed, flattens)
     place_protection(account, scratch.levels, t)
     if rules.fill == options.SAME_CLOSE:
         fill_at_close(account, by_address(bars), t, options.SAME_CLOSE)
@@ -136,6 +136,6 @@ def _take_orders(account: Account, book: Book, rules: Rules, log: Any, bars: Bar
     if mode == FLATTEN:
         for a in range(scratch.weights.size):
             scratch.weights[a] = 0.0
-        place_targets(book, scratch.weights, rules, log, t, reason)
+        place_targets(book, scratch.weights, rules, log, t, reason, True)
     if rules.fill == options.SAME_CLOSE and book.counters[col.FAULT] == col.FINE:
         fill_at_close(account, by_address(bars), t, options.SAME_CLOSE)

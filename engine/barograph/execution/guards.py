@@ -8,7 +8,7 @@ fill). Exposure limits also cut what a decision asks for.
 from __future__ import annotations
 
 import math
-from typing import Final
+from typing import Any, Final
 
 from barograph.epoch import DAY
 from barograph.execution import book as col
@@ -128,13 +128,13 @@ def _curb(w: float, held: float) -> float:
     """Return what no new risk leaves of a wanted weight: a smaller one, none on the other side, no larger one."""
     if not -math.inf < w < math.inf:
         return w
-    if w * held <= 0.0:
+    if w * held < 0.0:
         return 0.0
     return math.inf if abs(w) > abs(held) + col.DUST else w
 
 
 @shared
-def restrain(account: Account, weights: Floats, mode: int) -> None:
+def restrain(account: Account, weights: Floats, mode: int, t: int) -> None:
     """Cut target weights to what the guards in force let through, and to the exposure limits."""
     book, rules, weights = account.book, account.rules, unowned(weights)
     rows, flags, equity = book.rows, book.flags, book.money[col.EQUITY]
@@ -154,11 +154,14 @@ def restrain(account: Account, weights: Floats, mode: int) -> None:
     for a in range(weights.size):
         held = rows[col.QUANTITY, a] * rows[col.PRICE, a] / equity if rows[col.QUANTITY, a] != 0.0 else 0.0
         # The same target again was decided before: what waits stays, or was dropped.
-        same = flags[col.PENDING, a] > 0 and weights[a] == rows[col.WANTED, a]
+        same = flags[col.PENDING, a] > 0 and abs(weights[a] - rows[col.WANTED, a]) <= col.DUST
         if FREE < mode < FLATTEN and same:
             weights[a] = math.inf
         elif mode > FREE and flags[col.GONE, a] == 0:
-            weights[a] = 0.0 if mode == FLATTEN else _curb(weights[a], held)
+            asked, weights[a] = weights[a], 0.0 if mode == FLATTEN else _curb(weights[a], held)
+            # What may not be carried out still ends a waiting target that is wanted no more.
+            if asked != weights[a] == math.inf and flags[col.PENDING, a] > 0:
+                _withdraw(book, account.log, a, t, events.REPLACED)
 
 
 @shared
@@ -179,26 +182,33 @@ def _scale(account: Account, weights: Floats, limit: float, signed: bool) -> Non
     total = asked + kept
     if not abs(total) > limit or asked == 0.0:
         return
-    factor = max(0.0, min(1.0, (math.copysign(limit, total) - kept) / asked))
+    factor = min(1.0, (math.copysign(limit, total) - kept) / asked)
+    factor = factor if factor > col.DUST else 0.0
     for a in range(weights.size):
         if weights[a] != math.inf:
             weights[a] *= factor
 
 
+@kernel
+def _withdraw(book: Book, log: Any, a: int, t: int, reason: int) -> None:
+    """Cancel a waiting target."""
+    order, w = book.flags[col.PENDING, a], book.rows[col.WANTED, a]
+    log_event(book, log, events.CANCELLED, order, t, a, w, 0.0, 0.0, 0.0, 0.0, reason)
+    book.flags[col.PENDING, a] = 0
+    book.counters[col.WAITING] -= 1
+
+
 @shared
-def drop_targets(account: Account, t: int, reason: int) -> None:
-    """Cancel waiting targets that would increase a position; the others may only reduce one."""
+def drop_targets(account: Account, t: int, mode: int, reason: int) -> None:
+    """Cancel waiting targets that would increase a position, or all but of nothing; the others may only reduce one."""
     book, log = account.book, account.log
     rows, flags = book.rows, book.flags
     for a in range(rows.shape[1]):
         held = (
             rows[col.QUANTITY, a] * rows[col.PRICE, a] / book.money[col.EQUITY] if rows[col.QUANTITY, a] != 0.0 else 0.0
         )
+        w = rows[col.WANTED, a]
+        increases = flags[col.CURBED, a] == 0 and (abs(w) > abs(held) + col.DUST or w * held < 0.0)
         flags[col.CURBED, a] = reason
-        if flags[col.PENDING, a] > 0 and (
-            abs(rows[col.WANTED, a]) > abs(held) + col.DUST or rows[col.WANTED, a] * held < 0.0
-        ):
-            log_event(book, log, events.CANCELLED, flags[col.PENDING, a], t, a, rows[col.WANTED, a], 0.0, 0.0, 0.0,
-                      0.0, reason)  # fmt: skip
-            flags[col.PENDING, a] = 0
-            book.counters[col.WAITING] -= 1
+        if flags[col.PENDING, a] > 0 and (increases or (mode == FLATTEN and w != 0.0)):
+            _withdraw(book, log, a, t, reason)

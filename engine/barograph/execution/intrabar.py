@@ -13,8 +13,8 @@ from barograph.execution.book import Account, Book, Rules
 from barograph.execution.grid import Grid
 from barograph.execution.resting import fill, tidy
 from barograph.execution.sizes import ROUNDING
-from barograph.execution.targets.room import factor
-from barograph.execution.touch import REACHING, after_slippage, dominated, follow, level_of, reached, touch, trigger
+from barograph.execution.targets.room_of_orders import share_of_orders
+from barograph.execution.touch import REACHING, after_slippage, follow, reached, touch, trigger
 from barograph.jit.kernel import kernel
 from barograph.types import Bars
 
@@ -24,7 +24,9 @@ __all__ = ["fill_inside_bars"]
 @kernel
 def fill_inside_bars(account: Account, book: Book, rules: Rules, bars: Bars, t: int) -> None:
     """Clause 3: let every asset go through its bar, if that can touch any of its orders."""
-    rows, share, stakes, stake = book.rows, _headroom_inside(book, bars, rules, t), 0.0, 0.0
+    rows, share, stakes, stake = book.rows, 1.0, 0.0, 0.0
+    if _mark_reached(book, bars, rules, t):
+        share = share_of_orders(book, bars, bars.open, rules, REACHING, t)
     for a in range(rows.shape[1]):
         stakes += _stake(rows, a, bars)
     for a in range(rows.shape[1]):
@@ -44,67 +46,23 @@ def _stake(rows: Any, a: int, bars: Bars) -> float:
 
 
 @kernel
-def _headroom_inside(book: Book, bars: Bars, rules: Rules, t: int) -> float:
-    """Mark the assets whose range touches an order, and return the factor for increases inside the bar.
-
-    All increases that the bars can touch share the room after the open: who comes first inside a bar nobody knows, and
-    with one factor neither columns nor chance decide. Counted is what all the purchases, or all the sales, could
-    add to a position, whichever is more, at their own prices; of a pair where one cancels the other the dearer counts.
-    All of them pay.
-    """
-    rows, flags = book.rows, book.flags
-    wanted, costs, fills = 0.0, 0.0, 0.0
+def _mark_reached(book: Book, bars: Bars, rules: Rules, t: int) -> bool:
+    """Mark the assets whose range touches an order; tell whether any of those may add to a position."""
+    rows, flags, grows = book.rows, book.flags, False
     for a in range(rows.shape[1]):
         flags[col.REACHED, a] = 0
         low, high, p = bars.low[a], bars.high[a], bars.open[a]
         sound = low <= p <= high and low <= bars.close[a] <= high and bars.volume[a] != 0.0
         if flags[col.LIVE, a] == 0 or not sound:
             continue
-        bought, sold, paid, received, charged, count = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
         for s in range(flags[col.LIVE, a]):
             codes, values = book.order_codes[a, s], book.order_values[a, s]
-            if not reached(codes, values, low, high, rules.tick):
-                if codes[col.KIND] == orders.TRAILING:
-                    values[col.STOP_AT] = follow(codes, values, high if values[col.LEFT] < 0.0 else low, rules.tick)
-                continue
-            flags[col.REACHED, a] = 1
-            if (
-                codes[col.REDUCE] > 0
-                or codes[col.HELD] == t
-                or dominated(book, a, s, low, high, high, rules.tick, REACHING, t)
-            ):
-                continue
-            q, level = values[col.LEFT], level_of(codes, values, high)
-            bought, paid = bought + max(q, 0.0), paid + max(q, 0.0) * abs(level)
-            sold, received = sold + max(-q, 0.0), received + max(-q, 0.0) * abs(level)
-            deal = level if codes[col.KIND] == orders.LIMIT else after_slippage(rows, a, q, level, bars, rules)
-            rate = (
-                max(book.money[col.TAKER], book.money[col.MAKER])
-                if codes[col.KIND] == orders.LIMIT
-                else book.money[col.TAKER]
-            )
-            charged += abs(q) * (abs(deal - level) + rate * abs(deal) + rules.unit_fee)
-            count += 1.0
-        held = rows[col.QUANTITY, a]
-        longer = (abs(held + bought) - abs(held)) * (paid / bought if bought > 0.0 else 0.0)
-        shorter = (abs(held - sold) - abs(held)) * (received / sold if sold > 0.0 and rules.shorts == 1 else 0.0)
-        if max(longer, shorter) > 0.0:
-            wanted, costs, fills = wanted + max(longer, shorter), costs + charged, fills + count
-    return 1.0 if wanted == 0.0 else _headroom_for(book, bars, wanted, costs, fills, rules)
-
-
-@kernel
-def _headroom_for(book: Book, bars: Bars, wanted: float, costs: float, fills: float, rules: Rules) -> float:
-    """Return the factor by which these increases fit under the leverage limit, the book valued at the open."""
-    rows, equity, gross = book.rows, book.money[col.CASH], 0.0
-    for a in range(rows.shape[1]):
-        if rows[col.QUANTITY, a] != 0.0:
-            p = bars.open[a] if bars.open[a] == bars.open[a] else rows[col.PRICE, a]
-            equity += rows[col.QUANTITY, a] * p
-            gross += abs(rows[col.QUANTITY, a] * p)
-    fixed = fills * (rules.fixed_fee + rules.minimum_fee)
-    headroom, need = rules.leverage * (equity - fixed) - gross, wanted + rules.leverage * costs
-    return factor(headroom, need)
+            if reached(codes, values, low, high, rules.tick):
+                flags[col.REACHED, a] = 1
+                grows = grows or (codes[col.REDUCE] == 0 and codes[col.HELD] != t)
+            elif codes[col.KIND] == orders.TRAILING:
+                values[col.STOP_AT] = follow(codes, values, high if values[col.LEFT] < 0.0 else low, rules.tick)
+    return grows
 
 
 @kernel
@@ -126,7 +84,9 @@ def _low_first(book: Book, a: int, bars: Bars, rules: Rules, t: int) -> bool:
 def _walk(account: Account, book: Book, rules: Rules, a: int, bars: Bars, share: float, elsewhere: float,
           t: int) -> None:  # fmt: skip
     """Go through the bar on three legs, open to extreme to extreme to close, and fill what each touches."""
-    at, begun, turned = bars.open[a], bars.open[a], -1
+    at, begun = bars.open[a], bars.open[a]
+    for s in range(book.flags[col.LIVE, a]):
+        book.order_values[a, s, col.OFFER] = math.nan
     low_first = _low_first(book, a, bars, rules, t)
     _trail(book, a, at, rules.tick)
     for leg in range(3):
@@ -139,8 +99,9 @@ def _walk(account: Account, book: Book, rules: Rules, a: int, bars: Bars, share:
             going = s >= 0 and book.counters[col.FAULT] == col.FINE
             if going:
                 # Whoever waited at a limit makes the market; who is through it at once, or woke there, takes.
-                waited = x == book.order_values[a, s, col.LIMIT_AT] and x != begun and (s != turned or x != at)
-                turned = s if book.order_codes[a, s, col.KIND] == orders.STOP_LIMIT else turned
+                values = book.order_values[a, s]
+                woke = values[col.STOP_AT] == values[col.STOP_AT] and x == values[col.OFFER]
+                waited = x == values[col.LIMIT_AT] and x != begun and not woke
                 book.money[col.WORTH] = book.money[col.CASH] + elsewhere + book.rows[col.QUANTITY, a] * x
                 _meet(account, book, rules, a, s, x, waited, bars, share, t)
                 at = x
@@ -169,6 +130,7 @@ def _meet(account: Account, book: Book, rules: Rules, a: int, s: int, x: float, 
     """Let a touched order act: a stop-limit becomes a limit, all others fill."""
     codes, values = book.order_codes[a, s], book.order_values[a, s]
     if codes[col.KIND] == orders.STOP_LIMIT:
+        values[col.OFFER] = x
         trigger(book, account.log, a, s, x, t)
         return
     limit = codes[col.KIND] == orders.LIMIT

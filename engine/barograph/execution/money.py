@@ -14,7 +14,7 @@ from barograph.execution import events
 from barograph.execution.book import Account, Book, Rules, log_event
 from barograph.execution.grid import Grid, above, settled, toward_zero
 from barograph.execution.prices import cheaper, dearer, slippage_of
-from barograph.execution.sizes import ROUNDING, gone, ruin, value_of
+from barograph.execution.sizes import ROUNDING, gone, ruin, value_of, volume_after
 from barograph.jit import arithmetic
 from barograph.jit.kernel import kernel, shared
 from barograph.jit.periods import month_of
@@ -257,7 +257,7 @@ def liquidate(account: Account, bars: Bars, t: int) -> None:
         q = -x if held > 0.0 else x
         fee, _, _ = charge(q, deal, taker, rules, 0.0, 0.0)
         pay(book, a, q, p, deal, fee, rules)
-        rows[col.VOLUME_LEFT, a] = max(0.0, rows[col.VOLUME_LEFT, a] - x)
+        rows[col.VOLUME_LEFT, a] = volume_after(rows[col.VOLUME_LEFT, a], x, rules.lot)
         order = book.counters[col.NEXT_ID]
         book.counters[col.NEXT_ID] = order + 1
         log_event(book, log, events.BORN, order, t, a, 0.0, 0.0, 0.0, 0.0, 0.0, events.CALLED_IN)

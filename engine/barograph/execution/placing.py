@@ -207,7 +207,7 @@ def _refusal(account: Account, book: Book, rules: Rules, a: int, s: int, q: floa
              refused: int) -> int:  # fmt: skip
     """Return why a request is not taken, or that it is."""
     held, reason, values = book.rows[col.QUANTITY, a], events.AS_WANTED, book.order_values[a, s]
-    p = row[orders.LIMIT_PRICE] if row[orders.LIMIT_PRICE] == row[orders.LIMIT_PRICE] else book.rows[col.PRICE, a]
+    p = values[col.LIMIT_AT] if values[col.LIMIT_AT] == values[col.LIMIT_AT] else book.rows[col.PRICE, a]
     if book.flags[col.GONE, a] == 1:
         reason = events.DELISTING
     elif rules.traded[a] == 0:
@@ -233,7 +233,7 @@ def _over(account: Account, book: Book, rules: Rules, a: int) -> int:
         what, most = int(rules.guards[g, 0]), rules.guards[g, 1] * equity * (1.0 + col.DUST)
         if (
             what == events.OVER_POSITION
-            and max(_reach(book, a, True, rules.tick), -_reach(book, a, False, rules.tick)) > most
+            and max(abs(_reach(book, a, True, rules.tick)), abs(_reach(book, a, False, rules.tick))) > most
         ):
             return events.OVER_POSITION
         if what in (events.OVER_GROSS, events.OVER_NET) and _exposure(account, what == events.OVER_NET) > most:

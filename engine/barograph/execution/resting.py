@@ -27,7 +27,7 @@ from barograph.execution.events import pack_terms
 from barograph.execution.grid import Grid, settled, toward_zero
 from barograph.execution.money import LAST, PAID, RATIO, charge, pay
 from barograph.execution.prices import to_tick
-from barograph.execution.sizes import ROUNDING, base_of, ends, grows, shrunk, units_of
+from barograph.execution.sizes import ROUNDING, allowed, base_of, ends, grows, shrunk, units_of, volume_after
 from barograph.execution.targets.light import outcome
 from barograph.jit.kernel import kernel, shared
 from barograph.jit.views import frozen
@@ -74,7 +74,7 @@ def _fill_in(book: Book, a: int, s: int, kind: int, role: int, parent: int, grou
     codes[col.KEEPS], codes[col.WAITS] = 0, NEVER
     values[col.FEES_DUE], values[col.FEES_CHARGED] = 0.0, 0.0
     values[col.LEFT], values[col.ASKED], values[col.TRAIL_BY], values[col.UNTIL] = q, q, trail, math.inf
-    values[col.LIMIT_AT], values[col.STOP_AT] = to_tick(limit, q < 0.0, tick), to_tick(stop, q > 0.0, tick)
+    values[col.LIMIT_AT], values[col.STOP_AT] = to_tick(limit, q < 0.0, tick), to_tick(stop, q >= 0.0, tick)
     values[col.LOSS_AT], values[col.PROFIT_AT], values[col.LOSS_TRAIL], values[col.ASK] = (
         math.nan,
         math.nan,
@@ -156,13 +156,14 @@ def adjust(account: Account, actions: Any, t: int) -> None:
         if ratio != 1.0 or paid != 0.0:
             _adjust_levels(book, a, ratio, paid)
         for s in range(book.flags[col.LIVE, a]):
-            if last == last:
-                end(book, log, a, s, t, events.CANCELLED, events.DELISTING)
-                continue
             if ratio != 1.0:
                 _split(book, log, a, s, ratio, rules.lot, rules.tick, t)
+                _end_at_zero(book, log, a, s, t)
             if paid != 0.0 and book.order_codes[a, s, col.KEEPS] == 0:
                 _lower(book.order_codes[a, s], book.order_values[a, s], paid, rules.tick)
+                _end_at_zero(book, log, a, s, t)
+            if last == last and book.order_codes[a, s, col.ID] > 0:
+                end(book, log, a, s, t, events.CANCELLED, events.DELISTING)
         tidy(book, a)
 
 
@@ -186,7 +187,9 @@ def _split(book: Book, log: Any, a: int, s: int, ratio: float, lot: Grid, tick: 
     """Let an order follow a split: whole lots at prices on the tick, or nothing."""
     codes, values, held = book.order_codes[a, s], book.order_values[a, s], book.rows[col.QUANTITY, a]
     for j in (col.LEFT, col.ASKED):
-        values[j] = units_of(values[j] * ratio, held, lot)
+        # A leg stays what it protects, an odd lot too.
+        q = values[j] * ratio
+        values[j] = q if codes[col.ROLE] != events.ENTRY else units_of(q, held, lot)
     if values[col.LEFT] == 0.0:
         end(book, log, a, s, t, events.CANCELLED, events.NO_LOT)
         return
@@ -196,6 +199,15 @@ def _split(book: Book, log: Any, a: int, s: int, ratio: float, lot: Grid, tick: 
         values[j] /= ratio
     if codes[col.PERCENT] == 0:
         values[col.TRAIL_BY] /= ratio
+
+
+@kernel
+def _end_at_zero(book: Book, log: Any, a: int, s: int, t: int) -> None:
+    """End an order whose price has become zero on the tick; a trailing stop's moves on."""
+    codes, values = book.order_codes[a, s], book.order_values[a, s]
+    stops = codes[col.KIND] in (orders.STOP, orders.STOP_LIMIT)
+    if codes[col.ID] > 0 and (values[col.LIMIT_AT] == 0.0 or (stops and values[col.STOP_AT] == 0.0)):
+        end(book, log, a, s, t, events.CANCELLED, events.NO_TICK)
 
 
 @kernel
@@ -215,16 +227,6 @@ def _lower(codes: Any, values: Any, paid: float, tick: Grid) -> None:
         values[col.PROFIT_AT] -= paid
 
 
-@kernel
-def allowed(held: float, q: float, reduce: int, shorts: int) -> float:
-    """Return how much of q may trade: reduce-only never passes zero, a cash account sells only what it holds."""
-    if reduce > 0:
-        return math.copysign(min(abs(q), abs(held)), q) if held * q < 0.0 else 0.0
-    if shorts == 0 and q < 0.0:
-        return -min(-q, max(held, 0.0))
-    return q
-
-
 @shared
 def fill(account: Account, a: int, s: int, p: float, deal: float, share: float, waits: int, maker: bool,
          t: int) -> None:  # fmt: skip
@@ -238,7 +240,7 @@ def fill(account: Account, a: int, s: int, p: float, deal: float, share: float, 
         end(book, log, a, s, t, events.CANCELLED, events.NO_REDUCTION if codes[col.REDUCE] > 0 else events.NO_SHORTS)
         return
     reason = outcome(share, codes[col.WAITS], waits) if grows(held, held + q) else events.AS_WANTED
-    if q != left and not ends(-left, q):
+    if abs(q - left) > ROUNDING * abs(left):
         reason = events.ALL_REDUCED if codes[col.REDUCE] > 0 else events.ALL_SOLD
     # What rounding leaves of an order once the volume has had its share is no order.
     capped = abs(q) > rows[col.VOLUME_LEFT, a] + ROUNDING * abs(values[col.ASKED])
@@ -249,22 +251,19 @@ def fill(account: Account, a: int, s: int, p: float, deal: float, share: float, 
     rests = share < 1.0 and grows(held, held + q) and outcome(share, codes[col.WAITS], waits) == events.PAID_LATER
     if share < 1.0 and grows(held, held + q):
         why = outcome(share, codes[col.WAITS], waits)
-        q, reason = (
-            shrunk(held, base_of(held, held + q), held + q, share, rules.lot) - held,
-            events.NO_VOLUME if capped else why,
-        )
+        q = shrunk(held, base_of(held, held + q), held + q, share, rules.lot) - held
+        q = 0.0 if abs(q) <= col.DUST * abs(left) and not ends(held, q) else q
+        reason = reason if capped else why
         if q == 0.0 and (rests or capped):
             return
         if q == 0.0:
-            full, late = left == values[col.ASKED], why == events.NOT_IN_TIME
-            end(book, log, a, s, t, events.REJECTED if full else events.CANCELLED,
-                events.NOT_IN_TIME if late else events.NO_HEADROOM)  # fmt: skip
+            event = events.REJECTED if left == values[col.ASKED] else events.CANCELLED
+            end(book, log, a, s, t, event, why if why == events.NOT_IN_TIME else events.NO_HEADROOM)
             return
-    fee, values[col.FEES_DUE], values[col.FEES_CHARGED] = charge(
-        q, deal, book.money[col.MAKER] if maker else book.money[col.TAKER], rules, values[col.FEES_DUE],
-        values[col.FEES_CHARGED])  # fmt: skip
+    rate, due, charged = book.money[col.MAKER if maker else col.TAKER], values[col.FEES_DUE], values[col.FEES_CHARGED]
+    fee, values[col.FEES_DUE], values[col.FEES_CHARGED] = charge(q, deal, rate, rules, due, charged)
     pay(book, a, q, p, deal, fee, rules)
-    rows[col.VOLUME_LEFT, a] = max(0.0, rows[col.VOLUME_LEFT, a] - abs(q))
+    rows[col.VOLUME_LEFT, a] = volume_after(rows[col.VOLUME_LEFT, a], q, rules.lot)
     event = events.PARTIAL if capped or rests else events.FILLED
     log_event(book, log, event, codes[col.ID], t, a, math.nan, q, deal, fee, abs(q) * abs(deal - p), reason)
     values[col.LEFT] = settled(left - q, abs(left), rules.lot)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, Final
 
 from barograph.execution import book as col
@@ -11,8 +12,8 @@ from barograph.execution.grid import FEW, Grid, above, below, settled, toward_ze
 from barograph.jit.kernel import kernel
 from barograph.types import Floats
 
-__all__ = ["ROUNDING", "base_of", "ends", "gone", "grows", "moved", "reduced", "ruin", "shrunk", "units_of", "value_of",
-           "why_none"]  # fmt: skip
+__all__ = ["ROUNDING", "allowed", "base_of", "ends", "gone", "grows", "moved", "reduced", "ruin", "shrunk", "units_of",
+           "value_of", "volume_after", "why_none"]  # fmt: skip
 
 
 # What rounding leaves of a number that would be nothing, or the same.
@@ -69,6 +70,22 @@ def moved(held: float, size: float, lot: Grid) -> float:
 def reduced(held: float, size: float) -> float:
     """Return the position nearest to the wanted one that is no larger than what is held, and on its side."""
     return max(0.0, min(size, held)) if held > 0.0 else min(0.0, max(size, held))
+
+
+@kernel
+def allowed(held: float, q: float, reduce: int, shorts: int) -> float:
+    """Return how much of q may trade: reduce-only never passes zero, a cash account sells only what it holds."""
+    if reduce > 0:
+        return math.copysign(min(abs(q), abs(held)), q) if held * q < 0.0 else 0.0
+    if shorts == 0 and q < 0.0:
+        return -min(-q, max(held, 0.0))
+    return q
+
+
+@kernel
+def volume_after(left: float, q: float, lot: Grid) -> float:
+    """Return what a fill leaves of the volume that an asset may take: whole lots stay whole."""
+    return left if left == math.inf else max(0.0, settled(left - abs(q), left, lot))
 
 
 @kernel

@@ -17,7 +17,7 @@ from barograph.execution.prices import cheaper, dearer, slippage_of, to_tick
 from barograph.jit.kernel import kernel
 from barograph.types import Bars
 
-__all__ = ["ANY_PRICE", "ASKING", "EVER", "REACHING", "after_slippage", "dominated", "follow", "level_of",
+__all__ = ["ANY_PRICE", "ASKING", "EVER", "REACHING", "after_slippage", "dearest", "dominated", "follow", "level_of",
            "reached", "touch", "trigger"]  # fmt: skip
 
 # Above every price, and yet a number one can subtract from.
@@ -62,14 +62,22 @@ def after_slippage(rows: Any, a: int, q: float, p: float, bars: Bars, rules: Rul
 
 @kernel
 def level_of(codes: Any, values: Any, otherwise: float) -> float:
-    """Return the price that an order is worth in the limits: its own, or another where only the market will tell.
+    """Return an order's own price: its limit, or else its stop, or another where only the market will tell.
 
-    A trailing stop's own price only falls for a buyer and only rises for a seller: the higher of the two counts.
+    A trailing stop only comes nearer: the dearer of its own and the other counts.
     """
-    if codes[col.KIND] == orders.TRAILING:
-        return float(values[col.STOP_AT] if values[col.STOP_AT] > otherwise else otherwise)
+    if codes[col.KIND] in (orders.MARKET, orders.ON_CLOSE):
+        return otherwise
+    if codes[col.KIND] == orders.TRAILING and values[col.STOP_AT] == values[col.STOP_AT]:
+        return dearest(values[col.STOP_AT], otherwise)
     level = values[col.STOP_AT] if codes[col.KIND] == orders.STOP else values[col.LIMIT_AT]
     return float(level if level == level else otherwise)
+
+
+@kernel
+def dearest(low: float, high: float) -> float:
+    """Return the dearer end of a bar's range: a trailing stop may be touched anywhere in it."""
+    return low if abs(low) > abs(high) else high
 
 
 @kernel
@@ -102,10 +110,10 @@ def dominated(book: Book, a: int, s: int, low: float, high: float, p: float, tic
     codes, values = book.order_codes[a, s], book.order_values[a, s]
     if codes[col.GROUP] == 0:
         return False
-    mine = abs(values[col.LEFT] * min(max(level_of(codes, values, p), low), high))
+    mine = _worth(codes, values, low, high, p, when)
     for other in range(book.flags[col.LIVE, a]):
         mate, they = book.order_codes[a, other], book.order_values[a, other]
-        theirs = abs(they[col.LEFT] * min(max(level_of(mate, they, p), low), high))
+        theirs = _worth(mate, they, low, high, p, when)
         across = they[col.LEFT] * values[col.LEFT] < 0.0
         if mate[col.GROUP] != codes[col.GROUP] or across or mate[col.ID] == 0 or mate[col.REDUCE] > 0:
             continue
@@ -117,3 +125,12 @@ def dominated(book: Book, a: int, s: int, low: float, high: float, p: float, tic
         if can and (theirs > mine or (theirs == mine and other < s)):
             return True
     return False
+
+
+@kernel
+def _worth(codes: Any, values: Any, low: float, high: float, p: float, when: int) -> float:
+    """Return what an order is worth: at this moment's price, or at its own."""
+    level = p if when == ASKING else level_of(codes, values, p)
+    if when == REACHING and codes[col.KIND] == orders.TRAILING:
+        level = dearest(low, high)
+    return float(abs(values[col.LEFT] * level))

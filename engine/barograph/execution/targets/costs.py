@@ -3,7 +3,7 @@
 Each is worth exactly w of the equity that is left when all have paid: with n units held, price p, price P after
 slippage, fee rate f, unit fee u, fixed fee F, and E the equity less what the *others* pay,
 
-    buy q = (w (E - F) - n p) / (p + w (P (1 + f) + u - p)),  sell |q| = (n p - w (E - F)) / (p - w (p - P (1 - f) + u))
+    buy q = (w (E - F) - n p) / (p + w (P (1 + f) + u - p)),  sell |q| = (n p - w (E - F)) / (p - w (p - P + f |P| + u))
 
 What the others pay is what they paid the round before, until nobody pays anything else. Sizing each off its own costs
 alone traded the same target again and again (11 fills on flat prices; the law is `tests/execution/test_at_target.py`).
@@ -62,14 +62,16 @@ def _go_round(book: Book, prices: Floats, rules: Rules, equity: float, taker: fl
     for a in range(prices.size):
         rows[col.OWN, a] = 0.0
     for _ in range(ROUNDS):
-        total, sized = 0.0, 0
+        total, changed, sized = 0.0, 0.0, 0
         for a in range(prices.size):
             if flags[col.PENDING, a] > 0 and rows[col.SIZE, a] == rows[col.SIZE, a]:
-                _size(book, a, prices[a], rules, equity - (paid - rows[col.OWN, a]), taker)
+                before = rows[col.OWN, a]
+                _size(book, a, prices[a], rules, equity - (paid - before), taker)
                 total += rows[col.OWN, a]
+                changed += abs(rows[col.OWN, a] - before)
                 sized += 1
-        # One alone has nobody else to pay for.
-        if sized == 1 or abs(total - paid) <= SOLVED * equity:
+        # One alone has nobody else to pay for. That one pays more and another as much less is no end.
+        if sized == 1 or changed <= SOLVED * equity:
             break
         paid = total
 
@@ -97,9 +99,10 @@ def _sum_costs(book: Book, prices: Floats, rules: Rules, equity: float, paid: fl
                taker: float) -> tuple[float, float]:  # fmt: skip
     """Return what all would pay were nothing paid before, and one more than by how much less each unit paid makes it.
 
-    The sides, left in OWN, are those at `paid`. A guard that cuts a position makes costs that are in no proportion.
+    The sides, left in OWN, are those at `paid`. A guard that cuts a position makes costs that are in no proportion;
+    so do fees beyond all bounds.
     """
-    rows, flags, fixed, slope = book.rows, book.flags, 0.0, 1.0
+    rows, flags, fixed, slope, beyond = book.rows, book.flags, 0.0, 1.0, False
     for a in range(prices.size):
         if flags[col.PENDING, a] == 0 or rows[col.SIZE, a] != rows[col.SIZE, a]:
             continue
@@ -111,13 +114,14 @@ def _sum_costs(book: Book, prices: Floats, rules: Rules, equity: float, paid: fl
         deal, side = dear if buys else cheap, 1.0 if buys else -1.0
         unit = abs(deal - p) + (taker * abs(deal) + rules.unit_fee)
         rows[col.OWN, a] = side
+        beyond = beyond | (unit >= p)
         if w == 0.0:
             fixed += unit * abs(n)
         else:
             share = side * unit / p
             fixed += share * gap
             slope += share * w
-    return fixed, slope
+    return math.nan if beyond else fixed, slope
 
 
 @kernel
@@ -148,13 +152,14 @@ def _size(book: Book, a: int, p: float, rules: Rules, equity: float, taker: floa
     """Write one target's position, price and costs, off the equity that the others leave."""
     rows, curbed = book.rows, book.flags[col.CURBED, a] > 0
     w, n = weight_of(rows[col.WANTED, a], rules), rows[col.QUANTITY, a]
-    size = 0.0
+    book.flags[col.CAPPED, a], size = 0 if book.flags[col.CAPPED, a] == 2 else book.flags[col.CAPPED, a], 0.0
     if w != 0.0:
         gap = w * equity - n * p
         q = 0.0 if abs(gap) <= col.DUST * abs(equity) else _units(book, a, p, w, gap, rules, taker)
         # Fees beyond all bounds leave nothing to hold, and never the other side.
         size = n if q == 0.0 else moved(n, n + q, rules.lot) if (n + q) * w > 0.0 else 0.0
     size = reduced(n, size) if curbed else size
+    size = n if size != 0.0 and abs((size - n) * p) <= col.DUST * abs(equity) else size
     if size not in (0.0, n) and abs((size - n) * p) < rules.min_notional:
         size, book.flags[col.CAPPED, a] = n, 2
     size = n if book.flags[col.BARRED, a] == 1 else size
@@ -178,13 +183,13 @@ def _units(book: Book, a: int, p: float, w: float, gap: float, rules: Rules, tak
         return 0.0
     deal = rows[col.DEAR, a] if gap > 0.0 else rows[col.CHEAP, a]
     q = _closed(gap, w * (paid + rows[col.DUE, a]), p, w, deal, taker, rules.unit_fee)
-    if rows[col.DUE, a] + abs(q) * (taker * deal + rules.unit_fee) < rules.minimum_fee:
+    if rows[col.DUE, a] + abs(q) * (taker * abs(deal) + rules.unit_fee) < rules.minimum_fee:
         q = _closed(gap, w * (paid + rules.minimum_fee), p, w, deal, 0.0, 0.0)
     return q
 
 
 @kernel
 def _closed(gap: float, least: float, p: float, w: float, deal: float, f: float, u: float) -> float:
-    slope = p + w * (deal * (1.0 + f) + u - p) if gap > 0.0 else p - w * (p - (deal * (1.0 - f) - u))
+    slope = p + w * (deal * (1.0 + f) + u - p) if gap > 0.0 else p - w * (p - (deal - abs(deal) * f - u))
     # Where costs grow faster than the gap shrinks, no sale is enough.
     return (gap - least) / slope if slope > 0.0 else -math.copysign(math.inf, w)

@@ -20,8 +20,8 @@ from barograph.execution.targets.room import increases, share_of, share_room
 from barograph.jit.kernel import kernel
 from barograph.types import Bars, Floats
 
-__all__ = ["fill_targets", "outcome", "place_targets", "reductions_wait", "tradable", "wait_for_reductions",
-           "write_equity_row"]  # fmt: skip
+__all__ = ["fill_targets", "granted_of", "outcome", "place_targets", "reductions_wait", "tradable", "unfilled",
+           "wait_for_reductions", "write_equity_row"]  # fmt: skip
 
 
 @kernel
@@ -67,10 +67,11 @@ def write_equity_row(book: Book, equity: Any, weights: Any) -> None:
 
 
 @kernel
-def place_targets(book: Book, weights: Floats, rules: Rules, log: Any, t: int, curbed: int) -> None:
+def place_targets(book: Book, weights: Floats, rules: Rules, log: Any, t: int, curbed: int, flattens: bool) -> None:
     """Clause 6: turn weights into waiting orders; the same target twice is one order, HOLD touches nothing.
 
-    `curbed` is the reason of a guard in force, or 0: what is decided under it may only reduce a position.
+    `curbed` is the reason of a guard in force, or 0: what is decided under it may only reduce a position. One that
+    flattens asks nobody whether it is worth it.
     """
     counters, rows, flags = book.counters, book.rows, book.flags
     n, waiting, logged, equity = (
@@ -87,14 +88,14 @@ def place_targets(book: Book, weights: Floats, rules: Rules, log: Any, t: int, c
             counters[col.FAULT], counters[col.CULPRIT] = col.NOT_A_NUMBER, a
             break
         if flags[col.PENDING, a] > 0:
-            if rows[col.WANTED, a] == w:
+            if abs(rows[col.WANTED, a] - w) <= col.DUST:
                 flags[col.CURBED, a] = curbed
                 continue
             logged = write(log, logged, events.CANCELLED, flags[col.PENDING, a], t, a, rows[col.WANTED, a], 0.0, 0.0,
                            0.0, 0.0, events.REPLACED)  # fmt: skip
             flags[col.PENDING, a] = 0
             waiting -= 1
-        if _moves(rows, a, w, equity, rules, curbed):
+        if _moves(rows, a, w, equity, rules, flattens):
             logged = write(log, logged, events.BORN, n, t, a, w, 0.0, 0.0, 0.0, 0.0, events.AS_WANTED)
             rows[col.WANTED, a] = w
             flags[col.PENDING, a], flags[col.PARTLY, a], flags[col.CURBED, a] = n, 0, curbed
@@ -107,7 +108,7 @@ def place_targets(book: Book, weights: Floats, rules: Rules, log: Any, t: int, c
 
 
 @kernel
-def _moves(rows: Any, a: int, w: float, equity: float, rules: Rules, curbed: int) -> bool:
+def _moves(rows: Any, a: int, w: float, equity: float, rules: Rules, flattens: bool) -> bool:
     """Tell whether target w deserves an order: outside the drift band, and something to move.
 
     Without a band, a weight that is met at this close may be off at the next open: only 0 and 1 stay what they are
@@ -115,8 +116,8 @@ def _moves(rows: Any, a: int, w: float, equity: float, rules: Rules, curbed: int
     """
     held, p = rows[col.QUANTITY, a], rows[col.PRICE, a]
     gap = abs(w - (held * p / equity if held != 0.0 else 0.0))
-    # A guard that flattens asks nobody whether it is worth it. A gap of exactly the band is one, whatever its last bit.
-    if gap < rules.band - col.DUST and not (curbed > 0 and w == 0.0 and held != 0.0):
+    # A gap of exactly the band is one, whatever its last bit.
+    if gap < rules.band - col.DUST and not flattens:
         return False
     if w == 0.0:
         return bool(held != 0.0)
@@ -192,6 +193,29 @@ def outcome(share: float, since: int, waits: int) -> int:
 
 
 @kernel
+def granted_of(book: Book, a: int, share: float) -> float:
+    """Return how much of its room a target was given: only one that shared it and got less was shrunk."""
+    goal = book.rows[col.GOAL, a]
+    less = goal == goal and book.rows[col.SIZE, a] != goal
+    return 0.0 if book.flags[col.BARRED, a] == 1 else share if less else 1.0
+
+
+@kernel
+def unfilled(book: Book, a: int, granted: float, reason: int, rules: Rules) -> tuple[int, int]:
+    """Return how a target ends that moves nothing, and why."""
+    flags = book.flags
+    if granted < 1.0:
+        event = events.CANCELLED if flags[col.PARTLY, a] > 0 else events.REJECTED
+        return event, events.NOT_IN_TIME if reason == events.NOT_IN_TIME else events.NO_HEADROOM
+    if flags[col.CAPPED, a] == 3:
+        return events.CANCELLED, events.NO_SHORTS
+    if flags[col.CAPPED, a] == 2:
+        return events.CANCELLED, events.TOO_SMALL
+    # A guard keeps a target of nothing from nothing.
+    return events.CANCELLED, why_none(flags[col.CURBED, a] if book.rows[col.WANTED, a] != 0.0 else 0, rules.lot)
+
+
+@kernel
 def _grows(rows: Any, a: int) -> bool:
     return grows(rows[col.QUANTITY, a], rows[col.SIZE, a])
 
@@ -201,14 +225,8 @@ def _fill_all(book: Book, prices: Floats, rules: Rules, log: Any, t: int, growin
               waits: int) -> None:  # fmt: skip
     """Fill the orders that grow their position, or those that do not; each ends here, with a reason."""
     money, counters, rows, flags = book.money, book.counters, book.rows, book.flags
-    cash, fees, traded, waiting, logged = (
-        money[col.CASH],
-        money[col.FEES],
-        money[col.TRADED],
-        counters[col.WAITING],
-        counters[col.LOGGED],
-    )
-    worth = money[col.WORTH]
+    cash, fees, traded, worth = money[col.CASH], money[col.FEES], money[col.TRADED], money[col.WORTH]
+    waiting, logged = counters[col.WAITING], counters[col.LOGGED]
     for a in range(prices.size):
         # What does not grow has ended in the first pass.
         later = _grows(rows, a) or flags[col.BARRED, a] == 1
@@ -216,20 +234,14 @@ def _fill_all(book: Book, prices: Floats, rules: Rules, log: Any, t: int, growin
             continue
         size, deal = rows[col.SIZE, a], rows[col.DEAL, a]
         q = size - rows[col.QUANTITY, a]
-        granted = 0.0 if flags[col.BARRED, a] == 1 else 1.0 if share < 1.0 and size == rows[col.GOAL, a] else share
-        event, fee, slippage, reason = events.FILLED, 0.0, 0.0, outcome(granted, flags[col.SINCE, a], waits)
+        granted = granted_of(book, a, share)
+        fee, slippage, reason = 0.0, 0.0, outcome(granted, flags[col.SINCE, a], waits)
         rests = reason == events.PAID_LATER
         if rests and q == 0.0:
             continue
-        if rests:
-            event = events.PARTIAL
+        event = events.PARTIAL if rests else events.FILLED
         if q == 0.0:
-            event, reason = events.REJECTED, events.NOT_IN_TIME if reason == events.NOT_IN_TIME else events.NO_HEADROOM
-            if flags[col.PARTLY, a] == 1:
-                event = events.CANCELLED
-            if granted == 1.0:
-                event, reason = events.CANCELLED, why_none(flags[col.CURBED, a], rules.lot)
-            deal = 0.0
+            deal, (event, reason) = 0.0, unfilled(book, a, granted, reason, rules)
         else:
             fee, slippage = abs(q * deal) * rules.fee + rules.fixed_fee, abs(q) * abs(deal - prices[a])
             cash -= q * deal + fee
@@ -247,11 +259,5 @@ def _fill_all(book: Book, prices: Floats, rules: Rules, log: Any, t: int, growin
         if gone(worth, money[col.EQUITY]):
             ruin(book, worth)
             break
-    money[col.CASH], money[col.FEES], money[col.TRADED], counters[col.WAITING], counters[col.LOGGED] = (
-        cash,
-        fees,
-        traded,
-        waiting,
-        logged,
-    )
-    money[col.WORTH] = worth
+    money[col.CASH], money[col.FEES], money[col.TRADED], money[col.WORTH] = cash, fees, traded, worth
+    counters[col.WAITING], counters[col.LOGGED] = waiting, logged

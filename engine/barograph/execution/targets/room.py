@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import math
-from typing import Any, Final
+from typing import Final
 
 from barograph.execution import book as col
 from barograph.execution.book import Book, Rules
-from barograph.execution.grid import settled
-from barograph.execution.sizes import base_of, grows, shrunk
+from barograph.execution.grid import settled, toward_zero
+from barograph.execution.sizes import ROUNDING, base_of, grows, shrunk
 from barograph.jit.kernel import kernel
 from barograph.types import Floats
 
 __all__ = ["bar", "factor", "increases", "share_of", "share_room"]
 
-# How often a share is worked out again while it decides who pays a minimum fee, and what lots leave is shared again.
+# How often a share is worked out again while it decides who pays a minimum fee.
 ROUNDS: Final = 64
 
 
@@ -40,9 +40,20 @@ def factor(headroom: float, need: float) -> float:
 def share_of(book: Book, prices: Floats, rules: Rules, taker: float) -> float:
     """Return the factor by which all increases shrink so that gross stays within leverage times equity.
 
-    Reductions that have not been filled yet count as if they were. The half of a flip that closes the old side needs no
-    room and is not shrunk; its cost comes first.
+    The half of a flip that closes the old side needs no room and is not shrunk; its cost comes first.
     """
+    equity, gross = _after_reductions(book, prices, rules, taker)
+    share = 1.0
+    for _ in range(ROUNDS):
+        before, share = share, _shared(book, prices, rules, taker, equity, gross, share)
+        if rules.minimum_fee == 0.0 or share == before:
+            break
+    return share
+
+
+@kernel
+def _after_reductions(book: Book, prices: Floats, rules: Rules, taker: float) -> tuple[float, float]:
+    """Return equity and gross; reductions that have not been filled yet count as if they were."""
     rows, flags = book.rows, book.flags
     equity, gross = book.money[col.CASH], 0.0
     for a in range(prices.size):
@@ -52,14 +63,9 @@ def share_of(book: Book, prices: Floats, rules: Rules, taker: float) -> float:
             gross += abs(held * p)
         sized = flags[col.PENDING, a] > 0 and rows[col.SIZE, a] == rows[col.SIZE, a]
         if sized and rows[col.SIZE, a] != held and not grows(held, rows[col.SIZE, a]):
-            equity -= rows[col.OWN, a]
+            equity -= _paid(book, a, p, abs(rows[col.SIZE, a] - held), rules, taker)
             gross += abs(rows[col.SIZE, a] * p) - abs(held * p)
-    share = 1.0
-    for _ in range(ROUNDS):
-        before, share = share, _shared(book, prices, rules, taker, equity, gross, share)
-        if rules.minimum_fee == 0.0 or share == before:
-            break
-    return share
+    return equity, gross
 
 
 @kernel
@@ -90,94 +96,94 @@ def _shared(book: Book, prices: Floats, rules: Rules, taker: float, equity: floa
 
 @kernel
 def share_room(book: Book, prices: Floats, rules: Rules, share: float, taker: float) -> None:
-    """Give every increase its share of the room; what lots leave of it is shared again, until no lot more fits.
+    """Give every increase its share of the room; GOAL keeps what each wanted.
 
-    Left for the next bar, the same target would buy it then, lot by lot (`tests/execution/test_at_target.py`). GOAL
-    keeps what each wanted.
+    What whole lots leave of the room goes to who misses most of its value, as many lots as fit, and so on. Left for the
+    next bar, the same target would buy it then, lot by lot (`tests/execution/test_at_target.py`).
     """
-    rows, room = book.rows, 0.0
+    rows = book.rows
     for a in range(prices.size):
         if book.flags[col.BARRED, a] == 0:
             rows[col.GOAL, a] = math.nan
         if increases(book, a):
-            rows[col.GOAL, a], rows[col.SIZE, a] = rows[col.SIZE, a], rows[col.QUANTITY, a]
-            room += share * _missing(rows, a, prices[a], rules, taker)
-    for turn in range(ROUNDS):
-        missing, spent = 0.0, 0.0
-        for a in range(prices.size):
-            missing += (
-                _missing(rows, a, prices[a], rules, taker) if _fits(book, a, prices[a], rules, taker, room) else 0.0
-            )
-        if missing == 0.0:
-            break
-        # Nothing is worked out twice where it is shared once.
-        share = min(1.0, room / missing) if turn > 0 or rules.lot.numerator > 0.0 else share
-        for a in range(prices.size):
-            if _fits(book, a, prices[a], rules, taker, room):
-                spent += _grant(book, a, prices[a], rules, share, taker)
-        if rules.lot.numerator == 0.0:
-            break
-        if spent == 0.0:
-            spent = _hand_out(book, prices, rules, taker, room)
-        if spent == 0.0:
-            break
-        room -= spent
-
-
-@kernel
-def _fits(book: Book, a: int, p: float, rules: Rules, taker: float, room: float) -> bool:
-    """Tell whether an increase still misses something, and one lot of it would fit."""
-    rows, lot = book.rows, rules.lot.numerator / rules.lot.denominator
-    misses = _shares(book, a) and rows[col.SIZE, a] != rows[col.GOAL, a]
-    return bool(misses and lot * _unit(rows, a, p, rules, taker) <= room)
-
-
-@kernel
-def _hand_out(book: Book, prices: Floats, rules: Rules, taker: float, room: float) -> float:
-    """Give one lot to whoever misses most, where all the shares are less than one; of two alike neither gets it."""
-    rows, lot, first, most, alike = book.rows, rules.lot.numerator / rules.lot.denominator, -1, 0.0, False
+            held, goal = rows[col.QUANTITY, a], rows[col.SIZE, a]
+            rows[col.GOAL, a] = goal
+            rows[col.SIZE, a] = shrunk(held, base_of(held, goal), goal, share, rules.lot)
+    if rules.lot.numerator > 0.0:
+        _hand_out(book, prices, rules, taker)
     for a in range(prices.size):
-        if _fits(book, a, prices[a], rules, taker, room):
-            missing = _missing(rows, a, prices[a], rules, taker)
-            alike = missing == most or (alike and missing < most)
-            first, most = (a, missing) if missing > most else (first, most)
-    if first < 0 or alike:
-        return 0.0
-    goal, start = rows[col.GOAL, first], base_of(rows[col.SIZE, first], rows[col.GOAL, first])
-    rows[col.SIZE, first] = settled(start + math.copysign(lot, goal - start), abs(goal), rules.lot)
-    return lot * _unit(rows, first, prices[first], rules, taker)
+        # Dust is no fill, unless it ends a position.
+        size, held = rows[col.SIZE, a], rows[col.QUANTITY, a]
+        if _shares(book, a) and size != 0.0 and abs((size - held) * prices[a]) <= col.DUST * book.money[col.WORTH]:
+            rows[col.SIZE, a] = held
 
 
 @kernel
 def _shares(book: Book, a: int) -> bool:
-    return bool(book.flags[col.BARRED, a] == 0 and book.rows[col.GOAL, a] == book.rows[col.GOAL, a])
+    """Tell whether room is shared with this target."""
+    flags, goal = book.flags, book.rows[col.GOAL, a]
+    return bool(flags[col.PENDING, a] > 0 and flags[col.BARRED, a] == 0 and goal == goal)
 
 
 @kernel
-def _unit(rows: Any, a: int, p: float, rules: Rules, taker: float) -> float:
-    """Return how much room one unit more takes."""
-    deal = rows[col.DEAL, a]
-    return float(abs(p) + rules.leverage * (abs(deal - p) + (taker * abs(deal) + rules.unit_fee)))
+def _hand_out(book: Book, prices: Floats, rules: Rules, taker: float) -> None:
+    """Give the lots that still fit to who misses most; of two that miss the same neither gets any."""
+    rows, room = book.rows, _room_left(book, prices, rules, taker)
+    for a in range(prices.size):
+        if _shares(book, a):
+            rows[col.OWN, a] = abs((rows[col.GOAL, a] - rows[col.SIZE, a]) * prices[a])
+    least = math.inf
+    for _ in range(prices.size):
+        first, most, alike = -1, 0.0, False
+        for a in range(prices.size):
+            if _shares(book, a) and most <= rows[col.OWN, a] < least and rows[col.OWN, a] > 0.0:
+                first, most, alike = a, rows[col.OWN, a], rows[col.OWN, a] == most
+        if first < 0:
+            break
+        least = most
+        room -= 0.0 if alike else _grant(book, first, prices[first], rules, taker, room)
 
 
 @kernel
-def _missing(rows: Any, a: int, p: float, rules: Rules, taker: float) -> float:
-    """Return how much room the rest of an increase takes."""
-    goal = rows[col.GOAL, a]
-    return float(abs(goal - base_of(rows[col.SIZE, a], goal)) * _unit(rows, a, p, rules, taker))
+def _room_left(book: Book, prices: Floats, rules: Rules, taker: float) -> float:
+    """Return how much room is left once all have what they were given; rounding is room too."""
+    rows, (equity, gross) = book.rows, _after_reductions(book, prices, rules, taker)
+    slack = ROUNDING * equity
+    for a in range(prices.size):
+        held, size = rows[col.QUANTITY, a], rows[col.SIZE, a]
+        # One that only closes for want of room has been counted as a reduction.
+        if _shares(book, a) and grows(held, size):
+            gross += abs(size * prices[a]) - abs(held * prices[a])
+            equity -= _paid(book, a, prices[a], abs(size - held), rules, taker)
+    return rules.leverage * equity - gross + slack
 
 
 @kernel
-def _grant(book: Book, a: int, p: float, rules: Rules, share: float, taker: float) -> float:
-    """Write an increase's position with its share of what is missing; return how much room that took."""
-    rows, held = book.rows, book.rows[col.QUANTITY, a]
-    before, goal = _missing(rows, a, p, rules, taker), rows[col.GOAL, a]
-    start = rows[col.SIZE, a]
-    size = shrunk(held, base_of(start, goal), goal, share, rules.lot) if share < 1.0 else goal
-    # Dust is no fill, unless it ends a position.
-    dust = size != 0.0 and abs((size - held) * p) <= col.DUST * book.money[col.WORTH]
-    rows[col.SIZE, a] = held if dust else size
-    return before - _missing(rows, a, p, rules, taker)
+def _paid(book: Book, a: int, p: float, q: float, rules: Rules, taker: float) -> float:
+    """Return what trading q units at this moment costs."""
+    rows, deal = book.rows, book.rows[col.DEAL, a]
+    due = rows[col.DUE, a] + q * (taker * abs(deal) + rules.unit_fee)
+    return float(q * abs(deal - p) + max(rules.minimum_fee, due) - rows[col.CHARGED, a] + rules.fixed_fee)
+
+
+@kernel
+def _grant(book: Book, a: int, p: float, rules: Rules, taker: float, room: float) -> float:
+    """Give an increase as many more lots as there is room for; return how much room they take."""
+    rows, held, size, goal = book.rows, book.rows[col.QUANTITY, a], book.rows[col.SIZE, a], book.rows[col.GOAL, a]
+    deal, done = rows[col.DEAL, a], abs(size - held)
+    before = _paid(book, a, p, done, rules, taker) if done > 0.0 else 0.0
+    base, rate = rules.fixed_fee - rows[col.CHARGED, a] + done * abs(deal - p) - before, taker * abs(deal)
+    rate += rules.unit_fee
+    # It pays the minimum or its rate, whichever is more: what fits under both fits.
+    least = (room - rules.leverage * (base + rules.minimum_fee)) / (abs(p) + rules.leverage * abs(deal - p))
+    own = room - rules.leverage * (base + rows[col.DUE, a] + done * rate)
+    own /= abs(p) + rules.leverage * (abs(deal - p) + rate)
+    q = min(toward_zero(max(0.0, min(least, own)), rules.lot), abs(goal - base_of(size, goal)))
+    if q == 0.0:
+        return 0.0
+    start = base_of(size, goal)
+    rows[col.SIZE, a] = settled(start + math.copysign(q, goal - start), abs(goal), rules.lot)
+    return float(q * abs(p) + rules.leverage * (_paid(book, a, p, done + q, rules, taker) - before))
 
 
 @kernel
@@ -185,7 +191,7 @@ def bar(book: Book) -> bool:
     """Bar the increases that no room was found for, give the others their goals back; tell whether any was barred."""
     rows, flags, barred = book.rows, book.flags, False
     for a in range(rows.shape[1]):
-        if not _shares(book, a) or flags[col.PENDING, a] == 0:
+        if not _shares(book, a):
             continue
         if rows[col.SIZE, a] == rows[col.QUANTITY, a]:
             flags[col.BARRED, a], barred = 1, True

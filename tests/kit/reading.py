@@ -264,7 +264,7 @@ def whole(quotient: float) -> int | None:
 
 def tells(quotient: float) -> bool:
     """Tell whether a double can tell a step from none beside a number this many steps large."""
-    return abs(quotient) < 1e15
+    return abs(quotient) < 2.0**48
 
 
 def times(step: float, n: int) -> float:

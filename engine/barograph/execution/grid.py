@@ -18,7 +18,7 @@ __all__ = ["FEW", "Grid", "above", "below", "grid_of", "settled", "toward_zero"]
 # Eight units of the last binary digit: what a quotient, or a sum of what was traded, is off by.
 FEW: Final = 8.0 * 2.220446049250313e-16
 # From so many steps on, a double of that size does not tell one from the next.
-UNTOLD: Final = 1e15
+UNTOLD: Final = 2.0**48
 
 
 class Grid(NamedTuple):

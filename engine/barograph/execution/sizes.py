@@ -62,7 +62,8 @@ def moved(held: float, size: float, lot: Grid) -> float:
         return toward_zero(size, lot)
     scale = max(abs(held), abs(size))
     step = below(size - held, scale, lot) if size > 0.0 else above(size - held, scale, lot)
-    left = settled(held + step, scale, lot)
+    # Where no lot moves nothing does: what a split left of a last digit is no reason for an order.
+    left = held if step == 0.0 else settled(held + step, scale, lot)
     return left if left * size > 0.0 else 0.0
 
 

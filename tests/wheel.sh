@@ -24,9 +24,10 @@ cp -r tests configs benchmarks docs README.md CHANGELOG.md CONTRIBUTING.md pypro
 [ ! -d ../shared ] || ln -s "$(cd ../shared && pwd)" "$work/shared"
 cd "$work/project"
 "$work/venv/bin/python" -c 'import barograph; assert "site-packages" in barograph.__file__, barograph.__file__'
-# What takes its time looks at servers, clocks and kills, or runs thousands of accounts, none of which a wheel changes;
-# the sources were tested so already.
+# What takes its time looks at servers, clocks and kills, runs thousands of accounts, or is arithmetic, none of which a
+# wheel changes; the sources were tested so already.
 long="paper/test_crashes adapters/test_migrations paper/test_sessions paper/test_parity_paper paper/test_cycles paper/test_runner
     adapters/test_notify adapters/test_broker adapters/test_feed_exchange adapters/test_feed_stream adapters/test_feed_yahoo
-    adapters/test_feed_database test_reading test_markets"
+    adapters/test_feed_database test_reading test_markets test_oracle test_laws cli/test_warm audit/test_leaks audit/test_lags
+    models/test_check_model models/test_student_hmm models/test_student_draws models/test_student_panel"
 "$work/venv/bin/python" -m pytest -n auto -p no:cacheprovider tests $(printf -- '--ignore=tests/%s.py ' $long)

@@ -118,4 +118,4 @@ def _compile(part: Shipped) -> None:
     # Doors too: what reads the log, and what a watcher asks of a fit.
     _ = run.events
     if run.fits:
-        outlook(run.fits[-1].fitted, 1).quantile(run.filtered.probs[-1], 0.05)
+        outlook(run.fits[-1].fitted, 1).quantile(run.filtered.probs[-1], 0.05, run.world.filter)

@@ -14,6 +14,7 @@ from typing import Any, Final, Literal, NamedTuple
 from barograph import features
 from barograph.config.parts import Part, attribute, make
 from barograph.data.history import History
+from barograph.errors import ConfigError
 from barograph.loop.fit import Fit
 from barograph.loop.machine import Machine
 
@@ -24,6 +25,8 @@ _PACKAGES: Final = {"strategy": "barograph_strategies", "model": "barograph_mode
 _HELD: Final = {"use": "barograph_strategies.buy_and_hold:buy_and_hold"}
 _RETURN: Final = {"use": f"{_FEATURES}:log_return"}
 _HMM: Final = {"use": "barograph_models.gaussian_hmm:gaussian_hmm"}
+# A number that is another step: posterior draws are filtered side by side.
+_DRAWS: Final = {"use": "barograph_models.student_hmm:student_hmm", "uncertainty": 2, "sweeps": 5}
 # What some factories cannot be called without. How long, how many and which number compiles nothing new.
 _GIVEN: Final[dict[str, Any]] = {
     "window": 20, "weights": [1.0], "asset": "DAILY2", "stale_after": 45, "feature": _RETURN, "of": _HELD
@@ -51,10 +54,22 @@ def shipped() -> list[Shipped]:
     found = [("feature", f"{_FEATURES}:{name}") for name in features.__all__ if name.islower()]
     for kind, package in _PACKAGES.items():
         modules = pkgutil.iter_modules(importlib.import_module(package).__path__)
-        found += [(kind, f"{package}.{m.name}:{m.name}") for m in modules if not m.name.startswith("_")]
+        named = [(f"{package}.{m.name}", m.name) for m in modules if not m.name.startswith("_")]
+        # A module that is used from Python alone has no factory of its own name.
+        found += [(kind, f"{path}:{name}") for path, name in named if hasattr(importlib.import_module(path), name)]
     chosen = [Shipped(kind, {"use": use, **words}) for kind, use in found for words in _choices(use)]
+    chosen = [part for part in (*chosen, Shipped("model", _DRAWS)) if _meant(part)]
     alone = [part for part in chosen if part.table["use"] != _STOPS["use"]]
     return [*alone, *(Shipped(part.kind, around) for part in alone for around in _around(part))]
+
+
+def _meant(part: Shipped) -> bool:
+    """Tell whether a factory takes these choices together."""
+    try:
+        _made(part.table)
+    except ConfigError:
+        return False
+    return True
 
 
 def _around(part: Shipped) -> Iterator[dict[str, Any]]:

@@ -29,5 +29,8 @@ cd "$work/project"
 long="paper/test_crashes adapters/test_migrations paper/test_sessions paper/test_parity_paper paper/test_cycles paper/test_runner
     adapters/test_notify adapters/test_broker adapters/test_feed_exchange adapters/test_feed_stream adapters/test_feed_yahoo
     adapters/test_feed_database test_reading test_markets test_oracle test_laws cli/test_warm audit/test_leaks audit/test_lags
-    models/test_check_model models/test_student_hmm models/test_student_draws models/test_student_panel"
+    models/test_check_model models/test_student_hmm models/test_student_draws models/test_student_panel models/test_gaussian_hmm models/test_emission
+    audit/test_source audit/test_holdings execution/test_review execution/test_at_target execution/test_waiting execution/test_grid
+    execution/test_solvency jit/test_cache jit/test_arithmetic test_processors regimes/test_mixture strategies/test_strategies
+    loop/test_forecasts loop/test_refits loop/test_failures"
 "$work/venv/bin/python" -m pytest -n auto -p no:cacheprovider tests $(printf -- '--ignore=tests/%s.py ' $long)

@@ -24,7 +24,10 @@ SHORT: Final = 2.0
 ALIKE: Final = 0.02
 """Two regimes whose log volatilities differ by less, and whose means by less than a tenth of one, are one regime."""
 SLOW: Final = 0.95
-"""Returns of any market are far below this first autocorrelation, prices are above .99."""
+"""Returns of any market are far below this first autocorrelation, prices are above .99 in a long window."""
+UNIT_ROOT: Final = 13.7
+"""In a short one they are above 1 - 13.7 / n in nineteen of twenty: Dickey & Fuller, J. Am. Stat. Assoc. 74 (1979)."""
+FEWEST: Final = 100
 
 
 def degeneracies(fitted: Any, rows: Floats) -> tuple[str, ...]:
@@ -36,7 +39,7 @@ def degeneracies(fitted: Any, rows: Floats) -> tuple[str, ...]:
     >>> from barograph_models.gaussian_hmm import gaussian_hmm
     >>> noise = np.random.default_rng(0).standard_normal(600) * np.repeat([1.0, 4.0, 1.0], 200)
     >>> gaussian_hmm(states=2, starts=2).fit(100.0 + np.cumsum(noise)).degeneracies[-1]
-    'feature 0 is near a unit root: prices, or a slow feature, in the place of returns (autocorrelation 0.99)'
+    'feature 0 is near a unit root: prices, or a slow feature, in the place of returns (autocorrelation 1.00)'
     """
     told = [*_narrow(fitted, rows), *_rare(fitted, rows), *_lasting(fitted), *_alike(fitted), *_slow(rows)]
     return tuple(told)
@@ -96,12 +99,13 @@ def _alike(fitted: Any) -> Iterator[str]:
 def _slow(rows: Floats) -> Iterator[str]:
     x = rows[:, 0]
     both = np.isfinite(x[1:]) & np.isfinite(x[:-1])
-    if np.count_nonzero(both) < 20:
+    count = int(np.count_nonzero(both))
+    if count < FEWEST:
         return
     centre = mean(x[np.isfinite(x)])
     before, after = x[:-1][both] - centre, x[1:][both] - centre
     power = float(total(before * before))
     found = float(total(before * after)) / power if power > 0.0 else 0.0
-    if found > SLOW:
+    if found > min(SLOW, 1.0 - UNIT_ROOT / count):
         told = f"prices, or a slow feature, in the place of returns (autocorrelation {found:.2f})"
         yield f"feature 0 is near a unit root: {told}"

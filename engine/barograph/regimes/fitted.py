@@ -202,7 +202,7 @@ class Fitted:
         >>> noise = np.random.default_rng(0).standard_normal(600) * np.repeat([1.0, 4.0, 1.0], 200)
         >>> fitted = gaussian_hmm(states=2, starts=2).fit(noise)
         >>> fitted.predict(fitted.filter_path(noise).probs[-1], horizon=5).probs.round(2)
-        array([0.97, 0.03])
+        array([0.99, 0.01])
         """
         if not isinstance(horizon, int | np.integer) or isinstance(horizon, bool) or horizon < 1:
             raise PartError(f"horizon = {horizon!r}: a whole number of bars, at least 1, is wanted")

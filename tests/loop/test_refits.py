@@ -95,6 +95,19 @@ def test_a_refit_of_another_shape_is_one_that_fails() -> None:
     assert all("changed the shape" in why or "3 regimes cannot be matched" in why for why in refused(run)[1:])
 
 
+def test_a_refit_that_cannot_be_filtered_with_is_one_that_fails() -> None:
+    def broken(state: object, x: object, params: object) -> object:
+        raise ValueError("no such regime")
+
+    def fit(window: Window) -> Fitted:
+        fitted = HMM.learn(window)
+        return fitted if window.previous is None else replace(fitted, family=fitted.family._replace(step=broken))
+
+    run = scan(machine(Model(fit, 2, "broken")), BARS)
+    assert all("step failed with ValueError: no such regime" in why for why in refused(run)[1:])
+    assert len(run.fits) == 9
+
+
 def test_a_check_turns_a_refit_down() -> None:
     seen: list[Window] = []
 

@@ -330,7 +330,8 @@ class Session:
             wired = self._wire(fitted, lo)
             if not first:
                 self._check_shape(fitted, wired, bar)
-        except FitError as error:
+        # What cannot be filtered with is no model: the parts are tried on a made-up bar when they are wired.
+        except (FitError, PartError) as error:
             if first or plan.failed == "stop" or self.fitted is None:
                 raise
             fitted, matched, refused = self.fitted, None, str(error)

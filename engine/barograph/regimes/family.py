@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -208,9 +209,10 @@ def chain_plan(family: Family, params: Any, horizon: int) -> ChainPlan:
     return ChainPlan(*map(np.ascontiguousarray, arrays))
 
 
-def chain_components(family: Family, params: Any, horizon: int) -> int:
-    """Return M: how many parts the mixture of a chain has."""
-    return chain_plan(family, params, horizon).mean.size
+def chain_components(params: Any, horizon: int) -> int:
+    """Return M: how many parts the mixture of a chain has, one for each way to share the bars among its states."""
+    K = len(params.transition)
+    return math.comb(horizon + K - 1, K - 1)
 
 
 def by_belief(family: Family) -> bool:

@@ -342,7 +342,7 @@ def _forecast_of(family: Family, params: Any) -> tuple[Any, Any, Any]:
     if family.shown and getattr(family.init(params), "probs", np.empty(0)).shape != (len(params.transition),):
         told = f"its filter's state keeps no `probs` of its {len(params.transition)} states"
         raise PartError(f"{family.name}: {told}; keep them, or give the family a `forecast`")
-    return kernel, partial(asked.chain_plan, family), partial(asked.chain_components, family)
+    return kernel, partial(asked.chain_plan, family), asked.chain_components
 
 
 def _unplanned(params: Any, _horizon: int) -> Any:

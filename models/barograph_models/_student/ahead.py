@@ -48,7 +48,7 @@ def student_plan(params: Any, horizon: int) -> ChainPlan:
 
 def student_components(params: Any, horizon: int) -> int:
     """Return how many parts the mixture of one chain has."""
-    return student_plan(params, horizon).mean.size
+    return _parts(len(params.degrees_of_freedom), horizon)
 
 
 def _plan(transition: Floats, mean: Floats, scale: Floats, nu: Floats, horizon: int) -> ChainPlan:
@@ -72,11 +72,16 @@ def _laid_out(*arrays: Floats) -> ChainPlan:
 
 def _pieces(regimes: int, horizon: int) -> tuple[float, ...]:
     """Return as many pieces as the horizon allows."""
-    for shares in PIECES:
-        states = regimes * len(shares)
-        if math.comb(horizon + states - 1, states - 1) <= MOST_PARTS:
-            return shares
-    return PIECES[-1]
+    return next((shares for shares in PIECES if _sums(regimes * len(shares), horizon) <= MOST_PARTS), PIECES[-1])
+
+
+def _sums(states: int, horizon: int) -> int:
+    """Return in how many ways the bars of a horizon are shared among states."""
+    return math.comb(horizon + states - 1, states - 1)
+
+
+def _parts(regimes: int, horizon: int) -> int:
+    return regimes if horizon == 1 else _sums(regimes * len(_pieces(regimes, horizon)), horizon)
 
 
 def _variances(nu: float, shares: tuple[float, ...]) -> Floats:
@@ -104,7 +109,8 @@ def drawn_plan(params: Any, horizon: int) -> DrawnPlan:
 
 def drawn_components(params: Any, horizon: int) -> int:
     """Return how many parts the mixture of all draws has."""
-    return drawn_plan(params, horizon).mean.size
+    K, M = map(int, params.drawn_dof.shape)
+    return M * _parts(K, horizon)
 
 
 @kernel

@@ -23,7 +23,7 @@ from barograph.orders import KINDS, LIVES
 from barograph.types import Floats
 
 __all__ = ["EVENTS", "REASONS", "ROLES", "STATUS", "WIDEST", "AccountEvents", "Born", "Changes", "Fills",
-           "Written", "account_events", "born", "changes", "fills", "log_columns", "pack_terms", "table", "write",
+           "Written", "account_events", "born", "changes", "deal_at", "fills", "log_columns", "pack_terms", "table", "write",
            "write_birth"]  # fmt: skip
 
 BORN: Final = 0
@@ -285,6 +285,32 @@ def _behind(log: Any, at: int) -> int:
         kept &= kept - 1
         count += 1
     return at + 2 + count
+
+
+@kernel
+def deal_at(log: Any, numbers: Any, at: int) -> tuple[int, int, float, float, float, float, int]:
+    """Read what money moved at an event: what it is, bar, quantity, price, fee, slippage; where the next one begins.
+
+    `numbers` are the log's words as floats. The numbers of a birth are its terms, and mean something else.
+    """
+    first, end = log[at], at + 2
+    kept = first >> _WHAT_BITS & (1 << _KEPT_BITS) - 1
+    quantity, price, fee, slippage = 0.0, 0.0, 0.0, 0.0
+    # Weight, quantity, price, fee, slippage, each where it says something.
+    end += kept & 1
+    if kept >> 1 & 1 == 1:
+        quantity = numbers[end]
+        end += 1
+    if kept >> 2 & 1 == 1:
+        price = numbers[end]
+        end += 1
+    if kept >> 3 & 1 == 1:
+        fee = numbers[end]
+        end += 1
+    if kept >> 4 & 1 == 1:
+        slippage = numbers[end]
+    bar = log[at + 1] >> _ASSET_BITS
+    return first & (1 << _WHAT_BITS) - 1, bar, quantity, price, fee, slippage, _behind(log, at)
 
 
 @kernel

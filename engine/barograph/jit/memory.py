@@ -36,7 +36,7 @@ from barograph.jit.reach import (
 )
 from barograph.jit.views import frozen
 
-__all__ = ["Memory", "make_load", "make_store", "slots", "structure", "whole"]
+__all__ = ["Memory", "lay_out", "make_load", "make_store", "slots", "structure", "whole"]
 
 _SCALARS = {"f": "f", "i": "i"}
 
@@ -151,7 +151,7 @@ class Memory(NamedTuple):
         leaves: tuple[list[Any], list[Any]] = ([np.empty(0)], [np.empty(0, dtype=np.int64)])
         for tree in trees:
             table = [0, 0]
-            _table(tree, table, sizes, leaves)
+            lay_out(tree, table, sizes, leaves)
             tables.append(table)
         starts = np.cumsum([len(trees) + 1, *(len(table) for table in tables)])
         at = np.array([*starts, *(x for table in tables for x in table)], dtype=np.int64)
@@ -189,11 +189,11 @@ class Memory(NamedTuple):
         return Memory(self.f.copy(), self.i.copy(), self.at, self.shapes)
 
 
-def _table(tree: Any, table: list[int], sizes: list[int], leaves: tuple[list[Any], list[Any]]) -> None:
+def lay_out(tree: Any, table: list[int], sizes: list[int], leaves: tuple[list[Any], list[Any]]) -> None:
     """Say where a tree's leaves lie, and gather them: floats, and whole numbers."""
     if isinstance(tree, tuple):
         for leaf in tree:
-            _table(leaf, table, sizes, leaves)
+            lay_out(leaf, table, sizes, leaves)
     elif isinstance(tree, np.ndarray):
         which = 0 if tree.dtype == np.float64 else 1
         table += [sizes[which], sizes[which] + tree.size, *tree.shape]

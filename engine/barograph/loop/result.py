@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from barograph.regimes.fitted import Fitted
     from barograph.regimes.matching import Match
 
-__all__ = ["Learned", "Result"]
+__all__ = ["Learned", "Result", "benchmark_of"]
 
 
 class Learned(NamedTuple):
@@ -256,16 +256,23 @@ class Result:
     def _benchmark(self) -> pd.DataFrame:
         import pandas as pd
 
-        traded, rows = np.flatnonzero(self.history.traded), slice(self.first, None)
-        actions = self.history.actions if len(self.history.actions) == 1 else self.history.actions[rows]
-        factor, _, _, final = (actions[:, row, traded] for row in range(4))
-        # Dividends buy more of what paid them; what is delisted is the cash it paid from then on.
-        price = np.where(np.isnan(final), self.history.close[rows, traded], final) * factor
-        close = pd.DataFrame(price).ffill().to_numpy()
-        first = np.array([c[np.isfinite(c)][0] if np.isfinite(c).any() else np.nan for c in close.T])
-        growth = np.where(np.isfinite(close), close / first, 1.0)
-        equity = mean(growth, axis=1) * self.equity[0] if len(traded) else np.full(len(self.equity), self.equity[0])
+        equity = benchmark_of(self.history, self.first, float(self.equity[0]))
         return pd.DataFrame({"ts": self._stamps(np.arange(self.first, len(self.history))), "equity": equity})
+
+
+def benchmark_of(history: History, first: int, cash: float) -> Floats:
+    """Return the equity of who buys all traded assets in equal parts at the close of bar `first`, and holds them, (n,)."""
+    import pandas as pd
+
+    traded, rows = np.flatnonzero(history.traded), slice(first, None)
+    actions = history.actions if len(history.actions) == 1 else history.actions[rows]
+    factor, _, _, final = (actions[:, row, traded] for row in range(4))
+    # Dividends buy more of what paid them; what is delisted is the cash it paid from then on.
+    price = np.where(np.isnan(final), history.close[rows, traded], final) * factor
+    close = pd.DataFrame(price).ffill().to_numpy()
+    start = np.array([c[np.isfinite(c)][0] if np.isfinite(c).any() else np.nan for c in close.T])
+    growth = np.where(np.isfinite(close), close / start, 1.0)
+    return np.asarray(mean(growth, axis=1) * cash if len(traded) else np.full(len(close), cash))
 
 
 def _figure(key: str, value: float | None) -> str:

@@ -129,6 +129,34 @@ class Session:
         run = (self.machine, self.history, first, tape.X, tape.E, tape.W, tape.B, written, tuple(self.fits), world)
         return Result(*run, tape.F, layout)
 
+    def look(self) -> Tape:
+        """Let features and filter see the history and the model learn as it falls due, and decide nothing.
+
+        What is written is what `run` writes of features, beliefs and forecasts: they never see the account.
+        """
+        total, first = len(self.history), max(self.start, self.bar)
+        tape = self._tape(first, total)
+        while self.bar < total:
+            if self.bar > self.start and self._due(self.bar - 1):
+                self._learn(self.bar - 1)
+            self._see(tape, self._until(total), first)
+        return tape
+
+    def _see(self, tape: Tape, until: int, first: int) -> None:
+        bound = self._bound(tape)
+        bound.words[at.START] = first
+        for t in range(self.bar, until, at.BLOCK):
+            try:
+                bound.see(t, min(until, t + at.BLOCK))
+            except Exception as error:
+                raise self._told(error, *bound.called) from error
+        self._passed(tape, until, first)
+
+    def _passed(self, tape: Tape, until: int, first: int) -> None:
+        self.bar = until
+        # What a trigger looks at; a copy, as the next bar may be written to another tape.
+        self.last = tape.B[until - 1 - first].copy() if until > first and len(tape.B) else self.last
+
     def _tape(self, first: int, total: int) -> Tape:
         n, assets, K = max(0, total - first), len(self.history.symbols), self.wired.filter.regimes
         log = self._piece(n + 1, _FIRST_PIECE)
@@ -186,9 +214,7 @@ class Session:
                 self._fail(fault, t - 1)
             if self.logged > bound.log_limit:
                 self._make_room(bound)
-        self.bar = t
-        # What a trigger looks at; a copy, as the next bar may be written to another tape.
-        self.last = tape.B[t - 1 - first].copy() if t > first and len(tape.B) else self.last
+        self._passed(tape, t, first)
         return bound.tape
 
     def _make_room(self, bound: Bound) -> None:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from barograph.data.history import History
     from barograph.regimes.fitted import Fitted
 
-__all__ = ["PARTS", "Wired", "needs_table", "wire"]
+__all__ = ["PARTS", "Wired", "begin", "bound_params", "features_of", "needs_table", "wire"]
 
 PARTS: Final = ("features", "filter", "strategy", "book", "scratch")
 
@@ -42,6 +42,7 @@ class Wired(NamedTuple):
     rates: Floats
     resting: int
     layout: Layout
+    fitted: Fitted | None
 
 
 def wire(
@@ -62,11 +63,14 @@ def wire(
     if fitted is None and machine.model is not None and not machine.learns:
         fitted = cast("Fitted", machine.model)
     chosen = filter or (fitted.filter() if fitted is not None else machine.filter or stand_in(machine))
-    plan = machine.strategy
-    if fitted is not None and plan.bind is not None:
-        plan = plan._replace(params=plan.bind(plan.params, fitted))
-    plan = plan._replace(params=_resolve(plan.params, history))
-    return _wired(machine, parts, chosen, plan, history, interpret)
+    plan = machine.strategy._replace(params=bound_params(machine.strategy, fitted, history))
+    return _wired(machine, parts, chosen, plan, history, interpret)._replace(fitted=fitted)
+
+
+def bound_params(plan: Strategy, fitted: Fitted | None, history: History) -> Any:
+    """Return a strategy's parameters as its step gets them: bound to a fit, with columns in the place of symbols."""
+    params = plan.params if fitted is None or plan.bind is None else plan.bind(plan.params, fitted)
+    return _resolve(params, history)
 
 
 def features_of(machine: Machine) -> list[Feature]:
@@ -85,9 +89,9 @@ def needs_table(machine: Machine, answer: type) -> bool:
 
 def _wired(machine: Machine, parts: Stack, chosen: Filter, plan: Strategy, history: History, interpret: bool) -> Wired:
     assets = len(history.symbols)
-    features = _begin("features", parts.init, parts.params)
-    believed = _begin(f"filter {chosen.name}", chosen.init, chosen.params)
-    decided = _begin(f"strategy {plan.name}", plan.init, plan.params)
+    features = begin("features", parts.init, parts.params)
+    believed = begin(f"filter {chosen.name}", chosen.init, chosen.params)
+    decided = begin(f"strategy {plan.name}", plan.init, plan.params)
     rules = machine.terms.rules(history.traded)
     layout, plans = layout_of(chosen, plan.horizons, f"strategy {plan.name}")
     params = Memory.of((parts.params, chosen.params, plan.params, rules, plans), (*PARTS[:4], "forecasts"))
@@ -109,6 +113,7 @@ def _wired(machine: Machine, parts: Stack, chosen: Filter, plan: Strategy, histo
         rates=rates_on(history.ts, machine.terms.borrow_rate, machine.terms.cash_rate),
         resting=resting,
         layout=layout,
+        fitted=None,
     )
 
 
@@ -122,7 +127,8 @@ def _scratch(assets: int, regimes: int) -> Scratch:
     )
 
 
-def _begin(name: str, init: Callable[..., Any], params: Any) -> Any:
+def begin(name: str, init: Callable[..., Any], params: Any) -> Any:
+    """Let a part begin. Raises `PartError` naming it."""
     try:
         return init(params)
     except Exception as error:

@@ -24,12 +24,12 @@ from barograph.types import Floats
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["alpha", "believed", "beta", "cagr", "calmar", "cost_rate", "expected_shortfall", "exposure", "hit_rate",
+__all__ = ["ROUNDING", "alpha", "believed", "beta", "cagr", "calmar", "cost_rate", "expected_shortfall", "exposure", "growth", "hit_rate",
            "invested", "mean_return", "rate_a_bar", "sharpe", "simple_returns", "skew", "sortino", "switches",
            "total_return", "turnover", "value_at_risk", "volatility"]  # fmt: skip
 
 # A spread below this is the rounding of e_t / e_{t-1} − 1, not risk: dividing by it would invent a Sharpe of 1e13.
-_ROUNDING = 1e-14
+ROUNDING = 1e-14
 
 
 def simple_returns(equity: Floats) -> Floats:
@@ -76,8 +76,17 @@ def cagr(equity: Floats, periods: float) -> float:
         return math.nan
     if np.any(equity <= 0):
         return -1.0
+    return growth(float(equity[0]), float(equity[-1]), equity.size - 1, periods)
+
+
+def growth(first: float, last: float, count: int, periods: float) -> float:
+    """Return the growth a year from one positive equity to another over `count` returns.
+
+    >>> round(growth(100.0, 121.0, 2, periods=1), 12)
+    0.1
+    """
     # A few bars of a great rise overflow when spread over a year: that is a growth that cannot be told.
-    exponent = math.log(equity[-1] / equity[0]) * periods / (equity.size - 1)
+    exponent = math.log(last / first) * periods / count
     return math.expm1(exponent) if exponent < 700 else math.nan
 
 
@@ -104,7 +113,7 @@ def sharpe(returns: Floats, periods: float, rf: float = 0.0) -> float:
     nan
     """
     spread = float(np.std(returns, ddof=1)) if returns.size > 1 else 0.0
-    if spread <= _ROUNDING:
+    if spread <= ROUNDING:
         return math.nan
     return (mean_return(returns) - rate_a_bar(rf, periods)) / spread * math.sqrt(periods)
 
@@ -117,13 +126,13 @@ def sortino(returns: Floats, periods: float, rf: float = 0.0) -> float:
     """
     excess = returns - rate_a_bar(rf, periods)
     downside = math.sqrt(float(np.mean(np.minimum(excess, 0) ** 2))) if returns.size else 0.0
-    return float(np.mean(excess)) / downside * math.sqrt(periods) if downside > _ROUNDING else math.nan
+    return float(np.mean(excess)) / downside * math.sqrt(periods) if downside > ROUNDING else math.nan
 
 
 def calmar(equity: Floats, periods: float) -> float:
     """Return CAGR / |max drawdown| over the whole run; NaN without a drawdown."""
     depth = -max_drawdown(equity)
-    return cagr(equity, periods) / depth if depth > _ROUNDING else math.nan
+    return cagr(equity, periods) / depth if depth > ROUNDING else math.nan
 
 
 def value_at_risk(returns: Floats, level: float = 0.95) -> float:
@@ -156,10 +165,12 @@ def skew(returns: Floats) -> float:
     >>> round(skew(np.array([0.0, 0.0, 0.0, 4.0])), 6)
     1.154701
     """
-    if returns.size < 2 or float(np.std(returns)) <= _ROUNDING:
+    if returns.size < 2 or float(np.std(returns)) <= ROUNDING:
         return math.nan
     centred = returns - np.mean(returns)
-    return float(np.mean(centred**3) / np.mean(centred**2) ** 1.5)
+    second = float(np.mean(centred * centred))
+    # Powers differ from processor to processor, products do not.
+    return float(np.mean(centred * centred * centred)) / (second * math.sqrt(second))
 
 
 def hit_rate(returns: Floats) -> float:
@@ -210,16 +221,20 @@ def switches(regimes: NDArray[np.int64]) -> int:
 
 def beta(returns: Floats, benchmark: Floats) -> float:
     """Return cov(r, b) / var(b) of paired returns; NaN when the benchmark has no risk."""
-    if returns.size < 2 or float(np.std(benchmark)) <= _ROUNDING:
+    if returns.size < 2 or float(np.std(benchmark)) <= ROUNDING:
         return math.nan
     centred = benchmark - np.mean(benchmark)
     return float(np.mean((returns - np.mean(returns)) * centred) / np.mean(centred**2))
 
 
-def alpha(returns: Floats, benchmark: Floats, periods: float, rf: float = 0.0) -> float:
-    """Return Jensen's alpha a year, periods · (mean(r − rf) − beta · mean(b − rf)) (Jensen 1968)."""
+def alpha(mean: float, slope: float, benchmark: Floats, periods: float, rf: float = 0.0) -> float:
+    """Return Jensen's alpha a year, periods · (mean(r − rf) − beta · mean(b − rf)), of a mean return and a beta (1968).
+
+    >>> alpha(0.002, 0.5, np.array([0.01, -0.008]), 252)
+    0.378
+    """
     bar = rate_a_bar(rf, periods)
-    return periods * (mean_return(returns) - bar - beta(returns, benchmark) * (mean_return(benchmark) - bar))
+    return periods * (mean - bar - slope * (mean_return(benchmark) - bar))
 
 
 def believed(beliefs: pd.DataFrame) -> NDArray[np.int64]:

@@ -9,13 +9,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from barograph.errors import DataError
+from barograph.metrics.assembly import Beside, assembled
 from barograph.metrics.drawdown import deepest_drawdown, max_drawdown
 from barograph.metrics.formulas import (
-    alpha,
     believed,
     beta,
     cagr,
-    calmar,
     cost_rate,
     expected_shortfall,
     exposure,
@@ -62,14 +61,13 @@ def measure(
     ours, other = (steps(stamps(tables[name]), periods, by_day) for name in ("equity", "benchmark"))
     returns, theirs = simple_returns(money[ours.rows]), simple_returns(market[other.rows])
     periods = ours.periods
-    count = ours.rows.size - 1
-    years = count / periods
-    found: dict[str, float] = {"bars": money.size - 1, "returns": count, "years": years, "calendars": calendars}
-    found |= _performance(money, returns, ours, rf)
-    found |= _trading(tables["equity"], tables["fills"], money, years) | _received(tables["events"])
-    found |= _regimes(tables["beliefs"], years)
-    found |= _against(returns, theirs, periods, rf)
-    found |= _benchmark(money, market, theirs, ours, rf)
+    years = (ours.rows.size - 1) / periods
+    measured = _performance(money, returns, ours, rf) | _trading(tables["equity"], tables["fills"], money, years)
+    length = min(returns.size, theirs.size)
+    measured |= _received(tables["events"]) | {"beta": beta(returns[:length], theirs[:length])}
+    beliefs = tables["beliefs"]
+    turns = switches(believed(beliefs)) if "p_1" in beliefs.columns else math.nan
+    found = assembled(measured, Beside(money.size - 1, ours, calendars, turns, market[other.rows], theirs, rf))
     found |= _intervals(returns, theirs, periods, rf, samples, seed)
     return {key: _json(value) for key, value in found.items()}
 
@@ -99,7 +97,6 @@ def _performance(money: Floats, returns: Floats, ours: Steps, rf: float) -> dict
         "volatility": volatility(returns, periods),
         "sharpe": sharpe(returns, periods, rf),
         "sortino": sortino(returns, periods, rf),
-        "calmar": calmar(money, ours.bars),
         "max_drawdown": max_drawdown(money),
         "max_drawdown_bars": deepest_drawdown(money).bars,
         "value_at_risk": value_at_risk(returns),
@@ -113,12 +110,12 @@ def _trading(table: pd.DataFrame, fills: pd.DataFrame, money: Floats, years: flo
     before = np.concatenate((money[:1], money[:-1]))
     at_fill = _equity_before(table, fills, money)
     values = fills["quantity"].to_numpy(np.float64) * fills["price"].to_numpy(np.float64)
-    slippage = fills["slippage"].to_numpy(np.float64)
-    fees, financing = (table[name].to_numpy(np.float64) for name in ("fees", "financing"))
+    fees, slippage = (fills[name].to_numpy(np.float64) for name in ("fee", "slippage"))
+    financing = table["financing"].to_numpy(np.float64)
     gross = table["gross"].to_numpy(np.float64)[1:]
     money_lost = {"fees": _sum(fees), "slippage": _sum(slippage), "financing": _sum(financing)}
     rates = {
-        "fee_rate": cost_rate(fees, before, years),
+        "fee_rate": cost_rate(fees, at_fill, years),
         "slippage_rate": cost_rate(slippage, at_fill, years),
         "financing_rate": cost_rate(financing, before, years),
     }
@@ -128,9 +125,7 @@ def _trading(table: pd.DataFrame, fills: pd.DataFrame, money: Floats, years: flo
         "exposure": exposure(gross),
         "invested": invested(gross),
         **money_lost,
-        "costs": math.fsum(money_lost.values()),
         **rates,
-        "cost_rate": math.fsum(rates.values()) if years > 0 else math.nan,
     }
 
 
@@ -140,7 +135,7 @@ def _received(events: pd.DataFrame) -> dict[str, float]:
 
 
 def _sum(values: Floats) -> float:
-    return math.fsum(values.tolist())
+    return float(np.sum(values))
 
 
 def _equity_before(table: pd.DataFrame, fills: pd.DataFrame, money: Floats) -> Floats:
@@ -148,29 +143,6 @@ def _equity_before(table: pd.DataFrame, fills: pd.DataFrame, money: Floats) -> F
     row = table["ts"].searchsorted(fills["ts"], side="left") - 1
     before: Floats = money[np.maximum(row, 0)]
     return before
-
-
-def _regimes(beliefs: pd.DataFrame, years: float) -> dict[str, float]:
-    changes = switches(believed(beliefs)) if "p_1" in beliefs.columns else math.nan
-    return {"regime_switches": changes, "regime_switch_rate": changes / years if years > 0 else math.nan}
-
-
-def _against(returns: Floats, theirs: Floats, periods: float, rf: float) -> dict[str, float]:
-    length = min(returns.size, theirs.size)
-    ours, paired = returns[:length], theirs[:length]
-    return {"alpha": alpha(ours, paired, periods, rf), "beta": beta(ours, paired)}
-
-
-def _benchmark(money: Floats, market: Floats, theirs: Floats, ours: Steps, rf: float) -> dict[str, float]:
-    growth = cagr(market, ours.bars)
-    return {
-        "benchmark_total_return": total_return(market),
-        "benchmark_cagr": growth,
-        "benchmark_volatility": volatility(theirs, ours.periods),
-        "benchmark_sharpe": sharpe(theirs, ours.periods, rf),
-        "benchmark_max_drawdown": max_drawdown(market),
-        "excess_cagr": cagr(money, ours.bars) - growth,
-    }
 
 
 def _intervals(returns: Floats, theirs: Floats, periods: float, rf: float, samples: int, seed: int) -> dict[str, float]:

@@ -1,0 +1,126 @@
+"""A lane runs one point after another through the very door that `scan` calls, over features and beliefs seen before.
+
+What a point does not share with the others is where its parameters lie and how its memory begins: a few words of the
+frame (`barograph.jit.frame`). So a sweep compiles nothing but what one run of it would, and there is no second engine.
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+import numpy as np
+
+from barograph.execution import book as col
+from barograph.execution.book import words_a_bar
+from barograph.jit import frame as at
+from barograph.jit.reach import spot
+from barograph.loop.advance import Bound, Tape
+from barograph.sweep.arena import Image, Plain
+from barograph.sweep.figures import FILL_ROWS, SCRATCH_ROWS, Market, gather, measure_run
+from barograph.types import Floats
+
+if TYPE_CHECKING:
+    from barograph.loop.wiring import Wired
+    from barograph.sweep.stages import Seen
+
+__all__ = ["Account", "Decider", "Lane", "Layout"]
+
+# Words of a lane's log: it is emptied when it is full, and stays in the processor's cache.
+_LOG: Final = 8192
+
+
+class Decider(NamedTuple):
+    """A strategy: where its parameters' tables lie (one a stretch between fits), and how its memory begins."""
+
+    params: tuple[int, ...]
+    memory: Image
+
+
+class Account(NamedTuple):
+    """Terms: where their table lies, the book that a run begins with, where its money, counters and rows lie, rates.
+
+    `cash` is what it begins with.
+    """
+
+    rules: int
+    book: Image
+    places: tuple[int, int, int]
+    rates: Floats
+    cash: float
+
+
+class Layout(NamedTuple):
+    """Where everything lies: parameters; the tables of strategies' memories and of books, and their largest sizes."""
+
+    params: Plain
+    memories: Any
+    books: Any
+    size: tuple[int, int]
+
+
+class Lane:
+    """One run at a time, over what was `seen`; points differ in their strategy and in their terms."""
+
+    def __init__(self, wired: Wired, seen: Seen, layout: Layout, slots: int) -> None:
+        self.seen, self.layout = seen, layout
+        n, assets = len(seen.B), len(seen.history.symbols)
+        a_bar = words_a_bar(assets, slots)
+        log = np.empty(max(_LOG, 4 * a_bar), dtype=np.int64)
+        self.table, self.numbers = np.empty((n, 6)), log.view(np.float64)
+        tape = Tape(seen.X, self.table, np.empty((n, assets)), seen.B, seen.F, log)
+        ends = len(seen.history)
+        self.bound = Bound(wired.body, len(log) - a_bar, seen.columns, wired.rates, wired.memory.copy(), wired.params,
+                           tape, ends)  # fmt: skip
+        self.f, self.i = np.zeros(layout.size[0] + 1), np.zeros(layout.size[1] + 1, dtype=np.int64)
+        frame, self.own = self.bound.frame, self.bound.own[-1]
+        frame[[at.FLOATS, at.INTS]] = spot(self.f), spot(self.i)
+        frame[[at.PARAM_FLOATS, at.PARAM_INTS]] = spot(layout.params.f), spot(layout.params.i)
+        self.places = (spot(layout.params.tables), spot(layout.memories), spot(layout.books), spot(self.f))
+        self.fills, self.count = np.empty((FILL_ROWS, n + len(log))), 0
+        self.paid, self.payments = np.empty(n + len(log)), 0
+        self.scratch = np.empty((SCRATCH_ROWS, n))
+        self.stretches = tuple(pairwise((*seen.begins, ends)))
+
+    def run(self, decider: Decider, account: Account) -> tuple[int, int]:
+        """Run one point; return up to which bar, and what went wrong, 0 where nothing did."""
+        self._begin(decider, account)
+        bound, params, first = self.bound, self.places[0], self.seen.first
+        t, fault, self.count, self.payments = 0, 0, 0, 0
+        for (t, until), table in zip(self.stretches, decider.params, strict=True):
+            self.own[at.PAT] = params + 8 * table
+            while t < until and fault == 0:
+                t, logged, fault = bound.go(t, until, first)
+                self._drain(logged)
+            if fault:
+                break
+        return t, fault
+
+    def measure(self, market: Market, out: Floats) -> None:
+        """Write the figures of the last run, beside the benchmark."""
+        seen, own = self.seen, self.seen.steps
+        measure_run(self.table, own.rows, own.rows.size == len(self.table), self.fills, self.count, seen.first, self.paid,
+                    self.payments, market, own.periods, seen.rank, self.scratch, out)  # fmt: skip
+
+    def _begin(self, decider: Decider, account: Account) -> None:
+        params, memories, books, f = self.places
+        for image in (decider.memory, account.book):
+            self.f[image.at[0] : image.at[0] + image.f.size] = image.f
+            self.i[image.at[1] : image.at[1] + image.i.size] = image.i
+        own, words = self.own, self.bound.words
+        own[at.AT], words[at.BOOK_AT] = memories + 8 * decider.memory.table, books + 8 * account.book.table
+        words[at.RULES_AT] = params + 8 * account.rules
+        words[at.RATES], words[at.VARYING] = spot(account.rates), len(account.rates) > 1
+        money, counters, rows = account.places
+        words[at.MONEY], words[at.ROWS] = f + 8 * money, f + 8 * rows
+        self.logged = counters + col.LOGGED
+
+    def _drain(self, logged: int) -> None:
+        """Keep what the log says of money, and empty it."""
+        if self.count + logged > self.fills.shape[1] or self.payments + logged > self.paid.size:
+            self.fills = np.concatenate([self.fills, np.empty_like(self.fills)], axis=1)
+            self.paid = np.concatenate([self.paid, np.empty_like(self.paid)])
+        self.count, self.payments = gather(
+            self.bound.tape.log, self.numbers, logged, self.fills, self.count, self.paid, self.payments
+        )
+        self.i[self.logged] = 0

@@ -1,0 +1,145 @@
+"""A sweep as it will be run: points gathered by what they share, and everything laid out that they do not."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterable
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from barograph.data.rates import rates_on
+from barograph.execution.book import open_book
+from barograph.jit.memory import structure
+from barograph.loop.machine import Machine
+from barograph.loop.wiring import Wired, begin, bound_params, needs_table, wire
+from barograph.sweep.arena import Arena, Images
+from barograph.sweep.lanes import Account, Decider, Lane, Layout
+from barograph.sweep.stages import Seen, content, look, seeing
+from barograph.types import Strategy
+
+if TYPE_CHECKING:
+    from barograph.data.history import History
+    from barograph.execution.terms import Terms
+
+__all__ = ["Plan", "Point"]
+
+
+class Point(NamedTuple):
+    """One run of a sweep: what sees (a machine, whose own strategy and terms do not count), what decides, what it costs.
+
+    `keys` stand for the content of what sees, decides and trades, where whoever makes the points knows it.
+    """
+
+    machine: Machine
+    strategy: Strategy
+    terms: Terms
+    history: History
+    keys: tuple[Hashable, Hashable, Hashable] | None = None
+
+    @property
+    def whole(self) -> Machine:
+        """The machine that `scan` would run."""
+        return replace(self.machine, strategy=self.strategy, terms=self.terms)
+
+
+def point_of(machine: Machine, history: History) -> Point:
+    """Return a machine as a point of a sweep."""
+    terms = tuple(content(getattr(machine.terms, name)) for name in machine.terms.__dataclass_fields__)
+    plan = machine.strategy
+    decides = tuple(map(content, (plan.step, plan.init, plan.bind, plan.params)))
+    return Point(machine, plan, machine.terms, history, (seeing(machine), decides, terms))
+
+
+class _Group(NamedTuple):
+    """Points that one lane can run: they see the same, their strategies have one structure, their book is one kind."""
+
+    seen: int
+    wired: Wired
+    slots: int
+
+
+class _Numbers:
+    """Numbers for what is the same."""
+
+    def __init__(self) -> None:
+        self._known: dict[Hashable, int] = {}
+
+    def __call__(self, key: Hashable) -> tuple[int, bool]:
+        """Return the number of a key, and whether it is new."""
+        known = len(self._known)
+        number = self._known.setdefault(key, known)
+        return number, number == known
+
+
+class Plan:
+    """All points of a sweep, by what they share; `lane` makes what runs those of one group."""
+
+    def __init__(self, points: Iterable[Point]) -> None:
+        self.seen: list[Seen] = []
+        self.groups: list[_Group] = []
+        self.deciders: list[Decider] = []
+        self._arena, self._memories = Arena(), Images((0, 0))
+        self._sees, self._decides, self._trades, self._kinds = _Numbers(), _Numbers(), _Numbers(), _Numbers()
+        self._shapes: list[Hashable] = []
+        self._terms: list[tuple[Terms, History, int]] = []
+        self.rows = np.array([self._row(point) for point in points], dtype=np.int64).reshape(-1, 3)
+        self._lay_out()
+
+    def _row(self, point: Point) -> tuple[int, int, int]:
+        """Return the numbers of a point: its decider, its account, its group."""
+        sees, decides, trades = point.keys or point_of(point.whole, point.history).keys  # type: ignore[misc]
+        seen, new = self._sees((sees, point.strategy.horizons, id(point.history)))
+        if new:
+            self.seen.append(look(point.whole, point.history))
+        decider, new = self._decides((seen, decides))
+        if new:
+            self._add_decider(point, self.seen[seen])
+        group = self._group(point, seen, self._shapes[decider])
+        slots = self.groups[group].slots
+        account, new = self._trades((trades, slots, id(point.history)))
+        if new:
+            self._terms.append((point.terms, point.history, slots))
+        return decider, account, group
+
+    def _add_decider(self, point: Point, seen: Seen) -> None:
+        plan = point.strategy
+        trees = [bound_params(plan, fitted, point.history) for fitted in seen.fits]
+        memory = begin(f"strategy {plan.name}", plan.init, trees[0])
+        shape = (structure(memory, plan.name), structure(trees[0], plan.name))
+        tables = [self._arena.add(tree) for tree in (trees if plan.bind is not None else trees[:1])]
+        self.deciders.append(Decider(tuple(tables * (len(trees) // len(tables))), self._memories.add(memory)))
+        self._shapes.append((content(plan.step), shape))
+
+    def _group(self, point: Point, seen: int, shape: Hashable) -> int:
+        terms = point.terms
+        group, new = self._kinds((seen, shape, terms.fits_light_book(), terms.resting))
+        if new:
+            wired = wire(point.whole, point.history, self.seen[seen].fits[0])
+            self.groups.append(_Group(seen, wired, wired.resting))
+        return group
+
+    def _lay_out(self) -> None:
+        sizes = self._memories.largest
+        books, accounts = Images((sizes[0], sizes[1])), []
+        for terms, history, slots in self._terms:
+            rules = terms.rules(history.traded)
+            book = books.add(open_book(float(terms.cash), len(history.symbols), len(rules.guards), slots))
+            rates = rates_on(history.ts, terms.borrow_rate, terms.cash_rate)
+            accounts.append((self._arena.add(rules), book, rates, float(terms.cash)))
+        tables = books.tables()
+        self.layout = Layout(self._arena.closed(), self._memories.tables(), tables,
+                             (sizes[0] + books.largest[0], sizes[1] + books.largest[1]))  # fmt: skip
+        self.accounts = [Account(rules, book, _places(tables, book.table), rates, cash)
+                         for rules, book, rates, cash in accounts]  # fmt: skip
+
+    def lane(self, group: int) -> Lane:
+        """Return what runs the points of a group, one after another; each thread wants its own."""
+        of = self.groups[group]
+        return Lane(of.wired, self.seen[of.seen], self.layout, of.slots)
+
+
+def _places(tables: Any, table: int) -> tuple[int, int, int]:
+    """Return where money, counters and rows of a book begin: the table says (first, last, sizes) of each array."""
+    money, counters = table + 2, table + 5
+    return int(tables[money]), int(tables[counters]), int(tables[counters + 3])

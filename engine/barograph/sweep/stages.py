@@ -1,0 +1,139 @@
+"""What points of a sweep share, each computed once: features, fits and beliefs; then parameters, laid out.
+
+Two points share what they have the same content of: a model with its fits, features, history and horizons is looked at
+once (`Seen`), a strategy with its parameters is laid out once (`Decider`), and so are terms (`Account`).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Hashable
+from functools import partial
+from types import FunctionType
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from barograph.jit.kernel import Kernel
+from barograph.loop.machine import Machine
+from barograph.loop.session import Session, columns_of
+from barograph.metrics.formulas import switches
+from barograph.metrics.steps import Steps, steps
+from barograph.regimes.forecasts import Layout as Horizons
+from barograph.types import Floats
+
+if TYPE_CHECKING:
+    from barograph.data.history import History
+    from barograph.loop.advance import Columns
+    from barograph.loop.result import Learned
+
+__all__ = ["Seen", "content", "look", "seeing"]
+
+
+class Seen(NamedTuple):
+    """What features and filter made of a history: all of a run that its account has no part in.
+
+    `X` (T, d) are the features, `B` (n, K + 1) the beliefs from bar `first` on, `F` (n, width) the forecasts that a
+    strategy of these horizons reads; `fits` are the models in force from the bars `begins` on.
+    """
+
+    history: History
+    columns: Columns
+    first: int
+    X: Floats
+    B: Floats
+    F: Floats
+    layout: Horizons
+    learned: tuple[Learned, ...]
+    fits: tuple[Any, ...]
+    begins: tuple[int, ...]
+    steps: Steps
+    rank: int
+    switches: float
+
+
+def look(machine: Machine, history: History) -> Seen:
+    """Let features and filter see the history, and the model learn as it falls due; nothing is decided.
+
+    Raises what a run of the machine raises before its account is looked at.
+    """
+    session = Session(machine, history, None, None)
+    tape = session.look()
+    learned = tuple(session.fits)
+    in_force = [(max(0, one.bar + 1), one.fitted) for one in learned if not one.refused]
+    fixed = session.wired.fitted
+    # Before its first fit a machine is wired to that fit already.
+    begins, fits = zip(*in_force, strict=True) if in_force else ((0,), (fixed,))
+    own = steps(history.ts[session.start :], history.periods, history.by_day)
+    T = own.rows.size - 1
+    return Seen(
+        history=history,
+        columns=columns_of(history),
+        first=session.start,
+        X=tape.X,
+        B=tape.B,
+        F=tape.F,
+        layout=session.wired.layout,
+        learned=learned,
+        fits=tuple(fits),
+        begins=(0, *begins[1:]),
+        steps=own,
+        rank=max(1, math.ceil(round((1 - 0.95) * T, 9))),
+        switches=_switches(tape.B),
+    )
+
+
+def _switches(B: Floats) -> float:
+    """How often the believed regime changed, as `metrics` counts it; of one regime nobody can tell."""
+    if B.shape[1] < 3:
+        return math.nan
+    return switches(np.where(np.isnan(B[:, 0]), -1, np.argmax(B[:, :-1], axis=1)))
+
+
+def content(value: Any) -> Hashable:
+    """Return what stands for a value's content; what has none that can be told stands for itself alone.
+
+    >>> content((1, np.array([2.0]))) == content((1, np.array([2.0])))
+    True
+    >>> content([1]) == content([1.0])
+    False
+    """
+    if isinstance(value, tuple | list):
+        return (type(value), *map(content, value))
+    if isinstance(value, np.ndarray):
+        return (value.dtype.str, value.shape, value.tobytes())
+    if value is None or isinstance(value, bool | int | str | bytes):
+        return (type(value), value)
+    if isinstance(value, float | np.generic):
+        return (type(value), np.asarray(value).tobytes())
+    if isinstance(value, partial):
+        return (partial, content(value.func), content(value.args), content(tuple(sorted(value.keywords.items()))))
+    if isinstance(value, FunctionType):
+        cells = tuple(cell.cell_contents for cell in value.__closure__ or ())
+        return (FunctionType, value.__code__, id(value.__globals__), content(value.__defaults__), content(cells))
+    if isinstance(value, Kernel):
+        return (Kernel, content(value.py_func))
+    return _Alone(value)
+
+
+class _Alone:
+    """A value that equals only itself, kept so that no other takes its place."""
+
+    def __init__(self, value: Any) -> None:
+        self.value = value
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Alone) and other.value is self.value
+
+    def __hash__(self) -> int:
+        return id(self.value)
+
+
+def seeing(machine: Machine) -> Hashable:
+    """Return what stands for all of a machine that its features and beliefs are made from."""
+    model = machine.model
+    asked = model if not machine.learns else (model.learn, model.regimes, model.name, model.labels)  # type: ignore
+    plan = machine.fit
+    schedule = None if plan is None else tuple(getattr(plan, name) for name in plan.__dataclass_fields__)
+    return tuple(map(content, (tuple(machine.features), asked, machine.filter, schedule, machine.start,
+                               machine.strategy.horizons)))  # fmt: skip

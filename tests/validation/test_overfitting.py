@@ -61,7 +61,7 @@ def test_the_mean_of_worlds_of_noise_is_one_half(trials: int) -> None:
     found = [overfitting(block_sums(rng.standard_normal((trials, 200)), 10), 10).pbo for _ in range(300)]
     wanted = 0.5 if trials % 2 == 0 else (trials + 1) / (2 * trials)
     assert np.mean(found) == pytest.approx(wanted, abs=4 * np.std(found) / math.sqrt(300))
-    assert 0.1 < np.std(found) < 0.21
+    assert 0.1 < np.std(found) < 0.25
 
 
 def test_the_full_overfit_and_an_edge() -> None:

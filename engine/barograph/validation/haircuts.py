@@ -59,7 +59,8 @@ def adjusted(p: Floats, method: str = "bonferroni") -> Floats:
     """
     if method not in METHODS:
         raise ValueError(f"method = {method!r} is unknown; known: {', '.join(METHODS)}")
-    return np.minimum(METHODS[method](np.asarray(p, dtype=np.float64)), 1.0)
+    found: Floats = np.minimum(METHODS[method](np.asarray(p, dtype=np.float64)), 1.0)
+    return found
 
 
 class Haircut(NamedTuple):
@@ -86,7 +87,7 @@ def haircut(sharpe: float, bars: int, periods: int, tests: int, correlation: flo
     """
     from scipy.special import stdtr, stdtrit
 
-    lags = np.arange(1, periods)
+    lags = np.arange(1.0, periods)
     corrected = sharpe * annual_factor(correlation**lags, periods) / math.sqrt(periods)
     unit = math.sqrt(bars / periods)
     once = 2.0 * float(stdtr(bars - 1, -abs(corrected) * unit))

@@ -90,11 +90,19 @@ def reality_check(
     maxima, plain = _maxima(rows, drawn, known)
     root = math.sqrt(rows.shape[1])
     statistic = max(0.0, float(np.max(known.t)))
-    p = [float(np.mean(row > statistic)) for row in maxima]
-    white = float(np.mean(plain > np.max(known.mean) * root))
-    critical = float(np.quantile(maxima[1], 1.0 - level))
+    lower, consistent, upper = (float(np.mean(row > statistic)) for row in maxima)
     return RealityCheck(
-        len(rows), rows.shape[1], int(np.argmax(known.t)), statistic, critical, white, *p, length, drawn.samples
+        trials=len(rows),
+        bars=rows.shape[1],
+        best=int(np.argmax(known.t)),
+        statistic=statistic,
+        critical=float(np.quantile(maxima[1], 1.0 - level)),
+        white=float(np.mean(plain > np.max(known.mean) * root)),
+        lower=lower,
+        consistent=consistent,
+        upper=upper,
+        block=length,
+        samples=drawn.samples,
     )
 
 

@@ -132,7 +132,7 @@ def deviations(streams: Floats, block: float) -> Floats:
 
 
 @kernel
-def _long_run_variance(x: Any, mean: float, decay: float) -> float:
+def _long_run_variance(x: Any, mean: Any, decay: float) -> Any:
     size = x.shape[0]
     # Sums over the bars before the first one, which are the last ones: Σ λ^i x(−i) and Σ i λ^i x(−i).
     plain, linear, weight = 0.0, 0.0, 1.0

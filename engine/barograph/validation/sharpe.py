@@ -99,9 +99,8 @@ def expected_maximum(trials: float) -> float:
     """
     if trials <= 1.0:
         return 0.0
-    return (1.0 - _EULER) * _NORMAL.inv_cdf(1.0 - 1.0 / trials) + _EULER * _NORMAL.inv_cdf(
-        1.0 - 1.0 / (trials * math.e)
-    )
+    once, often = (_NORMAL.inv_cdf(1.0 - 1.0 / count) for count in (trials, trials * math.e))
+    return (1.0 - _EULER) * once + _EULER * often
 
 
 def effective_trials(trials: float, correlation: float) -> float:

@@ -9,6 +9,7 @@ from importlib import import_module as _import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from barograph import validation as validation
     from barograph.data.history import History as History
     from barograph.data.rates import Rate as Rate
     from barograph.errors import BarographError as BarographError
@@ -89,9 +90,12 @@ _WHERE = {
     "Target": "types",
     "World": "loop.world",
 }
+# Wings that are asked by their own name, and imported only then.
+_WINGS = ("validation",)
 
 __all__ = [  # noqa: PLE0604
     *_WHERE,
+    *_WINGS,
     "__version__",
 ]
 
@@ -102,6 +106,8 @@ def __getattr__(name: str) -> object:
         from importlib.metadata import version
 
         return version("barograph")
+    if name in _WINGS:
+        return _import_module(f"barograph.{name}")
     if name not in _WHERE:
         raise AttributeError(f"module 'barograph' has no attribute {name!r}")
     found = getattr(_import_module(f"barograph.{_WHERE[name]}"), name)
@@ -111,4 +117,4 @@ def __getattr__(name: str) -> object:
 
 def __dir__() -> list[str]:
     """Name what can be asked for."""
-    return sorted(_WHERE)
+    return sorted((*_WHERE, *_WINGS))

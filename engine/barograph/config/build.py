@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import time
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -16,9 +17,10 @@ if TYPE_CHECKING:
     from barograph.data.conversion import Conversion
     from barograph.data.history import History
     from barograph.loop.machine import Machine
-    from barograph.types import Feed
+    from barograph.execution.terms import Terms
+    from barograph.types import Feed, Strategy
 
-__all__ = ["build", "feed_or_history", "guards_of", "load_history"]
+__all__ = ["build", "feed_or_history", "guards_of", "load_history", "strategy_of", "terms_of"]
 
 
 def guards_of(config: Config) -> list[Any]:
@@ -112,22 +114,28 @@ def _converted(found: History | Feed, conversion: Conversion, where: str) -> His
 
 def build(config: Config, folder: Path) -> Machine:
     """Make the machine of a config, of modules as they are now. Raises `PartError` or `ConfigError` naming the key."""
-    from barograph.execution.terms import Terms
     from barograph.loop.fit import Fit
     from barograph.loop.machine import Machine
 
     beside(folder).refresh()
     fit = None if config.fit is None else Fit(**_schedule(config.fit, folder))
-    terms = {key: _term(value, f"execution.{key}", folder) for key, value in dict(config.execution).items()}
     return Machine(
         name=config.name,
-        strategy=_strategy(config.strategy, folder),
+        strategy=strategy_of(config.strategy, folder),
         features=[_feature(part, f"features.{n}", folder) for n, part in enumerate(config.features)],
         model=None if config.model is None else _model(config.model, folder),
         fit=fit,
         start=config.run.start,
-        terms=Terms(guards=guards_of(config), **terms),
+        terms=terms_of(config, folder),
     )
+
+
+def terms_of(config: Config, folder: Path) -> Terms:
+    """Make the terms of trade of a config."""
+    from barograph.execution.terms import Terms
+
+    terms = {key: _term(value, f"execution.{key}", folder) for key, value in dict(config.execution).items()}
+    return Terms(guards=guards_of(config), **terms)
 
 
 def _schedule(plan: FitPlan, folder: Path) -> dict[str, Any]:
@@ -151,11 +159,12 @@ def _term(value: Any, where: str, folder: Path) -> Any:
     return made
 
 
-def _strategy(part: Part, folder: Path) -> Any:
+def strategy_of(part: Part, folder: Path, known: Any = None) -> Strategy:
+    """Make the strategy of a config; `known` is what its `use` names, where that is known."""
     from barograph.loop.machine import strategy
     from barograph.types import Strategy
 
-    found = attribute(part.use, "strategy", folder)
+    found = attribute(part.use, "strategy", folder) if known is None else known
     ready = isinstance(found, Strategy) or _is_step(found)
     if ready and part.arguments:
         raise ConfigError(
@@ -163,7 +172,7 @@ def _strategy(part: Part, folder: Path) -> Any:
         )
     if _is_step(found):
         return strategy(found)
-    made = found if ready else make(part, "strategy", folder)
+    made = found if ready else make(part, "strategy", folder, found)
     if not isinstance(made, Strategy):
         raise PartError(f"strategy: {part.use} returned {type(made).__name__}; wanted a Strategy")
     return made
@@ -178,6 +187,7 @@ def _model(part: Part, folder: Path) -> Any:
     return made
 
 
+@lru_cache(maxsize=256)
 def _is_step(found: Any) -> bool:
     if not callable(found):
         return False

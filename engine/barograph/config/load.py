@@ -6,11 +6,12 @@ signature is the schema and there is no registry. A value may be a part itself (
 
 from __future__ import annotations
 
+import copy
 import datetime
 import tomllib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, cast
 
 from pydantic import ValidationError
 
@@ -21,10 +22,7 @@ from barograph.config.parts import Part
 from barograph.config.schema import Config, Execution
 from barograph.errors import ConfigError
 
-if TYPE_CHECKING:
-    pass
-
-__all__ = ["load", "schema"]
+__all__ = ["checked", "load", "schema", "tree_of", "with_value"]
 
 
 def schema() -> dict[str, Any]:
@@ -39,6 +37,11 @@ def load(path: Path | str, overrides: Sequence[str] = ()) -> Config:
     Raises `ConfigError` naming file, key, what was found and what was wanted.
     """
     path = Path(path)
+    return checked(tree_of(path, overrides), path)
+
+
+def tree_of(path: Path, overrides: Sequence[str] = ()) -> dict[str, Any]:
+    """Read a config as the tables that stand in it, overridden, not checked."""
     beside(path.parent).refresh()
     try:
         tree = tomllib.loads(path.read_text(encoding="utf-8"))
@@ -48,9 +51,14 @@ def load(path: Path | str, overrides: Sequence[str] = ()) -> Config:
         raise ConfigError(f"{path}: not TOML: {error}") from error
     for text in overrides:
         _override(tree, text)
+    return cast("dict[str, Any]", _dates_as_text(tree))
+
+
+def checked(tree: Any, path: Path) -> Config:
+    """Check the tables of a config."""
     try:
-        config = Config.model_validate(_dates_as_text(tree))
-        _check_terms(config)
+        config = Config.model_validate(tree)
+        check_terms(config)
     except ValidationError as error:
         raise ConfigError(f"{path}: {told(error, Config)}") from error
     except ConfigError as error:
@@ -58,7 +66,7 @@ def load(path: Path | str, overrides: Sequence[str] = ()) -> Config:
     return config
 
 
-def _check_terms(config: Config) -> None:
+def check_terms(config: Config) -> None:
     """Judge the terms together, before any data are loaded; rates that are parts come later."""
     from barograph.execution.terms import Terms
 
@@ -75,15 +83,30 @@ def _override(tree: dict[str, Any], text: str) -> None:
     key, equals, value = text.partition("=")
     if not equals or not key:
         raise ConfigError(f"--set {text}: wanted key=value, as in --set strategy.calm=1.5")
-    *path, last = key.strip().split(".")
+    _put(tree, key.strip(), _value(value), f"--set {text}")
+
+
+def with_value(tree: dict[str, Any], key: str, value: Any, where: str) -> dict[str, Any]:
+    """Return the tables with another value at ``key.path``; `where` names who asks for it, in an error."""
+    head, dot, rest = key.partition(".")
+    # Only the tables on the way are copied: a sweep asks for thousands.
+    changed = dict(tree)
+    if dot:
+        changed[head] = copy.deepcopy(tree.get(head, {}))
+    _put(changed, key, value, where)
+    return changed
+
+
+def _put(tree: dict[str, Any], key: str, value: Any, where: str) -> None:
+    *path, last = key.split(".")
     node: Any = tree
     for step in path:
-        node = _inside(node, step, text)
+        node = _inside(node, step, where)
     if isinstance(node, list):
-        _inside(node, last, text)
-        node[int(last)] = _value(value)
+        _inside(node, last, where)
+        node[int(last)] = value
     else:
-        node[last] = _value(value)
+        node[last] = value
 
 
 def _dates_as_text(value: Any) -> Any:
@@ -95,13 +118,13 @@ def _dates_as_text(value: Any) -> Any:
     return value.isoformat() if isinstance(value, datetime.date) else value
 
 
-def _inside(node: Any, step: str, text: str) -> Any:
+def _inside(node: Any, step: str, where: str) -> Any:
     if isinstance(node, list):
         if not step.isdigit() or int(step) >= len(node):
-            raise ConfigError(f"--set {text}: {step!r} is no item of a list of {len(node)} (the first is 0)")
+            raise ConfigError(f"{where}: {step!r} is no item of a list of {len(node)} (the first is 0)")
         return node[int(step)]
     if not isinstance(node, dict):
-        raise ConfigError(f"--set {text}: {step!r} is inside a value, not a table")
+        raise ConfigError(f"{where}: {step!r} is inside a value, not a table")
     return node.setdefault(step, {})
 
 

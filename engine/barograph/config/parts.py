@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import typing
 from collections.abc import Callable
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -39,9 +40,9 @@ class Part(BaseModel):
         return dict(self.model_extra or {})
 
 
-def make(part: Part, where: str, folder: Path) -> Any:
-    """Call a part's factory with its arguments, checked against its signature."""
-    factory = attribute(part.use, where, folder)
+def make(part: Part, where: str, folder: Path, found: Any = None) -> Any:
+    """Call a part's factory with its arguments, checked against its signature; `found` is the factory, where known."""
+    factory = attribute(part.use, where, folder) if found is None else found
     if not callable(factory):
         raise PartError(f"{where}: {part.use} is {type(factory).__name__}; wanted a factory function")
     arguments = _arguments(factory, part, where, folder)
@@ -99,7 +100,7 @@ def _spot(error: Exception, folder: Path) -> str:
 
 def _arguments(factory: Callable[..., Any], part: Part, where: str, folder: Path) -> dict[str, Any]:
     try:
-        signature, hints = inspect.signature(factory), typing.get_type_hints(factory)
+        signature, hints = _signature(factory)
     except (ValueError, TypeError, NameError) as error:
         raise PartError(f"{where}: the signature of {part.use} cannot be read: {error}") from error
     given = part.arguments
@@ -112,6 +113,17 @@ def _arguments(factory: Callable[..., Any], part: Part, where: str, folder: Path
         if parameter.default is parameter.empty and name not in given:
             raise ConfigError(f"key '{where}.{name}' is missing: {part.use} needs it")
     return {name: _argument(value, hints.get(name, Any), f"{where}.{name}", folder) for name, value in given.items()}
+
+
+@lru_cache(maxsize=256)
+def _signature(factory: Callable[..., Any]) -> tuple[inspect.Signature, dict[str, Any]]:
+    """Read a factory's signature, once: a sweep asks it of every point."""
+    return inspect.signature(factory), typing.get_type_hints(factory)
+
+
+@lru_cache(maxsize=256)
+def _adapter(hint: Any) -> TypeAdapter[Any]:
+    return TypeAdapter(hint)
 
 
 def _argument(value: Any, hint: Any, where: str, folder: Path) -> Any:
@@ -127,7 +139,7 @@ def _argument(value: Any, hint: Any, where: str, folder: Path) -> Any:
     if _mentions(hint, Path):
         return _paths(value, where, folder)
     try:
-        return TypeAdapter(hint).validate_python(value, strict=True)
+        return _adapter(hint).validate_python(value, strict=True)
     except PydanticSchemaGenerationError:
         return value
     except ValidationError as error:

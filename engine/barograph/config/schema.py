@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import fields
 from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 
-from pydantic import BeforeValidator, Field, create_model
+from pydantic import BeforeValidator, ConfigDict, Field, create_model
 from pydantic_core import PydanticCustomError
 
 from barograph.config.paper import PaperPlan
@@ -14,7 +14,7 @@ from barograph.config.secrets import redacted
 from barograph.errors import ConfigError
 from barograph.execution.terms import MOST_GUARDS, TIERS_WANTED, Terms, tier_rows
 
-__all__ = ["Config", "Convert", "Data", "Execution", "FitPlan", "GuardPlan", "Period"]
+__all__ = ["Config", "Convert", "Data", "Execution", "FitPlan", "GuardPlan", "Period", "Span", "SweepPlan"]
 
 
 class FitPlan(Strict):
@@ -107,6 +107,29 @@ class GuardPlan(Strict):
     cool_down: int = Field(default=0, ge=0, description="bars that it holds on afterwards")
 
 
+class Span(Strict):
+    """Values at even distances, both ends among them."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False, populate_by_name=True)
+
+    first: int | float = Field(alias="from", description="the first value")
+    last: int | float = Field(alias="to", description="the last value")
+    points: int = Field(ge=1, le=1_000_000, description="how many values")
+    scale: Literal["linear", "log"] = Field(default="linear", description="log: each the same multiple of the one before")
+
+
+class SweepPlan(Strict):
+    """Which points of a config a sweep runs: keys of it, and the values that each takes."""
+
+    how: Literal["grid", "random"] = Field(
+        default="grid", description="grid: every combination; random: `points` drawn ones"
+    )
+    figure: str = Field(default="sharpe", description="what is shown as best: a figure of metrics.json")
+    keys: dict[str, list[Any] | Span] = Field(min_length=1, description="key = [values] or { from, to, points }")
+    points: int | None = Field(default=None, ge=1, description="how many, where they are drawn")
+    seed: int = Field(default=0, ge=0, description="of the draws")
+
+
 class Config(Strict):
     """One run: data, features, model, fit schedule, strategy, terms of trade, guards."""
 
@@ -122,14 +145,15 @@ class Config(Strict):
     guards: list[GuardPlan] = Field(
         default=[], description="limits on the account, kept by the step", max_length=MOST_GUARDS
     )
+    sweep: SweepPlan | None = Field(default=None, description="which points `barograph sweep` runs")
     paper: PaperPlan = Field(default=PaperPlan(), description="how the config is traded on paper")
 
     def resolved(self) -> dict[str, Any]:
         """Return every value that can change a result, defaults included, ready to be written as TOML.
 
-        [paper] is left out: it changes none, and may hold what nobody else shall read.
+        [paper] and [sweep] are left out: they change none, and [paper] may hold what nobody else shall read.
         """
-        return self.model_dump(exclude_none=True, exclude={"paper"})
+        return self.model_dump(exclude_none=True, exclude={"paper", "sweep"})
 
     def redacted(self) -> dict[str, Any]:
         """Return the same, its secrets masked: what may be written down."""

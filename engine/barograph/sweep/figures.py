@@ -14,6 +14,7 @@ import numpy as np
 from barograph.execution import events
 from barograph.jit.kernel import compiled, kernel, shared
 from barograph.metrics.formulas import ROUNDING
+from barograph.validation.block_sums import fill_from_returns
 
 __all__ = ["FIGURES", "FILL_ROWS", "SCRATCH_ROWS", "Market", "gather", "measure_run"]
 
@@ -126,11 +127,11 @@ def _mean(values: Any, count: int) -> float:
 
 @compiled
 def measure_run(table: Any, rows: Any, every: bool, fills: Any, count: int, first: int, paid: Any, payments: int,
-                market: Market, periods: float, rank: int, scratch: Any, out: Any) -> None:  # fmt: skip
+                market: Market, periods: float, rank: int, scratch: Any, out: Any, sums: Any) -> None:  # fmt: skip
     """Write the figures of one run from its table (n, 6), which begins at bar `first`, and its fills.
 
     `rows` are the rows between which returns lie (`barograph.metrics.steps`), `every` says that they are all of them,
-    `rank` is that of the value at risk among the returns. The returns are left in ``scratch[0]``.
+    `rank` is that of the value at risk among the returns; `sums` (B, 3) are the block sums of the returns.
     """
     r, x, y, equity, T = scratch[0], scratch[1], scratch[2], scratch[3], rows.size - 1
     years = T / periods
@@ -149,6 +150,7 @@ def measure_run(table: Any, rows: Any, every: bool, fills: Any, count: int, firs
     _deals(equity, fills, count, first, years, out)
     _beside(r, T, market, x, out)
     _drawdown(equity, table.shape[0], x, out)
+    fill_from_returns(r[:T], sums)
 
 
 @shared
@@ -209,7 +211,7 @@ def _tail(r: Any, T: int, rank: int, x: Any, y: Any, out: Any) -> None:
     if T == 0:
         return
     kept, step, mark = 0, 16, math.inf
-    if T > 64 * step:
+    if 64 * step < T:
         sampled = 0
         for j in range(0, T, step):
             x[sampled] = r[j]

@@ -15,14 +15,15 @@ from barograph.execution import book as col
 from barograph.execution.book import words_a_bar
 from barograph.jit import frame as at
 from barograph.jit.reach import spot
-from barograph.loop.advance import Bound, Tape
+from barograph.loop.advance import BOOK, Bound, Tape
+from barograph.loop.wiring import wire
 from barograph.sweep.arena import Image, Plain
 from barograph.sweep.figures import FILL_ROWS, SCRATCH_ROWS, Market, gather, measure_run
 from barograph.types import Floats
 
 if TYPE_CHECKING:
     from barograph.loop.wiring import Wired
-    from barograph.sweep.stages import Seen
+    from barograph.sweep.stages import Point, Seen
 
 __all__ = ["Account", "Decider", "Lane", "Layout"]
 
@@ -86,21 +87,40 @@ class Lane:
         """Run one point; return up to which bar, and what went wrong, 0 where nothing did."""
         self._begin(decider, account)
         bound, params, first = self.bound, self.places[0], self.seen.first
-        t, fault, self.count, self.payments = 0, 0, 0, 0
-        for (t, until), table in zip(self.stretches, decider.params, strict=True):
+        bar, fault, self.count, self.payments = 0, 0, 0, 0
+        for (_, until), table in zip(self.stretches, decider.params, strict=True):
             self.own[at.PAT] = params + 8 * table
-            while t < until and fault == 0:
-                t, logged, fault = bound.go(t, until, first)
+            while bar < until and fault == 0:
+                bar, logged, fault = bound.go(bar, until, first)
                 self._drain(logged)
-            if fault:
-                break
-        return t, fault
+                self.i[self.logged] = 0
+        return bar, fault
 
-    def measure(self, market: Market, out: Floats) -> None:
-        """Write the figures of the last run, beside the benchmark."""
+    def run_in_python(self, point: Point) -> tuple[int, int]:
+        """Run one point whose strategy is plain Python: it is wired as a run of its own, over what was seen."""
+        whole, history, tape = point.whole, point.history, self.bound.tape
+        bar, fault, self.count, self.payments, memory = 0, 0, 0, 0, None
+        for (_, until), fitted in zip(self.stretches, self.seen.fits, strict=True):
+            wired = wire(whole, history, fitted)
+            memory = wired.memory.copy() if memory is None else memory
+            bound = Bound(wired.body, self.bound.log_limit, self.seen.columns, wired.rates, memory, wired.params, tape,
+                          len(history))  # fmt: skip
+            while bar < until and fault == 0:
+                bar, logged, fault = bound.go(bar, until, self.seen.first)
+                self._drain(logged)
+                memory.read(BOOK).counters[col.LOGGED] = 0
+        return bar, fault
+
+    @property
+    def in_python(self) -> bool:
+        """Whether the strategy is plain Python, among parts that are compiled."""
+        return self.bound.python is not None
+
+    def measure(self, market: Market, out: Floats, sums: Floats) -> None:
+        """Write the figures of the last run, beside the benchmark, and the block sums of its returns."""
         seen, own = self.seen, self.seen.steps
         measure_run(self.table, own.rows, own.rows.size == len(self.table), self.fills, self.count, seen.first, self.paid,
-                    self.payments, market, own.periods, seen.rank, self.scratch, out)  # fmt: skip
+                    self.payments, market, own.periods, seen.rank, self.scratch, out, sums)  # fmt: skip
 
     def _begin(self, decider: Decider, account: Account) -> None:
         params, memories, books, f = self.places
@@ -123,4 +143,3 @@ class Lane:
         self.count, self.payments = gather(
             self.bound.tape.log, self.numbers, logged, self.fills, self.count, self.paid, self.payments
         )
-        self.i[self.logged] = 0

@@ -12,43 +12,17 @@ from barograph.data.rates import rates_on
 from barograph.execution.book import open_book
 from barograph.jit.memory import structure
 from barograph.loop.machine import Machine
-from barograph.loop.wiring import Wired, begin, bound_params, needs_table, wire
+from barograph.loop.wiring import Wired, begin, bound_params, wire
 from barograph.sweep.arena import Arena, Images
 from barograph.sweep.lanes import Account, Decider, Lane, Layout
-from barograph.sweep.stages import Seen, content, look, seeing
+from barograph.sweep.stages import Point, Seen, content, look, point_of
 from barograph.types import Strategy
 
 if TYPE_CHECKING:
     from barograph.data.history import History
     from barograph.execution.terms import Terms
 
-__all__ = ["Plan", "Point"]
-
-
-class Point(NamedTuple):
-    """One run of a sweep: what sees (a machine, whose own strategy and terms do not count), what decides, what it costs.
-
-    `keys` stand for the content of what sees, decides and trades, where whoever makes the points knows it.
-    """
-
-    machine: Machine
-    strategy: Strategy
-    terms: Terms
-    history: History
-    keys: tuple[Hashable, Hashable, Hashable] | None = None
-
-    @property
-    def whole(self) -> Machine:
-        """The machine that `scan` would run."""
-        return replace(self.machine, strategy=self.strategy, terms=self.terms)
-
-
-def point_of(machine: Machine, history: History) -> Point:
-    """Return a machine as a point of a sweep."""
-    terms = tuple(content(getattr(machine.terms, name)) for name in machine.terms.__dataclass_fields__)
-    plan = machine.strategy
-    decides = tuple(map(content, (plan.step, plan.init, plan.bind, plan.params)))
-    return Point(machine, plan, machine.terms, history, (seeing(machine), decides, terms))
+__all__ = ["Plan"]
 
 
 class _Group(NamedTuple):

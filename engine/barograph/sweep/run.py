@@ -5,24 +5,24 @@ from __future__ import annotations
 import itertools
 import math
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from barograph.errors import ConfigError
-from barograph.execution.book import FAULTS
 from barograph.loop.machine import Machine
 from barograph.loop.result import benchmark_of
 from barograph.loop.run import scan
 from barograph.metrics import formulas
 from barograph.metrics.assembly import Beside, assembled
 from barograph.sweep.figures import FIGURES, Market
+from barograph.sweep.harvest import Harvest
 from barograph.sweep.lanes import Lane
-from barograph.sweep.plan import Plan, Point, point_of
+from barograph.sweep.plan import Plan
+from barograph.sweep.stages import Point, point_of
 from barograph.types import Floats
 
 if TYPE_CHECKING:
@@ -30,8 +30,9 @@ if TYPE_CHECKING:
 
     from barograph.data.history import History
     from barograph.loop.result import Result
+    from barograph.sweep.stages import Seen
 
-__all__ = ["Counters", "Sweep", "Told", "grid", "run_plan", "sweep"]
+__all__ = ["Counters", "Sweep", "grid", "run_plan", "sweep"]
 
 Progress = Callable[[int, int], None]
 # Points that a thread takes at a time: enough that taking them costs nothing, few enough that all threads end together.
@@ -47,13 +48,6 @@ class Counters(NamedTuple):
     strategies: int
     terms: int
     runs: int
-
-
-class Told(NamedTuple):
-    """Rows of `barograph.sweep.figures.FIGURES`, (M, figures), and why a point has none, "" where it has."""
-
-    rows: Floats
-    failed: list[str]
 
 
 def grid(keys: Mapping[str, Sequence[Any]]) -> list[tuple[Any, ...]]:
@@ -83,53 +77,52 @@ def sweep(make: Callable[..., Machine], keys: Mapping[str, Sequence[Any]], histo
     values = grid(keys)
     machines = (make(**dict(zip(keys, of, strict=True))) for of in values)
     plan = Plan(point_of(machine, history) for machine in machines)
-    told = run_plan(plan, threads, progress)
+    harvest = Harvest(len(values))
 
-    def machine(number: int) -> tuple[Machine, History]:
-        return make(**dict(zip(keys, values[number], strict=True))), history
+    def point(number: int) -> Point:
+        return point_of(make(**dict(zip(keys, values[number], strict=True))), history)
 
-    return Sweep(tuple(keys), values, plan, told, machine)
+    run_plan(plan, point, harvest, threads, progress)
+    return Sweep(tuple(keys), values, plan, harvest, point)
 
 
-def run_plan(plan: Plan, threads: int = 0, progress: Progress | None = None, points: Iterable[int] = ()) -> Told:
-    """Run all points of a plan, or those told, in the order of what they share; the answer does not depend on it."""
-    chosen = np.arange(len(plan.rows)) if not points else np.array(list(points), dtype=np.int64)
-    order = chosen[np.argsort(plan.rows[chosen, 2], kind="stable")]
-    told = Told(np.full((len(plan.rows), len(FIGURES)), np.nan), [""] * len(plan.rows))
+def run_plan(plan: Plan, point: Callable[[int], Point], harvest: Harvest, threads: int = 0,
+             progress: Progress | None = None) -> None:  # fmt: skip
+    """Run the points of a plan that were not run yet, in the order of what they share; no answer depends on it."""
+    missing = harvest.missing
+    order = missing[np.argsort(plan.rows[missing, 2], kind="stable")]
     chunks = iter([order[k : k + _CHUNK] for k in range(0, len(order), _CHUNK)])
     count = threads or os.cpu_count() or 1
-    done = itertools.count(1)
-    markets = _Markets(plan)
+    done, markets = itertools.count(1), _Markets(plan)
 
     def work() -> None:
         lanes: dict[int, Lane] = {}
         for chunk in chunks:
             for number in chunk.tolist():
-                _run_point(plan, lanes, markets, number, told)
+                _run_point(plan, lanes, markets, number, point, harvest)
             if progress is not None:
                 progress(min(len(order), next(done) * _CHUNK), len(order))
 
     if count == 1 or len(order) <= _CHUNK:
-        work()
-        return told
+        return work()
     with ThreadPoolExecutor(count) as pool:
         for future in [pool.submit(work) for _ in range(count)]:
             future.result()
-    return told
+    return None
 
 
 class _Markets:
     """What runs are measured beside: of every history seen and every starting cash."""
 
     def __init__(self, plan: Plan) -> None:
-        self._plan = plan
+        self.plan = plan
         self._known: dict[tuple[int, float], tuple[Market, Beside]] = {}
 
     def of(self, seen: int, cash: float) -> tuple[Market, Beside]:
         """Return the benchmark's returns less their mean, and all that figures are assembled with."""
         found = self._known.get((seen, cash))
         if found is None:
-            of = self._plan.seen[seen]
+            of = self.plan.seen[seen]
             equity = benchmark_of(of.history, of.first, cash)[of.steps.rows]
             returns = formulas.simple_returns(equity)
             beside = Beside(len(of.B) - 1, of.steps, len(of.history.calendars), of.switches, equity, returns)
@@ -143,23 +136,23 @@ def _market(returns: Floats) -> Market:
     return Market(centred, float(np.mean(centred**2)) if risky else 0.0)
 
 
-def _run_point(plan: Plan, lanes: dict[int, Lane], markets: _Markets, number: int, told: Told) -> None:
+def _run_point(plan: Plan, lanes: dict[int, Lane], markets: _Markets, number: int, point: Callable[[int], Point],
+               harvest: Harvest) -> None:  # fmt: skip
     decider, account, group = plan.rows[number].tolist()
     lane = lanes.get(group)
     if lane is None:
         lane = lanes[group] = plan.lane(group)
     terms = plan.accounts[account]
     try:
-        bar, fault = lane.run(plan.deciders[decider], terms)
-    # A part may raise what it likes; whoever asks for this point's own run is told it with part and bar.
+        deciding = plan.deciders[decider]
+        bar, fault = lane.run_in_python(point(number)) if lane.in_python else lane.run(deciding, terms)
+    # A part may raise what it likes; who asks for this point's own run is told it with part and bar.
     except Exception as error:
-        told.failed[number] = f"{type(error).__name__}: {error}"
-        return
-    if fault:
-        when = lane.seen.history.when(bar - 1)
-        told.failed[number] = f"{FAULTS[fault]} at {when}"
-        return
-    lane.measure(markets.of(plan.groups[group].seen, terms.cash)[0], told.rows[number])
+        return harvest.raised(number, error)
+    if not fault:
+        market, _ = markets.of(plan.groups[group].seen, terms.cash)
+        lane.measure(market, harvest.rows[number], harvest.sums[number])
+    return harvest.finish(number, bar - 1, fault)
 
 
 class Sweep:
@@ -169,9 +162,9 @@ class Sweep:
     `Result.metrics` but the bootstrap's; where a run failed its figures are missing and `failed` says why.
     """
 
-    def __init__(self, keys: tuple[str, ...], points: list[tuple[Any, ...]], plan: Plan, told: Told,
-                 machine: Callable[[int], tuple[Machine, History]]) -> None:  # fmt: skip
-        self.keys, self.points, self.told, self._plan, self._machine = keys, points, told, plan, machine
+    def __init__(self, keys: tuple[str, ...], points: list[tuple[Any, ...]], plan: Plan, harvest: Harvest,
+                 point: Callable[[int], Point]) -> None:  # fmt: skip
+        self.keys, self.points, self.harvest, self.plan, self._point = keys, points, harvest, plan, point
         self._markets = _Markets(plan)
 
     def __len__(self) -> int:
@@ -180,13 +173,14 @@ class Sweep:
     @property
     def counters(self) -> Counters:
         """What was computed, and how often."""
-        plan = self._plan
+        plan = self.plan
         fits = sum(len(seen.learned) for seen in plan.seen)
-        return Counters(len(self), len(plan.seen), fits, len(plan.deciders), len(plan.accounts), len(plan.rows))
+        return Counters(len(self), len(plan.seen), fits, len(plan.deciders), len(plan.accounts),
+                        len(self) - self.harvest.found)  # fmt: skip
 
     def metrics(self, number: int) -> dict[str, float | None]:
         """Return the figures of a point, named and ordered as in metrics.json; none of a run that failed."""
-        if self.told.failed[number]:
+        if self.harvest.ended[number, 0] != 0:
             return {}
         return {key: value if math.isfinite(value) else None for key, value in self._figures(number).items()}
 
@@ -197,7 +191,16 @@ class Sweep:
 
         keys = pd.DataFrame(self.points, columns=list(self.keys))
         figures = pd.DataFrame.from_records([self.metrics(n) for n in range(len(self))])
-        return pd.concat([keys, figures.astype("float64"), pd.Series(self.told.failed, name="failed")], axis=1)
+        return pd.concat([keys, figures.astype("float64"), pd.Series(self.failed, name="failed", dtype=object)], axis=1)
+
+    @cached_property
+    def failed(self) -> list[str]:
+        """Why a point has no figures, "" where it has."""
+        return [self.harvest.failed(n, self.seen(n).history.when) for n in range(len(self))]
+
+    def seen(self, number: int) -> Seen:
+        """Return what features and filter made of a point's history."""
+        return self.plan.seen[self.plan.groups[int(self.plan.rows[number, 2])].seen]
 
     def best(self, figure: str = "sharpe", count: int = 1) -> list[int]:
         """Return the numbers of the points with the highest figure, the first of equals first."""
@@ -209,12 +212,12 @@ class Sweep:
 
     def run(self, number: int) -> Result:
         """Run one point again as `bg.run` does, with its tables and its report."""
-        machine, history = self._machine(number)
-        return scan(machine, history)
+        point = self._point(number)
+        return scan(point.whole, point.history)
 
     def _figures(self, number: int) -> dict[str, float]:
-        _, account, group = self._plan.rows[number].tolist()
-        _, beside = self._markets.of(self._plan.groups[group].seen, self._plan.accounts[account].cash)
-        row: dict[str, float] = dict(zip(FIGURES, self.told.rows[number].tolist(), strict=True))
+        _, account, group = self.plan.rows[number].tolist()
+        _, beside = self._markets.of(self.plan.groups[group].seen, self.plan.accounts[account].cash)
+        row: dict[str, float] = dict(zip(FIGURES, self.harvest.rows[number].tolist(), strict=True))
         row["cagr"] = formulas.growth(row["first"], row["last"], beside.steps.rows.size - 1, beside.steps.bars)
         return assembled(row, beside)

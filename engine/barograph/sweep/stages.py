@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Hashable
+from dataclasses import replace
 from functools import partial
 from types import FunctionType
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -20,14 +21,15 @@ from barograph.loop.session import Session, columns_of
 from barograph.metrics.formulas import switches
 from barograph.metrics.steps import Steps, steps
 from barograph.regimes.forecasts import Layout as Horizons
-from barograph.types import Floats
+from barograph.types import Floats, Strategy
 
 if TYPE_CHECKING:
     from barograph.data.history import History
+    from barograph.execution.terms import Terms
     from barograph.loop.advance import Columns
     from barograph.loop.result import Learned
 
-__all__ = ["Seen", "content", "look", "seeing"]
+__all__ = ["Point", "Seen", "content", "look", "point_of", "seeing"]
 
 
 class Seen(NamedTuple):
@@ -127,6 +129,32 @@ class _Alone:
 
     def __hash__(self) -> int:
         return id(self.value)
+
+
+class Point(NamedTuple):
+    """One run of a sweep: what sees (a machine, its own strategy and terms do not count), what decides, what it costs.
+
+    `keys` stand for the content of what sees, decides and trades, where whoever makes the points knows it.
+    """
+
+    machine: Machine
+    strategy: Strategy
+    terms: Terms
+    history: History
+    keys: tuple[Hashable, Hashable, Hashable] | None = None
+
+    @property
+    def whole(self) -> Machine:
+        """The machine that `scan` would run."""
+        return replace(self.machine, strategy=self.strategy, terms=self.terms)
+
+
+def point_of(machine: Machine, history: History) -> Point:
+    """Return a machine as a point of a sweep."""
+    terms = tuple(content(getattr(machine.terms, name)) for name in machine.terms.__dataclass_fields__)
+    plan = machine.strategy
+    decides = tuple(map(content, (plan.step, plan.init, plan.bind, plan.params)))
+    return Point(machine, plan, machine.terms, history, (seeing(machine), decides, terms))
 
 
 def seeing(machine: Machine) -> Hashable:

@@ -1,0 +1,199 @@
+"""A config with [sweep] becomes points: each is the config with other values at its keys.
+
+What decides, what it costs and what is seen are made once for each of their own values: of 1,000 thresholds and three
+fees there are 1,000 strategies, three sets of terms, and one model.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Hashable, Iterator
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+from pydantic import ValidationError
+
+from barograph.config.build import build, load_history, strategy_of, terms_of
+from barograph.config.load import checked, tree_of, with_value
+from barograph.config.mistakes import told
+from barograph.config.parts import Part, attribute
+from barograph.config.schema import Config, Span, SweepPlan
+from barograph.errors import BarographError, ConfigError, nearest
+from barograph.sweep.plan import Point
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from barograph.data.history import History
+    from barograph.execution.terms import Terms
+    from barograph.loop.machine import Machine
+    from barograph.types import Strategy
+
+__all__ = ["Varied", "values_of"]
+
+_NO_PARTS = ("name", "paper", "sweep")
+_TRADES = ("execution", "guards")
+
+
+class _Sight(NamedTuple):
+    """What sees: the machine, its history, and the config they are of."""
+
+    machine: Machine
+    history: History
+    config: Config
+
+
+class Varied:
+    """The points of a config's [sweep]. Raises `ConfigError` naming file and key."""
+
+    def __init__(self, path: Path, overrides: Sequence[str] = ()) -> None:
+        self.path, self.folder = path, path.parent
+        self.tree = tree_of(path, overrides)
+        self.config = checked(self.tree, path)
+        if self.config.sweep is None:
+            raise ConfigError(f"{path}: has no [sweep]; wanted one with keys, as in docs/sweeps.md")
+        self.plan: SweepPlan = self.config.sweep
+        self.keys = tuple(self.plan.keys)
+        for key in self.keys:
+            self._check(key)
+        self.values = values_of(self.plan, f"{path}: sweep")
+        self._made: dict[Hashable, Any] = {}
+        of = [self._kind(key) for key in self.keys]
+        self._of = {kind: [n for n, k in enumerate(of) if k == kind] for kind in ("sees", "decides", "trades")}
+        self._histories: dict[Hashable, History] = {}
+        self._factories: dict[str, Any] = {}
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    def points(self) -> Iterator[Point]:
+        """Yield all points, in the order of `values`."""
+        return map(self.point, range(len(self)))
+
+    def point(self, number: int) -> Point:
+        """Return one point, made of what others have made."""
+        sees, decides, trades = (self._values(number, kind) for kind in ("sees", "decides", "trades"))
+        sight: _Sight = self._once("sees", sees, self._sight)
+        strategy: Strategy = self._once("decides", decides, self._strategy)
+        terms: Terms = self._once("trades", trades, self._terms)
+        return Point(sight.machine, strategy, terms, sight.history, (sees, decides, trades))
+
+    def told(self, number: int) -> str:
+        """Spell a point as ``--set`` would: key=value, ..."""
+        return ", ".join(f"{key}={value}" for key, value in zip(self.keys, self.values[number], strict=True))
+
+    @cached_property
+    def first(self) -> _Sight:
+        """What sees, at the first point."""
+        found: _Sight = self._once("sees", self._values(0, "sees"), self._sight)
+        return found
+
+    def _check(self, key: str) -> None:
+        table, dot, _ = key.partition(".")
+        known = [name for name in Config.model_fields if name not in _NO_PARTS]
+        if table not in known or not dot:
+            hint = nearest(table, known) or f"; its tables: {', '.join(known)}"
+            raise ConfigError(f"{self.path}: sweep.keys: {key!r} is no key of a part of this config{hint}")
+
+    @staticmethod
+    def _kind(key: str) -> str:
+        table = key.partition(".")[0]
+        return "decides" if table == "strategy" else "trades" if table in _TRADES else "sees"
+
+    def _values(self, number: int, kind: str) -> tuple[tuple[int, Any], ...]:
+        point = self.values[number]
+        return tuple((n, point[n]) for n in self._of[kind])
+
+    def _once(self, kind: str, values: tuple[tuple[int, Any], ...], make: Any) -> Any:
+        # 1 and 1.0 are one key of a dictionary, and may be two values of a parameter.
+        key = (kind, tuple([(type(value), value if isinstance(value, Hashable) else repr(value)) for _, value in values]))
+        found = self._made.get(key)
+        if found is None:
+            found = self._made[key] = self._make(values, make)
+        return found
+
+    def _make(self, values: tuple[tuple[int, Any], ...], make: Any) -> Any:
+        tree = self.tree
+        for n, value in values:
+            tree = with_value(tree, self.keys[n], value, f"{self.path}: sweep.keys")
+        try:
+            return make(tree)
+        except BarographError as error:
+            if not values:
+                raise
+            spelled = ", ".join(f"{self.keys[n]} = {value!r}" for n, value in values)
+            raise type(error)(f"{error} (at {spelled} of the sweep)") from error
+
+    def _sight(self, tree: dict[str, Any]) -> _Sight:
+        config = checked(tree, self.path)
+        # What is not of the data changes no history.
+        key = repr([tree.get(name) for name in ("data", "observed")]) + repr(config.run.end)
+        if key not in self._histories:
+            self._histories[key] = load_history(config, self.folder)
+        return _Sight(build(config, self.folder), self._histories[key], config)
+
+    def _strategy(self, tree: dict[str, Any]) -> Strategy:
+        try:
+            part = Part.model_validate(tree["strategy"])
+        except ValidationError as error:
+            raise ConfigError(f"{self.path}: strategy: {told(error, Part)}") from error
+        if part.use not in self._factories:
+            self._factories[part.use] = attribute(part.use, "strategy", self.folder)
+        return strategy_of(part, self.folder, self._factories[part.use])
+
+    def _terms(self, tree: dict[str, Any]) -> Terms:
+        return terms_of(checked(tree, self.path), self.folder)
+
+
+def values_of(plan: SweepPlan, where: str = "sweep") -> list[tuple[Any, ...]]:
+    """Return the values of every point, a tuple in the order of the plan's keys; a grid's last key changes fastest.
+
+    >>> values_of(SweepPlan(keys={"strategy.threshold": Span(first=0.3, last=0.4, points=3)}))
+    [(0.3,), (0.35,), (0.4,)]
+
+    Raises `ConfigError` where the plan says too little, or too much.
+    """
+    for key, values in plan.keys.items():
+        if not isinstance(values, Span) and not values:
+            raise ConfigError(f"{where}.keys.{key} is []; wanted at least one value")
+        if isinstance(values, Span) and values.scale == "log" and min(values.first, values.last) <= 0:
+            raise ConfigError(f"{where}.keys.{key} goes from {values.first} to {values.last}; a log scale wants > 0")
+    if plan.how == "grid":
+        if plan.points is not None:
+            raise ConfigError(f"{where}.points is {plan.points}, but a grid runs all; set how = 'random' to draw")
+        return list(itertools.product(*map(_all, plan.keys.values())))
+    if plan.points is None:
+        raise ConfigError(f"{where}.points is missing; wanted how many points to draw")
+    rng = np.random.default_rng(plan.seed)
+    return [tuple(_drawn(values, rng) for values in plan.keys.values()) for _ in range(plan.points)]
+
+
+def _all(values: list[Any] | Span) -> list[Any]:
+    if not isinstance(values, Span):
+        return values
+    first, last, count = float(values.first), float(values.last), values.points
+    share = [k / (count - 1) if count > 1 else 0.0 for k in range(count)]
+    if values.scale == "log":
+        return [_short(math.exp(math.log(first) + s * (math.log(last) - math.log(first)))) for s in share]
+    found = [_short(first + s * (last - first)) for s in share]
+    whole = isinstance(values.first, int) and isinstance(values.last, int) and all(v == round(v) for v in found)
+    return [round(v) for v in found] if whole else found
+
+
+def _short(value: float) -> float:
+    """Return the number as a person would write it: 0.31, not 0.31000000000000005."""
+    return float(f"{value:.12g}")
+
+
+def _drawn(values: list[Any] | Span, rng: np.random.Generator) -> Any:
+    if not isinstance(values, Span):
+        return values[int(rng.integers(len(values)))]
+    if isinstance(values.first, int) and isinstance(values.last, int) and values.scale == "linear":
+        low, high = sorted((values.first, values.last))
+        return int(rng.integers(low, high + 1))
+    if values.scale == "log":
+        return _short(math.exp(rng.uniform(math.log(values.first), math.log(values.last))))
+    return _short(float(rng.uniform(values.first, values.last)))

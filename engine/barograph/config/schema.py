@@ -14,7 +14,7 @@ from barograph.config.secrets import redacted
 from barograph.errors import ConfigError
 from barograph.execution.terms import MOST_GUARDS, TIERS_WANTED, Terms, tier_rows
 
-__all__ = ["Config", "Convert", "Data", "Execution", "FitPlan", "GuardPlan", "Period"]
+__all__ = ["Config", "Convert", "Data", "Execution", "FitPlan", "GuardPlan", "Period", "RegistryPlan"]
 
 
 class FitPlan(Strict):
@@ -107,6 +107,14 @@ class GuardPlan(Strict):
     cool_down: int = Field(default=0, ge=0, description="bars that it holds on afterwards")
 
 
+class RegistryPlan(Strict):
+    """Where runs, comparisons and sweeps are entered."""
+
+    store: str | Literal[False] | None = Field(
+        default=None, description="the file, from the config's folder; default: trials.db of the project; false: none"
+    )
+
+
 class Config(Strict):
     """One run: data, features, model, fit schedule, strategy, terms of trade, guards."""
 
@@ -123,13 +131,14 @@ class Config(Strict):
         default=[], description="limits on the account, kept by the step", max_length=MOST_GUARDS
     )
     paper: PaperPlan = Field(default=PaperPlan(), description="how the config is traded on paper")
+    registry: RegistryPlan = Field(default=RegistryPlan(), description="where its runs are entered as trials")
 
     def resolved(self) -> dict[str, Any]:
         """Return every value that can change a result, defaults included, ready to be written as TOML.
 
-        [paper] is left out: it changes none, and may hold what nobody else shall read.
+        [paper] and [registry] are left out: they change none, and may hold what nobody else shall read.
         """
-        return self.model_dump(exclude_none=True, exclude={"paper"})
+        return self.model_dump(exclude_none=True, exclude={"paper", "registry"})
 
     def redacted(self) -> dict[str, Any]:
         """Return the same, its secrets masked: what may be written down."""

@@ -18,23 +18,22 @@ BLOCKS: Final = 128
 def block_sums(returns: Floats, blocks: int = BLOCKS) -> Floats:
     """Return n, Σr and Σr² of `blocks` stretches of simple returns (T,), (blocks, 3); block b begins at b·T // blocks.
 
-    Fewer returns than blocks make a block each. Sums go from the first to the last: the same bits everywhere.
+    Of fewer returns than blocks each is one. Sums go from the first to the last: the same bits everywhere.
 
     >>> block_sums(np.array([0.5, 0.25, -0.5, 1.0]), blocks=2).tolist()
     [[2.0, 0.75, 0.3125], [2.0, 0.5, 1.25]]
     """
-    blocks = min(blocks, len(returns))
-    edges = [b * len(returns) // blocks for b in range(blocks)] if blocks else []
-    pieces = np.split(returns, edges[1:]) if edges else []
-    rows = [(len(piece), float(total(piece)), float(total(piece * piece))) for piece in pieces]
-    return np.array(rows, dtype=np.float64).reshape(blocks, 3)
+    blocks = max(1, min(blocks, len(returns)))
+    edges = [b * len(returns) // blocks for b in range(1, blocks)]
+    rows = [(len(r), float(total(r)), float(total(r * r))) for r in np.split(returns, edges)]
+    return np.array(rows, dtype=np.float64)
 
 
 def sharpe_of(sums: Floats) -> Floats:
     """Return the Sharpe ratio a bar, mean(r) / std(r, ddof=1), of trials (M, B, 3); NaN without risk.
 
     >>> sharpe_of(np.array([[[2.0, 0.75, 0.3125], [2.0, 0.5, 1.25]]])).round(6)
-    array([0.496564])
+    array([0.5])
     """
     n, plain, squared = (total(sums[:, :, column], axis=1) for column in range(3))
     with np.errstate(invalid="ignore", divide="ignore"):

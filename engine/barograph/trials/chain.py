@@ -29,10 +29,10 @@ def chained(row: Row, sequence: int, previous: str) -> Row:
     return placed._replace(hash=linked(placed))
 
 
-def hash_of_streams(names: str, values: Any, sums: Any) -> str:
-    """Return the hash of what is kept of trials: names as JSON, figures and block sums as little-endian float64."""
+def hash_of_streams(names: str, *numbers: Any) -> str:
+    """Return the hash of what is kept of trials: names as JSON; figures, counts, sums as little-endian float64."""
     digest = hashlib.sha256(names.encode())
-    for content in (values, sums):
+    for content in numbers:
         digest.update(b"\0")
         digest.update(content)
     return digest.hexdigest()

@@ -16,7 +16,7 @@ from barograph.trials.file import row_of, values_of
 from barograph.trials.nouns import Row, Streams, Study
 from barograph.types import Floats
 
-__all__ = ["best_of", "draft", "enter", "every_row", "streams_of", "worded"]
+__all__ = ["best_of", "content_of", "draft", "enter", "every_row", "streams_of", "worded"]
 
 
 def draft(study: Study, names: Sequence[str], values: Floats, sums: Floats, tried: int) -> Streams:
@@ -67,23 +67,29 @@ def enter(connection: sqlite3.Connection, entry: Streams) -> int:
         if there is not None:
             return int(there[0])
     sequence, previous = connection.execute("select sequence, hash from head").fetchone()
-    content = _content(entry)
+    content = _content(entry) if entry.names else ()
     moment = datetime.now(UTC).isoformat(timespec="microseconds")
-    row = entry.row._replace(moment=moment, streams=hash_of_streams(*content) if entry.names else "")
+    row = entry.row._replace(moment=moment, streams=hash_of_streams(*content) if content else "")
     row = chained(row, sequence + 1, previous)
     marks = ", ".join("?" * len(row))
     connection.execute(f"insert into trials values ({marks})", values_of(row))
-    if entry.names:
-        connection.execute("insert into streams values (?, ?, ?, ?)", (row.sequence, *content))
+    if content:
+        connection.execute("insert into streams values (?, ?, ?, ?, ?)", (row.sequence, *content))
     connection.execute("update head set sequence = ?, hash = ?", (row.sequence, row.hash))
     return row.sequence
 
 
-def _content(entry: Streams) -> tuple[str, Any, Any]:
+def _content(entry: Streams) -> tuple[Any, ...]:
+    """Return names, figures, counts and sums as the table holds them."""
     names = json.dumps(entry.names, ensure_ascii=False, separators=(",", ":"))
-    numbers = (np.ascontiguousarray(part, dtype="<f8") for part in (entry.values, entry.sums))
-    values, sums = (part.data.cast("B") if part.size else b"" for part in numbers)
-    return names, values, sums
+    counts = entry.sums[:, :, 0]
+    # Trials of one sweep run over the same bars: a third of their sums would be the same numbers.
+    alike = bool((counts == counts[0]).all())
+    return names, *map(_bytes, (entry.values, counts[0] if alike else counts, entry.sums[:, :, 1:]))
+
+
+def _bytes(numbers: Floats) -> Any:
+    return np.ascontiguousarray(numbers, dtype="<f8").data.cast("B")
 
 
 def every_row(connection: sqlite3.Connection) -> Iterator[Row]:
@@ -94,8 +100,18 @@ def every_row(connection: sqlite3.Connection) -> Iterator[Row]:
 
 def streams_of(connection: sqlite3.Connection, row: Row) -> Streams | None:
     """Return what is kept of a row, or None where there is nothing or it was pruned."""
-    found = connection.execute("select names, figures, sums from streams where sequence = ?", (row.sequence,)).fetchone()
+    found = content_of(connection, row)
     if found is None:
         return None
-    values, sums = (np.frombuffer(part, dtype="<f8") for part in found[1:])
-    return Streams(row, tuple(json.loads(found[0])), values, sums.reshape(row.members, row.blocks, 3))
+    values, counts, others = (np.frombuffer(part, dtype="<f8") for part in found[1:])
+    sums = np.empty((row.members, row.blocks, 3))
+    sums[:, :, 0] = counts.reshape(-1, row.blocks)
+    sums[:, :, 1:] = others.reshape(row.members, row.blocks, 2)
+    return Streams(row, tuple(json.loads(found[0])), values, sums)
+
+
+def content_of(connection: sqlite3.Connection, row: Row) -> tuple[Any, ...] | None:
+    """Return names, figures, counts and sums of a row as the table holds them, or None where there are none."""
+    ask = "select names, figures, counts, sums from streams where sequence = ?"
+    found: tuple[Any, ...] | None = connection.execute(ask, (row.sequence,)).fetchone()
+    return found

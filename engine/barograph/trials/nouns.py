@@ -98,7 +98,7 @@ class Counted(NamedTuple):
 
 
 class Verified(NamedTuple):
-    """What a walk along the chain found: rows, trials, the hash at its end, and the first thing that is wrong, or ""."""
+    """What a walk along the chain found: rows, trials, the hash at its end, and the first thing wrong, or ""."""
 
     rows: int
     tried: int
@@ -107,7 +107,7 @@ class Verified(NamedTuple):
 
 
 class Pruned(NamedTuple):
-    """What pruning did: how many streams went, how many were kept as the best of theirs, and the bytes before, after."""
+    """What pruning did: how many streams went, how many were kept as the best, the bytes before and after."""
 
     gone: int
     kept: int

@@ -34,7 +34,9 @@ def _summary(connection: sqlite3.Connection, rows: list[Row]) -> Streams:
     found = streams_of(connection, best)
     assert found is not None
     k = best_of(found.values) or 0
-    study = Study("prune", found.names[k], best.config_hash, best.symbols, best.first, best.last, best.digest, best.figure)
+    study = Study(
+        "prune", found.names[k], best.config_hash, best.symbols, best.first, best.last, best.digest, best.figure
+    )
     piece = slice(k, k + 1)
     entry = draft(study, found.names[piece], found.values[piece], found.sums[piece], sum(row.tried for row in rows))
     text = json.dumps([row.sequence for row in rows])

@@ -14,8 +14,8 @@ import numpy as np
 from barograph.errors import ConfigError, StoreError
 from barograph.trials.block_sums import sharpe_of
 from barograph.trials.chain import hash_of_streams, walked
-from barograph.trials.entries import draft, enter, every_row, streams_of, worded
-from barograph.trials.file import PATIENCE, reading, row_of, shrunk, writing
+from barograph.trials.entries import content_of, draft, enter, every_row, streams_of, worded
+from barograph.trials.file import PATIENCE, kept_open, reading, row_of, shrunk, writing
 from barograph.trials.nouns import KINDS, Counted, Pruned, Row, Streams, Study, Trial, Verified
 from barograph.trials.pruning import pruned
 from barograph.types import Floats
@@ -58,6 +58,10 @@ class Registry:
         with writing(self.path, self.patience):
             pass
 
+    def stay(self) -> None:
+        """Keep the file open until the process ends: entries of whoever makes many then do not wait for the disk."""
+        kept_open(self.path)
+
     def append(self, trial: Trial) -> int:
         """Enter one trial; return its sequence, or that of the entry that its work has already."""
         study, value, sums, tried = trial
@@ -73,7 +77,9 @@ class Registry:
         """
         figures = sharpe_of(sums) if values is None else np.asarray(values, dtype=np.float64)
         if sums.ndim != 3 or sums.shape[::2] != (len(names), 3) or figures.shape != (len(names),):
-            raise ValueError(f"{len(names)} names, sums {sums.shape}, values {figures.shape}; wanted (M, B, 3) and (M,)")
+            raise ValueError(
+                f"{len(names)} names, sums {sums.shape}, values {figures.shape}; wanted (M, B, 3) and (M,)"
+            )
         entries = []
         for k, at in enumerate(range(0, len(names), _TOGETHER)):
             piece = slice(at, at + _TOGETHER)
@@ -144,8 +150,7 @@ class Registry:
         """
         with reading(self.path, self.patience) as connection:
             count, head = connection.execute("select sequence, hash from head").fetchone()
-            content = "select names, figures, sums from streams where sequence = ?"
-            looks = ((row, connection.execute(content, (row.sequence,)).fetchone()) for row in every_row(connection))
+            looks = ((row, content_of(connection, row)) for row in every_row(connection))
             return walked(((row, hash_of_streams(*one) if one else "") for row, one in looks), count, head)
 
 
@@ -161,7 +166,7 @@ def _moment(text: str) -> str:
 def open_registry(folder: Path, store: str | Literal[False] | None = None) -> Registry | None:
     """Return the registry of the project that a folder belongs to, or the file that `store` names from that folder.
 
-    None where there shall be none (`store` is False, or a test runs), and where it cannot be written: that is said once.
+    None where there shall be none (`store` is False, or a test runs), or where it cannot be written: that is said once.
     """
     if store is False or in_a_test():
         return None

@@ -153,6 +153,8 @@ def _told(row: Row, rows: Iterable[Row]) -> dict[str, Any]:
 
 def _line(told: dict[str, Any]) -> str:
     """Return a row as one line, and one more for each note."""
+    if told["kind"] == "note":
+        return f"{told['sequence']:>6}  {told['moment'][:19]}  note on row {told['about']}: {told['text']}"
     what = f"{told['sequence']:>6}  {told['moment'][:19]}  {told['kind']:<8}{','.join(told['symbols'])}"
     tried = f"{told['first']} .. {told['last']}  N {told['tried']:,}  {told['figure']} {_figure(told['best'])}"
     return "".join([f"{what}  {tried}  {told['name']}", *(f"\n        {text}" for text in told["notes"])])

@@ -24,9 +24,12 @@ def block_sums(returns: Floats, blocks: int = BLOCKS) -> Floats:
     [[2.0, 0.75, 0.3125], [2.0, 0.5, 1.25]]
     """
     blocks = max(1, min(blocks, len(returns)))
-    edges = [b * len(returns) // blocks for b in range(1, blocks)]
-    rows = [(len(r), float(total(r)), float(total(r * r))) for r in np.split(returns, edges)]
-    return np.array(rows, dtype=np.float64)
+    edges = np.arange(blocks + 1) * len(returns) // blocks
+    counts = np.diff(edges)
+    # A row a block, filled up with zeros, which change no sum.
+    rows = np.zeros((blocks, int(counts.max())))
+    rows[np.arange(rows.shape[1]) < counts[:, None]] = returns
+    return np.stack([counts.astype(np.float64), total(rows, axis=1), total(rows * rows, axis=1)], axis=1)
 
 
 def sharpe_of(sums: Floats) -> Floats:

@@ -13,7 +13,7 @@ from barograph.metrics.formulas import sharpe, simple_returns
 from barograph.metrics.steps import steps
 from barograph.trials.block_sums import block_sums
 from barograph.trials.nouns import Study, Trial
-from barograph.trials.registry import open_registry, say_once
+from barograph.trials.registry import registry_of, say_once
 
 if TYPE_CHECKING:
     from barograph.data.history import History
@@ -65,13 +65,14 @@ def enter(
 
     With `stay` the file is kept open until the process ends, for whoever runs many.
     """
-    registry = open_registry(folder, store)
+    registry = registry_of(folder, store)
     if registry is None:
         return None
     try:
+        sequence = registry.append(trial_of(result, kind, name, config_hash))
         if stay:
             registry.stay()
-        return registry.append(trial_of(result, kind, name, config_hash))
+        return sequence
     except StoreError as error:
         say_once(error)
         return None

@@ -20,7 +20,7 @@ from barograph.trials.nouns import KINDS, Counted, Pruned, Row, Streams, Study, 
 from barograph.trials.pruning import pruned
 from barograph.types import Floats
 
-__all__ = ["NAME", "Registry", "in_a_test", "open_registry", "project_of", "say_once"]
+__all__ = ["NAME", "Registry", "in_a_test", "open_registry", "project_of", "registry_of", "say_once"]
 
 NAME: Final = "trials.db"
 """What the file is called, in the folder of a project."""
@@ -75,11 +75,10 @@ class Registry:
         `sums` (M, B, 3) are the block sums of their returns and `values` (M,) their figures; without them the figure is
         the Sharpe ratio a bar that the sums give. Raises `ValueError` when the shapes do not fit.
         """
+        given = () if values is None else np.shape(values)
+        if sums.ndim != 3 or sums.shape[::2] != (len(names), 3) or given not in ((), (len(names),)):
+            raise ValueError(f"{len(names)} names, sums {sums.shape}, values {given}; wanted (M, B, 3) and (M,)")
         figures = sharpe_of(sums) if values is None else np.asarray(values, dtype=np.float64)
-        if sums.ndim != 3 or sums.shape[::2] != (len(names), 3) or figures.shape != (len(names),):
-            raise ValueError(
-                f"{len(names)} names, sums {sums.shape}, values {figures.shape}; wanted (M, B, 3) and (M,)"
-            )
         entries = []
         for k, at in enumerate(range(0, len(names), _TOGETHER)):
             piece = slice(at, at + _TOGETHER)
@@ -163,14 +162,21 @@ def _moment(text: str) -> str:
     return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC).isoformat(timespec="microseconds")
 
 
-def open_registry(folder: Path, store: str | Literal[False] | None = None) -> Registry | None:
+def registry_of(folder: Path, store: str | Literal[False] | None = None) -> Registry | None:
     """Return the registry of the project that a folder belongs to, or the file that `store` names from that folder.
 
-    None where there shall be none (`store` is False, or a test runs), or where it cannot be written: that is said once.
+    None where there shall be none: `store` is False, or a test runs. Nothing is opened yet.
     """
     if store is False or in_a_test():
         return None
-    registry = Registry(project_of(folder) / NAME if store is None else folder / store)
+    return Registry(project_of(folder) / NAME if store is None else folder / store)
+
+
+def open_registry(folder: Path, store: str | Literal[False] | None = None) -> Registry | None:
+    """Return what `registry_of` does, once it is there and can be written; where it cannot, say so once: None."""
+    registry = registry_of(folder, store)
+    if registry is None:
+        return None
     try:
         registry.begin()
     except StoreError as error:
@@ -205,5 +211,5 @@ def say_once(error: StoreError) -> None:
     """Tell on the error stream that trials are not counted: a run is no worse for it."""
     text = " ".join(str(error).split())
     if text not in _said:
-        print(f"barograph: {text}; trials are not counted", file=sys.stderr)
+        print(f"barograph: {text}; trials are not counted ([registry] store names another file)", file=sys.stderr)
         _said.add(text)

@@ -25,7 +25,7 @@ def project(tmp_path: Path) -> Path:
     registry = Registry(tmp_path / NAME)
     for name, value in (("calm", 0.4), ("wild", 1.25), ("blank", float("nan"))):
         registry.append(Trial(STUDY._replace(name=name), value, SUMS[0]))
-    values = [0.1, 0.9, float("nan"), 0.3, 0.2]
+    values = [float("nan"), 0.9, 0.1, 0.3, 0.2]
     later = STUDY._replace(kind="sweep", name="grid", first=90 * DAY, last=200 * DAY)
     registry.append_many(later, [f"x={k}" for k in range(5)], SUMS, values)
     registry.append(Trial(STUDY._replace(symbols=("TLT",), first=300 * DAY, last=400 * DAY), 0.0, SUMS[0]))
@@ -63,7 +63,7 @@ def test_the_rows_and_their_notes_are_listed(project: Path) -> None:
 
 def test_the_trials_of_a_row_come_best_first(project: Path) -> None:
     told = json.loads(barograph("trials", project, "--row", "4", "--json").stdout)
-    assert [one["name"] for one in told["trials"]] == ["x=1", "x=3", "x=4", "x=0", "x=2"]
+    assert [one["name"] for one in told["trials"]] == ["x=1", "x=3", "x=4", "x=2", "x=0"]
     assert told["trials"][4]["value"] is None
     assert barograph("trials", project, "--row", "4").stdout.splitlines()[1].split() == ["0.900", "x=1"]
 

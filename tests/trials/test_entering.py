@@ -97,6 +97,7 @@ def test_a_comparison_that_cannot_be_made_has_tried_all_the_same(project: Path) 
 def test_what_only_doubts_repeats_or_shows_adds_nothing(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     # The audit begins a process of its own, which is to know of no test.
     monkeypatch.delenv("PYTEST_CURRENT_TEST")
+    monkeypatch.chdir(project)
     config, store = project / "configs" / "hold.toml", f"sqlite:///{project}/paper.db"
     folder = json.loads(ran(project, "run", config, "--bounds", "--json").stdout)["folder"]
     assert len(rows(project)) == 1

@@ -9,6 +9,7 @@ the disk three times took 30. A power cut may cost the last entries, never the f
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import os
 import sqlite3
@@ -81,7 +82,9 @@ def kept_open(path: Path) -> None:
     if path not in _open:
         with _told(path, "cannot be read"):
             _open[path] = _connected(path, PATIENCE)
+            # It is opened by the first look.
             _empty(_open[path])
+        atexit.register(_open[path].close)
 
 
 @contextmanager
@@ -104,7 +107,9 @@ def shrunk(path: Path, patience: float = PATIENCE) -> None:
 
 
 def _connected(path: Path, patience: float, how: str = "") -> sqlite3.Connection:
-    return sqlite3.connect(path.absolute().as_uri() + how, timeout=patience, isolation_level=None, uri=True)
+    where = path.absolute().as_uri() + how
+    # Each is used by one thread; what is kept open is closed by another, at the end.
+    return sqlite3.connect(where, timeout=patience, isolation_level=None, check_same_thread=False, uri=True)
 
 
 def _how(path: Path) -> str:

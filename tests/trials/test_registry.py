@@ -15,7 +15,8 @@ import pytest
 
 from barograph.errors import ConfigError, StoreError
 from barograph.trials.block_sums import block_sums, sharpe_of
-from barograph.trials.file import kept_open
+from barograph.trials.chain import chained
+from barograph.trials.file import kept_open, values_of
 from barograph.trials.nouns import Study, Trial
 from barograph.trials.registry import NAME, Registry, open_registry, project_of
 
@@ -118,6 +119,22 @@ def test_shapes_that_do_not_fit_are_refused(
     with pytest.raises(ValueError, match="wanted"):
         registry.append_many(STUDY, names(count), np.ones(shape), values)
     assert not registry.path.exists()
+
+
+@pytest.mark.parametrize(("kind", "tried"), [("run", 0), ("sweep", -1000), ("dream", 1), ("note", -1)])
+def test_nothing_is_entered_that_would_not_count_or_lower_a_count(registry: Registry, kind: str, tried: int) -> None:
+    with pytest.raises(ValueError, match="wanted one of run, compare, sweep, choose, and 1 trial at least"):
+        registry.append(trial(kind=kind, tried=tried))
+    assert not registry.path.exists()
+
+
+def test_a_row_forged_with_hashes_that_fit_lowers_no_count_unseen(registry: Registry) -> None:
+    registry.append(trial())
+    first = registry.rows()[0]
+    forged = chained(first._replace(tried=-5, streams=""), 2, first.hash)
+    values = ", ".join(repr(value) for value in values_of(forged))
+    plant(registry, f"insert into trials values ({values})", f"update head set sequence = 2, hash = '{forged.hash}'")
+    assert registry.verify().problem == "row 2: it stands for -5 trials, wanted 1 at least"
 
 
 def test_work_that_was_resumed_is_entered_once(registry: Registry) -> None:
@@ -422,6 +439,7 @@ def test_a_registry_that_is_not_there_is_told(registry: Registry) -> None:
         registry.verify,
         lambda: registry.counted(["SPY"], 0, 1),
         lambda: registry.prune("2000"),
+        lambda: registry.note(1, "what"),
     ):
         with pytest.raises(StoreError, match="there is no registry of trials"):
             ask()

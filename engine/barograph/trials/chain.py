@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterable
 from typing import Any, Final
 
-from barograph.trials.nouns import Row, Verified
+from barograph.trials.nouns import KINDS, Row, Verified
 
 __all__ = ["GENESIS", "chained", "hash_of_streams", "linked", "walked"]
 
@@ -71,4 +71,6 @@ def _wrong(row: Row, sequence: int, before: str, streams: str) -> str:
         return f"it is not chained to row {sequence - 1}"
     if row.hash != linked(row):
         return "it was changed after it was entered"
+    if row.kind in KINDS and row.tried < 1:
+        return f"it stands for {row.tried} trials, wanted 1 at least"
     return "its streams were changed after they were entered" if streams not in ("", row.streams) else ""

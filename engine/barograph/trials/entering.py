@@ -48,7 +48,7 @@ def run(
     """
     result = scan(machine, history, world, progress)
     if registry and world is None:
-        enter(result, "run", machine.name or machine.strategy.name, mark(machine), Path.cwd(), stay=True)
+        enter(result, "run", machine.name or machine.strategy.name, mark(machine), Path(), stay=True)
     return result
 
 
@@ -65,15 +65,15 @@ def enter(
 
     With `stay` the file is kept open until the process ends, for whoever runs many.
     """
-    registry = registry_of(folder, store)
-    if registry is None:
-        return None
     try:
+        registry = registry_of(folder, store)
+        if registry is None:
+            return None
         sequence = registry.append(trial_of(result, kind, name, config_hash))
         if stay:
             registry.stay()
         return sequence
-    except StoreError as error:
+    except (StoreError, OSError) as error:
         say_once(error)
         return None
 

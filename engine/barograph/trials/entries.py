@@ -13,7 +13,7 @@ import numpy as np
 
 from barograph.trials.chain import chained, hash_of_streams
 from barograph.trials.file import row_of, values_of
-from barograph.trials.nouns import Row, Streams, Study
+from barograph.trials.nouns import KINDS, WORDS, Row, Streams, Study
 from barograph.types import Floats
 
 __all__ = ["best_of", "content_of", "draft", "enter", "every_row", "streams_of", "worded"]
@@ -21,6 +21,8 @@ __all__ = ["best_of", "content_of", "draft", "enter", "every_row", "streams_of",
 
 def draft(study: Study, names: Sequence[str], values: Floats, sums: Floats, tried: int) -> Streams:
     """Return an entry as it will be, but for its place in the chain and its moment."""
+    if study.kind not in (*KINDS, *WORDS) or tried < (study.kind in KINDS):
+        raise ValueError(f"a {study.kind} of {tried} trials; wanted one of {', '.join(KINDS)}, and 1 trial at least")
     best = best_of(values)
     row = Row(
         sequence=0,

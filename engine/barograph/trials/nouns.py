@@ -6,10 +6,13 @@ from typing import Final, NamedTuple
 
 from barograph.types import Floats
 
-__all__ = ["KINDS", "Counted", "Pruned", "Row", "Streams", "Study", "Trial", "Verified"]
+__all__ = ["KINDS", "WORDS", "Counted", "Pruned", "Row", "Streams", "Study", "Trial", "Verified"]
 
 KINDS: Final = ("run", "compare", "sweep", "choose")
-"""The kinds of row that stand for trials; beside them there are notes, and what pruning keeps ("note", "prune")."""
+"""The kinds of row that stand for trials."""
+
+WORDS: Final = ("note", "prune")
+"""The other kinds: what somebody said, and what pruning kept; they add to no count."""
 
 
 class Study(NamedTuple):

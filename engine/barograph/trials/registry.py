@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 import sys
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final, Literal
@@ -63,7 +65,10 @@ class Registry:
         kept_open(self.path)
 
     def append(self, trial: Trial) -> int:
-        """Enter one trial; return its sequence, or that of the entry that its work has already."""
+        """Enter one trial; return its sequence, or that of the entry that its work has already.
+
+        Raises `ValueError` for a kind that would not count, and for a row that would stand for no trial.
+        """
         study, value, sums, tried = trial
         return self._entered([draft(study, (study.name,), np.array([value]), sums[None], tried)])[0]
 
@@ -73,7 +78,7 @@ class Registry:
         """Enter the trials of a sweep, all or none, a thousand a row; return the sequences of the rows.
 
         `sums` (M, B, 3) are the block sums of their returns and `values` (M,) their figures; without them the figure is
-        the Sharpe ratio a bar that the sums give. Raises `ValueError` when the shapes do not fit.
+        the Sharpe ratio a bar that the sums give. Raises `ValueError` as `append` does, and when the shapes do not fit.
         """
         given = () if values is None else np.shape(values)
         if sums.ndim != 3 or sums.shape[::2] != (len(names), 3) or given not in ((), (len(names),)):
@@ -92,7 +97,7 @@ class Registry:
 
     def note(self, sequence: int, text: str) -> int:
         """Say something about a row, in a row of its own; raises `ConfigError` when there is no such row."""
-        with writing(self.path, self.patience) as connection:
+        with self._changing() as connection:
             if connection.execute("select 1 from trials where sequence = ?", (sequence,)).fetchone() is None:
                 raise ConfigError(f"{self.path}: there is no row {sequence}; `barograph trials --list` shows all")
             return enter(connection, worded("note", text, sequence))
@@ -103,13 +108,19 @@ class Registry:
         Rows stay, so N and the chain do; a row of kind "prune" tells what is gone, and keeps the best.
         """
         size = self.path.stat().st_size if self.path.is_file() else 0
-        with reading(self.path, self.patience):
-            pass
-        with writing(self.path, self.patience) as connection:
+        with self._changing() as connection:
             gone, kept = pruned(connection, _moment(before))
         if gone:
             shrunk(self.path, self.patience)
         return Pruned(gone, kept, size, self.path.stat().st_size)
+
+    @contextmanager
+    def _changing(self) -> Iterator[sqlite3.Connection]:
+        """Hold a file alone that is there; none is made."""
+        with reading(self.path, self.patience):
+            pass
+        with writing(self.path, self.patience) as connection:
+            yield connection
 
     def counted(self, symbols: Iterable[str], first: int, last: int, since: str | None = None) -> Counted:
         """Return every trial on the same traded symbols whose window overlaps the one from `first` to `last`, ns UTC.
@@ -207,7 +218,7 @@ def in_a_test() -> bool:
 _said: set[str] = set()
 
 
-def say_once(error: StoreError) -> None:
+def say_once(error: Exception) -> None:
     """Tell on the error stream that trials are not counted: a run is no worse for it."""
     text = " ".join(str(error).split())
     if text not in _said:

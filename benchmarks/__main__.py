@@ -10,7 +10,7 @@ from collections.abc import Callable
 from rich.console import Console
 from rich.table import Table as Printed
 
-from benchmarks import Table, ceilings, em, engine, orders, paper, peers, prior, series, waiting
+from benchmarks import Table, ceilings, em, engine, orders, paper, peers, prior, series, trials, waiting
 
 SUBJECTS: dict[str, Callable[[float], Table]] = {
     "engine": engine.speed,
@@ -27,6 +27,7 @@ SUBJECTS: dict[str, Callable[[float], Table]] = {
     "series": series.measure,
     "cycle": paper.cycle,
     "year": paper.year,
+    "trials": trials.measure,
 }
 
 

@@ -227,7 +227,8 @@ def timed(*given):
     spent[1] += found is not None
     return found
 Cache.load_overload = timed
-sys.argv = ["barograph", "run", sys.argv[1], "--runs", sys.argv[2], "--json"]
+entered = "registry.store=" + sys.argv[2] + ".db"
+sys.argv = ["barograph", "run", sys.argv[1], "--runs", sys.argv[2], "--json", "--set", entered]
 with event.install_recorder("numba:compile") as recorder:
     try:
         cli.main()

@@ -32,5 +32,5 @@ long="paper/test_crashes adapters/test_migrations paper/test_sessions paper/test
     models/test_check_model models/test_student_hmm models/test_student_draws models/test_student_panel models/test_gaussian_hmm models/test_emission
     audit/test_source audit/test_holdings execution/test_review execution/test_at_target execution/test_waiting execution/test_grid
     execution/test_solvency jit/test_cache jit/test_arithmetic test_processors regimes/test_mixture strategies/test_strategies
-    loop/test_forecasts loop/test_refits loop/test_failures"
+    loop/test_forecasts loop/test_refits loop/test_failures trials/test_registry trials/test_entering"
 "$work/venv/bin/python" -m pytest -n auto -p no:cacheprovider tests $(printf -- '--ignore=tests/%s.py ' $long)

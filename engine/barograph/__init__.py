@@ -29,11 +29,11 @@ if TYPE_CHECKING:
     from barograph.loop.result import Result as Result
     from barograph.loop.run import Online as Online
     from barograph.loop.run import replay as replay
-    from barograph.loop.run import run as run
     from barograph.loop.run import scan as scan
     from barograph.loop.world import World as World
     from barograph.regimes.window import Window as Window
     from barograph.regimes.window import window as window
+    from barograph.trials.entering import run as run
     from barograph.types import HOLD as HOLD
     from barograph.types import Asset as Asset
     from barograph.types import Bars as Bars
@@ -63,7 +63,7 @@ _WHERE = {
     "kernel": "jit.kernel",
     "Online": "loop.run",
     "replay": "loop.run",
-    "run": "loop.run",
+    "run": "trials.entering",
     "scan": "loop.run",
     "Fit": "loop.fit",
     "Machine": "loop.machine",

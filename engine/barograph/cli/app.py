@@ -8,7 +8,7 @@ from typing import Annotated, cast
 
 import typer
 
-from barograph.cli import audit, data, fit, paper, run, warm
+from barograph.cli import audit, data, fit, paper, run, trials, warm
 from barograph.errors import BarographError, as_written
 
 __all__ = ["app", "main"]
@@ -47,7 +47,8 @@ def options(
 
 
 for command in cast(
-    "list[Callable[..., None]]", [run.run, run.compare, fit.fit, audit.audit, audit.crosscheck, run.report, warm.warm]
+    "list[Callable[..., None]]",
+    [run.run, run.compare, fit.fit, audit.audit, audit.crosscheck, run.report, trials.trials, warm.warm],
 ):
     app.command()(command)
 app.add_typer(data.data_app, name="data")

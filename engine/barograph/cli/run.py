@@ -49,7 +49,7 @@ def run(
     one = prepared(config, set or [], runs)
     if record is not None:
         check_record(store, record, one.config)
-    done = _finished(one, runs, as_json, bounds)
+    done = _finished(one, runs, "run", as_json, bounds)
     if record is not None:
         with progress(record, quiet=as_json) as tell:
             recorded(store, record, one.config, config.parent, one.machine, done.result, tell)
@@ -71,7 +71,7 @@ def compare(configs: list[Path], set: Set = None, runs: Runs = Path("runs"), as_
 
     ready = [prepared(config, set or [], runs) for config in configs]
     names = told_apart([one.config.name for one in ready], [one.path.absolute().with_suffix("") for one in ready])
-    results = [_finished(one, runs, quiet=as_json)[:2] for one in ready]
+    results = [_finished(one, runs, "compare", as_json)[:2] for one in ready]
     periods = {(int(r.ts[0]), int(r.ts[-1])) for r, _ in results}
     if len(periods) > 1:
         spans = [(r.history.when(r.first), r.history.when(len(r.history) - 1)) for r, _ in results]
@@ -100,16 +100,21 @@ class _Done(NamedTuple):
     bounds: Bounds | None
 
 
-def _finished(one: Prepared, runs: Path, quiet: bool, bounded: bool = False) -> _Done:
+def _finished(one: Prepared, runs: Path, kind: str, quiet: bool, bounded: bool = False) -> _Done:
+    from barograph.config.provenance import config_hash
     from barograph.loop.run import scan
     from barograph.report.run import write_run
+    from barograph.trials.entering import enter
 
     started = time.perf_counter()
     with naming(one.path), progress(one.config.name, quiet) as tell:
         result = scan(one.machine, one.history, progress=tell)
     times = {"load": round(one.seconds, 3), "run": round(time.perf_counter() - started, 3)}
     found = _bounds(result, quiet) if bounded else None
-    return _Done(result, write_run(result, one.config, runs, times, one.path.parent.resolve(), found), found)
+    source = one.path.parent.resolve()
+    folder = write_run(result, one.config, runs, times, source, found)
+    enter(result, kind, one.config.name, config_hash(one.config), source, one.config.registry.store)
+    return _Done(result, folder, found)
 
 
 def _bounds(result: Result, quiet: bool) -> Bounds:

@@ -14,7 +14,7 @@ from barograph.config.secrets import redacted
 from barograph.errors import ConfigError
 from barograph.execution.terms import MOST_GUARDS, TIERS_WANTED, Terms, tier_rows
 
-__all__ = ["Config", "Convert", "Data", "Execution", "FitPlan", "GuardPlan", "Period", "Span", "SweepPlan"]
+__all__ = ["Config", "Convert", "Data", "Execution", "FitPlan", "GuardPlan", "Period", "RegistryPlan", "Span", "SweepPlan"]
 
 
 class FitPlan(Strict):
@@ -130,6 +130,14 @@ class SweepPlan(Strict):
     seed: int = Field(default=0, ge=0, description="of the draws")
 
 
+class RegistryPlan(Strict):
+    """Where runs, comparisons and sweeps are entered."""
+
+    store: str | Literal[False] | None = Field(
+        default=None, description="the file, from the config's folder; default: trials.db of the project; false: none"
+    )
+
+
 class Config(Strict):
     """One run: data, features, model, fit schedule, strategy, terms of trade, guards."""
 
@@ -147,13 +155,14 @@ class Config(Strict):
     )
     sweep: SweepPlan | None = Field(default=None, description="which points `barograph sweep` runs")
     paper: PaperPlan = Field(default=PaperPlan(), description="how the config is traded on paper")
+    registry: RegistryPlan = Field(default=RegistryPlan(), description="where its runs are entered as trials")
 
     def resolved(self) -> dict[str, Any]:
         """Return every value that can change a result, defaults included, ready to be written as TOML.
 
-        [paper] and [sweep] are left out: they change none, and [paper] may hold what nobody else shall read.
+        [paper], [sweep] and [registry] are left out: they change none, and may hold what nobody else shall read.
         """
-        return self.model_dump(exclude_none=True, exclude={"paper", "sweep"})
+        return self.model_dump(exclude_none=True, exclude={"paper", "sweep", "registry"})
 
     def redacted(self) -> dict[str, Any]:
         """Return the same, its secrets masked: what may be written down."""

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from barograph.loop.world import World
     from barograph.regimes.fitted import Fitted, Model
 
-__all__ = ["Online", "learn", "replay", "run", "scan"]
+__all__ = ["Online", "learn", "replay", "scan"]
 
 
 def scan(machine: Machine, history: History, world: World | None = None, progress: Progress | None = None) -> Result:
@@ -35,9 +35,6 @@ def scan(machine: Machine, history: History, world: World | None = None, progres
 def replay(machine: Machine, history: History, world: World | None = None, progress: Progress | None = None) -> Result:
     """Run the machine over the history as it would live: one bar, one call, the whole world stored in between."""
     return Session(machine, history, world, progress).run(stride=1)
-
-
-run = scan
 
 
 def learn(machine: Machine, history: History) -> Fitted:

@@ -1,6 +1,6 @@
-"""Whether the statistics keep their promises: worlds without an edge, worlds with one, and how often each is called which.
+"""Whether the statistics keep their promises: worlds without an edge, worlds with one, and how each is called.
 
-``python -m tests.campaigns.calibration`` runs them all, ``--only crosses trends`` some; the tests run a few worlds of each.
+``python -m tests.campaigns.calibration`` runs them all, ``--only crosses trends`` some; the tests run a few of each.
 
 - crosses: 1,024 crosses of two averages on returns without memory, which is one idea 1,024 times
 - trends: the same on returns that have a slow trend
@@ -60,7 +60,7 @@ def autoregression(memory: float, noise: np.ndarray) -> np.ndarray:
 
 
 def crosses(returns: np.ndarray, fast: range, slow: range) -> np.ndarray:
-    """The streams of all crosses, long or flat, costs paid; the first bars, which the longest average takes, are cut."""
+    """The streams of all crosses, long or flat, costs paid, without the bars that the longest average takes."""
     price = np.cumprod(1 + returns)
     first = max(slow)
     running = np.concatenate(([0.0], np.cumsum(price)))
@@ -83,7 +83,7 @@ class Found(NamedTuple):
     deflated: bool
 
 
-def judged(seed: int, trend: bool, size: Crosses = Crosses()) -> Found:
+def judged(seed: int, trend: bool, size: Crosses) -> Found:
     """Make one world of crosses and ask each statistic whether anything was found."""
     rng = np.random.default_rng([seed, trend])
     streams = crosses(returns_of(size.bars + max(size.slow), trend, rng), size.fast, size.slow)
@@ -182,7 +182,7 @@ class Line(NamedTuple):
 
 
 def of_crosses(pool: Any, worlds: int, seed: int) -> Iterator[Line]:
-    found = Found(*share(pool, partial(judged, trend=False), worlds, seed).tolist())
+    found = Found(*share(pool, partial(judged, trend=False, size=Crosses()), worlds, seed).tolist())
     yield Line("crosses of noise: best p < .05, uncorrected", found.naive, 0.20, 1)
     yield Line("  studentised reality check p < .05", found.studentised, 0.025, 0.075)
     yield Line("  the same, all trials centred", found.upper, 0, 0.075)
@@ -192,7 +192,7 @@ def of_crosses(pool: Any, worlds: int, seed: int) -> Iterator[Line]:
 
 
 def of_trends(pool: Any, worlds: int, seed: int) -> Iterator[Line]:
-    found = Found(*share(pool, partial(judged, trend=True), worlds, seed).tolist())
+    found = Found(*share(pool, partial(judged, trend=True, size=Crosses()), worlds, seed).tolist())
     yield Line("crosses of a trend: studentised reality check p < .05", found.studentised, 0.40, 1)
     yield Line("  from block sums", found.blocks, 0.40, 1)
     yield Line("  not studentised (White)", found.white, 0, 1)
@@ -243,7 +243,8 @@ def main(arguments: Any = None) -> None:
                 out = not line.low <= line.value <= line.high
                 missed += out
                 wanted = f"{100 * line.low:.1f} to {100 * line.high:.1f}"
-                print(f"{line.name:<60} {100 * line.value:6.2f} %   wanted {wanted}{'   MISSED' if out else ''}", flush=True)
+                told = f"{line.name:<60} {100 * line.value:6.2f} %   wanted {wanted}"
+                print(f"{told}   MISSED" if out else told, flush=True)
             print(f"{name}: {time.monotonic() - began:.0f} s on {asked.jobs} cores", flush=True)
     if missed:
         raise SystemExit(1)

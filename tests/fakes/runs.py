@@ -171,7 +171,7 @@ def fake_run(
     tables = fake_tables(bars, states, assets, trading, seed)
     for name, table in tables.items():
         table.to_parquet(folder / f"{name}.parquet", index=False)
-    metrics: dict[str, Any] = dict(measure(tables, 252, samples=50)) | ({} if bounds is None else {"bounds": bounds})
+    metrics: dict[str, Any] = dict(measure(tables, 252)) | ({} if bounds is None else {"bounds": bounds})
     finding = {"code": "gap", "severity": "warning", "file": "data/spy.csv", "row": 77, "ts": None}
     finding |= {"column": "close", "value": 12.5, "message": "3 sessions without a bar"}
     manifest = {

@@ -102,7 +102,7 @@ def test_touching_the_peak_is_a_recovery() -> None:
 
 def test_exposure_leaves_out_the_starting_point(run_tables: Tables) -> None:
     run_tables["equity"]["gross"] = np.arange(1500.0)
-    assert measure(run_tables, 252, samples=0)["exposure"] == 750
+    assert measure(run_tables, 252, intervals=False)["exposure"] == 750
 
 
 def test_tail_losses_by_sorting() -> None:
@@ -142,9 +142,9 @@ def test_ruin_ends_the_returns() -> None:
 
 
 def test_measure_has_the_same_keys_for_every_run(run_tables: Tables) -> None:
-    whole = measure(run_tables, 252, samples=20)
-    short = measure({name: t.iloc[:1] for name, t in run_tables.items()}, 252, samples=20)
-    still = measure({**run_tables, "equity": run_tables["equity"].assign(equity=1.0)}, 252, samples=20)
+    whole = measure(run_tables, 252)
+    short = measure({name: t.iloc[:1] for name, t in run_tables.items()}, 252)
+    still = measure({**run_tables, "equity": run_tables["equity"].assign(equity=1.0)}, 252)
     assert list(whole) == list(short) == list(still)
     for found in (whole, short, still):
         json.dumps(found, allow_nan=False)
@@ -155,7 +155,7 @@ def test_measure_has_the_same_keys_for_every_run(run_tables: Tables) -> None:
 
 
 def test_measured_numbers_are_the_formulas(run_tables: Tables) -> None:
-    found = measure(run_tables, 252, rf=0.02, samples=0)
+    found = measure(run_tables, 252, rf=0.02, intervals=False)
     equity, fills = run_tables["equity"], run_tables["fills"]
     money = equity["equity"].to_numpy()
     years = 1499 / 252
@@ -175,7 +175,7 @@ def test_measured_numbers_are_the_formulas(run_tables: Tables) -> None:
 
 
 def test_without_a_model_there_are_no_switches() -> None:
-    found = measure(fake_tables(300, 1, 1, True, 0), 252, samples=0)
+    found = measure(fake_tables(300, 1, 1, True, 0), 252, intervals=False)
     assert found["regime_switches"] is None
 
 
@@ -230,11 +230,11 @@ def crowded(run_tables: Tables, hours: tuple[int, ...] = (6, 8, 21)) -> Tables:
 
 def test_over_several_markets_returns_are_those_of_days(run_tables: Tables) -> None:
     crowd = crowded(run_tables)
-    found = measure(crowd, 252, samples=50, by_day=True, calendars=3)
+    found = measure(crowd, 252, by_day=True, calendars=3)
     ends = np.r_[0, np.arange(5, 1500, 3)]
     days = {name: table.iloc[ends] if name in ("equity", "benchmark") else table for name, table in crowd.items()}
     years = (crowd["equity"]["ts"].iloc[-1] - crowd["equity"]["ts"].iloc[0]).total_seconds() / 86400 / 365.25
-    wanted = measure(days, 499 / years, samples=50)
+    wanted = measure(days, 499 / years)
     assert (found["bars"], found["returns"], found["calendars"]) == (1499, 499, 3)
     assert found["years"] == pytest.approx(years)
     names = ["cagr", "mean_return", "volatility", "sharpe", "sortino", "value_at_risk", "expected_shortfall", "skew"]
@@ -246,12 +246,13 @@ def test_over_several_markets_returns_are_those_of_days(run_tables: Tables) -> N
     money = crowd["equity"]["equity"].to_numpy()
     assert found["max_drawdown"] == max_drawdown(money)
     assert found["calmar"] == pytest.approx(found["cagr"] / -max_drawdown(money), rel=1e-12)
-    assert found["turnover"] == pytest.approx(measure(run_tables, 252, samples=0)["turnover"] * 1499 / 252 / years)
+    whole = measure(run_tables, 252, intervals=False)
+    assert found["turnover"] == pytest.approx(whole["turnover"] * 1499 / 252 / years)
 
 
 def test_closes_of_a_single_day_tell_nothing_of_a_year(run_tables: Tables) -> None:
     few = {name: table.iloc[:2] for name, table in crowded(run_tables).items()}
-    found = measure(few, 252, samples=10, by_day=True)
+    found = measure(few, 252, by_day=True)
     assert (found["returns"], found["years"], found["cagr"], found["sharpe"]) == (0, 0.0, None, None)
     assert found["total_return"] is not None
 
@@ -260,7 +261,7 @@ def test_the_parts_of_days_are_those_of_the_whole(run_tables: Tables) -> None:
     """One regime is the run itself; a day that two regimes share is a day of each."""
     crowd = crowded(run_tables)
     calm = crowd["beliefs"].assign(regime=0)
-    whole = measure(crowd, 252, samples=0, by_day=True)
+    whole = measure(crowd, 252, intervals=False, by_day=True)
     part = attribute(crowd["equity"], calm, crowd["fills"], 252, by_day=True).iloc[0]
     assert part["sharpe"] == pytest.approx(whole["sharpe"], rel=1e-12)
     assert part["volatility"] == pytest.approx(whole["volatility"], rel=1e-12)

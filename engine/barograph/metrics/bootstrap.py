@@ -1,10 +1,15 @@
-"""How sure a number is: the stationary bootstrap with a block length chosen from the data.
+"""How sure a number is: intervals that know that returns are not independent, and that one sample has not seen all.
 
-Returns are not independent, so they are resampled in blocks: each starts anywhere, has a geometric length of mean b,
-and wraps at the end (Politis & Romano 1994, "The stationary bootstrap"). b is chosen from the autocovariances
+A Sharpe ratio, a mean and a volatility are means of something in the end, each bar's *influence* on them. How much such
+a mean varies shows in its slow waves: the influences are projected on B cosines (`barograph.metrics.slow_waves`), and
+the interval is Student's with B degrees of freedom (Lazarus, Lewis, Stock & Watson 2018, "HAR inference"). Where
+volatility clusters the waves must be slower and fewer, because regimes that are seen in the volatility move the mean as
+well; that is told by the block length that |r| asks for.
+
+Any other statistic has the percentiles of a stationary bootstrap: blocks start anywhere, have a geometric length of
+mean b, and wrap at the end (Politis & Romano 1994, "The stationary bootstrap"). b is chosen from the autocovariances
 (Politis & White 2004, "Automatic block-length selection for the dependent bootstrap", with the constant of the 2009
-correction by Patton, Politis & White). Intervals are the percentiles of the resampled statistic. The same seed gives
-the same interval.
+correction by Patton, Politis & White). The same seed gives the same interval.
 
 The resampling is whole-array code: 2,000 × 5,000 takes about 0.2 s, without a compilation.
 """
@@ -19,19 +24,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 from barograph.metrics.formulas import rate_a_bar
+from barograph.metrics.slow_waves import half_width
 from barograph.types import Floats
 
-__all__ = ["STATISTICS", "Interval", "Statistic", "block_length", "difference", "interval", "resample"]
+__all__ = ["INFLUENCES", "STATISTICS", "Influence", "Interval", "Statistic", "block_length", "dependence",
+           "difference", "interval", "resample"]  # fmt: skip
 
 Statistic = Callable[[Floats, float, float], Floats]
 """From resampled returns (samples, T), bars a year and the riskless rate a bar to one number a row, (samples,)."""
+
+Influence = Callable[[Floats, float, float], Floats]
+"""From returns (T,), bars a year and the riskless rate a bar to what each bar moves a statistic by, times T, (T,)."""
 
 # Enough rows at once to keep numpy busy, few enough to stay in the cache.
 _CHUNK_VALUES = 200_000
 
 
 class Interval(NamedTuple):
-    """A statistic on the sample, the two ends of its interval, and the mean block length in bars that was used."""
+    """A statistic on the sample, the two ends of its interval, and the length in bars over which bars depend."""
 
     value: float
     low: float
@@ -71,6 +81,38 @@ STATISTICS: dict[str, Statistic] = {
     "max_drawdown": _max_drawdown,
 }
 """The statistics known by name, annual where that has a meaning."""
+
+
+def _standard(returns: Floats) -> tuple[Floats, float]:
+    """Returns less their mean, over their deviation, and that; of what has no risk they are NaN."""
+    deviation = float(np.std(returns, ddof=1))
+    return (returns - returns.mean()) / (deviation if deviation > 1e-14 else math.nan), deviation
+
+
+def _sharpe_influence(returns: Floats, periods: float, rf: float) -> Floats:
+    z, deviation = _standard(returns)
+    ratio = (float(returns.mean()) - rf) / deviation if deviation > 0.0 else math.nan
+    answer: Floats = (z - ratio / 2.0 * (z * z - 1.0)) * math.sqrt(periods)
+    return answer
+
+
+def _mean_influence(returns: Floats, periods: float, _rf: float) -> Floats:
+    answer: Floats = (returns - returns.mean()) * periods
+    return answer
+
+
+def _volatility_influence(returns: Floats, periods: float, _rf: float) -> Floats:
+    z, deviation = _standard(returns)
+    answer: Floats = (z * z - 1.0) * (deviation / 2.0 * math.sqrt(periods))
+    return answer
+
+
+INFLUENCES: dict[str, Influence] = {
+    "sharpe": _sharpe_influence,
+    "mean": _mean_influence,
+    "volatility": _volatility_influence,
+}
+"""Statistics that need no resampling. A Sharpe ratio's influence is z − SR/2 (z² − 1), z = (r − mean) / std."""
 
 
 def block_length(values: Floats) -> float:
@@ -137,6 +179,16 @@ def _unwrapped(size: int, block: float, samples: int, rng: np.random.Generator) 
     return paths.reshape(samples, size)
 
 
+def dependence(returns: Floats) -> float:
+    """Return over how many bars returns depend: the longer of the block lengths that r and |r − mean| ask for.
+
+    >>> noise = np.random.default_rng(0).standard_normal(1000)
+    >>> dependence(noise) < 3 < dependence(noise * np.repeat([1.0, 3.0], 500))
+    True
+    """
+    return max(block_length(returns), block_length(np.abs(returns - returns.mean())))
+
+
 def interval(
     returns: Floats,
     statistic: str | Statistic = "sharpe",
@@ -147,19 +199,24 @@ def interval(
     rf: float = 0.0,
     block: float | None = None,
 ) -> Interval:
-    """Return the percentile interval of a statistic of bar returns (T,); NaN ends when it cannot be told.
+    """Return the interval of a statistic of bar returns (T,); NaN ends when it cannot be told.
 
-    `rf` is annual. `block` overrides the automatic mean block length. With `samples` = 0 both ends are NaN.
+    Sharpe ratios, means and volatilities go by their slow waves; what else there is by the percentiles of `samples`
+    resampled paths. `rf` is annual. `block` overrides the automatic length of dependence. With `samples` = 0 both ends
+    are NaN.
 
     >>> returns = np.random.default_rng(0).normal(0.0005, 0.01, 2520)
-    >>> [round(x, 1) for x in interval(returns, samples=500)[:3]]
+    >>> [round(x, 1) for x in interval(returns)[:3]]
     [0.3, -0.3, 1.0]
     """
-    chosen = STATISTICS[statistic] if isinstance(statistic, str) else statistic
-    length = block if block is not None else block_length(returns)
-    bar = rate_a_bar(rf, periods)
     if returns.size < 2:
-        return Interval(math.nan, math.nan, math.nan, length)
+        return Interval(math.nan, math.nan, math.nan, math.nan if block is None else block)
+    length = dependence(returns) if block is None else block
+    bar = rate_a_bar(rf, periods)
+    if samples and isinstance(statistic, str) and statistic in INFLUENCES:
+        value = float(STATISTICS[statistic](returns[None, :], periods, bar)[0])
+        return _around(value, INFLUENCES[statistic](returns, periods, bar), length, level)
+    chosen = STATISTICS[statistic] if isinstance(statistic, str) else statistic
     draws = [chosen(rows, periods, bar) for (rows,) in _paths((returns,), length, samples, seed)]
     return Interval(float(chosen(returns[None, :], periods, bar)[0]), *_ends(draws, level), length)
 
@@ -175,9 +232,9 @@ def difference(
     rf: float = 0.0,
     block: float | None = None,
 ) -> Interval:
-    """Return the interval of statistic(ours) − statistic(theirs), paired bar by bar: both see the same draws.
+    """Return the interval of statistic(ours) − statistic(theirs), paired bar by bar: what both saw cancels.
 
-    The block length is the longer of the two series'. An interval that contains 0 says that the sample does not
+    The length of dependence is the longer of the two series'. An interval that contains 0 says that the sample does not
     decide between them. Raises `ValueError` when the lengths differ.
 
     >>> base = np.random.default_rng(0).normal(0.0005, 0.01, 1000)
@@ -186,17 +243,26 @@ def difference(
     """
     if ours.size != theirs.size:
         raise ValueError(f"paired returns: found {ours.size} and {theirs.size} bars, wanted as many of each")
-    chosen = STATISTICS[statistic] if isinstance(statistic, str) else statistic
-    length = block if block is not None else max(block_length(ours), block_length(theirs))
-    bar = rate_a_bar(rf, periods)
     if ours.size < 2:
-        return Interval(math.nan, math.nan, math.nan, length)
+        return Interval(math.nan, math.nan, math.nan, math.nan if block is None else block)
+    chosen = STATISTICS[statistic] if isinstance(statistic, str) else statistic
+    length = max(dependence(ours), dependence(theirs)) if block is None else block
+    bar = rate_a_bar(rf, periods)
 
     def gap(a: Floats, b: Floats) -> Floats:
         return chosen(a, periods, bar) - chosen(b, periods, bar)
 
+    value = float(gap(ours[None, :], theirs[None, :])[0])
+    if samples and isinstance(statistic, str) and statistic in INFLUENCES:
+        influence = INFLUENCES[statistic]
+        return _around(value, influence(ours, periods, bar) - influence(theirs, periods, bar), length, level)
     draws = [gap(a, b) for a, b in _paths((ours, theirs), length, samples, seed)]
-    return Interval(float(gap(ours[None, :], theirs[None, :])[0]), *_ends(draws, level), length)
+    return Interval(value, *_ends(draws, level), length)
+
+
+def _around(value: float, influences: Floats, length: float, level: float) -> Interval:
+    width = half_width(influences, length, level)
+    return Interval(value, value - width, value + width, length)
 
 
 def _paths(series: tuple[Floats, ...], block: float, samples: int, seed: int) -> Iterator[tuple[Any, ...]]:

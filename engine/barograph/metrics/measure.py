@@ -44,17 +44,16 @@ def measure(
     tables: Mapping[str, pd.DataFrame],
     periods: float,
     rf: float = 0.0,
-    samples: int = 2000,
-    seed: int = 0,
     *,
+    intervals: bool = True,
     by_day: bool = False,
     calendars: int = 1,
 ) -> dict[str, float | None]:
     """Measure a run from its tables equity, fills, events, beliefs and benchmark: what metrics.json holds, NaN as None.
 
-    The tables are those of the run folder (docs/results.md); the keys always come in the same order. `samples`
-    resamplings make the 95 % intervals of the Sharpe ratio and of its difference from the benchmark's; with 0 they
-    are None. `by_day` compounds returns by day and counts the days of a year in the table itself, as a run over several
+    The tables are those of the run folder (docs/results.md); the keys always come in the same order. Without
+    `intervals` the ends of the 95 % intervals of the Sharpe ratio and of its difference from the benchmark's are None.
+    `by_day` compounds returns by day and counts the days of a year in the table itself, as a run over several
     `calendars` wants it. Raises `DataError` on an equity that is not a number.
     """
     money, market = _numbers(tables, "equity"), _numbers(tables, "benchmark")
@@ -68,7 +67,7 @@ def measure(
     beliefs = tables["beliefs"]
     turns = switches(believed(beliefs)) if "p_1" in beliefs.columns else math.nan
     found = assembled(measured, Beside(money.size - 1, ours, calendars, turns, market[other.rows], theirs, rf))
-    found |= _intervals(returns, theirs, periods, rf, samples, seed)
+    found |= _intervals(returns, theirs, periods, rf, intervals)
     return {key: _json(value) for key, value in found.items()}
 
 
@@ -145,11 +144,11 @@ def _equity_before(table: pd.DataFrame, fills: pd.DataFrame, money: Floats) -> F
     return before
 
 
-def _intervals(returns: Floats, theirs: Floats, periods: float, rf: float, samples: int, seed: int) -> dict[str, float]:
+def _intervals(returns: Floats, theirs: Floats, periods: float, rf: float, wanted: bool) -> dict[str, float]:
     from barograph.metrics.bootstrap import difference, interval
 
     length = min(returns.size, theirs.size)
-    options: dict[str, Any] = {"periods": periods, "rf": rf, "samples": samples, "seed": seed}
+    options: dict[str, Any] = {"periods": periods, "rf": rf, "samples": 2000 if wanted else 0}
     single = interval(returns, **options)
     paired = difference(returns[:length], theirs[:length], **options)
     return {

@@ -27,6 +27,8 @@ COUNT: Final = 0
 SUM: Final = 1
 SQUARES: Final = 2
 
+# Streams may lie on disk: so many are in memory at once.
+_AT_ONCE: Final = 64
 # A variance this small a part of the mean square is the rounding of the difference of two sums.
 _ROUNDING: Final = 1e-14
 
@@ -97,11 +99,12 @@ def block_sums(streams: Any, blocks: int = BLOCKS) -> Floats:
 
     Raises `ValueError` when there are fewer bars than blocks.
     """
-    rows = np.array(np.atleast_2d(streams), dtype=np.float64)
+    rows = np.atleast_2d(streams)
     if blocks < 1 or rows.shape[1] < blocks:
         raise ValueError(f"block sums: found {rows.shape[1]} bars for {blocks} blocks, wanted a bar a block at least")
     sums = np.empty((rows.shape[0], blocks, 3))
-    _fill_all(rows, sums)
+    for at in range(0, rows.shape[0], _AT_ONCE):
+        _fill_all(np.array(rows[at : at + _AT_ONCE], dtype=np.float64, order="C"), sums[at : at + _AT_ONCE])
     return sums if np.ndim(streams) > 1 else sums[0]
 
 

@@ -90,7 +90,8 @@ def reality_check(
     maxima, plain = _maxima(rows, drawn, known)
     root = math.sqrt(rows.shape[1])
     statistic = max(0.0, float(np.max(known.t)))
-    lower, consistent, upper = (float(np.mean(row > statistic)) for row in maxima)
+    # Nothing that lost, or never moved, is above chance.
+    lower, consistent, upper = (float(np.mean(row > statistic)) if statistic > 0.0 else 1.0 for row in maxima)
     return RealityCheck(
         trials=len(rows),
         bars=rows.shape[1],

@@ -8,7 +8,7 @@ from typing import Annotated, cast
 
 import typer
 
-from barograph.cli import audit, data, fit, paper, run, trials, warm
+from barograph.cli import audit, data, fit, paper, run, sweep, trials, warm
 from barograph.errors import BarographError, as_written
 
 __all__ = ["app", "main"]
@@ -48,7 +48,7 @@ def options(
 
 for command in cast(
     "list[Callable[..., None]]",
-    [run.run, run.compare, fit.fit, audit.audit, audit.crosscheck, run.report, trials.trials, warm.warm],
+    [run.run, run.compare, sweep.sweep, fit.fit, audit.audit, audit.crosscheck, run.report, trials.trials, warm.warm],
 ):
     app.command()(command)
 app.add_typer(data.data_app, name="data")

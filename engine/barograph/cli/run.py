@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from barograph.audit.bounds import Bounds
     from barograph.loop.result import Result
 
-__all__ = ["COLUMNS", "compare", "report", "run"]
+__all__ = ["COLUMNS", "cell", "compare", "report", "run"]
 
 COLUMNS = {
     "cagr": "CAGR",
@@ -133,11 +133,12 @@ def _print_table(runs: dict[str, dict[str, float | None]]) -> None:
     for title in COLUMNS.values():
         table.add_column(title, justify="right")
     for name, metrics in runs.items():
-        table.add_row(name, *(_cell(key, metrics) for key in COLUMNS))
+        table.add_row(name, *(cell(key, metrics) for key in COLUMNS))
     Console(width=None if sys.stdout.isatty() else 140).print(table)
 
 
-def _cell(key: str, metrics: dict[str, float | None]) -> str:
+def cell(key: str, metrics: dict[str, float | None]) -> str:
+    """Return a figure as the table shows it."""
     value = metrics.get(key)
     if value is None:
         return "-"

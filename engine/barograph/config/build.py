@@ -16,8 +16,8 @@ from barograph.errors import BarographError, ConfigError, DataError, PartError
 if TYPE_CHECKING:
     from barograph.data.conversion import Conversion
     from barograph.data.history import History
-    from barograph.loop.machine import Machine
     from barograph.execution.terms import Terms
+    from barograph.loop.machine import Machine
     from barograph.types import Feed, Strategy
 
 __all__ = ["build", "feed_or_history", "guards_of", "load_history", "strategy_of", "terms_of"]

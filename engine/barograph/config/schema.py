@@ -14,7 +14,18 @@ from barograph.config.secrets import redacted
 from barograph.errors import ConfigError
 from barograph.execution.terms import MOST_GUARDS, TIERS_WANTED, Terms, tier_rows
 
-__all__ = ["Config", "Convert", "Data", "Execution", "FitPlan", "GuardPlan", "Period", "RegistryPlan", "Span", "SweepPlan"]
+__all__ = [
+    "Config",
+    "Convert",
+    "Data",
+    "Execution",
+    "FitPlan",
+    "GuardPlan",
+    "Period",
+    "RegistryPlan",
+    "Span",
+    "SweepPlan",
+]
 
 
 class FitPlan(Strict):
@@ -115,7 +126,9 @@ class Span(Strict):
     first: int | float = Field(alias="from", description="the first value")
     last: int | float = Field(alias="to", description="the last value")
     points: int = Field(ge=1, le=1_000_000, description="how many values")
-    scale: Literal["linear", "log"] = Field(default="linear", description="log: each the same multiple of the one before")
+    scale: Literal["linear", "log"] = Field(
+        default="linear", description="log: each the same multiple of the one before"
+    )
 
 
 class SweepPlan(Strict):

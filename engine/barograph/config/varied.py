@@ -20,6 +20,7 @@ from barograph.config.build import build, load_history, strategy_of, terms_of
 from barograph.config.load import checked, tree_of, with_value
 from barograph.config.mistakes import told
 from barograph.config.parts import Part, attribute
+from barograph.config.provenance import code_hash, hashed, versions
 from barograph.config.schema import Config, Span, SweepPlan
 from barograph.errors import BarographError, ConfigError, nearest
 from barograph.sweep.plan import Point
@@ -85,6 +86,18 @@ class Varied:
         """Spell a point as ``--set`` would: key=value, ..."""
         return ", ".join(f"{key}={value}" for key, value in zip(self.keys, self.values[number], strict=True))
 
+    def config_at(self, number: int) -> Config:
+        """Return the config of one point."""
+        tree = self.tree
+        for key, value in zip(self.keys, self.values[number], strict=True):
+            tree = with_value(tree, key, value, f"{self.path}: sweep.keys")
+        return checked(tree, self.path)
+
+    def mark(self) -> str:
+        """Return what stands for this sweep: its config, its points, its data, its code."""
+        told = (self.config.model_dump_json(exclude={"paper"}), repr(self.values), self.first.history.digest())
+        return hashed([*told, code_hash(self.config, self.folder.resolve()), *map(str, versions().items())])[:16]
+
     @cached_property
     def first(self) -> _Sight:
         """What sees, at the first point."""
@@ -109,7 +122,10 @@ class Varied:
 
     def _once(self, kind: str, values: tuple[tuple[int, Any], ...], make: Any) -> Any:
         # 1 and 1.0 are one key of a dictionary, and may be two values of a parameter.
-        key = (kind, tuple([(type(value), value if isinstance(value, Hashable) else repr(value)) for _, value in values]))
+        key = (
+            kind,
+            tuple([(type(value), value if isinstance(value, Hashable) else repr(value)) for _, value in values]),
+        )
         found = self._made.get(key)
         if found is None:
             found = self._made[key] = self._make(values, make)

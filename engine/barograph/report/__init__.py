@@ -20,9 +20,10 @@ from barograph.report.annotations import annotated, chart_annotations
 from barograph.report.compare import compared
 from barograph.report.figures import run_figures, timeline
 from barograph.report.folder import Run, read_run
+from barograph.report.swept import swept
 from barograph.report.words import number, verdict
 
-__all__ = ["Run", "compare_report", "read_run", "write_report"]
+__all__ = ["Run", "compare_report", "read_run", "sweep_report", "write_report"]
 
 
 def write_report(folder: Path) -> Path:
@@ -48,6 +49,12 @@ def compare_report(folders: Sequence[Path], out: Path, names: Sequence[str] | No
     """
     figures, words = compared([read_run(Path(folder)) for folder in folders], Path(out).parent, names)
     return _write(Path(out), "compare.html.j2", {"ts": [], "figures": figures}, words)
+
+
+def sweep_report(folder: Path) -> Path:
+    """Write report.html into the folder of a sweep from the files in it; return its path."""
+    figures, words = swept(Path(folder))
+    return _write(Path(folder) / "report.html", "sweep.html.j2", {"ts": [], "figures": figures}, words)
 
 
 def _thinned(drawn: int, bars: int) -> str:

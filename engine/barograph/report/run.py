@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from barograph.config.schema import Config
     from barograph.loop.result import Learned, Result
 
-__all__ = ["check_root", "write_run"]
+__all__ = ["check_root", "free_folder", "write_json", "write_parquet", "write_run"]
 
 
 def write_run(
@@ -46,10 +46,11 @@ def write_run(
     fresh = Path(tempfile.mkdtemp(prefix=".new-", dir=root))
     try:
         _write(result, config, fresh, wall_times, source)
-        _json(_measures(result, bounds), fresh / "metrics.json")
+        write_json(_measures(result, bounds), fresh / "metrics.json")
         write_report(fresh)
         fresh.chmod(0o755)
-        return fresh.rename(_free(root, config, result))
+        mark = hashed([config_hash(config), result.history.digest()])[:8]
+        return fresh.rename(free_folder(root, config.name, mark))
     except BaseException:
         shutil.rmtree(fresh)
         raise
@@ -62,31 +63,32 @@ def check_root(root: Path) -> None:
         raise ConfigError(f"--runs {root}: {parent} is not a folder that can be written to")
 
 
-def _free(root: Path, config: Config, result: Result) -> Path:
+def free_folder(root: Path, name: str, mark: str) -> Path:
+    """Return a folder that is not there yet, named after the moment."""
     stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
-    mark = hashed([config_hash(config), result.history.digest()])[:8]
     for suffix in ("", *(f"-{n}" for n in range(2, 1000))):
-        folder = root / f"{stamp}-{config.name}-{mark}{suffix}"
+        folder = root / f"{stamp}-{name}-{mark}{suffix}"
         if not folder.exists():
             return folder
-    raise DataError(f"{root}: too many runs of {config.name} in one second")
+    raise DataError(f"{root}: too many runs of {name} in one second")
 
 
 def _write(result: Result, config: Config, folder: Path, wall_times: dict[str, float], source: Path) -> None:
     import tomli_w
 
     for name, table in result.tables.items():
-        _parquet(table, folder / f"{name}.parquet")
+        write_parquet(table, folder / f"{name}.parquet")
     (folder / "config.toml").write_text(tomli_w.dumps(config.redacted()), encoding="utf-8")
-    _json([_learned(fit, result) for fit in result.fits], folder / "fits.json")
-    _json(_manifest(result, config, wall_times, source), folder / "manifest.json")
+    write_json([_learned(fit, result) for fit in result.fits], folder / "fits.json")
+    write_json(_manifest(result, config, wall_times, source), folder / "manifest.json")
 
 
 def _measures(result: Result, bounds: Bounds | None) -> dict[str, Any]:
     return dict(result.metrics) if bounds is None else {**result.metrics, "bounds": bounds._asdict()}
 
 
-def _parquet(table: pd.DataFrame, path: Path) -> None:
+def write_parquet(table: pd.DataFrame, path: Path) -> None:
+    """Write a table so that the same table is the same bytes."""
     import pyarrow
     from pyarrow import parquet
 
@@ -95,7 +97,8 @@ def _parquet(table: pd.DataFrame, path: Path) -> None:
     parquet.write_table(content, path, compression="zstd", coerce_timestamps="us")
 
 
-def _json(content: Any, path: Path) -> None:
+def write_json(content: Any, path: Path) -> None:
+    """Write a JSON file that people can read."""
     path.write_text(json.dumps(content, indent=2, allow_nan=False, default=_plain) + "\n", encoding="utf-8")
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -11,12 +10,10 @@ import numpy as np
 from barograph.data.rates import rates_on
 from barograph.execution.book import open_book
 from barograph.jit.memory import structure
-from barograph.loop.machine import Machine
 from barograph.loop.wiring import Wired, begin, bound_params, wire
 from barograph.sweep.arena import Arena, Images
 from barograph.sweep.lanes import Account, Decider, Lane, Layout
 from barograph.sweep.stages import Point, Seen, content, look, point_of
-from barograph.types import Strategy
 
 if TYPE_CHECKING:
     from barograph.data.history import History

@@ -24,6 +24,7 @@ from barograph.sweep.lanes import Lane
 from barograph.sweep.plan import Plan
 from barograph.sweep.stages import Point, point_of
 from barograph.types import Floats
+from barograph.validation.block_sums import BLOCKS, fill_from_returns
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -201,6 +202,14 @@ class Sweep:
     def seen(self, number: int) -> Seen:
         """Return what features and filter made of a point's history."""
         return self.plan.seen[self.plan.groups[int(self.plan.rows[number, 2])].seen]
+
+    def market_sums(self, number: int) -> Floats:
+        """Return the block sums (B, 3) of the benchmark's returns beside a point."""
+        _, account, group = self.plan.rows[number].tolist()
+        _, beside = self._markets.of(self.plan.groups[group].seen, self.plan.accounts[account].cash)
+        sums = np.empty((BLOCKS, 3))
+        fill_from_returns(beside.theirs, sums)
+        return sums
 
     def best(self, figure: str = "sharpe", count: int = 1) -> list[int]:
         """Return the numbers of the points with the highest figure, the first of equals first."""

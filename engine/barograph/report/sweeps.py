@@ -1,0 +1,108 @@
+"""The folder of a sweep: every point with its figures, what they are worth together, and a page that shows it."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from barograph.report.run import check_root, free_folder, write_json, write_parquet
+from barograph.validation.block_sums import SUM
+from barograph.validation.reality_check import reality_check
+from barograph.validation.verdict import Verdict, verdict
+
+if TYPE_CHECKING:
+    from barograph.config.varied import Varied
+    from barograph.report.trials import Tried
+    from barograph.sweep.run import Sweep
+
+__all__ = ["write_sweep"]
+
+
+def write_sweep(found: Sweep, varied: Varied, again: Sequence[dict[str, Any]], tried: Tried, seconds: float,
+                root: Path) -> tuple[Path, dict[str, Any]]:  # fmt: skip
+    """Write ``root/<utc>-<name>-<mark8>/`` with points.parquet, sweep.json, config.toml and report.html.
+
+    Return the folder and what sweep.json says; on any error nothing is left behind. `again` are the best points run
+    again: their number, run folder and metrics.
+    """
+    import tomli_w
+
+    from barograph.report import sweep_report
+
+    check_root(root)
+    fresh = Path(tempfile.mkdtemp(prefix=".new-", dir=root))
+    try:
+        told = _told(found, varied, again, tried, seconds)
+        write_parquet(found.table, fresh / "points.parquet")
+        config = varied.config.redacted() | {"sweep": varied.tree["sweep"]}
+        (fresh / "config.toml").write_text(tomli_w.dumps(config), encoding="utf-8")
+        write_json(told, fresh / "sweep.json")
+        sweep_report(fresh)
+        fresh.chmod(0o755)
+        return fresh.rename(free_folder(root, f"{varied.config.name}-sweep", varied.mark()[:8])), told
+    except BaseException:
+        shutil.rmtree(fresh)
+        raise
+
+
+def _told(
+    found: Sweep, varied: Varied, again: Sequence[dict[str, Any]], tried: Tried, seconds: float
+) -> dict[str, Any]:
+    seen = found.plan.seen[0]
+    history = seen.history
+    return {
+        "name": varied.config.name,
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "figure": varied.plan.figure,
+        "keys": list(varied.keys),
+        "symbols": [s for s, t in zip(history.symbols, history.traded, strict=True) if t],
+        "first": history.when(seen.first),
+        "last": history.when(len(history) - 1),
+        "bars": len(seen.B),
+        "counters": found.counters._asdict(),
+        "failed": sum(map(bool, found.failed)),
+        "seconds": round(seconds, 3),
+        "best": [_best(varied, one) for one in again],
+        "verdict": _verdict(found, tried),
+    }
+
+
+def _best(varied: Varied, one: dict[str, Any]) -> dict[str, Any]:
+    return {"keys": dict(zip(varied.keys, varied.values[one["point"]], strict=True)), **one}
+
+
+def _verdict(found: Sweep, tried: Tried) -> dict[str, Any]:
+    """Judge all points together: against cash, and against buying and holding what they trade."""
+    there = np.flatnonzero(found.harvest.ended[:, 0] == 0)
+    if there.size == 0:
+        return {
+            "words": "Nothing was found: no point of the sweep has figures.",
+            "found": False,
+            "trials": tried.counted,
+        }
+    sums = np.asarray(found.harvest.sums[there])
+    seen = found.seen(int(there[0]))
+    judged = verdict(sums, seen.steps.periods, tried=max(1, tried.counted - (len(found) - there.size)))
+    best = int(there[judged.best])
+    market = found.market_sums(best)
+    beside = reality_check(sums[:, :, SUM] - market[:, SUM]).consistent
+    words = f"{judged.words} Against buying and holding: {_likely(beside)}."
+    if tried.counted > tried.own:
+        words += f" {tried.counted - tried.own:,} earlier trials of the same symbols and time are counted."
+    return {"words": words, "found": judged.found, "p": judged.p, "p_against_holding": beside,
+            "deflated_sharpe": _number(judged), "trials": tried.counted, "best": best, "sharpe": judged.sharpe}  # fmt: skip
+
+
+def _number(judged: Verdict) -> float | None:
+    return judged.deflated if np.isfinite(judged.deflated) else None
+
+
+def _likely(p: float) -> str:
+    found = "something was found" if p < 0.05 else "nothing was found"
+    return f"{found} (were none of them any better, the best would look as good in {100 * p:.1f} % of cases)"

@@ -1,0 +1,66 @@
+"""What a sweep would compute, how often, and about how long: said before it is done."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from barograph.sweep.harvest import Harvest
+from barograph.sweep.plan import Plan
+from barograph.sweep.run import run_plan
+from barograph.sweep.stages import Point
+
+__all__ = ["Explained", "explained"]
+
+
+class Explained(NamedTuple):
+    """How many points there are, and of how many kinds is what they share; seconds of one of each, on one core.
+
+    `seen` counts histories looked at by features and models, `fits` the fits of the first of them.
+    """
+
+    points: int
+    seen: int
+    fits: int
+    strategies: int
+    terms: int
+    seconds_to_see: float
+    seconds_a_point: float
+
+    @property
+    def seconds(self) -> float:
+        """About how long all takes on one core."""
+        return self.seen * self.seconds_to_see + self.points * self.seconds_a_point
+
+    def lines(self) -> list[str]:
+        """Say it in lines."""
+        return [
+            f"{self.points:,} points",
+            f"{self.seen:,} times features and model see the bars, each with {self.fits:,} fits",
+            f"{self.strategies:,} strategies and {self.terms:,} sets of terms are laid out once",
+            f"{self.points:,} accounts are run, {1e6 * self.seconds_a_point:,.0f} microseconds each",
+            f"about {self.seconds:,.1f} s on one core",
+        ]
+
+
+def explained(points: Iterable[Point], count: int) -> Explained:
+    """Count what points share, and time the first of them: its features and fits, and its account."""
+    kinds: tuple[set[object], ...] = (set(), set(), set())
+    first: Point | None = None
+    for point in points:
+        first = first or point
+        for kind, key in zip(kinds, point.keys or (), strict=False):
+            kind.add(key)
+    assert first is not None
+    point = first
+    started = time.perf_counter()
+    plan = Plan([point])
+    to_see = time.perf_counter() - started
+    # The first account loads what is compiled; the second is timed.
+    for _ in range(2):
+        started = time.perf_counter()
+        run_plan(plan, lambda _: point, Harvest(1), threads=1)
+    fits = len(plan.seen[0].learned)
+    seen, strategies, terms = map(len, kinds)
+    return Explained(count, seen, fits, strategies, terms, to_see, time.perf_counter() - started)

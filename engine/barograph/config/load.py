@@ -88,7 +88,7 @@ def _override(tree: dict[str, Any], text: str) -> None:
 
 def with_value(tree: dict[str, Any], key: str, value: Any, where: str) -> dict[str, Any]:
     """Return the tables with another value at ``key.path``; `where` names who asks for it, in an error."""
-    head, dot, rest = key.partition(".")
+    head, dot, _ = key.partition(".")
     # Only the tables on the way are copied: a sweep asks for thousands.
     changed = dict(tree)
     if dot:

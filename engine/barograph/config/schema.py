@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import fields
 from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 
-from pydantic import BeforeValidator, ConfigDict, Field, create_model
+from pydantic import BeforeValidator, ConfigDict, Field, ValidationError, create_model
 from pydantic_core import PydanticCustomError
 
 from barograph.config.paper import PaperPlan
@@ -125,10 +125,23 @@ class Span(Strict):
 
     first: int | float = Field(alias="from", description="the first value")
     last: int | float = Field(alias="to", description="the last value")
-    points: int = Field(ge=1, le=1_000_000, description="how many values")
+    points: int | None = Field(default=None, ge=1, le=1_000_000, description="how many values; a grid wants to know")
     scale: Literal["linear", "log"] = Field(
         default="linear", description="log: each the same multiple of the one before"
     )
+
+
+def _values(values: Any) -> Any:
+    """Judge a key's values as a whole: one wish says more than a complaint about each of the two forms."""
+    if isinstance(values, list | Span):
+        return values
+    try:
+        return Span.model_validate(values)
+    except ValidationError as error:
+        told = error.errors()[0]
+        where = ".".join(map(str, told["loc"]))
+        wanted = "wanted a list of values, or { from = 0.3, to = 0.9, points = 61 }"
+        raise PydanticCustomError("values", f"{where + ': ' if where else ''}{wanted}") from None
 
 
 class SweepPlan(Strict):
@@ -138,7 +151,9 @@ class SweepPlan(Strict):
         default="grid", description="grid: every combination; random: `points` drawn ones"
     )
     figure: str = Field(default="sharpe", description="what is shown as best: a figure of metrics.json")
-    keys: dict[str, list[Any] | Span] = Field(min_length=1, description="key = [values] or { from, to, points }")
+    keys: dict[str, Annotated[list[Any] | Span, BeforeValidator(_values)]] = Field(
+        min_length=1, description="key = [values] or { from, to, points }"
+    )
     points: int | None = Field(default=None, ge=1, description="how many, where they are drawn")
     seed: int = Field(default=0, ge=0, description="of the draws")
 

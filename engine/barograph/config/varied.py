@@ -23,7 +23,7 @@ from barograph.config.parts import Part, attribute
 from barograph.config.provenance import code_hash, hashed, versions
 from barograph.config.schema import Config, Span, SweepPlan
 from barograph.errors import BarographError, ConfigError, nearest
-from barograph.sweep.plan import Point
+from barograph.sweep.stages import Point
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -177,6 +177,8 @@ def values_of(plan: SweepPlan, where: str = "sweep") -> list[tuple[Any, ...]]:
             raise ConfigError(f"{where}.keys.{key} is []; wanted at least one value")
         if isinstance(values, Span) and values.scale == "log" and min(values.first, values.last) <= 0:
             raise ConfigError(f"{where}.keys.{key} goes from {values.first} to {values.last}; a log scale wants > 0")
+        if isinstance(values, Span) and plan.how == "grid" and values.points is None:
+            raise ConfigError(f"{where}.keys.{key} has no points; wanted how many values a grid takes of it")
     if plan.how == "grid":
         if plan.points is not None:
             raise ConfigError(f"{where}.points is {plan.points}, but a grid runs all; set how = 'random' to draw")
@@ -190,7 +192,7 @@ def values_of(plan: SweepPlan, where: str = "sweep") -> list[tuple[Any, ...]]:
 def _all(values: list[Any] | Span) -> list[Any]:
     if not isinstance(values, Span):
         return values
-    first, last, count = float(values.first), float(values.last), values.points
+    first, last, count = float(values.first), float(values.last), values.points or 1
     share = [k / (count - 1) if count > 1 else 0.0 for k in range(count)]
     if values.scale == "log":
         return [_short(math.exp(math.log(first) + s * (math.log(last) - math.log(first)))) for s in share]

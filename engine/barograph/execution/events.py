@@ -23,8 +23,8 @@ from barograph.orders import KINDS, LIVES
 from barograph.types import Floats
 
 __all__ = ["EVENTS", "REASONS", "ROLES", "STATUS", "WIDEST", "AccountEvents", "Born", "Changes", "Fills",
-           "Written", "account_events", "born", "changes", "deal_at", "fills", "log_columns", "pack_terms", "table", "write",
-           "write_birth"]  # fmt: skip
+           "Written", "account_events", "born", "changes", "deal_at", "fills", "log_columns", "pack_terms", "table",
+           "write", "write_birth"]  # fmt: skip
 
 BORN: Final = 0
 FILLED: Final = 1

@@ -261,7 +261,7 @@ class Result:
 
 
 def benchmark_of(history: History, first: int, cash: float) -> Floats:
-    """Return the equity of who buys all traded assets in equal parts at the close of bar `first`, and holds them, (n,)."""
+    """Return the equity, (n,), of who buys all traded assets in equal parts at the close of bar `first`, and holds."""
     import pandas as pd
 
     traded, rows = np.flatnonzero(history.traded), slice(first, None)

@@ -24,9 +24,9 @@ from barograph.types import Floats
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["ROUNDING", "alpha", "believed", "beta", "cagr", "calmar", "cost_rate", "expected_shortfall", "exposure", "growth", "hit_rate",
-           "invested", "mean_return", "rate_a_bar", "sharpe", "simple_returns", "skew", "sortino", "switches",
-           "total_return", "turnover", "value_at_risk", "volatility"]  # fmt: skip
+__all__ = ["ROUNDING", "alpha", "believed", "beta", "cagr", "calmar", "cost_rate", "expected_shortfall",
+           "exposure", "growth", "hit_rate", "invested", "mean_return", "rate_a_bar", "sharpe", "simple_returns",
+           "skew", "sortino", "switches", "total_return", "turnover", "value_at_risk", "volatility"]  # fmt: skip
 
 # A spread below this is the rounding of e_t / e_{t-1} − 1, not risk: dividing by it would invent a Sharpe of 1e13.
 ROUNDING = 1e-14

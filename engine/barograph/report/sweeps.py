@@ -95,8 +95,16 @@ def _verdict(found: Sweep, tried: Tried) -> dict[str, Any]:
     words = f"{judged.words} Against buying and holding: {_likely(beside)}."
     if tried.counted > tried.own:
         words += f" {tried.counted - tried.own:,} earlier trials of the same symbols and time are counted."
-    return {"words": words, "found": judged.found, "p": judged.p, "p_against_holding": beside,
-            "deflated_sharpe": _number(judged), "trials": tried.counted, "best": best, "sharpe": judged.sharpe}  # fmt: skip
+    return {
+        "words": words,
+        "found": judged.found,
+        "p": judged.p,
+        "p_against_holding": beside,
+        "deflated_sharpe": _number(judged),
+        "trials": tried.counted,
+        "best": best,
+        "sharpe": judged.sharpe,
+    }
 
 
 def _number(judged: Verdict) -> float | None:

@@ -74,7 +74,7 @@ Chart = tuple[str, str, str, Figure]
 
 def _keys_alone(points: pd.DataFrame, keys: list[str], figure: str) -> Chart | None:
     """Draw for each value of each key the best, the middle and the worst of all points that have it."""
-    about = f"{figure} against the keys one by one: the middle of all points with that value, and from the worst to the best."
+    about = f"{figure} against the keys one by one: the middle of all points of that value, from the worst to the best."
     shown = [key for key in keys if points[key].nunique() > 1]
     if not shown:
         return None
@@ -107,14 +107,16 @@ def _heat(points: pd.DataFrame, keys: list[str], figure: str) -> Chart | None:
     across, up = most
     table = points.pivot_table(index=up, columns=across, values=figure, aggfunc="max", sort=True)
     values = table.to_numpy(np.float64)
-    trace = {"type": "heatmap", "x": [str(_plain(v)) for v in table.columns], "y": [str(_plain(v)) for v in table.index],
-             "z": [[None if np.isnan(v) else float(v) for v in row] for row in values], "colorscale": _SCALE,
-             "hovertemplate": f"{across} %{{x}}<br>{up} %{{y}}<br>{figure} %{{z:.3f}}<extra></extra>"}  # fmt: skip
-    axes = {
-        "xaxis": {"title": {"text": across}, "type": "category"},
-        "yaxis": {"title": {"text": up}, "type": "category"},
+    trace = {
+        "type": "heatmap",
+        "x": [str(_plain(v)) for v in table.columns],
+        "y": [str(_plain(v)) for v in table.index],
+        "z": [[None if np.isnan(v) else float(v) for v in row] for row in values],
+        "colorscale": _SCALE,
+        "hovertemplate": f"{across} %{{x}}<br>{up} %{{y}}<br>{figure} %{{z:.3f}}<extra></extra>",
     }
-    about = f"{figure} over {across} and {up}; over the other keys it is the best. A lone dark cell is luck, a dark field is not."
+    axes = {name: {"title": {"text": key}, "type": "category"} for name, key in (("xaxis", across), ("yaxis", up))}
+    about = f"The best {figure} at each {across} and {up}. A lone dark cell is luck, a dark field may be more."
     return "heat", "Two keys together", about, {"data": [trace], "layout": layout(420, **axes, hovermode="closest")}
 
 

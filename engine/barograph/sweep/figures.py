@@ -1,4 +1,4 @@
-"""The figures of a run as `barograph.metrics` defines them, for one run of thousands: no table is laid out, no array made.
+"""The figures of a run as `barograph.metrics` defines them, for one run of thousands, without a table.
 
 A single run is measured by numpy, which compiles nothing; this is the same arithmetic in compiled code, numpy's order
 of summing included, and `tests/sweep/test_figures.py` holds every figure to `Result.metrics` bit for bit.
@@ -47,7 +47,7 @@ class Market(NamedTuple):
 
 @compiled
 def gather(log: Any, numbers: Any, end: int, fills: Any, count: int, paid: Any, payments: int) -> tuple[int, int]:
-    """Put away what moved money: fills, a column each (bar, quantity, price, fee, slippage), and dividends; return how many.
+    """Put away fills, a column each (bar, quantity, price, fee, slippage), and dividends; return how many.
 
     `numbers` are the log's words as floats. There must be room for half as many as the log has words.
     """
@@ -87,7 +87,7 @@ def _few(values: Any, first: int, count: int) -> float:
     found = ((a + b) + (c + d)) + ((e + f) + (g + h))
     for j in range(first + whole, first + count):
         found += values[j]
-    return found
+    return float(found)
 
 
 @shared
@@ -122,7 +122,7 @@ def total(values: Any, count: int) -> float:
 
 @kernel
 def _mean(values: Any, count: int) -> float:
-    return total(values, count) / count
+    return float(total(values, count) / count)
 
 
 @compiled

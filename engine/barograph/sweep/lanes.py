@@ -119,8 +119,9 @@ class Lane:
     def measure(self, market: Market, out: Floats, sums: Floats) -> None:
         """Write the figures of the last run, beside the benchmark, and the block sums of its returns."""
         seen, own = self.seen, self.seen.steps
-        measure_run(self.table, own.rows, own.rows.size == len(self.table), self.fills, self.count, seen.first, self.paid,
-                    self.payments, market, own.periods, seen.rank, self.scratch, out, sums)  # fmt: skip
+        every = own.rows.size == len(self.table)
+        measure_run(self.table, own.rows, every, self.fills, self.count, seen.first, self.paid, self.payments, market,
+                     own.periods, seen.rank, self.scratch, out, sums)  # fmt: skip
 
     def _begin(self, decider: Decider, account: Account) -> None:
         params, memories, books, f = self.places

@@ -41,7 +41,7 @@ _CHUNK: Final = 32
 
 
 class Counters(NamedTuple):
-    """What was computed: points, how often features and beliefs were seen and fits made, strategies and terms laid out."""
+    """What was computed: how often bars were seen and models fitted, what was laid out, and how many accounts ran."""
 
     points: int
     seen: int
@@ -165,7 +165,7 @@ class Sweep:
 
     def __init__(self, keys: tuple[str, ...], points: list[tuple[Any, ...]], plan: Plan, harvest: Harvest,
                  point: Callable[[int], Point]) -> None:  # fmt: skip
-        self.keys, self.points, self.harvest, self.plan, self._point = keys, points, harvest, plan, point
+        self.keys, self.points, self.harvest, self.plan, self.point = keys, points, harvest, plan, point
         self._markets = _Markets(plan)
 
     def __len__(self) -> int:
@@ -221,7 +221,7 @@ class Sweep:
 
     def run(self, number: int) -> Result:
         """Run one point again as `bg.run` does, with its tables and its report."""
-        point = self._point(number)
+        point = self.point(number)
         return scan(point.whole, point.history)
 
     def _figures(self, number: int) -> dict[str, float]:

@@ -92,7 +92,7 @@ def _switches(B: Floats) -> float:
     return switches(np.where(np.isnan(B[:, 0]), -1, np.argmax(B[:, :-1], axis=1)))
 
 
-def content(value: Any) -> Hashable:
+def content(value: Any) -> Hashable:  # noqa: PLR0911  a kind of value a line
     """Return what stands for a value's content; what has none that can be told stands for itself alone.
 
     >>> content((1, np.array([2.0]))) == content((1, np.array([2.0])))

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from barograph.loop.world import World as World
     from barograph.regimes.window import Window as Window
     from barograph.regimes.window import window as window
+    from barograph.sweeps.run import sweep as sweep
     from barograph.trials.entering import run as run
     from barograph.types import HOLD as HOLD
     from barograph.types import Asset as Asset
@@ -64,6 +65,7 @@ _WHERE = {
     "Online": "loop.run",
     "replay": "loop.run",
     "run": "trials.entering",
+    "sweep": "sweeps.run",
     "scan": "loop.run",
     "Fit": "loop.fit",
     "Machine": "loop.machine",

@@ -15,7 +15,7 @@ from barograph.errors import BarographError
 
 if TYPE_CHECKING:
     from barograph.config.varied import Varied
-    from barograph.sweep.run import Sweep
+    from barograph.sweeps.run import Sweep
 
 __all__ = ["sweep"]
 
@@ -46,9 +46,9 @@ def sweep(
 
 def _swept(varied: Varied, runs: Path, threads: int, quiet: bool) -> tuple[Sweep, Path]:
     """Run what is missing; a sweep that was killed goes on where its files in the folder of work say."""
-    from barograph.sweep.harvest import Harvest
-    from barograph.sweep.plan import Plan
-    from barograph.sweep.run import Sweep, run_plan
+    from barograph.sweeps.harvest import Harvest
+    from barograph.sweeps.plan import Plan
+    from barograph.sweeps.run import Sweep, run_plan
 
     name = varied.config.name
     with naming(varied.path), progress(name, quiet) as tell:
@@ -95,7 +95,7 @@ def _again(varied: Varied, found: Sweep, number: int, runs: Path) -> dict[str, A
 
 
 def _explain(varied: Varied, as_json: bool) -> None:
-    from barograph.sweep.explain import explained
+    from barograph.sweeps.explain import explained
 
     with naming(varied.path):
         told = explained(varied.points(), len(varied))

@@ -23,7 +23,7 @@ from barograph.config.parts import Part, attribute
 from barograph.config.provenance import code_hash, hashed, versions
 from barograph.config.schema import Config, Span, SweepPlan
 from barograph.errors import BarographError, ConfigError, nearest
-from barograph.sweep.stages import Point
+from barograph.sweeps.stages import Point
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

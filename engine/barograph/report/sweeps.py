@@ -19,7 +19,7 @@ from barograph.validation.verdict import Verdict, verdict
 if TYPE_CHECKING:
     from barograph.config.varied import Varied
     from barograph.report.trials import Tried
-    from barograph.sweep.run import Sweep
+    from barograph.sweeps.run import Sweep
 
 __all__ = ["write_sweep"]
 

@@ -14,7 +14,7 @@ from barograph.trials.registry import open_registry, say_once
 
 if TYPE_CHECKING:
     from barograph.config.varied import Varied
-    from barograph.sweep.run import Sweep
+    from barograph.sweeps.run import Sweep
 
 __all__ = ["Tried", "entered"]
 

@@ -1,7 +1,7 @@
 """The figures of a run as `barograph.metrics` defines them, for one run of thousands, without a table.
 
 A single run is measured by numpy, which compiles nothing; this is the same arithmetic in compiled code, numpy's order
-of summing included, and `tests/sweep/test_figures.py` holds every figure to `Result.metrics` bit for bit.
+of summing included, and `tests/sweeps/test_figures.py` holds every figure to `Result.metrics` bit for bit.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from barograph.errors import DataError
 from barograph.execution.book import FAULTS
-from barograph.sweep.figures import FIGURES
+from barograph.sweeps.figures import FIGURES
 from barograph.validation.block_sums import BLOCKS
 
 __all__ = ["Harvest"]

@@ -6,10 +6,10 @@ import time
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from barograph.sweep.harvest import Harvest
-from barograph.sweep.plan import Plan
-from barograph.sweep.run import run_plan
-from barograph.sweep.stages import Point
+from barograph.sweeps.harvest import Harvest
+from barograph.sweeps.plan import Plan
+from barograph.sweeps.run import run_plan
+from barograph.sweeps.stages import Point
 
 __all__ = ["Explained", "explained"]
 

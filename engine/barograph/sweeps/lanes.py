@@ -17,13 +17,13 @@ from barograph.jit import frame as at
 from barograph.jit.reach import spot
 from barograph.loop.advance import BOOK, Bound, Tape
 from barograph.loop.wiring import wire
-from barograph.sweep.arena import Image, Plain
-from barograph.sweep.figures import FILL_ROWS, SCRATCH_ROWS, Market, gather, measure_run
+from barograph.sweeps.arena import Image, Plain
+from barograph.sweeps.figures import FILL_ROWS, SCRATCH_ROWS, Market, gather, measure_run
 from barograph.types import Floats
 
 if TYPE_CHECKING:
     from barograph.loop.wiring import Wired
-    from barograph.sweep.stages import Point, Seen
+    from barograph.sweeps.stages import Point, Seen
 
 __all__ = ["Account", "Decider", "Lane", "Layout"]
 

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from barograph.sweep.figures import select, total
+from barograph.sweeps.figures import select, total
 
 RNG = np.random.default_rng(4)
 

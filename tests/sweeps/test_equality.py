@@ -15,9 +15,9 @@ from barograph.data.history import History
 from barograph.loop.run import scan
 from barograph.loop.wiring import wire
 from barograph.metrics.measure import measure
-from barograph.sweep.plan import Plan
-from barograph.sweep.run import Sweep, sweep
-from barograph.sweep.stages import point_of
+from barograph.sweeps.plan import Plan
+from barograph.sweeps.run import Sweep, sweep
+from barograph.sweeps.stages import point_of
 from barograph.testing import some_bars
 from barograph_models.gaussian_hmm import gaussian_hmm
 from barograph_strategies.fixed_weights import fixed_weights

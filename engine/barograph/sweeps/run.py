@@ -18,11 +18,11 @@ from barograph.loop.result import benchmark_of
 from barograph.loop.run import scan
 from barograph.metrics import formulas
 from barograph.metrics.assembly import Beside, assembled
-from barograph.sweep.figures import FIGURES, Market
-from barograph.sweep.harvest import Harvest
-from barograph.sweep.lanes import Lane
-from barograph.sweep.plan import Plan
-from barograph.sweep.stages import Point, point_of
+from barograph.sweeps.figures import FIGURES, Market
+from barograph.sweeps.harvest import Harvest
+from barograph.sweeps.lanes import Lane
+from barograph.sweeps.plan import Plan
+from barograph.sweeps.stages import Point, point_of
 from barograph.types import Floats
 from barograph.validation.block_sums import BLOCKS, fill_from_returns
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from barograph.data.history import History
     from barograph.loop.result import Result
-    from barograph.sweep.stages import Seen
+    from barograph.sweeps.stages import Seen
 
 __all__ = ["Counters", "Sweep", "grid", "run_plan", "sweep"]
 

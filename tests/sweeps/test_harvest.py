@@ -10,11 +10,11 @@ import pytest
 
 import barograph as bg
 from barograph.errors import DataError
-from barograph.sweep import run as running
-from barograph.sweep.harvest import Harvest
-from barograph.sweep.plan import Plan
-from barograph.sweep.run import run_plan
-from barograph.sweep.stages import Point, point_of
+from barograph.sweeps import run as running
+from barograph.sweeps.harvest import Harvest
+from barograph.sweeps.plan import Plan
+from barograph.sweeps.run import run_plan
+from barograph.sweeps.stages import Point, point_of
 from barograph.testing import some_bars
 from barograph_strategies.fixed_weights import fixed_weights
 

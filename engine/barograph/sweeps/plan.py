@@ -11,9 +11,9 @@ from barograph.data.rates import rates_on
 from barograph.execution.book import open_book
 from barograph.jit.memory import structure
 from barograph.loop.wiring import Wired, begin, bound_params, wire
-from barograph.sweep.arena import Arena, Images
-from barograph.sweep.lanes import Account, Decider, Lane, Layout
-from barograph.sweep.stages import Point, Seen, content, look, point_of
+from barograph.sweeps.arena import Arena, Images
+from barograph.sweeps.lanes import Account, Decider, Lane, Layout
+from barograph.sweeps.stages import Point, Seen, content, look, point_of
 
 if TYPE_CHECKING:
     from barograph.data.history import History

@@ -83,8 +83,8 @@ def compiled_by(key: float) -> Any:
 def test_after_it_a_combination_of_parts_that_ship_compiles_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # Without the parts, and with the doors if somebody compiled them: they take a minute. A door is of no use without the
-    # kernels that it calls, which lie in files of their own.
+    # Without the parts, and with the doors if somebody compiled them: they take a minute. A door is of no use without
+    # the kernels that it calls, which lie in files of their own.
     for file in cache_folder().glob("advance-*"):
         for name in (file.name, *pickle.loads(file.read_bytes()[32:])[0].values()):
             shutil.copy(cache_folder() / name, tmp_path)

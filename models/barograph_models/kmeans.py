@@ -107,12 +107,16 @@ def kmeans(
     check_counts(name, states=states, starts=starts, iterations=iterations)
     pieces = Pieces(
         family=KMEANS,
-        begin=lambda data, random, _: plus_plus(data.Z[data.observed], states, random),
+        begin=partial(_begin, states),
         resume=_resume,
         climb=partial(_ascend, iterations),
         answer=_answer,
     )
     return from_many_starts(name, pieces, states, starts, seed, jobs, scale)
+
+
+def _begin(states: int, data: Sample, random: np.random.Generator, _index: int) -> Floats:
+    return plus_plus(data.Z[data.observed], states, random)
 
 
 def _resume(data: Sample, params: KMeansParams) -> Floats:

@@ -25,6 +25,7 @@ from numba.core import config
 
 from barograph.jit.cache import Cache, keep_apart
 from barograph.jit.fingerprint import Marked, Unfingerprintable, bindings, fingerprint, unchanged
+from barograph.jit.pasting import Emitted, Pasted, take_constants_for_numbers
 
 __all__ = ["Kernel", "compiled", "kernel", "shared"]
 
@@ -39,7 +40,7 @@ class Kernel(Marked, Generic[P, R]):
     options: ClassVar[dict[str, Any]] = {"error_model": "numpy", "nogil": True}
     # Python never calls what is pasted: its wrappers would be an eighth of the compile time.
     called: ClassVar[dict[str, Any]] = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
-    pasted: ClassVar[dict[str, Any]] = {"forceinline": True, **called}
+    pasted: ClassVar[dict[str, Any]] = {"forceinline": True, "pipeline_class": Pasted, **called}
 
     def __init__(self, function: Callable[P, R], door: bool, paste: bool = True) -> None:
         self.py_func: Callable[P, R] = function
@@ -138,7 +139,9 @@ def _dispatcher(owner: Kernel[P, R]) -> Any:
     copy.__module__ = function.__module__
     copy.__qualname__ = f"{function.__qualname__}_{owner.mark or f'uncached{id(owner):x}'}"
     how = {} if owner.door else owner.pasted if owner.paste else owner.called
-    dispatcher = numba.njit(**owner.options, **how)(copy)
+    dispatcher = numba.njit(**{"pipeline_class": Emitted, **owner.options, **how})(copy)
+    if not owner.door:
+        take_constants_for_numbers(dispatcher)
     if not owner.door and not owner.paste:
         keep_apart(dispatcher)
     if (owner.door or not owner.paste) and owner.mark is not None:

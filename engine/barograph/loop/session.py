@@ -26,6 +26,7 @@ from barograph.jit.views import frozen
 from barograph.loop.advance import Bound, Columns, Tape
 from barograph.loop.fit import Close
 from barograph.loop.machine import Machine
+from barograph.loop.once import fit_once
 from barograph.loop.result import Learned, Result
 from barograph.loop.wiring import Wired, features_of, wire
 from barograph.loop.world import World
@@ -396,7 +397,7 @@ class Session:
         """Return the fit, how its regimes were matched, and why it was turned down, if it was."""
         model, seen, plan = cast("Model", self.machine.model), self._window(lo, hi), self.machine.fit
         try:
-            fitted = model.fit(seen)
+            fitted = fit_once(model, seen)
             refused = "" if plan is None or plan.check is None or seen.previous is None else plan.check(fitted, seen)
         except FitError as error:
             raise FitError(f"fit at the close of {self.history.when(bar)}: {error}") from error

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, cast
@@ -37,7 +37,9 @@ class Model:
     """What a model factory returns: how it learns, the number of regimes, and a name for people.
 
     ``fit(window)`` is the model's own, a function of one `Window`; what a `Model` is asked to fit may be an array or a
-    frame as well. `labels` are names that the model gives its regimes, which are then never renumbered.
+    frame as well. `labels` are names that the model gives its regimes, which are then never renumbered. `settings`,
+    hashable, is all that the answer hangs on beside the window, its own functions included: runs of one process then
+    make the same fit once. Leave it None where there is anything else, such as what an earlier fit left behind.
 
     >>> from barograph_models.gaussian_hmm import gaussian_hmm
     >>> import pandas as pd
@@ -50,9 +52,18 @@ class Model:
     regimes: int
     name: str
     labels: tuple[str, ...]
+    settings: Any = field(repr=False, compare=False)
 
-    def __init__(self, fit: Callable[[Window], Fitted], regimes: int, name: str, labels: tuple[str, ...] = ()) -> None:
-        for key, value in {"learn": fit, "regimes": regimes, "name": name, "labels": labels}.items():
+    def __init__(
+        self,
+        fit: Callable[[Window], Fitted],
+        regimes: int,
+        name: str,
+        labels: tuple[str, ...] = (),
+        settings: Any = None,
+    ) -> None:
+        given = {"learn": fit, "regimes": regimes, "name": name, "labels": labels, "settings": settings}
+        for key, value in given.items():
             object.__setattr__(self, key, value)
 
     def fit(self, data: Any) -> Fitted:

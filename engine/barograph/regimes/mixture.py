@@ -16,9 +16,9 @@ import numpy as np
 
 from barograph.errors import PartError
 from barograph.jit.arithmetic import erfc, exp, lgamma, log, log1p
-from barograph.jit.kernel import kernel
+from barograph.jit.kernel import kernel, shared
 from barograph.jit.ordered import product, total
-from barograph.jit.views import unowned
+from barograph.jit.views import frozen, unowned
 from barograph.types import Floats
 
 __all__ = ["LARGEST", "blend", "horizon_mixture", "mixture_cdf", "mixture_expected_shortfall", "mixture_quantile",
@@ -127,7 +127,7 @@ def _fraction(a: float, b: float, x: float) -> float:
     return found
 
 
-@kernel
+@shared
 def _student(z: float, nu: float) -> tuple[float, float]:
     """Return P(T <= z) and the density at z of a standard Student-t.
 
@@ -148,7 +148,7 @@ def _student(z: float, nu: float) -> tuple[float, float]:
     return (tail, density) if z < 0.0 else (1.0 - tail, density)
 
 
-@kernel
+@shared
 def _cdf_and_density(x: float, weights: Any, mean: Any, variance: Any, degrees: Any) -> tuple[float, float]:
     below = 0.0
     density = 0.0
@@ -182,7 +182,7 @@ def mixture_cdf(x: float, weights: Any, mean: Any, variance: Any, degrees_of_fre
     >>> float(round(mixture_cdf(-1.6448536269514722, one, 0.0 * one, one, normal), 12))
     0.05
     """
-    return _cdf_and_density(x, unowned(weights), unowned(mean), unowned(variance), unowned(degrees_of_freedom))[0]
+    return _cdf_and_density(x, frozen(weights), frozen(mean), frozen(variance), frozen(degrees_of_freedom))[0]
 
 
 @kernel
@@ -197,8 +197,12 @@ def mixture_quantile(level: float, weights: Any, mean: Any, variance: Any, degre
     >>> float(round(mixture_quantile(0.01, one, 0.0 * one, 2.0 * one, student), 6))
     -3.746947
     """
-    weights, mean, variance = unowned(weights), unowned(mean), unowned(variance)
-    degrees = unowned(degrees_of_freedom)
+    return _quantile(level, frozen(weights), frozen(mean), frozen(variance), frozen(degrees_of_freedom))
+
+
+# Large, and in every rule that reads a quantile: called, with arrays closed to writing, so that it is compiled once.
+@shared
+def _quantile(level: float, weights: Any, mean: Any, variance: Any, degrees: Any) -> float:
     low, high, x = math.inf, -math.inf, 0.0
     for m in range(weights.size):
         reach = (_WIDE if degrees[m] == math.inf else _FAR) * math.sqrt(variance[m])
@@ -263,9 +267,12 @@ def mixture_expected_shortfall(level: float, weights: Any, mean: Any, variance: 
     >>> float(round(mixture_expected_shortfall(0.05, one, 0.0 * one, 0.01**2 * one, normal), 6))
     0.020409
     """
-    weights, mean, variance = unowned(weights), unowned(mean), unowned(variance)
-    degrees = unowned(degrees_of_freedom)
-    q = mixture_quantile(level, weights, mean, variance, degrees)
+    return _shortfall(level, frozen(weights), frozen(mean), frozen(variance), frozen(degrees_of_freedom))
+
+
+@shared
+def _shortfall(level: float, weights: Any, mean: Any, variance: Any, degrees: Any) -> float:
+    q = _quantile(level, weights, mean, variance, degrees)
     kept = 0.0
     for m in range(weights.size):
         v, nu = variance[m], degrees[m]

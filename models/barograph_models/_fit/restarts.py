@@ -66,7 +66,8 @@ def from_many_starts(
 ) -> Model:
     """Return the model that climbs from `starts` places drawn by `seed`, and from a previous fit of the same kind.
 
-    Its fit is the likeliest of them, ordered by volatility; those that failed are named in ``dropped``.
+    Its fit is the likeliest of them, ordered by volatility; those that failed are named in ``dropped``. It hangs on
+    what is given here and on the window, and not on `jobs`.
     """
 
     def fit(window: Window) -> Fitted:
@@ -78,7 +79,15 @@ def from_many_starts(
         ascent, dropped = _best_of(attempts, name, 1 if jobs is None and few else jobs)
         return order_by_volatility(assembled(pieces, data, ascent, seed, dropped))
 
-    return Model(fit, states, name)
+    hangs_on = (*map(_settled, pieces), name, states, starts, seed, scale)
+    return Model(fit, states, name, settings=hangs_on)
+
+
+def _settled(piece: Any) -> Any:
+    """Tell two pieces that do the same from two that do not: by function and by what it was given beforehand."""
+    if isinstance(piece, partial):
+        return (piece.func, piece.args, tuple(sorted(piece.keywords.items())))
+    return piece
 
 
 def _from_seed(pieces: Pieces, data: Sample, seed: int, index: int) -> Ascent:

@@ -24,6 +24,7 @@ FILES = [
     *(ENGINE / f"loop/{name}.py" for name in LOOP),
     *(ENGINE / f"{name}.py" for name in ("orders", "types", "epoch", "jit/periods", "jit/ordered", "data/actions")),
     *(ENGINE / f"{name}.py" for name in ("data/rates", "metrics/trips")),
+    *(ENGINE / f"validation/{name}.py" for name in ("block_sums", "resampling")),
     *sorted(Path(barograph_models.__path__[0]).rglob("*.py")),
     *sorted(Path(barograph_strategies.__path__[0]).glob("*.py")),
 ]

@@ -67,6 +67,15 @@ def test_the_superior_ones_are_arch_s(seed: int) -> None:
     assert len(superior(streams, 8, draws=draws)) > 1
 
 
+def test_what_was_found_no_longer_hides_the_rest() -> None:
+    streams = np.random.default_rng(0).standard_normal((12, 400))
+    streams[0] = 5 * streams[0] + 2.0
+    streams[1] += 0.3
+    first = reality_check(streams, 1.0, samples=200, studentised=False)
+    assert 20 * streams[1].mean() < first.critical
+    assert superior(streams, 1.0, samples=200, studentised=False) == [0, 1]
+
+
 @pytest.mark.parametrize("seed", range(3))
 def test_the_confidence_set_is_arch_s(seed: int) -> None:
     peers = pytest.importorskip("arch.bootstrap")

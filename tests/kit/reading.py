@@ -1034,6 +1034,7 @@ class Reading:
         some = math.copysign(self.let_through(a, abs(q)), q)
         held_back = some != q
         if held_back:
+            order.acted = self.t
             self.find_no_volume(order, p)
             if abs(some) < DUST * abs(order.left):
                 return None
@@ -1321,8 +1322,9 @@ class Reading:
             x = z
 
     def nearest(self, touched: list[tuple[float, int, float, Order]]) -> tuple[float, int, float, Order]:
-        """Return the nearest, and of two at one price the older."""
-        return min(touched, key=lambda found: found[:2])
+        """Return the nearest, and of two at one price, but for rounding, the older."""
+        least = min(away for away, *_ in touched)
+        return min((x for x in touched if x[0] <= least + ROUNDING * abs(x[2])), key=lambda found: found[1])
 
     def meet(self, order: Order, z: float, prices: list[float], waited: bool) -> None:
         """Let an order be touched at a price inside the bar."""
@@ -1741,14 +1743,17 @@ def largest(room: Callable[[float], float], slack: float) -> float:
         return 1.0
     if low <= 0.0:
         return 0.0
-    f, g = 0.0, 1.0
-    for _ in range(100):
+    f, g, before, scale = 0.0, 1.0, 0, abs(low) + abs(high)
+    for _ in range(200):
         x = f + (g - f) * low / (low - high)
         now = room(x)
-        if abs(now) <= 1e-14 * (abs(low) + abs(high)):
+        if abs(now) <= 1e-14 * scale:
             return x
-        if now > 0.0:
-            f, low = x, now
+        # The end that has stayed twice counts half (Illinois): else where a fee bends the line the way there is endless.
+        side = 1 if now > 0.0 else -1
+        if side > 0:
+            f, low, high = x, now, high / 2.0 if before == side else high
         else:
-            g, high = x, now
+            g, high, low = x, now, low / 2.0 if before == side else low
+        before = side
     return f

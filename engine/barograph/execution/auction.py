@@ -52,11 +52,12 @@ def fill_bar(account: Account, bars: Bars, t: int) -> None:
     book, rules, bars = account.book, account.rules, taken(bars)
     rows = book.rows
     expire(book, bars, account.log, t)
-    # A liquidation may have moved positions under their protection.
+    # A liquidation moves positions under their protection; where it moved none, no leg is born.
     if book.counters[col.MARGIN] == CALLED:
         for a in range(rows.shape[1]):
-            guarded(account, a, rows[col.PRICE, a], t)
-            tidy(book, a)
+            if rows[col.SIZE, a] == rows[col.SIZE, a] != rows[col.QUANTITY, a]:
+                guarded(account, a, rows[col.PRICE, a], t)
+                tidy(book, a)
     _cross(account, book, rules, bars, bars.open, t, options.NEXT_OPEN)
     if book.counters[col.FAULT] != col.FINE:
         return

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import pytest
+
 from tests.kit.tables import (
     NO_LOT,
     PAIR,
@@ -179,6 +181,14 @@ TICKS = [
 @named([*SLIPPAGE, *TICKS])
 def test_prices(case: Case) -> None:
     check(case)
+
+
+@pytest.mark.parametrize("weight", [0.37, 0.41, 0.55])
+def test_what_rounding_leaves_of_a_target_that_is_met_has_no_impact(weight: float) -> None:
+    """Clause 4: A is at its target, and sells for what B's purchase costs; the root of 1e-16 would be 1e-8."""
+    bars = ("100 | 110 | 100 101 99 105 v1e3 | 100 101 99 100 v1e3", "50 | = | = | =")
+    run = play(Case("", bars, {2: (weight, 0.0), 3: (weight, 0.3)}, [], []), impact=0.5, fee=0.01)
+    assert run.tables["fills"][["order_id", "price"]].values.tolist()[1:] == [[2, 100.0], [3, 50.0]]
 
 
 def test_a_trailing_stop_moves_by_ticks() -> None:

@@ -9,7 +9,21 @@ import numpy as np
 import pytest
 
 import barograph as bg
-from tests.kit.tables import PAIR, SHRUNK, WAITS, Case, check, limit, market, named, play, stop, trailing
+from tests.kit.tables import (
+    NO_HEADROOM,
+    PAIR,
+    SHRUNK,
+    WAITS,
+    Case,
+    check,
+    limit,
+    market,
+    named,
+    on_close,
+    play,
+    stop,
+    trailing,
+)
 
 NONE = math.nan
 BOUGHT = "1-2 A market filled"
@@ -86,6 +100,11 @@ MEETINGS = [
          {1: [limit(10, 95), limit(10, 95 * (1 + 1e-15)), limit(10, 95 * (1 + 1e-11))]},
          [(2, 3, 10, 95 * (1 + 1e-11)), (2, 1, 10, 95), (2, 2, 10, 95)],
          ["1-2 A limit filled", "1-2 A limit filled", "1-2 A limit filled"]),
+    Case("2 what its pair has filled in part is cancelled, not rejected, where it finds no room",
+         "100 | = | 100 v10 | 100 v1000", {1: [market(99)], 2: [limit(2, 100), on_close(2, pair=True)]},
+         [(2, 1, 99, 100), (3, 2, 1, 100, WAITS)],
+         [BOUGHT, f"2-4 A limit cancelled: {NO_HEADROOM}", f"2-4 A market_on_close cancelled: {NO_HEADROOM}"],
+         {"participation": 0.1}),
     Case("6 guard: nothing to do is not too small", "100 | = | = | 60 | =", {1: 0.5, 3: 0.4},
          [(2, 1, 50, 100)], [BOUGHT, f"3-4 A market cancelled: {KILL}"], {**KILLED, "min_notional": 1.0},
          events=[(3, "guard", "", 0, NONE, NONE, KILL)]),

@@ -433,7 +433,8 @@ class Reading:
         if order.status != "open":
             return
         nothing = order.is_target and reason not in (NO_ROOM, IN_VAIN)
-        if status == "rejected" and (order.filled != 0.0 or nothing):
+        less = order.filled != 0.0 if order.is_target else order.left != order.total
+        if status == "rejected" and (less or nothing):
             status = "cancelled"
         order.status, order.reason, order.end = status, reason, self.t if bar is None else bar
         self.waiting.remove(order)
@@ -860,7 +861,8 @@ class Reading:
                 left = equity - (sum(before.values()) - before[order.age])
                 p, n = moment.prices[order.asset], self.held[order.asset]
                 w = self.weight_of(order)
-                order.total = (w * equity - n * p) / p if w != 0.0 else -n
+                gap = w * equity - n * p
+                order.total = (gap / p if p != 0.0 else -n) if abs(gap) > NEAR * equity or p == 0.0 else 0.0
                 sized[order.age] = self.wanted_position(order, left, p, n)
                 paid[order.age] = self.target_cost(order, sized[order.age] - n, p)
             if len(paid) == 1 or sum(abs(paid[k] - before[k]) for k in paid) <= 1e-13 * equity:

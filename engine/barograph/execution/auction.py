@@ -124,7 +124,10 @@ def _size_all(book: Book, bars: Bars, prices: Floats, rules: Rules, equity: floa
         if not tradable(p, bars.volume[a], w):
             rows[col.SIZE, a] = math.nan
             continue
-        s = slippage_of(rows, a, (w * equity - n * p) / p if p != 0.0 else n, bars.volume[a], rules)
+        gap = w * equity - n * p
+        # The square root would make a price of what rounding leaves of a target that is met.
+        asked = n if p == 0.0 else gap / p if abs(gap) > col.DUST * equity else 0.0
+        s = slippage_of(rows, a, asked, bars.volume[a], rules)
         rows[col.DEAR, a] = dearer(p, s, bars.high[a], rules.tick)
         rows[col.CHEAP, a] = cheaper(p, s, bars.low[a], rules.tick)
         rows[col.SIZE, a] = 0.0

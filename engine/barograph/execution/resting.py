@@ -8,8 +8,9 @@
 |         |                                |         | a stop finds too little volume: the rest is at market |
 | resting | partial                        | resting | the bar's volume was not enough                       |
 | resting | filled                         | ended   | as wanted, or shrunk to the room there was            |
-| resting | rejected                       | ended   | touched, and there was no room at all                 |
+| resting | rejected                       | ended   | touched while all was left, and there was no room     |
 | resting | cancelled                      | ended   | withdrawn, replaced, its pair filled, nothing to do   |
+|         |                                |         | no room once it or its pair has filled in part        |
 | resting | expired                        | ended   | its day is over, its date has passed                  |
 """
 

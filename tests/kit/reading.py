@@ -703,7 +703,7 @@ class Reading:
             mute = order.is_target and self.weight_of(order) != 0.0 and not moment.prices[a] > 0.0
             if (moment.known[a] and not mute) or held == 0.0:
                 continue
-            if order.is_target and abs(order.weight) * equity < abs(held * self.price[a]):
+            if order.is_target and abs(order.weight) * equity < abs(held * self.price[a]) - NEAR * equity:
                 return True
             if order.works_as == "market" and not order.is_target and order.left * held < 0.0:
                 return True
@@ -1751,7 +1751,7 @@ def largest(room: Callable[[float], float], slack: float) -> float:
         now = room(x)
         if abs(now) <= 1e-14 * scale:
             return x
-        # The end that has stayed twice counts half (Illinois): else where a fee bends the line the way there is endless.
+        # The end that has stayed twice counts half (Illinois): where a fee bends the line the way were endless.
         side = 1 if now > 0.0 else -1
         if side > 0:
             f, low, high = x, now, high / 2.0 if before == side else high

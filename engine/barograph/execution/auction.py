@@ -99,7 +99,7 @@ def _cross(account: Account, book: Book, rules: Rules, bars: Bars, prices: Float
         if growing:
             share = share_of(book, prices, rules, book.money[col.TAKER]) if targets else 1.0
             share = min(share, share_of_orders(book, bars, prices, rules, ASKING, t)) if asked else share
-            if (targets and reductions_wait(book, equity)) or _orders_wait(book, bars, prices):
+            if (targets and reductions_wait(book, book.money[col.WORTH])) or _orders_wait(book, bars, prices):
                 waits = (bars.ts - 1) // DAY
             if waits != NEVER and targets:
                 wait_for_reductions(book, share, waits)

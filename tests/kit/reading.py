@@ -583,6 +583,8 @@ class Reading:
             o for a in self.assets if moment.known[a] for o in self.of(a) if due(o, moment.prices[a])
         ]  # fmt: skip
         chosen = [o for o in chosen if self.may_fill_at(o, moment)]
+        if not chosen:
+            return
         self.cheap = set()
         sized = self.size_targets([o for o in chosen if o.is_target], moment)
         for order in chosen:

@@ -147,8 +147,11 @@ def _limit(book: Book, a: int, p: float, rules: Rules) -> None:
         volume = toward_zero(rows[col.VOLUME_LEFT, a], rules.lot)
         # Below the resolution it waits for a bar with more.
         volume = volume if abs(volume * p) > col.DUST * book.money[col.WORTH] else 0.0
+        # Where no lot moves nothing does: what a split left of a last digit is no fill.
         rows[col.SIZE, a], book.flags[col.CAPPED, a] = (
-            n if barred else settled(n + math.copysign(volume, size - n), max(abs(n), abs(size)), rules.lot),
+            n
+            if barred or volume == 0.0
+            else settled(n + math.copysign(volume, size - n), max(abs(n), abs(size)), rules.lot),
             1,
         )
 

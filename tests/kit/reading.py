@@ -791,7 +791,7 @@ class Reading:
         if inside and order.works_as == "limit":
             rate = max(rate, self.rate(True))
         own = size * (abs(price) * rate + t.unit_fee)
-        if t.minimum_fee_of == "order":
+        if t.minimum_fee_of == "order" and t.minimum_fee > 0.0:
             own = max(t.minimum_fee, order.proportional + own) - order.charged
         return abs(price - z) * size + max(own, t.minimum_fee if t.minimum_fee_of == "fill" else own) + t.fixed_fee
 

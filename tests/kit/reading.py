@@ -1033,17 +1033,18 @@ class Reading:
         """Fill an explicit order, or a leg."""
         a, n = order.asset, self.held[order.asset]
         q, why = self.effect(order, {})
-        if q == 0.0 or (abs(q) < DUST * abs(order.left) and not self.ends_position(n, q)):
+        left = abs(n if order.protects else order.left)
+        if q == 0.0 or (abs(q) < DUST * left and not self.ends_position(n, q)):
             return self.end(order, "cancelled", why or NO_LOT)
         some = math.copysign(self.let_through(a, abs(q)), q)
         held_back = some != q
         if held_back:
             order.acted = self.t
             self.find_no_volume(order, p)
-            if abs(some) < DUST * abs(order.left):
+            if abs(some) < DUST * left:
                 return None
         got, shrunk = self.shrink(n, some, factor)
-        if abs(got) <= DUST * abs(order.left) and not self.ends_position(n, got):
+        if abs(got) <= DUST * left and not self.ends_position(n, got):
             got = 0.0
         if got == 0.0:
             return self.refuse(order, self.why_no_room(order), held_back)

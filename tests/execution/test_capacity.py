@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import pytest
+
 from tests.kit.tables import (
     NO_LOT,
     PAIR,
@@ -45,6 +47,14 @@ VOLUME = [
          rest((2, 1, 28, 100), (3, 1, 70, 100)), ["1-3 A market filled"], {**HALF, "lot": 7.0}),
     Case("4 volume: less than a lot of it is nothing", "100 v10 | = | 100 v1000", {1: 1.0},
          [(3, 1, 98, 100)], ["1-3 A market filled"], {**HALF, "lot": 7.0}),
+    Case("4 volume: less than a lot of it does not round what a split left", "100 | = | 34 v0.1",
+         {1: 0.701, 2: 1.0}, [(2, 1, 70.1, 100)], [BOUGHT, "2- A market open"], {**HALF, "lot": 0.1},
+         actions={"splits": {3: 3.0}}, events=[(3, "split", "A", 0, 210.3, 3.0, "")]),
+    Case("4 volume: what room shrinks leaves whole lots of it", "100 | = | 100 v3201",
+         {1: [market(12.2)], 2: [market(75.83), market(88.03), market(52.81)]},
+         [(2, 1, 12.2, 100), (3, 2, 31.02, 100, WAITS), (3, 3, 0.95, 100, WAITS), (3, 4, 0.03, 100, WAITS)],
+         [BOUGHT, "2- A market open", "2- A market open", "2- A market open"],
+         {"participation": 0.01, "lot": 0.01, "cash": 10_526.9}),
     Case("4 volume: a newer target takes the place of the rest", "100 v60 | = | 100 v1000", {1: 1.0, 2: 0.2},
          [(2, 1, 30, 100, WAITS), (3, 2, -10, 100)], [f"1-2 A market cancelled: {TARGET}", "2-3 A market filled"],
          HALF),
@@ -179,6 +189,14 @@ TICKS = [
 @named([*SLIPPAGE, *TICKS])
 def test_prices(case: Case) -> None:
     check(case)
+
+
+@pytest.mark.parametrize("weight", [0.37, 0.41, 0.55])
+def test_what_rounding_leaves_of_a_target_that_is_met_has_no_impact(weight: float) -> None:
+    """Clause 4: A is at its target, and sells for what B's purchase costs; the root of 1e-16 would be 1e-8."""
+    bars = ("100 | 110 | 100 101 99 105 v1e3 | 100 101 99 100 v1e3", "50 | = | = | =")
+    run = play(Case("", bars, {2: (weight, 0.0), 3: (weight, 0.3)}, [], []), impact=0.5, fee=0.01)
+    assert run.tables["fills"][["order_id", "price"]].values.tolist()[1:] == [[2, 100.0], [3, 50.0]]
 
 
 def test_a_trailing_stop_moves_by_ticks() -> None:

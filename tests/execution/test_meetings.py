@@ -9,7 +9,21 @@ import numpy as np
 import pytest
 
 import barograph as bg
-from tests.kit.tables import PAIR, SHRUNK, Case, check, limit, market, named, play, stop, trailing
+from tests.kit.tables import (
+    NO_HEADROOM,
+    PAIR,
+    SHRUNK,
+    WAITS,
+    Case,
+    check,
+    limit,
+    market,
+    named,
+    on_close,
+    play,
+    stop,
+    trailing,
+)
 
 NONE = math.nan
 BOUGHT = "1-2 A market filled"
@@ -78,6 +92,19 @@ MEETINGS = [
     Case("6 gross: a target that waits counts", ("100 | - | - | 100 | =", "100 | = | = | = | ="),
          {1: (0.5, 0.0), 2: (bg.HOLD, 0.5)}, [(3, 2, 10, 100), (4, 1, 50, 100)],
          ["1-4 A market filled", "2-3 B market filled"], {"guards": [bg.Guard("gross", 0.6)]}),
+    Case("3 one that volume holds back has acted, with no room for what volume let through",
+         "100 | = | 100 101 94 100 v250", {1: [market(60)], 2: [limit(100, 105), limit(80, 105)]},
+         [(2, 1, 60, 100), (3, 2, 10, 100, WAITS)], [BOUGHT, "2- A limit open", "2- A limit open"],
+         {"participation": 0.1, "lot": 10.0, "cash": 9_600.0}),
+    Case("3 of two that a double hardly tells apart the older is the nearer", "100 | 100 101 94 98",
+         {1: [limit(10, 95), limit(10, 95 * (1 + 1e-15)), limit(10, 95 * (1 + 1e-11))]},
+         [(2, 3, 10, 95 * (1 + 1e-11)), (2, 1, 10, 95), (2, 2, 10, 95)],
+         ["1-2 A limit filled", "1-2 A limit filled", "1-2 A limit filled"]),
+    Case("2 what its pair has filled in part is cancelled, not rejected, where it finds no room",
+         "100 | = | 100 v10 | 100 v1000", {1: [market(99)], 2: [limit(2, 100), on_close(2, pair=True)]},
+         [(2, 1, 99, 100), (3, 2, 1, 100, WAITS)],
+         [BOUGHT, f"2-4 A limit cancelled: {NO_HEADROOM}", f"2-4 A market_on_close cancelled: {NO_HEADROOM}"],
+         {"participation": 0.1}),
     Case("6 guard: nothing to do is not too small", "100 | = | = | 60 | =", {1: 0.5, 3: 0.4},
          [(2, 1, 50, 100)], [BOUGHT, f"3-4 A market cancelled: {KILL}"], {**KILLED, "min_notional": 1.0},
          events=[(3, "guard", "", 0, NONE, NONE, KILL)]),

@@ -16,7 +16,9 @@ HOURS = [0, 6, 24, 30, 48, 54, 72, 78]
 TURNS = ("- | 100 | - | 100 | - | 100 | -", "50 | - | 50 | - | 50 | - | 50")
 HOLIDAY = ("- | 100 | - | 100 | - | - | - | 100", "50 | - | 50 | - | 50 | - | 50 | -")
 CALM = ("- | 100 | - | 100 | - | - | 100 | -", "50 | - | 50 | - | 50 | 50 | - | 50")
-BOUGHT, HELD = "2-4 A market filled", (4, 1, 100, 100)
+BOUGHT, HELD, FILLED = "2-4 A market filled", (4, 1, 100, 100), "1-2 A market filled"
+# What is left when nine tenths of it have been bought at a fee of a tenth.
+V = 10_000 / 1.09
 SWAPS = [
     Case("2 a purchase waits for the sale that pays it", TURNS,
          {2: (1.0, 0.0), 4: (0.0, 1.0)}, [HELD, (6, 2, -100, 100), (7, 3, 200, 50, DONE)],
@@ -59,6 +61,11 @@ SWAPS = [
     Case("2 one calendar: what has no bar today sells tomorrow", ("100 | = | - | 100", "50 | = | = | ="),
          {1: (1.0, 0.0), 2: (0.0, 1.0)}, [(2, 1, 100, 100), (4, 2, -100, 100), (4, 3, 200, 50, DONE)],
          ["1-2 A market filled", "2-4 A market filled", f"2-4 B market filled: {DONE}"]),
+    Case("2 what is a reduction is told by what the first pass has left of the equity",
+         ("100 | = | =", "100 | = | -", "100 | = | ="), {1: (0.5, 0.4, 0.0), 2: (0.0, 0.42, 0.6)},
+         [(2, 1, V / 200, 100), (2, 2, V / 250, 100), (3, 3, -V / 200, 100), (3, 5, V / 200, 100, REST)],
+         [FILLED, "1-2 B market filled", "2-3 A market filled", "2- B market open", "2- C market open"], {"fee": 0.1},
+         fees=[V / 20, V / 25, V / 20, V / 20]),
     Case("2 no wait where there is no reduction", ("100 | = | -", "50 | = | ="), {1: (1.0, 0.0), 2: (bg.HOLD, 0.5)},
          [(2, 1, 100, 100)], ["1-2 A market filled", f"2-3 B market rejected: {NO_HEADROOM}"]),
 ]  # fmt: skip

@@ -433,7 +433,8 @@ class Reading:
         if order.status != "open":
             return
         nothing = order.is_target and reason not in (NO_ROOM, IN_VAIN)
-        if status == "rejected" and (order.filled != 0.0 or nothing):
+        less = order.filled != 0.0 if order.is_target else order.left != order.total
+        if status == "rejected" and (less or nothing):
             status = "cancelled"
         order.status, order.reason, order.end = status, reason, self.t if bar is None else bar
         self.waiting.remove(order)
@@ -582,6 +583,8 @@ class Reading:
             o for a in self.assets if moment.known[a] for o in self.of(a) if due(o, moment.prices[a])
         ]  # fmt: skip
         chosen = [o for o in chosen if self.may_fill_at(o, moment)]
+        if not chosen:
+            return
         self.cheap = set()
         sized = self.size_targets([o for o in chosen if o.is_target], moment)
         for order in chosen:
@@ -702,7 +705,7 @@ class Reading:
             mute = order.is_target and self.weight_of(order) != 0.0 and not moment.prices[a] > 0.0
             if (moment.known[a] and not mute) or held == 0.0:
                 continue
-            if order.is_target and abs(order.weight) * equity < abs(held * self.price[a]):
+            if order.is_target and abs(order.weight) * equity < abs(held * self.price[a]) - NEAR * equity:
                 return True
             if order.works_as == "market" and not order.is_target and order.left * held < 0.0:
                 return True
@@ -788,7 +791,7 @@ class Reading:
         if inside and order.works_as == "limit":
             rate = max(rate, self.rate(True))
         own = size * (abs(price) * rate + t.unit_fee)
-        if t.minimum_fee_of == "order":
+        if t.minimum_fee_of == "order" and t.minimum_fee > 0.0:
             own = max(t.minimum_fee, order.proportional + own) - order.charged
         return abs(price - z) * size + max(own, t.minimum_fee if t.minimum_fee_of == "fill" else own) + t.fixed_fee
 
@@ -860,7 +863,8 @@ class Reading:
                 left = equity - (sum(before.values()) - before[order.age])
                 p, n = moment.prices[order.asset], self.held[order.asset]
                 w = self.weight_of(order)
-                order.total = (w * equity - n * p) / p if w != 0.0 else -n
+                gap = w * equity - n * p
+                order.total = (gap / p if p != 0.0 else -n) if abs(gap) > NEAR * equity or p == 0.0 else 0.0
                 sized[order.age] = self.wanted_position(order, left, p, n)
                 paid[order.age] = self.target_cost(order, sized[order.age] - n, p)
             if len(paid) == 1 or sum(abs(paid[k] - before[k]) for k in paid) <= 1e-13 * equity:
@@ -1029,16 +1033,18 @@ class Reading:
         """Fill an explicit order, or a leg."""
         a, n = order.asset, self.held[order.asset]
         q, why = self.effect(order, {})
-        if q == 0.0 or (abs(q) < DUST * abs(order.left) and not self.ends_position(n, q)):
+        left = abs(n if order.protects else order.left)
+        if q == 0.0 or (abs(q) < DUST * left and not self.ends_position(n, q)):
             return self.end(order, "cancelled", why or NO_LOT)
         some = math.copysign(self.let_through(a, abs(q)), q)
         held_back = some != q
         if held_back:
+            order.acted = self.t
             self.find_no_volume(order, p)
-            if abs(some) < DUST * abs(order.left):
+            if abs(some) < DUST * left:
                 return None
         got, shrunk = self.shrink(n, some, factor)
-        if abs(got) <= DUST * abs(order.left) and not self.ends_position(n, got):
+        if abs(got) <= DUST * left and not self.ends_position(n, got):
             got = 0.0
         if got == 0.0:
             return self.refuse(order, self.why_no_room(order), held_back)
@@ -1321,8 +1327,9 @@ class Reading:
             x = z
 
     def nearest(self, touched: list[tuple[float, int, float, Order]]) -> tuple[float, int, float, Order]:
-        """Return the nearest, and of two at one price the older."""
-        return min(touched, key=lambda found: found[:2])
+        """Return the nearest, and of two at one price, but for rounding, the older."""
+        least = min(away for away, *_ in touched)
+        return min((x for x in touched if x[0] <= least + ROUNDING * abs(x[2])), key=lambda found: found[1])
 
     def meet(self, order: Order, z: float, prices: list[float], waited: bool) -> None:
         """Let an order be touched at a price inside the bar."""
@@ -1741,14 +1748,17 @@ def largest(room: Callable[[float], float], slack: float) -> float:
         return 1.0
     if low <= 0.0:
         return 0.0
-    f, g = 0.0, 1.0
-    for _ in range(100):
+    f, g, before, scale = 0.0, 1.0, 0, abs(low) + abs(high)
+    for _ in range(200):
         x = f + (g - f) * low / (low - high)
         now = room(x)
-        if abs(now) <= 1e-14 * (abs(low) + abs(high)):
+        if abs(now) <= 1e-14 * scale:
             return x
-        if now > 0.0:
-            f, low = x, now
+        # The end that has stayed twice counts half (Illinois): where a fee bends the line the way were endless.
+        side = 1 if now > 0.0 else -1
+        if side > 0:
+            f, low, high = x, now, high / 2.0 if before == side else high
         else:
-            g, high = x, now
+            g, high, low = x, now, low / 2.0 if before == side else low
+        before = side
     return f

@@ -52,11 +52,12 @@ def fill_bar(account: Account, bars: Bars, t: int) -> None:
     book, rules, bars = account.book, account.rules, taken(bars)
     rows = book.rows
     expire(book, bars, account.log, t)
-    # A liquidation may have moved positions under their protection.
+    # A liquidation moves positions under their protection; where it moved none, no leg is born.
     if book.counters[col.MARGIN] == CALLED:
         for a in range(rows.shape[1]):
-            guarded(account, a, rows[col.PRICE, a], t)
-            tidy(book, a)
+            if rows[col.SIZE, a] == rows[col.SIZE, a] != rows[col.QUANTITY, a]:
+                guarded(account, a, rows[col.PRICE, a], t)
+                tidy(book, a)
     _cross(account, book, rules, bars, bars.open, t, options.NEXT_OPEN)
     if book.counters[col.FAULT] != col.FINE:
         return
@@ -98,7 +99,7 @@ def _cross(account: Account, book: Book, rules: Rules, bars: Bars, prices: Float
         if growing:
             share = share_of(book, prices, rules, book.money[col.TAKER]) if targets else 1.0
             share = min(share, share_of_orders(book, bars, prices, rules, ASKING, t)) if asked else share
-            if (targets and reductions_wait(book, equity)) or _orders_wait(book, bars, prices):
+            if (targets and reductions_wait(book, book.money[col.WORTH])) or _orders_wait(book, bars, prices):
                 waits = (bars.ts - 1) // DAY
             if waits != NEVER and targets:
                 wait_for_reductions(book, share, waits)
@@ -123,7 +124,10 @@ def _size_all(book: Book, bars: Bars, prices: Floats, rules: Rules, equity: floa
         if not tradable(p, bars.volume[a], w):
             rows[col.SIZE, a] = math.nan
             continue
-        s = slippage_of(rows, a, (w * equity - n * p) / p if p != 0.0 else n, bars.volume[a], rules)
+        gap = w * equity - n * p
+        # The square root would make a price of what rounding leaves of a target that is met.
+        asked = n if p == 0.0 else gap / p if abs(gap) > col.DUST * equity else 0.0
+        s = slippage_of(rows, a, asked, bars.volume[a], rules)
         rows[col.DEAR, a] = dearer(p, s, bars.high[a], rules.tick)
         rows[col.CHEAP, a] = cheaper(p, s, bars.low[a], rules.tick)
         rows[col.SIZE, a] = 0.0
@@ -143,8 +147,11 @@ def _limit(book: Book, a: int, p: float, rules: Rules) -> None:
         volume = toward_zero(rows[col.VOLUME_LEFT, a], rules.lot)
         # Below the resolution it waits for a bar with more.
         volume = volume if abs(volume * p) > col.DUST * book.money[col.WORTH] else 0.0
+        # Where no lot moves nothing does: what a split left of a last digit is no fill.
         rows[col.SIZE, a], book.flags[col.CAPPED, a] = (
-            n if barred else settled(n + math.copysign(volume, size - n), max(abs(n), abs(size)), rules.lot),
+            n
+            if barred or volume == 0.0
+            else settled(n + math.copysign(volume, size - n), max(abs(n), abs(size)), rules.lot),
             1,
         )
 

@@ -57,11 +57,10 @@ def _open_full(account: Account, book: Book, rules: Rules, log: Any, bars: Bars,
                rates: Any, equity: Any, weights: Any) -> None:  # fmt: skip
     if acting:
         apply_actions(account, actions, t)
+        adjust(account, actions, t)
     finance(book, bars, rates, rules)
     set_fees_and_volume(book, bars, rules)
     open_account(account, book, rules, bars, t)
-    if acting:
-        adjust(account, actions, t)
     if book.counters[col.FAULT] == col.FINE:
         fill_bar(account, by_address(bars), t)
     _close_books(account, book, rules, bars, t, equity, weights)

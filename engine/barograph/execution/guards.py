@@ -209,6 +209,7 @@ def drop_targets(account: Account, t: int, mode: int, reason: int) -> None:
         )
         w = rows[col.WANTED, a]
         increases = flags[col.CURBED, a] == 0 and (abs(w) > abs(held) + col.DUST or w * held < 0.0)
-        flags[col.CURBED, a] = reason
+        # A target's guard is the one it was decided under, or the first that came while it waited.
+        flags[col.CURBED, a] = reason if flags[col.CURBED, a] == 0 else flags[col.CURBED, a]
         if flags[col.PENDING, a] > 0 and (increases or (mode == FLATTEN and w != 0.0)):
             _withdraw(book, log, a, t, reason)

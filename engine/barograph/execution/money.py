@@ -257,6 +257,8 @@ def liquidate(account: Account, bars: Bars, t: int) -> None:
         q = -x if held > 0.0 else x
         fee, _, _ = charge(q, deal, taker, rules, 0.0, 0.0)
         pay(book, a, q, p, deal, fee, rules)
+        # What was held stays in SIZE: who looks after protection sees which positions have moved.
+        rows[col.SIZE, a] = held
         rows[col.VOLUME_LEFT, a] = volume_after(rows[col.VOLUME_LEFT, a], x, rules.lot)
         order = book.counters[col.NEXT_ID]
         book.counters[col.NEXT_ID] = order + 1
@@ -290,7 +292,8 @@ def _worst(rows: Any, bars: Bars) -> int:
     worst, least = -1, math.inf
     for a in range(rows.shape[1]):
         p = bars.open[a]
-        if rows[col.QUANTITY, a] == 0.0 or rows[col.SIZE, a] != rows[col.SIZE, a] or p != p or bars.volume[a] == 0.0:
+        seen = rows[col.SIZE, a] != rows[col.QUANTITY, a]
+        if rows[col.QUANTITY, a] == 0.0 or seen or p != p or bars.volume[a] == 0.0:
             continue
         gain = rows[col.QUANTITY, a] * (p - rows[col.BASIS, a])
         if gain < least:

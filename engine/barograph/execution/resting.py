@@ -8,8 +8,9 @@
 |         |                                |         | a stop finds too little volume: the rest is at market |
 | resting | partial                        | resting | the bar's volume was not enough                       |
 | resting | filled                         | ended   | as wanted, or shrunk to the room there was            |
-| resting | rejected                       | ended   | touched, and there was no room at all                 |
+| resting | rejected                       | ended   | touched while all was left, and there was no room     |
 | resting | cancelled                      | ended   | withdrawn, replaced, its pair filled, nothing to do   |
+|         |                                |         | no room once it or its pair has filled in part        |
 | resting | expired                        | ended   | its day is over, its date has passed                  |
 """
 
@@ -251,7 +252,10 @@ def fill(account: Account, a: int, s: int, p: float, deal: float, share: float, 
     rests = share < 1.0 and grows(held, held + q) and outcome(share, codes[col.WAITS], waits) == events.PAID_LATER
     if share < 1.0 and grows(held, held + q):
         why = outcome(share, codes[col.WAITS], waits)
-        q = shrunk(held, base_of(held, held + q), held + q, share, rules.lot) - held
+        size = held + q
+        q = shrunk(held, base_of(held, size), size, share, rules.lot) - held
+        # Whole lots stay as they are written, or the volume that they leave is a lot less.
+        q = settled(q, max(abs(held), abs(size)), rules.lot)
         q = 0.0 if abs(q) <= col.DUST * abs(left) and not ends(held, q) else q
         reason = reason if capped else why
         if q == 0.0 and (rests or capped):

@@ -45,7 +45,8 @@ def fill_targets(book: Book, bars: Bars, rules: Rules, log: Any, t: int, closing
     _fill_all(book, prices, rules, log, t, False, 1.0, NEVER)
     # Where all is sized to weights within the limit there is room, and nobody has to add it up.
     share = 1.0 if roomy else share_of(book, prices, rules, rules.fee)
-    waits = (bars.ts - 1) // DAY if not everybody and reductions_wait(book, equity) else NEVER
+    later = not everybody and reductions_wait(book, book.money[col.WORTH])
+    waits = (bars.ts - 1) // DAY if later else NEVER
     if waits != NEVER:
         wait_for_reductions(book, share, waits)
     if share < 1.0:
@@ -159,7 +160,7 @@ def tradable(p: float, volume: float, w: float) -> bool:
 
 @kernel
 def reductions_wait(book: Book, equity: float) -> bool:
-    """Tell whether a target that cannot trade now would free money at the last prices."""
+    """Tell whether a target that cannot trade now would free money at the last prices, by the equity there is now."""
     rows, flags = book.rows, book.flags
     for a in range(rows.shape[1]):
         if flags[col.PENDING, a] > 0 and rows[col.SIZE, a] != rows[col.SIZE, a] and rows[col.QUANTITY, a] != 0.0:

@@ -15,7 +15,7 @@ from barograph.regimes.matching import order_by_volatility
 from barograph.regimes.window import Window
 from barograph.types import Floats
 from barograph_models._chain.filter import init
-from barograph_models._chain.inference import decode, smooth, viterbi
+from barograph_models._chain.inference import any_observed, decode, smooth, viterbi
 from barograph_models._fit.data import check_choice, check_counts, check_positive, emitted
 from barograph_models._student import ascent
 from barograph_models._student.ahead import (
@@ -27,7 +27,7 @@ from barograph_models._student.ahead import (
 )
 from barograph_models._student.data import Cells, cells
 from barograph_models._student.drawn import DrawnParams, drawn_init, drawn_params, drawn_step, renumbered
-from barograph_models._student.emission import STUDENT, StudentParams, any_observed, moments, step
+from barograph_models._student.emission import STUDENT, StudentParams, moments, step
 from barograph_models._student.fit import TAIL, Ascender, believed, best_climb, in_units, known_of, standardised
 from barograph_models._student.gibbs import draws
 from barograph_models._student.known import Known
@@ -153,7 +153,7 @@ def student_hmm(
     method = ascent.EM if plain else METHODS[how]
     ascender = Ascender(method, kind, usual, starts, iterations, tolerance, variance_floor)
     plan = Plan(states, ascender, None if plain else own, keep, guard, uncertainty, sweeps, seed)
-    return Model(partial(_carried if prior == "previous" else _fresh, plan), states, NAME)
+    return Model(partial(_carried if prior == "previous" else _fresh, plan), states, NAME, partial_rows=True)
 
 
 def _check_previous(prior: str, how: str, keep: float) -> None:

@@ -14,10 +14,10 @@ from barograph.regimes.fitted import Fitted
 from barograph.regimes.matching import order_by_volatility
 from barograph.regimes.window import Window, table
 from barograph.types import Floats
-from barograph_models._chain.inference import viterbi
+from barograph_models._chain.inference import any_observed, viterbi
 from barograph_models._student.ascent import Climb
 from barograph_models._student.data import Cells, cells
-from barograph_models._student.emission import STUDENT, StudentParams, any_observed, density_norms
+from barograph_models._student.emission import STUDENT, StudentParams, density_norms
 from barograph_models._student.fit import believed, in_units
 from barograph_models._student.panel import pooled
 from barograph_models.student_hmm import STUDENT_HMM, Plan, free_parameters, student_hmm

@@ -37,7 +37,8 @@ class Model:
     """What a model factory returns: how it learns, the number of regimes, and a name for people.
 
     ``fit(window)`` is the model's own, a function of one `Window`; what a `Model` is asked to fit may be an array or a
-    frame as well. `labels` are names that the model gives its regimes, which are then never renumbered.
+    frame as well. `labels` are names that the model gives its regimes, which are then never renumbered. With
+    `partial_rows` a row that lacks a cell says something to it: such rows count as training rows too.
 
     >>> from barograph_models.gaussian_hmm import gaussian_hmm
     >>> import pandas as pd
@@ -50,9 +51,18 @@ class Model:
     regimes: int
     name: str
     labels: tuple[str, ...]
+    partial_rows: bool
 
-    def __init__(self, fit: Callable[[Window], Fitted], regimes: int, name: str, labels: tuple[str, ...] = ()) -> None:
-        for key, value in {"learn": fit, "regimes": regimes, "name": name, "labels": labels}.items():
+    def __init__(
+        self,
+        fit: Callable[[Window], Fitted],
+        regimes: int,
+        name: str,
+        labels: tuple[str, ...] = (),
+        partial_rows: bool = False,
+    ) -> None:
+        told = {"learn": fit, "regimes": regimes, "name": name, "labels": labels, "partial_rows": partial_rows}
+        for key, value in told.items():
             object.__setattr__(self, key, value)
 
     def fit(self, data: Any) -> Fitted:

@@ -21,7 +21,7 @@ from barograph.types import Belief, Floats
 from barograph_models._chain.emission import Density
 from barograph_models._chain.filter import ChainState, believed, predict, stand, weigh
 
-__all__ = ["STUDENT", "StudentParams", "any_observed", "count_cells", "density_norms", "log_norm", "moments", "step"]
+__all__ = ["STUDENT", "StudentParams", "count_cells", "density_norms", "log_norm", "moments", "step"]
 
 LOG_PI = log(math.pi)
 
@@ -146,11 +146,6 @@ def density_norms(scales: Floats, nu: Floats) -> dict[str, Floats]:
     log_scales = logarithms(scales)
     peak = norms[:, -1] - total(log_scales, axis=1)
     return {"whitening": whitening, "log_scales": log_scales, "norms": norms, "peak": peak}
-
-
-def any_observed(X: Floats) -> Any:
-    """Tell for each row whether any of its cells is a number, (T,)."""
-    return np.isfinite(X).any(axis=1)
 
 
 def moments(params: StudentParams) -> Moments:

@@ -16,7 +16,7 @@ import numpy as np
 from barograph.errors import FitError
 from barograph.regimes.fitted import Fitted, Model
 from barograph.regimes.matching import match
-from barograph.regimes.window import window
+from barograph.regimes.window import Window, window
 from barograph.types import Floats
 from barograph_models.gaussian_hmm import gaussian_hmm
 from barograph_models.student_hmm import student_hmm
@@ -52,15 +52,15 @@ MODELS: dict[str, Any] = {
 }
 
 
-def walk(x: Floats, model: Model, window: int) -> Walk:
+def walk(x: Floats, model: Model, length: int) -> Walk:
     """Walk one series; where a refit fails the last fit stays."""
     last: Fitted | None = None
     scores, flips, labels = [], [], []
     counts = np.zeros(8, dtype=int)
-    for t in range(window, len(x), EVERY):
-        X = x[t - window : t, None]
+    for t in range(length, len(x), EVERY):
+        X = x[t - length : t, None]
         counts[0] += 1
-        fitted = _fitted(model, X, last)
+        fitted = _fitted(model, window(X, ts=np.arange(t - length, t), previous=last))
         if fitted is None:
             counts[1] += 1
             if last is None:
@@ -68,22 +68,22 @@ def walk(x: Floats, model: Model, window: int) -> Walk:
             fitted = last
         elif last is not None:
             fitted = match(last, fitted)[0]
-        path = fitted.filter_path(x[t - window : t + EVERY, None])
+        path = fitted.filter_path(x[t - length : t + EVERY, None])
         guess = path.probs.argmax(axis=1)
         if last is not None:
-            flips.append(np.mean(last.filter_path(X).probs.argmax(axis=1) != guess[:window]))
-        counts[2:] += _degenerate(fitted, path.probs[:window], float(X.std()))
-        scores.append(path.logpdf[window:])
-        labels.append(guess[window:])
+            flips.append(np.mean(last.filter_path(X).probs.argmax(axis=1) != guess[:length]))
+        counts[2:] += _degenerate(fitted, path.probs[:length], float(X.std()))
+        scores.append(path.logpdf[length:])
+        labels.append(guess[length:])
         last = fitted
     called = np.concatenate(labels)
     switches = 252.0 * float(np.mean(np.diff(called) != 0))
     return Walk(float(np.concatenate(scores).mean()), float(np.mean(flips)), switches, *map(int, counts))
 
 
-def _fitted(model: Model, X: Floats, last: Fitted | None) -> Fitted | None:
+def _fitted(model: Model, seen: Window) -> Fitted | None:
     try:
-        return model.fit(window(X, previous=last))
+        return model.fit(seen)
     except FitError:
         return None
 

@@ -17,7 +17,7 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from barograph.errors import PartError
+from barograph.errors import FitError, PartError
 from barograph.jit.arithmetic import ARITHMETIC, log
 from barograph.jit.ordered import total
 from barograph.regimes import family as asked
@@ -68,12 +68,25 @@ class Model:
     def fit(self, data: Any) -> Fitted:
         """Fit to a window, or to what `barograph.window` makes one from; the columns keep their names.
 
-        Raises `FitError` when the model cannot learn from it, `PartError` for what is no window.
+        Raises `FitError` when the model cannot learn from it or learns what is no number, `PartError` for what is no
+        window.
         """
         made = window(data)
         fitted = self.learn(made).named(made.names)
+        _refuse_no_numbers(self.name, fitted)
         told = (*fitted.degeneracies, *degeneracies(fitted, made.rows))
         return replace(fitted, degeneracies=tuple(dict.fromkeys(told)))
+
+
+def _refuse_no_numbers(name: str, fitted: Fitted) -> None:
+    for field, leaf in zip(fitted.params._fields, fitted.params, strict=True):
+        if isinstance(leaf, bytes) or field in fitted.family.blanks:
+            continue
+        odd = np.argwhere(~np.isfinite(leaf))
+        if len(odd):
+            at = ", ".join(map(str, odd[0].tolist()))
+            told = f"the fit's {field} is {leaf[tuple(odd[0])]} at [{at}] ({len(odd)} of {leaf.size})"
+            raise FitError(f"{name}: {told}; mend the model, or name {field} in its family's `blanks`")
 
 
 @dataclass(frozen=True, eq=False)

@@ -141,6 +141,7 @@ def _rows(chosen: dict[str, Floats], states: int, window: int) -> list[Row]:
         for name, make in MODELS.items()
     }  # fmt: skip
     base = np.array([w.score for w in walks["student_hmm, prior none"]])
+    normal = np.array([w.score for w in walks["gaussian_hmm"]])
     kept = np.array([name != APART for name in chosen])
     rows = []
     for name, found in walks.items():
@@ -150,7 +151,10 @@ def _rows(chosen: dict[str, Floats], states: int, window: int) -> list[Row]:
         flips = float(np.median([w.flips for w in found]))
         switches = np.mean([w.switches for w in found])
         beside = f"score {gain.mean():+.4f} a bar beside EM's, without {APART} {gain[kept].mean():+.4f}, "
-        beside += f"above it in {int((gain > 0).sum())}; {switches:.1f} switches a year; "
+        above = int((gain + base > normal).sum())
+        beside += (
+            f"above it in {int((gain > 0).sum())}, above gaussian_hmm in {above}; {switches:.1f} switches a year; "
+        )
         beside += f"of {total[0]} fits {told or 'all well'}"
         rows.append(Row(f"K = {states}, {window} bars, {name}: flips", 100.0 * flips, "%", "", beside))
     return rows

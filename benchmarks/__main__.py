@@ -10,7 +10,7 @@ from collections.abc import Callable
 from rich.console import Console
 from rich.table import Table as Printed
 
-from benchmarks import Table, ceilings, em, engine, orders, paper, peers, prior, series, trials, waiting
+from benchmarks import Table, ascents, ceilings, em, engine, orders, paper, peers, prior, runs, series, trials, waiting
 
 SUBJECTS: dict[str, Callable[[float], Table]] = {
     "engine": engine.speed,
@@ -20,11 +20,13 @@ SUBJECTS: dict[str, Callable[[float], Table]] = {
     "start": engine.start,
     "waiting": waiting.measure,
     "em": em.measure,
+    "ascents": ascents.measure,
     "filter": peers.online,
     "peers": peers.crossing,
     "ceilings": ceilings.measure,
     "prior": prior.measure,
     "series": series.measure,
+    "runs": runs.measure,
     "cycle": paper.cycle,
     "year": paper.year,
     "trials": trials.measure,

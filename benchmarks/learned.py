@@ -22,7 +22,7 @@ from barograph.jit.kernel import compiled
 from barograph.regimes.fitted import Fitted, Model
 from barograph.types import Filter, Floats
 from barograph_models._chain.filter import init
-from barograph_models._student.emission import density_norms, step
+from barograph_models._student.emission import FIT, density_norms, step
 from barograph_models.gaussian_hmm import gaussian_hmm
 from barograph_models.student_hmm import StudentParams, student_hmm
 from benchmarks import Row
@@ -75,7 +75,7 @@ def true_student(world: Scenario) -> Filter:
         scales=scales,
         degrees_of_freedom=dof,
         **density_norms(scales, dof),
-        **dict.fromkeys(("strength", "bars", "shape", "rate", "dof_precision", "ended", "tail", "evidence"), none),
+        **dict.fromkeys(("strength", "bars", "shape", "rate", "dof_precision", "ended", *FIT), none),
     )
     return Filter(init, step, params, len(scales), "true t")
 

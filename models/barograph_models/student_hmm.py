@@ -15,7 +15,7 @@ from barograph.regimes.matching import order_by_volatility
 from barograph.regimes.window import Window
 from barograph.types import Floats
 from barograph_models._chain.filter import init
-from barograph_models._chain.inference import decode, smooth, viterbi
+from barograph_models._chain.inference import any_observed, decode, smooth, viterbi
 from barograph_models._fit.data import check_choice, check_counts, check_positive, emitted
 from barograph_models._student import ascent
 from barograph_models._student.ahead import (
@@ -27,7 +27,7 @@ from barograph_models._student.ahead import (
 )
 from barograph_models._student.data import Cells, cells
 from barograph_models._student.drawn import DrawnParams, drawn_init, drawn_params, drawn_step, renumbered
-from barograph_models._student.emission import STUDENT, StudentParams, any_observed, moments, step
+from barograph_models._student.emission import FIT, STUDENT, StudentParams, moments, step
 from barograph_models._student.fit import TAIL, Ascender, believed, best_climb, in_units, known_of, standardised
 from barograph_models._student.gibbs import draws
 from barograph_models._student.known import Known
@@ -38,6 +38,7 @@ __all__ = ["STUDENT_DRAWS", "STUDENT_HMM", "DrawnParams", "Plan", "StudentParams
 NAME: Final = "student_hmm"
 METHODS: Final = {"vb": ascent.VB, "map": ascent.MAP, "em": ascent.EM}
 KINDS: Final = {"shared": ascent.SHARED, "own": ascent.OWN}
+SECOND: Final = 1_000_000_000  # in ns
 PRIORS: Final = ("market", "previous", "none")
 
 STUDENT_HMM = Family(
@@ -48,7 +49,8 @@ STUDENT_HMM = Family(
     moments,
     partial(smooth, STUDENT, seen=any_observed),
     partial(decode, STUDENT, seen=any_observed),
-    shared=("tail", "evidence"),
+    shared=FIT,
+    blanks=FIT,
     forecast=chain_forecast,
     plan=student_plan,
     components=student_components,
@@ -153,7 +155,7 @@ def student_hmm(
     method = ascent.EM if plain else METHODS[how]
     ascender = Ascender(method, kind, usual, starts, iterations, tolerance, variance_floor)
     plan = Plan(states, ascender, None if plain else own, keep, guard, uncertainty, sweeps, seed)
-    return Model(partial(_carried if prior == "previous" else _fresh, plan), states, NAME)
+    return Model(partial(_carried if prior == "previous" else _fresh, plan), states, NAME, partial_rows=True)
 
 
 def _check_previous(prior: str, how: str, keep: float) -> None:
@@ -186,23 +188,22 @@ def _degrees_of_freedom(wanted: Any, usual: float) -> tuple[int, float]:
 
 def _fresh(plan: Plan, window: Window) -> Fitted:
     """Fit to the whole window, from what is known of markets."""
-    X = emitted(window, NAME)
-    return _from_prior(plan, X, cells(X, plan.states, NAME))
+    return _from_prior(plan, window, cells(emitted(window, NAME), plan.states, NAME))
 
 
-def _from_prior(plan: Plan, X: Floats, data: Cells) -> Fitted:
-    prior = plan.prior(X.shape[1])
-    return _said(plan, X, data, prior, best_climb(plan.ascender, data, prior))
+def _from_prior(plan: Plan, window: Window, data: Cells) -> Fitted:
+    prior = plan.prior(window.rows.shape[1])
+    return _said(plan, window, data, prior, best_climb(plan.ascender, data, prior))
 
 
 def _carried(plan: Plan, window: Window) -> Fitted:
     """Fit to the new rows, from what the last fit knew; or afresh where a fresh fit is likelier on the window."""
     X, previous = emitted(window, NAME), window.previous
     data = cells(X, plan.states, NAME)
-    fresh = _from_prior(plan, X, data)
+    fresh = _from_prior(plan, window, data)
     # In the order of the market's prior, which it is mixed with.
     known = order_by_volatility(previous) if previous is not None and _same_kind(previous, plan, X) else None
-    old = 0 if known is None else rows_seen(X, known.params.tail)
+    old = 0 if known is None else rows_seen(window, known.params)
     if known is None or old == 0:
         return fresh
     last = standardised(known_of(known.params), data)
@@ -211,7 +212,7 @@ def _carried(plan: Plan, window: Window) -> Fitted:
         return known
     weights = smooth(STUDENT, known.params._replace(start=last.start), X[old:], any_observed)
     prior = flattened(last, plan.prior(X.shape[1]), plan.keep)
-    carried = _said(plan, X, new, prior, plan.ascender.climb(new, prior, weights))
+    carried = _said(plan, window, new, prior, plan.ascender.climb(new, prior, weights))
     return fresh if _reached(fresh) > _reached(carried) + plan.guard else carried
 
 
@@ -225,22 +226,28 @@ def _same_kind(previous: Fitted, plan: Plan, X: Floats) -> bool:
     return previous.family is plan.family and same
 
 
-def rows_seen(X: Floats, tail: Floats) -> int:
-    """Return how many rows of `X` (T, d) end with the rows of `tail`, to the bit; 0 when they are nowhere in it."""
-    there = np.flatnonzero(np.isfinite(tail).any(axis=1))
-    wanted = tail[there[0] :] if len(there) else tail
-    n = len(wanted)
-    for end in range(len(X), n - 1, -1):
-        if np.array_equal(X[end - n : end], wanted, equal_nan=True):
-            return end
-    return 0
+def rows_seen(window: Window, params: StudentParams) -> int:
+    """Return how many rows of a window a fit has seen, by the close at which it ended.
+
+    0 where the window has no such close, or other rows before it than the fit had: row numbers are no closes.
+    """
+    seconds, rest = (int(part) for part in params.until)
+    old = int(np.searchsorted(window.ts, seconds * SECOND + rest, side="right"))
+    there = np.flatnonzero(np.isfinite(params.tail).any(axis=1))
+    n = min(old, len(params.tail) - int(there[0])) if len(there) else 0
+    if n == 0 or window.ts[old - 1] != seconds * SECOND + rest:
+        return 0
+    same = np.array_equal(window.rows[old - n : old], params.tail[len(params.tail) - n :], equal_nan=True)
+    return old if same else 0
 
 
-def _said(plan: Plan, X: Floats, data: Cells, prior: Known, found: ascent.Climb) -> Fitted:
+def _said(plan: Plan, window: Window, data: Cells, prior: Known, found: ascent.Climb) -> Fitted:
     """Say an ascent as a fit: its path rises as the objective did, and ends at the parameters' log-likelihood."""
-    plain = in_units(plan.ascender.how, data, found)
+    plain, X = in_units(plan.ascender.how, data, found), window.rows
     path = believed(plain, X)
-    plain = plain._replace(ended=path.probs[-1], tail=np.vstack([plain.tail, X])[-TAIL:])
+    # Nanoseconds since 1970 are more than a double can count.
+    until = np.array(divmod(int(window.ts[-1]), SECOND), dtype=np.float64)
+    plain = plain._replace(ended=path.probs[-1], until=until, tail=np.vstack([plain.tail, X])[-TAIL:])
     params: Any = plain
     if plan.uncertainty:
         kind, settings = plan.ascender.kind, (plan.uncertainty, plan.sweeps, plan.seed)

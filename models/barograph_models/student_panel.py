@@ -14,10 +14,10 @@ from barograph.regimes.fitted import Fitted
 from barograph.regimes.matching import order_by_volatility
 from barograph.regimes.window import Window, table
 from barograph.types import Floats
-from barograph_models._chain.inference import viterbi
+from barograph_models._chain.inference import any_observed, viterbi
 from barograph_models._student.ascent import Climb
 from barograph_models._student.data import Cells, cells
-from barograph_models._student.emission import STUDENT, StudentParams, any_observed, density_norms
+from barograph_models._student.emission import FIT, STUDENT, StudentParams, density_norms
 from barograph_models._student.fit import believed, in_units
 from barograph_models._student.panel import pooled
 from barograph_models.student_hmm import STUDENT_HMM, Plan, free_parameters, student_hmm
@@ -45,6 +45,7 @@ class PanelParams(NamedTuple):
     rate: Floats
     dof_precision: Floats
     ended: Floats
+    until: Floats
     tail: Floats
     evidence: Floats
     asset_centre: Floats
@@ -52,7 +53,7 @@ class PanelParams(NamedTuple):
 
 
 STUDENT_PANEL = STUDENT_HMM._replace(
-    name=f"{__name__}:STUDENT_PANEL", params=PanelParams, shared=("tail", "evidence", "asset_centre", "asset_unit")
+    name=f"{__name__}:STUDENT_PANEL", params=PanelParams, shared=(*FIT, "asset_centre", "asset_unit")
 )
 
 

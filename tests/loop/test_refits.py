@@ -108,6 +108,33 @@ def test_a_refit_that_cannot_be_filtered_with_is_one_that_fails() -> None:
     assert len(run.fits) == 9
 
 
+@pytest.mark.parametrize("number", [np.nan, np.inf, -np.inf])
+def test_parameters_that_are_no_numbers_are_a_refit_that_fails(number: float) -> None:
+    def fit(window: Window) -> Fitted:
+        fitted = HMM.learn(window)
+        means = fitted.params.means.copy()
+        means[1, 0] = number
+        spoilt = replace(fitted, params=fitted.params._replace(means=means))
+        return fitted if window.previous is None else spoilt
+
+    run, once = scan(machine(Model(fit, 2, "spoilt")), BARS), scan(machine(every="never"), BARS)
+    told = rf"spoilt: the fit's means is {number} at [1, 0] (1 of 2); mend the model, or name means in its family's"
+    assert len(run.fits) == 9
+    assert all(told in why and "\n" not in why for why in refused(run)[1:])
+    assert run.table.tobytes() == once.table.tobytes()
+    with pytest.raises(FitError, match="the fit's means is"):
+        scan(machine(Model(fit, 2, "spoilt"), failed="stop"), BARS)
+
+
+def test_an_array_may_hold_blanks_where_its_family_says_so() -> None:
+    def fit(window: Window) -> Fitted:
+        fitted = HMM.learn(window)
+        family = fitted.family._replace(blanks=("covariances",))
+        return replace(fitted, family=family, params=fitted.params._replace(covariances=np.full((2, 1), np.nan)))
+
+    assert Model(fit, 2, "blank").fit(BARS.close[:, :1] % 1.0).family.blanks == ("covariances",)
+
+
 def test_a_check_turns_a_refit_down() -> None:
     seen: list[Window] = []
 

@@ -18,7 +18,9 @@ from barograph.regimes.fitted import Fitted, Model
 from barograph.regimes.matching import match
 from barograph.regimes.mixture import mixture_value_at_risk
 from barograph.testing import LAWS, check_model
+from barograph_models._chain import filter, gaussian
 from barograph_models.gaussian_hmm import DIAGONAL, gaussian_hmm
+from barograph_models.student_hmm import student_hmm
 from tests.models.test_models import MODELS
 from tests.plugins.forest import forest
 from tests.plugins.semi_markov import all_paths, semi_markov
@@ -44,6 +46,14 @@ def test_every_model_that_ships_obeys_the_laws(name: str, d: int) -> None:
     found = check_model(factory(**settings), rows(d), without=without)
     assert len(found.held) + len(found.not_run) == len(LAWS)
     assert {"future", "steps", "saving", "missing bars", "renumbering", "shapes"} <= set(found.held)
+
+
+@pytest.mark.parametrize(
+    "model", [student_hmm(), student_hmm(states=3, degrees_of_freedom="own"), student_hmm(uncertainty=4, sweeps=40)]
+)
+def test_student_t_rows_that_lack_a_cell_are_marginals_too(model: Model) -> None:
+    found = check_model(model, rows(3), without=[law for law in LAWS if law != "missing cells"])
+    assert found.held == ("missing cells",)
 
 
 PLUGINS: dict[str, tuple[Callable[[], Model], int, set[str]]] = {
@@ -168,6 +178,7 @@ def test_what_a_model_has_not_got_is_none() -> None:
 
 # Planted faults: each breaks one law of a model that obeys them all.
 chain_step, draws = DIAGONAL.step, STUDENT_DRAWS.forecast
+WHOLE_ROWS = filter.chain_step(gaussian.DIAGONAL)
 
 
 def spoilt(**changes: Any) -> Model:
@@ -179,7 +190,7 @@ def spoilt(**changes: Any) -> Model:
         fitted = replace(whole.learn(window), family=family)
         return changes["fit"](fitted, window) if "fit" in changes else fitted  # type: ignore[no-any-return]
 
-    return Model(fit, changes.get("regimes", 2), "spoilt")
+    return Model(fit, changes.get("regimes", 2), "spoilt", partial_rows="step" in changes)
 
 
 def _looking(of: Callable[..., Any]) -> Callable[..., Any]:
@@ -283,6 +294,7 @@ FAULTS: dict[str, tuple[str, Callable[[], Model], str]] = {
     "no probabilities": ("probabilities", lambda: spoilt(step=_half), "are no probabilities"),
     "what it has seen before": ("future", lambda: spoilt(step=_looking(DIAGONAL.step)), "when the bars after 0 are"),
     "a missing bar": ("missing bars", lambda: spoilt(step=_forgetful), "a missing bar after .* is not predicted"),
+    "a row that lacks a cell": ("missing cells", lambda: spoilt(step=WHOLE_ROWS), "bar 60 without column 0 is not"),
     "an absolute limit": ("scale", lambda: spoilt(step=_absolute), "percent returns give other probabilities"),
     "means that stay behind": (
         "renumbering",
@@ -318,7 +330,7 @@ FAULTS: dict[str, tuple[str, Callable[[], Model], str]] = {
 @pytest.mark.parametrize("name", FAULTS)
 def test_a_planted_fault_is_named_with_its_law(name: str) -> None:
     law, make, told = FAULTS[name]
-    d = 2 if "leaf" in name else 1
+    d = 2 if "leaf" in name or "cell" in name else 1
     with pytest.raises(AssertionError, match=rf"the law of {law} is broken: .*{told}"):
         check_model(make(), rows(d), without=[other for other in LAWS if other != law])
 

@@ -21,7 +21,8 @@ from barograph.errors import ConfigError, FitError
 from barograph.jit.views import frozen
 from barograph.regimes.fitted import Fitted
 from barograph.regimes.window import window
-from barograph_models._chain.gaussian import GaussianParams, gaussian_params
+from barograph_models._chain.gaussian import CELLS, GaussianParams, gaussian_params
+from barograph_models._chain.inference import _baum_welch
 from barograph_models.gaussian_hmm import fit_from, gaussian_hmm
 
 needs_compiler = pytest.mark.skipif(bool(numba.config.DISABLE_JIT), reason="minutes long in plain Python")
@@ -54,6 +55,12 @@ def _matrices(params: GaussianParams) -> Any:
     return np.array([np.diag(v) for v in params.covariances])
 
 
+def _holes(X: Any, share: float = 0.2) -> Any:
+    X = X.copy()
+    X[np.random.default_rng(7).random(X.shape) < share] = np.nan
+    return X
+
+
 def _two(covariance: str) -> GaussianParams:
     """Two regimes that a few hundred rows tell apart."""
     full = np.array([[[0.5, 0.1], [0.1, 1.0]], [[3.0, -0.8], [-0.8, 2.0]]])
@@ -68,10 +75,14 @@ def _with(params: GaussianParams) -> Fitted:
 
 
 def _log_densities(params: GaussianParams, X: Any) -> Any:
+    """Of rows without a missing cell, or, where features are independent, of the cells that are there."""
     logs = np.zeros((len(X), len(params.start)))
-    seen = ~np.isnan(X).any(axis=1)
     for k, covariance in enumerate(_matrices(params)):
-        logs[seen, k] = stats.multivariate_normal(params.means[k], covariance).logpdf(X[seen])
+        for t, x in enumerate(X):
+            there = np.flatnonzero(~np.isnan(x))
+            if len(there) and (params.covariances.ndim == 2 or len(there) == len(x)):
+                marginal = stats.multivariate_normal(params.means[k, there], covariance[np.ix_(there, there)])
+                logs[t, k] = marginal.logpdf(x[there])
     return logs
 
 
@@ -92,7 +103,7 @@ def test_filter_smoother_and_viterbi_equal_the_sum_over_all_paths(
 ) -> None:
     params = _params(K, d, covariance, seed)
     X = _simulated(params, T, seed)[0]
-    X[data.draw(st.lists(st.booleans(), min_size=T, max_size=T)), seed % d] = np.nan
+    X[np.array(data.draw(st.lists(st.booleans(), min_size=T * d, max_size=T * d))).reshape(T, d)] = np.nan
     fitted = _with(params)
     found, smoothed = fitted.filter_path(X), fitted.smooth(X).hindsight
     before = 0.0
@@ -120,11 +131,27 @@ def test_a_missing_row_only_predicts_and_says_nothing() -> None:
     np.testing.assert_allclose(path.probs[5], path.probs[4] @ params.transition, atol=1e-15)
 
 
+def test_a_row_with_a_cell_says_what_the_cell_says() -> None:
+    params = _params(3, 2, "diagonal", 4)
+    X = _simulated(params, 20, 2)[0]
+    X[5, 0] = np.nan
+    path, whole = (_with(params).filter_path(rows) for rows in (X, _simulated(params, 20, 2)[0]))
+    ahead = path.probs[4] @ params.transition
+    weights = ahead * stats.norm.pdf(X[5, 1], params.means[:, 1], np.sqrt(params.covariances[:, 1]))
+    np.testing.assert_allclose(path.probs[5], weights / weights.sum(), atol=1e-14)
+    assert path.logpdf[5] == pytest.approx(math.log(weights.sum()), abs=1e-14)
+    # What came before is what it was, and what comes after knows what was seen.
+    assert path.probs[:5].tobytes() == whole.probs[:5].tobytes()
+    assert np.abs(path.probs[6] - ahead @ params.transition).max() > 1e-3
+
+
 @pytest.mark.parametrize("covariance", COVARIANCES)
 def test_compiled_and_python_filters_give_the_same_bits(covariance: str) -> None:
     params = _params(3, 2, covariance, 8)
     X = _simulated(params, 300, 3)[0]
     X[17] = np.nan
+    X[50:90:3, 0] = np.nan
+    X[51:90:5, 1] = np.nan
     X[40] = 60.0
     fitted = _with(params)
     online = fitted.filter()
@@ -236,11 +263,13 @@ def test_every_five_years_of_the_sp500_converge(sp500: Any, K: int) -> None:
     d=st.integers(1, 3),
     covariance=st.sampled_from(COVARIANCES),
     seed=st.integers(0, 999),
-    holes=st.booleans(),
+    holes=st.sampled_from(("none", "rows", "cells")),
 )
-def test_likelihood_never_falls(K: int, d: int, covariance: str, seed: int, holes: bool) -> None:
+def test_likelihood_never_falls(K: int, d: int, covariance: str, seed: int, holes: str) -> None:
     X = _simulated(_params(K, d, covariance, seed), 150, seed)[0]
-    if holes:
+    if holes == "cells":
+        X[np.random.default_rng(seed).random(X.shape) < 0.2] = np.nan
+    if holes == "rows":
         X[:: 2 + seed % 7] = np.nan
         X[1::5] = 0.25
     try:
@@ -255,6 +284,7 @@ def test_likelihood_never_falls(K: int, d: int, covariance: str, seed: int, hole
 def test_the_last_likelihood_is_that_of_the_parameters(covariance: str) -> None:
     X = _simulated(_two(covariance), 400, 3)[0]
     X[9] = np.nan
+    X[20:90:7, 1] = np.nan
     fitted = gaussian_hmm(2, covariance, starts=2).fit(X)  # type: ignore[arg-type]
     assert fitted.filter_path(X).logpdf.sum() == pytest.approx(fitted.log_likelihood[-1], rel=1e-11)
     paths = fitted.viterbi(X)
@@ -262,6 +292,41 @@ def test_the_last_likelihood_is_that_of_the_parameters(covariance: str) -> None:
     joint = logs + np.log(fitted.transition[paths[:-1], paths[1:]]).sum()
     assert fitted.completed == pytest.approx(joint, rel=1e-10)
     assert fitted.icl > fitted.bic
+
+
+@needs_compiler
+def test_plain_python_climbs_rows_that_lack_cells_to_the_same_bits(monkeypatch: pytest.MonkeyPatch) -> None:
+    truth = _two("diagonal")
+    X = _holes(_simulated(truth, 150, 3)[0])
+    compiled = fit_from(X, truth, iterations=5)
+    run = _baum_welch(CELLS)
+    monkeypatch.setattr("barograph_models._chain.inference._baum_welch", lambda _: run.py_func)
+    plain = fit_from(X, truth, iterations=5)
+    assert plain.log_likelihood.tobytes() == compiled.log_likelihood.tobytes()
+    assert all(a.tobytes() == b.tobytes() for a, b in zip(plain.params, compiled.params, strict=True))
+
+
+def test_em_weighs_each_feature_by_the_cells_that_are_there() -> None:
+    """One iteration by hand: posteriors of all rows, and each feature's weighted moments over its own cells."""
+    truth = _two("diagonal")
+    X = _holes(_simulated(truth, 200, 3)[0])
+    weights, there = _with(truth).smooth(X).hindsight, np.isfinite(X)
+    found = fit_from(X, truth, iterations=2, tolerance=-math.inf).params
+    for k, j in itertools.product(range(2), range(2)):
+        w, x = weights[there[:, j], k], X[there[:, j], j]
+        mean = (w * x).sum() / w.sum()
+        assert found.means[k, j] == pytest.approx(mean, rel=1e-10)
+        assert found.covariances[k, j] == pytest.approx((w * (x - mean) ** 2).sum() / w.sum(), rel=1e-10)
+
+
+def test_a_feature_that_a_regime_hardly_saw_keeps_what_it_had() -> None:
+    truth = gaussian_params([0.5, 0.5], [[0.9, 0.1], [0.1, 0.9]], [[0.0, 1.0], [50.0, 2.0]], [[1.0, 1.0]] * 2)
+    X = _simulated(truth, 200, 3)[0]
+    wild = np.flatnonzero(X[:, 0] > 25.0)
+    X[wild[1:], 1] = np.nan
+    fitted = fit_from(X, truth, iterations=30, tolerance=-math.inf)
+    assert np.diff(fitted.log_likelihood).min() >= -1e-9 * np.abs(fitted.log_likelihood).max()
+    assert (fitted.params.means[1, 1], fitted.params.covariances[1, 1]) == pytest.approx((2.0, 1.0))
 
 
 @pytest.mark.parametrize("covariance", COVARIANCES)
@@ -287,6 +352,32 @@ def test_the_truth_of_a_simulated_world_is_recovered() -> None:
     np.testing.assert_allclose(fitted.transition, truth.transition, atol=0.02)
     assert (fitted.viterbi(X) == labels).mean() > 0.97
     assert fitted.free_parameters == 1 + 2 + 4 + 6
+
+
+@needs_compiler
+def test_the_truth_is_recovered_where_a_fifth_of_the_cells_is_missing() -> None:
+    truth = _two("diagonal")
+    whole, labels = _simulated(truth, 6000, 12)
+    X = _holes(whole)
+    fitted = gaussian_hmm(2, starts=3).fit(X)
+    assert fitted.observations == np.isfinite(X).any(axis=1).sum() > 5700
+    assert np.isfinite(X).all(axis=1).sum() < 4000
+    np.testing.assert_allclose(fitted.params.means, truth.means, atol=0.12)
+    np.testing.assert_allclose(fitted.params.covariances, truth.covariances, atol=0.25)
+    np.testing.assert_allclose(fitted.transition, truth.transition, atol=0.02)
+    right = (fitted.viterbi(X) == labels).mean()
+    only = np.where(np.isfinite(X).all(axis=1)[:, None], X, np.nan)
+    assert right > (fitted.viterbi(only) == labels).mean() + 0.005
+    assert right > 0.95
+
+
+def test_a_feature_that_comes_once_a_month_counts_with_the_days_between() -> None:
+    X = _simulated(_two("diagonal"), 800, 12)[0]
+    X[np.arange(800) % 21 != 20, 1] = np.nan
+    fitted = gaussian_hmm(2, starts=4).fit(X)
+    assert (fitted.observations, fitted.converged) == (800, True)
+    total = fitted.filter_path(X).logpdf.sum()
+    assert fitted.log_likelihood[-1] == pytest.approx(total, rel=1e-11)
 
 
 @needs_compiler

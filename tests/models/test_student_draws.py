@@ -157,7 +157,7 @@ def test_draws_come_from_a_carried_posterior_too() -> None:
     X = _rows(T=600)
     model = student_hmm(2, prior="previous", uncertainty=4, sweeps=20, guard=1e6)
     first = model.fit(X[:400])
-    second = model.fit(window(X[63:463], previous=first))
+    second = model.fit(window(X[63:463], ts=np.arange(63, 463), previous=first))
     assert second.params.strength.sum() > first.params.strength.sum() * 0.7
     assert second.family is first.family
 

@@ -25,7 +25,7 @@ from barograph.types import Filter
 from barograph_models._chain.filter import init
 from barograph_models._student import ascent
 from barograph_models._student.data import cells
-from barograph_models._student.emission import step
+from barograph_models._student.emission import FIT, step
 from barograph_models._student.fit import believed, known_of
 from barograph_models._student.known import Known
 from barograph_models._student.priors import flattened, habits, market
@@ -239,8 +239,10 @@ def test_renumbering_renumbers_the_posterior_too() -> None:
     for name in ("start", "means", "bars", "shape", "rate", "log_dof", "dof_precision"):
         np.testing.assert_allclose(getattr(other, name), getattr(one, name)[order], atol=1e-15)
     model = student_hmm(3, prior="previous")
-    later = np.vstack([X[40:], _rows(5, 2)[:60]])
-    straight, around = model.fit(window(later, previous=fitted)), model.fit(window(later, previous=turned))
+    later = window(np.vstack([X[40:], _rows(5, 2)[:60]]), ts=np.arange(40, 360))
+    assert rows_seen(later, fitted.params) == 260
+    straight, around = (model.fit(later._replace(previous=of)) for of in (fitted, turned))
+    later = later.rows
     np.testing.assert_allclose(straight.filter_path(X).probs, around.filter_path(X).probs, atol=1e-9)
 
 
@@ -279,7 +281,7 @@ def test_a_fit_never_fails_on_ordinary_data(seed: int, states: int, d: int, kind
         fitted = student_hmm(states, how=how, iterations=50).fit(X)  # type: ignore[arg-type]
         probs = fitted.filter_path(X)
         assert all(np.isfinite(a).all() for n, a in zip(fitted.params._fields, fitted.params, strict=True)
-                   if n not in ("tail", "evidence"))  # fmt: skip
+                   if n not in FIT)  # fmt: skip
         np.testing.assert_allclose(probs.probs.sum(axis=1), 1.0, atol=1e-9)
         assert np.isfinite(probs.logpdf).all()
 
@@ -312,22 +314,41 @@ def test_flattening_is_the_geometric_mean_of_two_densities() -> None:
 @needs_compiler
 def test_a_refit_from_the_previous_sees_only_what_is_new() -> None:
     model, X = student_hmm(2, prior="previous", guard=1e6), _rows(0, 1, 600)
-    first = model.fit(X[:400])
+    days = np.arange(600) * 86_400_000_000_000 + 1_262_379_600_000_000_007
+    first = model.fit(window(X[:400], ts=days[:400]))
     assert first.params.tail.tobytes() == X[368:400].tobytes()
-    assert rows_seen(X[63:463], first.params.tail) == 337
-    second = model.fit(window(X[63:463], previous=first))
+    later = window(X[63:463], ts=days[63:463], previous=first)
+    assert rows_seen(later, first.params) == 337
+    second = model.fit(later)
     changed = X[63:463].copy()
     changed[:300] = np.roll(changed[:300], 7)
-    third = model.fit(window(changed, previous=first))
+    third = model.fit(later._replace(rows=changed))
     unit = [cells(x, 2, "").unit[0] for x in (changed, X[63:463])]
     assert unit[0] == unit[1]
     for name in ("transition", "means", "scales", "strength", "shape", "rate"):
         np.testing.assert_array_equal(getattr(third.params, name), getattr(second.params, name))
     whole = known_of(first.params).moves.sum() * 0.8 + 0.2 * (142.3 + 74.3) + 62.0
     assert known_of(second.params).moves.sum() == pytest.approx(whole)
-    assert model.fit(window(X[:400], previous=first)).to_bytes() == first.to_bytes()
-    strange = model.fit(window(X[:400] * 1.5, previous=first))
-    assert strange.to_bytes() == model.fit(X[:400] * 1.5).to_bytes()
+    assert model.fit(window(X[:400], ts=days[:400], previous=first)).to_bytes() == first.to_bytes()
+    # Other rows at the same closes, rows without closes, and a window that begins after a gap: a fit afresh.
+    for rows, ts in ((X[63:463] * 1.5, days[63:463]), (X[63:463], None), (X[430:], days[430:])):
+        strange = model.fit(window(rows, ts=ts, previous=first))
+        assert strange.to_bytes() == model.fit(window(rows, ts=ts)).to_bytes()
+
+
+def test_new_rows_are_told_by_their_closes_where_rows_repeat() -> None:
+    """A market that stands still for 80 bars: the last rows of the first fit are found three times over."""
+    X, days = _rows(0, 1, 300), np.arange(300) * 86_400_000_000_000
+    X[150:230] = 0.0
+    first = student_hmm(2).fit(window(X[:190], ts=days[:190]))
+    for low in (0, 40, 175, 189):
+        assert rows_seen(window(X[low:240], ts=days[low:240]), first.params) == 190 - low
+    assert rows_seen(window(X[190:240], ts=days[190:240]), first.params) == 0
+    # A bar that is left out is no reason to count from elsewhere, and one that was revised is a reason not to.
+    gone = np.delete(np.arange(240), 20)
+    assert rows_seen(window(X[gone], ts=days[gone]), first.params) == 189
+    X[185] = 0.1
+    assert rows_seen(window(X[:240], ts=days[:240]), first.params) == 0
 
 
 @needs_compiler
@@ -337,7 +358,7 @@ def test_a_world_that_changed_is_learned_afresh() -> None:
     last = model.fit(old)
     for end in range(63, 601, 63):
         X = np.vstack([old, new])[end : 600 + end]
-        last = model.fit(window(X, previous=last))
+        last = model.fit(window(X, ts=np.arange(end, 600 + end), previous=last))
     fresh = student_hmm(2).fit(X)
     assert last.log_likelihood[-1] >= fresh.log_likelihood[-1] - 10.0
 
@@ -418,6 +439,8 @@ def test_data_are_left_as_they_were_and_the_previous_fit_too() -> None:
     X.flags.writeable = False
     model = student_hmm(2, prior="previous")
     first = model.fit(X[:200])
+    # An array that grew: its row numbers are closes enough.
+    assert rows_seen(window(X), first.params) == 200
     before, held = X.tobytes(), first.to_bytes()
     model.fit(window(X, previous=first))
     assert (X.tobytes(), first.to_bytes()) == (before, held)

@@ -83,7 +83,7 @@ def run_late(whole: Result, lag: int) -> Result:
     machine = whole.machine
     if machine.learns and machine.fit is not None:
         model: Any = machine.model
-        known = Model(partial(_again, iter(whole.fits)), model.regimes, model.name, model.labels)
+        known = Model(partial(_again, iter(whole.fits)), model.regimes, model.name, model.labels, model.partial_rows)
         machine = replace(machine, model=known, fit=replace(machine.fit, check=None))
     late = _late(machine.strategy, lag, whole)
     return scan(replace(machine, strategy=late, start=whole.first), whole.history)

@@ -32,7 +32,7 @@ from barograph.loop.wiring import Wired, features_of, wire
 from barograph.loop.world import World
 from barograph.regimes.filtering import filter_rows
 from barograph.regimes.matching import Match, match
-from barograph.regimes.window import Window, roles_of
+from barograph.regimes.window import Window, roles_of, training_rows
 from barograph.types import Floats
 
 if TYPE_CHECKING:
@@ -310,15 +310,15 @@ class Session:
         if machine.fit is None:
             return wanted or 0
         self._observe(wired, total)
-        finite = np.flatnonzero(np.isfinite(self.X).all(axis=1))
+        usable = training_rows(self.X, cast("Model", machine.model).partial_rows)
         # What was looked at to count rows is forgotten again: a fit that reached too far would find NaN.
         self.X[:] = np.nan
         need = machine.fit.window
-        earliest = int(finite[need - 1]) + 1 + machine.fit.embargo if len(finite) >= need else total
+        earliest = int(usable[need - 1]) + 1 + machine.fit.embargo if len(usable) >= need else total
         if earliest >= total:
             raise ConfigError(
                 f"fit.window wants {need} bars of features before the first decision, the history has "
-                f"{len(finite)} in {total} bars; shorten the window or load more history"
+                f"{len(usable)} in {total} bars; shorten the window or load more history"
             )
         if wanted is not None and wanted < earliest:
             raise ConfigError(

@@ -49,7 +49,8 @@ class Family(NamedTuple):
     each regime in bars, ``stationary(params)`` its share of the time, both (R,). ``renumber(params, order)`` gives the
     params in which regime i is what was ``order[i]``: by default along the first axis of every array that is not named
     in `shared`, and both axes of `transition`. ``snapshot(params, state)`` gives the params with what has moved in the
-    filter's state. `forecast`, `plan` and `components` are those of `barograph.types.Filter`.
+    filter's state. `forecast`, `plan` and `components` are those of `barograph.types.Filter`. `blanks` names the arrays
+    in which NaN or infinity means something: in any other they make a fit a failed one.
 
     Where several hidden states show as one regime, `shown` names the array (K,) that says which: beliefs are then R
     wide, and renumbering changes that array alone.
@@ -72,6 +73,7 @@ class Family(NamedTuple):
     forecast: Callable[..., Any] | None = None
     plan: Callable[[Any, int], Any] | None = None
     components: Callable[[Any, int], int] | None = None
+    blanks: tuple[str, ...] = ()
 
 
 def label_map(family: Family, params: Any) -> NDArray[np.int64]:

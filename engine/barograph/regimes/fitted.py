@@ -17,7 +17,7 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from barograph.errors import PartError
+from barograph.errors import FitError, PartError
 from barograph.jit.arithmetic import ARITHMETIC, log
 from barograph.jit.ordered import total
 from barograph.regimes import family as asked
@@ -39,7 +39,8 @@ class Model:
     ``fit(window)`` is the model's own, a function of one `Window`; what a `Model` is asked to fit may be an array or a
     frame as well. `labels` are names that the model gives its regimes, which are then never renumbered. `settings`,
     hashable, is all that the answer hangs on beside the window, its own functions included: runs of one process then
-    make the same fit once. Leave it None where there is anything else, such as what an earlier fit left behind.
+    make the same fit once. Leave it None where there is anything else, such as what an earlier fit left behind. With
+    `partial_rows` a row that lacks a cell says something to it: such rows count as training rows too.
 
     >>> from barograph_models.gaussian_hmm import gaussian_hmm
     >>> import pandas as pd
@@ -53,6 +54,7 @@ class Model:
     name: str
     labels: tuple[str, ...]
     settings: Any = field(repr=False, compare=False)
+    partial_rows: bool
 
     def __init__(
         self,
@@ -61,20 +63,34 @@ class Model:
         name: str,
         labels: tuple[str, ...] = (),
         settings: Any = None,
+        partial_rows: bool = False,
     ) -> None:
-        given = {"learn": fit, "regimes": regimes, "name": name, "labels": labels, "settings": settings}
-        for key, value in given.items():
+        told = {"learn": fit, "regimes": regimes, "name": name, "labels": labels, "settings": settings}
+        for key, value in (told | {"partial_rows": partial_rows}).items():
             object.__setattr__(self, key, value)
 
     def fit(self, data: Any) -> Fitted:
         """Fit to a window, or to what `barograph.window` makes one from; the columns keep their names.
 
-        Raises `FitError` when the model cannot learn from it, `PartError` for what is no window.
+        Raises `FitError` when the model cannot learn from it or learns what is no number, `PartError` for what is no
+        window.
         """
         made = window(data)
         fitted = self.learn(made).named(made.names)
+        _refuse_no_numbers(self.name, fitted)
         told = (*fitted.degeneracies, *degeneracies(fitted, made.rows))
         return replace(fitted, degeneracies=tuple(dict.fromkeys(told)))
+
+
+def _refuse_no_numbers(name: str, fitted: Fitted) -> None:
+    for field, leaf in zip(fitted.params._fields, fitted.params, strict=True):
+        if isinstance(leaf, bytes) or field in fitted.family.blanks:
+            continue
+        odd = np.argwhere(~np.isfinite(leaf))
+        if len(odd):
+            at = ", ".join(map(str, odd[0].tolist()))
+            told = f"the fit's {field} is {leaf[tuple(odd[0])]} at [{at}] ({len(odd)} of {leaf.size})"
+            raise FitError(f"{name}: {told}; mend the model, or name {field} in its family's `blanks`")
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from barograph.errors import PartError, nearest
 from barograph.types import Floats
 
-__all__ = ["COVARIATE", "FEATURE", "RETURN", "ROLES", "TARGET", "Window", "roles_of", "table", "window"]
+__all__ = ["COVARIATE", "FEATURE", "RETURN", "ROLES", "TARGET", "Window", "roles_of", "table", "training_rows",
+           "window"]  # fmt: skip
 
 RETURN: Final = "return"
 """The column that forecasts, volatility and the order of the regimes speak of."""
@@ -85,6 +86,22 @@ def _panel(data: Mapping[str, Any], **given: Any) -> Window:
             told = f"{', '.join(of.names)}; wanted {', '.join(first.names)}, as of the first"
             raise PartError(f"window: the columns of {symbol} are {told}")
     return first._replace(symbols=tuple(map(str, each)), tables=tuple(of.rows for of in each.values()))
+
+
+def training_rows(X: Floats, partial_rows: bool) -> NDArray[np.int64]:
+    """Return the numbers of the rows of `X` (T, d) that a model can learn from.
+
+    They are those without a missing cell; with `partial_rows` those with any cell, from the bar on by which every
+    column has had a number: before it a feature is warming up, and a window of such rows would teach nothing of it.
+
+    >>> training_rows(np.array([[1.0, np.nan], [2.0, 3.0], [4.0, np.nan]]), partial_rows=True)
+    array([1, 2])
+    """
+    there = np.isfinite(X)
+    if not partial_rows:
+        return np.flatnonzero(there.all(axis=1))
+    warm = np.logical_or.accumulate(there, axis=0).all(axis=1)
+    return np.flatnonzero(warm & there.any(axis=1))
 
 
 def roles_of(told: Sequence[str]) -> tuple[str, ...]:

@@ -29,6 +29,10 @@ NEAR: Final = 0.05
 normals is within 4 % at one in a hundred."""
 LEVELS: Final = (0.01, 0.05, 0.25, 0.75, 0.95, 0.99)
 ROUNDING: Final = 1e-10
+STEP: Final = 0.05
+WIDEST: Final = 14.5
+MARGINAL: Final = 1e-7
+"""How far from the sum over a missing cell a belief may be: such tails as are left out weigh less."""
 
 
 class Checked(NamedTuple):
@@ -61,11 +65,12 @@ def check_model(model: Model, X: Any, without: Sequence[str] = ()) -> Checked:
     """Hold a model to the laws in `LAWS` on `X`, a table, a frame or a window that it can be fitted to.
 
     The future changes no belief; a step at a time, and from a saved fit, gives the same bits, compiled and plain; a
-    smoother's last row is the filter's; beliefs are probabilities; a missing row leaves the prediction; renumbering
-    renumbers; percent returns give the probabilities of decimal ones; a forecast agrees with the density of the next
-    bar, with missing rows, and two bars ahead with itself, integrated over all that the next bar may be; degeneracies
-    are told; a refit keeps every shape. `without` names laws that are not
-    wanted, such as "scale" of a model whose unit is its setting.
+    smoother's last row is the filter's; beliefs are probabilities; a missing row leaves the prediction; a row that
+    lacks a cell is, to a model with `partial_rows`, the mean over all that the cell may be; renumbering renumbers;
+    percent returns give the probabilities of decimal ones; a forecast agrees with the density of the next bar, with
+    missing rows, and two bars ahead with itself, integrated over all that the next bar may be; degeneracies are told; a
+    refit keeps every shape. `without` names laws that are not wanted, such as "scale" of a model whose unit is its
+    setting.
 
     Raises `AssertionError` naming the law, the part and the first bar that differs.
 
@@ -183,6 +188,50 @@ def _missing(case: _Case) -> None:
             f"step: a missing bar after {t - 1} is not predicted",
             ROUNDING,
         )
+
+
+def _cells(case: _Case) -> None:
+    """A row that lacks a cell is believed as the mean over all that the cell may be: by brute force."""
+    d = case.rows.shape[1]
+    if not case.model.partial_rows:
+        raise _NotRun("a row that lacks a cell says nothing to the model")
+    if d == 1:
+        raise _NotRun("a row of one column lacks a cell when it is missing")
+    whole = np.flatnonzero(np.isfinite(case.rows).all(axis=1))
+    if not len(whole):
+        raise _NotRun("no row has all its cells")
+    holes = case.rows.copy()
+    holes[(7 * np.arange(len(holes))[:, None] + 3 * np.arange(d)) % 5 == 0] = np.nan
+    online = case.model.fit(case.window._replace(rows=holes)).filter()
+    for t in whole[[len(whole) // 4, len(whole) // 2]].tolist():
+        state = filter_rows(online, holes[:t])[0]
+        for j in range(d):
+            row = case.rows[t].copy()
+            row[j] = np.nan
+            told, wanted = _believed(online, state, row), _over_all(online, state, row, j, case.rows[:, j])
+            where = f"step: bar {t} without column {j}"
+            _alike(told[None], wanted[None], f"{where} is not the mean over all that it may be", MARGINAL)
+
+
+def _believed(online: Filter, state: Any, row: Floats) -> Floats:
+    """Return the belief at a row and its log-density, (R + 1,); the state is left alone."""
+    belief = online.step(_copied(state), frozen(row), online.params)[1]
+    return np.array([*belief.probs, belief.logpdf])
+
+
+def _over_all(online: Filter, state: Any, row: Floats, j: int, column: Floats) -> Floats:
+    """Return what is believed of a row on average over its cell j, and the logarithm of the average density."""
+    seen = column[np.isfinite(column)]
+    middle = float(np.median(seen))
+    unit = 0.5 * float(np.median(np.abs(seen - middle)))
+    weighted = np.zeros(online.regimes + 1)
+    # Evenly in u, where the cell is sinh u units from the middle: dense where the density is, and a million units wide.
+    for u in STEP * np.arange(-int(WIDEST / STEP), int(WIDEST / STEP) + 1):
+        filled = row.copy()
+        filled[j] = middle + unit * math.sinh(u)
+        told = _believed(online, state, filled)
+        weighted += math.exp(told[-1]) * unit * math.cosh(u) * STEP * np.array([*told[:-1], 1.0])
+    return np.array([*(weighted[:-1] / weighted[-1]), math.log(weighted[-1])])
 
 
 def _renumbered(case: _Case) -> None:
@@ -385,6 +434,7 @@ LAWS: Final[dict[str, Callable[[_Case], None]]] = {
     "saving": _saved,
     "batch": _batch,
     "missing bars": _missing,
+    "missing cells": _cells,
     "renumbering": _renumbered,
     "scale": _scale,
     "shapes": _shapes,

@@ -17,8 +17,8 @@ from barograph.regimes.filtering import filter_path
 from barograph.types import Belief, Filter, Floats
 from barograph_models._chain.emission import Emission
 
-__all__ = ["ChainState", "believed", "chain_step", "filtered", "init", "likeliest", "observed", "predict", "share",
-           "stand", "weigh"]  # fmt: skip
+__all__ = ["ChainState", "believed", "chain_step", "filtered", "init", "likeliest", "observed", "partly_observed",
+           "predict", "share", "stand", "weigh"]  # fmt: skip
 
 NOTHING: Final = 1e-300  # a regime less likely than this is out of reach; one over it is still a number
 
@@ -46,6 +46,15 @@ def observed(x: Any) -> Any:
         if not math.isfinite(x[j]):
             return False
     return True
+
+
+@kernel
+def partly_observed(x: Any) -> Any:
+    """Tell whether any feature of a row is a finite number."""
+    for j in range(x.size):  # noqa: SIM110  a generator does not compile
+        if math.isfinite(x[j]):
+            return True
+    return False
 
 
 @kernel
@@ -112,17 +121,17 @@ def believed(state: Any, logpdf: Any) -> tuple[ChainState, Belief]:
 
 
 @functools.cache
-def chain_step(emission: Emission) -> Callable[..., tuple[ChainState, Belief]]:
-    """Return the filter's step where regimes follow a Markov chain."""
+def chain_step(emission: Emission, says: Callable[..., Any] = observed) -> Callable[..., tuple[ChainState, Belief]]:
+    """Return the filter's step where regimes follow a Markov chain; ``says(x)`` tells which rows say anything."""
     log_density = emission.log_density
 
     @kernel
     def step(state: Any, x: Any, params: Any) -> tuple[ChainState, Belief]:
-        """Predict by the transition matrix, then weigh by the densities; a row with any NaN only predicts."""
+        """Predict by the transition matrix, then weigh by the densities; a row that says nothing only predicts."""
         probs, ahead, logs = unowned(state.probs), unowned(state.ahead), unowned(state.logs)
         predict(state.seen, probs, ahead, params)
         logpdf = 0.0
-        if observed(x):
+        if says(x):
             own = by_address(params)
             for k in range(logs.size):
                 logs[k] = log_density(x, k, own)

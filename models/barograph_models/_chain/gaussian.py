@@ -1,7 +1,8 @@
 """Gaussian emissions, diagonal or full: log densities, sufficient statistics, and the step that uses them up.
 
 A full covariance is carried by its whitening matrix, the inverse of its lower Cholesky factor, so that a density
-costs d(d+1)/2 multiplications and no solve; a diagonal one by inverse deviations, so that it costs d.
+costs d(d+1)/2 multiplications and no solve; a diagonal one by inverse deviations, so that it costs d. Of a diagonal one
+a cell that is missing is a term that is left out: `CELLS` is `DIAGONAL` for such rows, and of whole ones has its bits.
 """
 
 from __future__ import annotations
@@ -21,10 +22,11 @@ from barograph.types import Floats
 from barograph_models._chain.emission import Emission
 from barograph_models._fit.data import Sample
 
-__all__ = ["DIAGONAL", "EMISSIONS", "FULL", "GaussianParams", "free_parameters", "gaussian_params", "in_units",
+__all__ = ["CELLS", "DIAGONAL", "EMISSIONS", "FULL", "GaussianParams", "free_parameters", "gaussian_params", "in_units",
            "kind", "moments", "standardised"]  # fmt: skip
 
 LOG_TWO_PI = log(2.0 * math.pi)
+FEWEST_CELLS = 2.0
 SWEEPS = 30  # Jacobi converges quadratically: six to ten sweeps reach the last bit at any size seen
 
 
@@ -49,6 +51,14 @@ class Sums(NamedTuple):
 
     first: Floats
     second: Floats
+
+
+class CellSums(NamedTuple):
+    """The same of the cells that are there, and their weights (K, d)."""
+
+    first: Floats
+    second: Floats
+    weight: Floats
 
 
 @kernel
@@ -85,6 +95,54 @@ def _diagonal_update(total: Any, sums: Any, own: Any, floor: Any) -> None:
             shift = first[k, j] / total[k]
             means[k, j] += shift
             covariances[k, j] = max(second[k, j] / total[k] - shift * shift, floor)
+        _diagonal_invert(k, covariances, own.whitening, own.peak)
+
+
+@kernel
+def _cells_log_density(x: Any, k: Any, own: Any) -> Any:
+    """Return the log density of the cells that are there: the marginal of independent features."""
+    means, whitening = own.means, own.whitening
+    total, volume, gone = 0.0, 0.0, 0
+    for j in range(means.shape[1]):
+        if math.isfinite(x[j]):
+            z = (x[j] - means[k, j]) * whitening[k, j]
+            total += z * z
+        else:
+            gone += 1
+            volume += 0.5 * LOG_TWO_PI - log(whitening[k, j])
+    peak = own.peak[k] if gone == 0 else own.peak[k] + volume
+    return peak - 0.5 * total
+
+
+@kernel
+def _clear_cells(sums: Any) -> None:
+    first, second, weight = sums.first, sums.second, sums.weight
+    first[:] = 0.0
+    second[:] = 0.0
+    weight[:] = 0.0
+
+
+@kernel
+def _gather_cells(x: Any, weight: Any, k: Any, own: Any, sums: Any) -> None:
+    means, first, second, whole = own.means, sums.first, sums.second, sums.weight
+    for j in range(means.shape[1]):
+        if math.isfinite(x[j]):
+            away = x[j] - means[k, j]
+            first[k, j] += weight * away
+            second[k, j] += weight * away * away
+            whole[k, j] += weight
+
+
+@kernel
+def _update_cells(total: Any, sums: Any, own: Any, floor: Any) -> None:
+    first, second, whole, means, covariances = sums.first, sums.second, sums.weight, own.means, own.covariances
+    for k in range(total.size):
+        for j in range(means.shape[1]):
+            # A regime that saw less than two cells of a feature keeps what it had: they have no variance.
+            if whole[k, j] >= FEWEST_CELLS:
+                shift = first[k, j] / whole[k, j]
+                means[k, j] += shift
+                covariances[k, j] = max(second[k, j] / whole[k, j] - shift * shift, floor)
         _diagonal_invert(k, covariances, own.whitening, own.peak)
 
 
@@ -235,6 +293,10 @@ def _new_sums(params: Any) -> Sums:
     return Sums(np.empty_like(params.means), np.empty_like(params.covariances))
 
 
+def _new_cell_sums(params: Any) -> CellSums:
+    return CellSums(*_new_sums(params), np.empty_like(params.means))
+
+
 def _least(params: Any) -> float:
     """d+1 observations: fewer leave a full covariance singular."""
     return float(params.means.shape[1] + 1)
@@ -242,6 +304,7 @@ def _least(params: Any) -> float:
 
 # The covariances are told their floor: the least variance, or eigenvalue.
 DIAGONAL = Emission(_diagonal_log_density, _clear, _diagonal_gather, _diagonal_update, _new_sums, _least)
+CELLS = Emission(_cells_log_density, _clear_cells, _gather_cells, _update_cells, _new_cell_sums, _least)
 FULL = Emission(_full_log_density, _clear, _full_gather, _full_update, _new_sums, _least)
 EMISSIONS = {"diagonal": DIAGONAL, "full": FULL}
 

@@ -25,7 +25,7 @@ from barograph_models._chain.emission import Density, Emission, climbed, make_de
 from barograph_models._fit.data import Sample
 from barograph_models._fit.restarts import CONVERGED, DIED, UNFINISHED, Ascent
 
-__all__ = ["ascend", "back", "decode", "forward", "smooth", "viterbi"]
+__all__ = ["any_observed", "ascend", "back", "complete", "decode", "forward", "smooth", "viterbi"]
 
 SMALL: Final = 1e-60  # weights below it are rescaled
 
@@ -36,6 +36,11 @@ Seen = Callable[[Floats], NDArray[np.bool_]]
 def complete(X: Floats) -> NDArray[np.bool_]:
     """Tell which rows of (T, d) have no missing cell."""
     return np.asarray(np.isfinite(X).all(axis=1))
+
+
+def any_observed(X: Floats) -> NDArray[np.bool_]:
+    """Tell which rows of (T, d) have any cell."""
+    return np.asarray(np.isfinite(X).any(axis=1))
 
 
 class Work(NamedTuple):

@@ -24,7 +24,10 @@ def emitted(window: Window, name: str) -> Floats:
 
 
 class Sample(NamedTuple):
-    """Standardised rows `Z` (T, d), zero where missing; `observed` (T,); and ``X = centre + scale * Z``."""
+    """Standardised rows `Z` (T, d), zero where missing; `observed` (T,); and ``X = centre + scale * Z``.
+
+    A cell that is missing from an observed row is NaN.
+    """
 
     Z: Floats
     observed: NDArray[np.bool_]
@@ -41,33 +44,46 @@ class Sample(NamedTuple):
         return np.where(self.observed[:, None], self.Z, np.nan)
 
     @property
+    def partial(self) -> bool:
+        """Whether an observed row lacks a cell."""
+        return bool(np.isnan(self.Z).any())
+
+    @property
     def log_volume(self) -> float:
         """What standardising adds to the data's log-likelihood."""
-        return self.rows * float(total(logarithms(self.scale)))
+        cells = ~np.isnan(self.Z[self.observed])
+        whole, logs = cells.all(axis=1), logarithms(self.scale)
+        of_rows = int(np.count_nonzero(whole)) * float(total(logs))
+        return of_rows + float(total(np.count_nonzero(cells[~whole], axis=0) * logs))
 
 
-def sample(X: Any, states: int, name: str, scale: bool = True) -> Sample:
-    """Standardise `X` (T, d) by its observed rows; a row with any NaN is missing as a whole.
+def sample(X: Any, states: int, name: str, scale: bool = True, partial: bool = False) -> Sample:
+    """Standardise `X` (T, d) by its observed rows; a row with any NaN is missing as a whole, `partial`: with all.
 
     Raises `FitError` for infinite values, a constant column, or fewer than d+1 observed rows a state.
     """
     X = table(X)
     _refuse_infinite(X, name)
-    observed = ~np.isnan(X).any(axis=1)
-    seen = X[observed]
-    wanted = states * (X.shape[1] + 1)
+    missing = np.isnan(X)
+    observed = ~(missing.all(axis=1) if partial else missing.any(axis=1))
+    seen, wanted = X[observed], states * (X.shape[1] + 1)
     if len(seen) < wanted:
         raise FitError(f"{name}: {len(seen)} of {len(X)} rows are observed, {states} states need at least {wanted}")
-    centre = mean(seen)
-    spread = np.sqrt(variance(seen))
-    # A constant's computed deviation is rounding, not zero.
-    flat = np.flatnonzero(spread <= 1e-13 * np.abs(seen).max(axis=0))
-    if len(flat):
-        raise FitError(f"{name}: feature {flat[0]} is constant over the {len(seen)} observed rows; drop it")
+    centre, spread = np.array([_scale(column, j, name) for j, column in enumerate(seen.T)]).T.copy()
     if not scale:
         centre, spread = np.zeros_like(centre), np.ones_like(spread)
     Z = np.where(observed[:, None], (X - centre) / spread, 0.0)
     return Sample(np.ascontiguousarray(Z), observed, centre, spread)
+
+
+def _scale(column: Floats, j: int, name: str) -> tuple[float, float]:
+    """Return the mean and the deviation of a column's cells."""
+    seen = column[~np.isnan(column)]
+    deviation = float(np.sqrt(variance(seen))) if len(seen) else 0.0
+    # A constant's computed deviation is rounding, not zero.
+    if not len(seen) or deviation <= 1e-13 * float(np.abs(seen).max()):
+        raise FitError(f"{name}: feature {j} is constant over the {len(seen)} observed rows; drop it")
+    return float(mean(seen)), deviation
 
 
 def _refuse_infinite(X: Floats, name: str) -> None:

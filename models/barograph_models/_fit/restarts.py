@@ -62,16 +62,23 @@ class Pieces(NamedTuple):
 
 
 def from_many_starts(
-    name: str, pieces: Pieces, states: int, starts: int, seed: int, jobs: int | None, scale: bool = True
+    name: str,
+    pieces: Pieces,
+    states: int,
+    starts: int,
+    seed: int,
+    jobs: int | None,
+    scale: bool = True,
+    partial_rows: bool = False,
 ) -> Model:
     """Return the model that climbs from `starts` places drawn by `seed`, and from a previous fit of the same kind.
 
     Its fit is the likeliest of them, ordered by volatility; those that failed are named in ``dropped``. It hangs on
-    what is given here and on the window, and not on `jobs`.
+    what is given here and on the window, and not on `jobs`. With `partial_rows` it climbs on rows that lack a cell too.
     """
 
     def fit(window: Window) -> Fitted:
-        data, previous = sample(emitted(window, name), states, name, scale), window.previous
+        data, previous = sample(emitted(window, name), states, name, scale, partial_rows), window.previous
         attempts = [partial(_from_seed, pieces, data, seed, i) for i in range(starts)]
         if previous is not None and _same_kind(previous, pieces.family, states, data):
             attempts.append(partial(pieces.climb, data, pieces.resume(data, previous.params)))
@@ -79,8 +86,8 @@ def from_many_starts(
         ascent, dropped = _best_of(attempts, name, 1 if jobs is None and few else jobs)
         return order_by_volatility(assembled(pieces, data, ascent, seed, dropped))
 
-    hangs_on = (*map(_settled, pieces), name, states, starts, seed, scale)
-    return Model(fit, states, name, settings=hangs_on)
+    hangs_on = (*map(_settled, pieces), name, states, starts, seed, scale, partial_rows)
+    return Model(fit, states, name, settings=hangs_on, partial_rows=partial_rows)
 
 
 def _settled(piece: Any) -> Any:

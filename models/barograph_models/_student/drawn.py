@@ -20,7 +20,7 @@ from barograph.jit.views import by_address, frozen, unowned
 from barograph.types import Belief, Floats
 from barograph_models._chain.filter import share
 from barograph_models._student.data import Cells
-from barograph_models._student.emission import StudentParams, count_cells, density_norms
+from barograph_models._student.emission import FIT, StudentParams, count_cells, density_norms
 from barograph_models._student.fit import long_run
 from barograph_models._student.gibbs import Draws
 
@@ -50,6 +50,7 @@ class DrawnParams(NamedTuple):
     rate: Floats
     dof_precision: Floats
     ended: Floats
+    until: Floats
     tail: Floats
     evidence: Floats
     drawn_start: Floats
@@ -185,7 +186,7 @@ def drawn_params(params: StudentParams, data: Cells, out: Draws) -> DrawnParams:
 
 def renumbered(params: DrawnParams, order: NDArray[np.int64]) -> DrawnParams:
     """Return the params with regime ``order[i]`` as regime i: rows of every draw's transition matrix, and columns."""
-    moved = {name: array[order] for name, array in params._asdict().items() if name not in ("tail", "evidence")}
+    moved = {name: array[order] for name, array in params._asdict().items() if name not in FIT}
     moved["transition"] = moved["transition"][:, order]
     moved["drawn_transition"] = moved["drawn_transition"][:, :, order]
     return params._replace(**moved)

@@ -8,7 +8,7 @@ are a t of as many dimensions with the same degrees of freedom: exact, whatever 
 from __future__ import annotations
 
 import math
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 
@@ -21,9 +21,11 @@ from barograph.types import Belief, Floats
 from barograph_models._chain.emission import Density
 from barograph_models._chain.filter import ChainState, believed, predict, stand, weigh
 
-__all__ = ["STUDENT", "StudentParams", "any_observed", "count_cells", "density_norms", "log_norm", "moments", "step"]
+__all__ = ["FIT", "STUDENT", "StudentParams", "count_cells", "density_norms", "log_norm", "moments", "step"]
 
 LOG_PI = log(math.pi)
+FIT: Final = ("until", "tail", "evidence")
+"""What is kept of the fit, and counts no regimes."""
 
 
 class StudentParams(NamedTuple):
@@ -37,8 +39,9 @@ class StudentParams(NamedTuple):
     The posterior: rows are Dirichlet with `strength` (K,) times the row of `transition`; a precision (inverse squared
     scale) is Gamma(`shape`, `rate`), each (K, d); a mean is normal around `means` with `bars` (K, d) times that
     precision; log degrees of freedom have a precision of `dof_precision` (K,). `ended` (K,) is the belief after the
-    fit's last row. Shared by the regimes: `tail` (n, d), the last rows it saw, and `evidence` (1,), the bound on the
-    log evidence where the ascent ended, NaN without one.
+    fit's last row. Shared by the regimes: `until` (2,), the close of that row in whole seconds and nanoseconds, `tail`
+    (n, d), the last rows it saw, and `evidence` (1,), the bound on the log evidence where the ascent ended, NaN without
+    one.
     """
 
     start: Floats
@@ -56,6 +59,7 @@ class StudentParams(NamedTuple):
     rate: Floats
     dof_precision: Floats
     ended: Floats
+    until: Floats
     tail: Floats
     evidence: Floats
 
@@ -146,11 +150,6 @@ def density_norms(scales: Floats, nu: Floats) -> dict[str, Floats]:
     log_scales = logarithms(scales)
     peak = norms[:, -1] - total(log_scales, axis=1)
     return {"whitening": whitening, "log_scales": log_scales, "norms": norms, "peak": peak}
-
-
-def any_observed(X: Floats) -> Any:
-    """Tell for each row whether any of its cells is a number, (T,)."""
-    return np.isfinite(X).any(axis=1)
 
 
 def moments(params: StudentParams) -> Moments:

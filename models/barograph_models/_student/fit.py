@@ -69,6 +69,7 @@ def in_units(how: int, data: Cells, found: Climb) -> StudentParams:
         rate=known.rate * unit * unit,
         dof_precision=known.dof_precision,
         ended=np.full(K, 1.0 / K),
+        until=np.zeros(2),
         tail=np.full((TAIL, d), np.nan),
         evidence=np.array([found.path[-1] - data.log_volume if how == VB else np.nan]),
         **density_norms(scales, found.dof),

@@ -14,7 +14,7 @@ from barograph.config.secrets import redacted
 from barograph.errors import ConfigError
 from barograph.execution.terms import MOST_GUARDS, TIERS_WANTED, Terms, tier_rows
 
-__all__ = ["Config", "Convert", "Data", "Execution", "FitPlan", "GuardPlan", "Period"]
+__all__ = ["Config", "Convert", "Data", "Execution", "FitPlan", "GuardPlan", "ModelPlan", "Period"]
 
 
 class FitPlan(Strict):
@@ -45,6 +45,12 @@ class Data(Part):
     """The loader of the bars, and how what it brings is converted."""
 
     convert: Convert | None = Field(default=None, description="for prices in another currency than the account's")
+
+
+class ModelPlan(Part):
+    """The model, and whether there is one belief for all assets or one for each."""
+
+    each: bool = Field(default=False, description="a belief an asset: every traded one has a filter of its own")
 
 
 class Period(Strict):
@@ -115,7 +121,7 @@ class Config(Strict):
     observed: list[Part] = Field(default=[], description="histories joined to the data, seen but not traded (VIX)")
     run: Period = Period()
     features: list[Part] = Field(default=[], description="what the model sees; default: the log return")
-    model: Part | None = None
+    model: ModelPlan | None = None
     fit: FitPlan | None = None
     strategy: Part
     execution: Execution = Execution()

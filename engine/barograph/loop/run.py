@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, cast
 import numpy as np
 
 from barograph.errors import ConfigError
-from barograph.loop.session import Progress, Session, columns_of, window_of
+from barograph.loop.session import Progress, Session, columns_of, tables_of, window_of
 from barograph.loop.wiring import wire
 from barograph.types import Belief, Filter, Floats
 
@@ -60,7 +60,8 @@ def learn(machine: Machine, history: History) -> Fitted:
     X = np.full((len(history), len(wired.names)), np.nan)
     wired.body.observe(0, len(history), columns_of(history), wired.memory.copy(), wired.params, X)
     lo, hi = machine.fit.rows(len(history) - 1)
-    there = int(np.count_nonzero(np.isfinite(X[lo:hi]).all(axis=1)))
+    tables = tables_of(machine, history, X[lo:hi])
+    there = min(int(np.count_nonzero(np.isfinite(of).all(axis=1))) for of in tables)
     if hi - lo < machine.fit.window or there == 0:
         raise ConfigError(f"fit.window wants {machine.fit.window} bars, the history has {there} with all features")
     model = cast("Model", machine.model)

@@ -17,7 +17,7 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from barograph.errors import PartError
+from barograph.errors import PartError, nearest
 from barograph.jit.arithmetic import ARITHMETIC, log
 from barograph.jit.ordered import total
 from barograph.regimes import family as asked
@@ -37,7 +37,8 @@ class Model:
     """What a model factory returns: how it learns, the number of regimes, and a name for people.
 
     ``fit(window)`` is the model's own, a function of one `Window`; what a `Model` is asked to fit may be an array or a
-    frame as well. `labels` are names that the model gives its regimes, which are then never renumbered.
+    frame as well. `labels` are names that the model gives its regimes, which are then never renumbered. A `panel` model
+    learns from several tables, one an asset.
 
     >>> from barograph_models.gaussian_hmm import gaussian_hmm
     >>> import pandas as pd
@@ -50,9 +51,17 @@ class Model:
     regimes: int
     name: str
     labels: tuple[str, ...]
+    panel: bool
 
-    def __init__(self, fit: Callable[[Window], Fitted], regimes: int, name: str, labels: tuple[str, ...] = ()) -> None:
-        for key, value in {"learn": fit, "regimes": regimes, "name": name, "labels": labels}.items():
+    def __init__(
+        self,
+        fit: Callable[[Window], Fitted],
+        regimes: int,
+        name: str,
+        labels: tuple[str, ...] = (),
+        panel: bool = False,
+    ) -> None:
+        for key, value in {"learn": fit, "regimes": regimes, "name": name, "labels": labels, "panel": panel}.items():
             object.__setattr__(self, key, value)
 
     def fit(self, data: Any) -> Fitted:
@@ -62,7 +71,9 @@ class Model:
         """
         made = window(data)
         fitted = self.learn(made).named(made.names)
-        told = (*fitted.degeneracies, *degeneracies(fitted, made.rows))
+        if self.panel:
+            fitted = replace(fitted, symbols=made.symbols)
+        told = (*fitted.degeneracies, *degeneracies(fitted, *(made.tables or (made.rows,))))
         return replace(fitted, degeneracies=tuple(dict.fromkeys(told)))
 
 
@@ -73,7 +84,8 @@ class Fitted:
     `log_likelihood` (iterations,) is the path of the kept start, in the data's own units, None where the model has no
     likelihood; `completed` is the log-likelihood of the data together with their most likely labels; `dropped` says,
     one line each, which starts failed and why; `degeneracies` what is wrong with the fit; `labels` are the names of
-    regimes that are never renumbered; `arithmetic` numbers the elementary functions it was fitted with.
+    regimes that are never renumbered; `arithmetic` numbers the elementary functions it was fitted with. `symbols` are
+    the assets of a panel, in the order of its tables.
     What a model has not got is None. Feature 0 is the return: volatility, forecasts and ordering speak of it.
 
     >>> from barograph_models.gaussian_hmm import gaussian_hmm
@@ -99,13 +111,14 @@ class Fitted:
     degeneracies: tuple[str, ...] = ()
     labels: tuple[str, ...] = ()
     arithmetic: int = ARITHMETIC
+    symbols: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         params = self.family.params(*(a if isinstance(a, bytes) else _settled(a) for a in self.params))
         object.__setattr__(self, "params", params)
         if self.log_likelihood is not None:
             object.__setattr__(self, "log_likelihood", _settled(self.log_likelihood))
-        for name in ("features", "dropped", "degeneracies", "labels"):
+        for name in ("features", "dropped", "degeneracies", "labels", "symbols"):
             object.__setattr__(self, name, tuple(getattr(self, name)))
 
     @property
@@ -117,6 +130,26 @@ class Fitted:
     def regimes(self) -> int:
         """R, the number of regimes that are shown."""
         return len(self.labels) or asked.regimes_of(self.family, self.params)
+
+    @property
+    def panel(self) -> bool:
+        """Whether it is of several assets: what filters is the fit of one (`of_asset`)."""
+        return self.family.of_asset is not None
+
+    def of_asset(self, asset: str | int) -> Fitted:
+        """Return one asset's fit of a panel's, by symbol or by the number of its table; any other fit is everybody's.
+
+        Raises `PartError` naming an asset that the panel was not fitted on.
+        """
+        if self.family.of_asset is None:
+            return self
+        if isinstance(asset, str) and asset not in self.symbols:
+            known = ", ".join(self.symbols) or "assets without a name"
+            raise PartError(f"{self.name} was fitted on {known}, not on {asset}{nearest(asset, self.symbols)}")
+        family, params = self.family.of_asset(
+            self.params, self.symbols.index(asset) if isinstance(asset, str) else asset
+        )
+        return replace(self, family=family, params=params, symbols=())
 
     @property
     def transition(self) -> Floats | None:
@@ -273,6 +306,7 @@ class Fitted:
             "regimes": self.regimes,
             "labels": list(self.labels),
             "features": list(self.features),
+            **({"symbols": list(self.symbols)} if self.symbols else {}),
             "observations": self.observations,
             "means": None if moments is None else moments.mean.tolist(),
             "volatilities": None if moments is None else np.sqrt(moments.variance).tolist(),

@@ -24,9 +24,9 @@ from barograph.types import Floats
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["alpha", "believed", "beta", "cagr", "calmar", "cost_rate", "expected_shortfall", "exposure", "hit_rate",
-           "invested", "mean_return", "rate_a_bar", "sharpe", "simple_returns", "skew", "sortino", "switches",
-           "total_return", "turnover", "value_at_risk", "volatility"]  # fmt: skip
+__all__ = ["alpha", "believed", "beta", "by_asset", "cagr", "calmar", "cost_rate", "expected_shortfall", "exposure",
+           "hit_rate", "invested", "mean_return", "rate_a_bar", "sharpe", "simple_returns", "skew", "sortino",
+           "switches", "total_return", "turnover", "value_at_risk", "volatility"]  # fmt: skip
 
 # A spread below this is the rounding of e_t / e_{t-1} − 1, not risk: dividing by it would invent a Sharpe of 1e13.
 _ROUNDING = 1e-14
@@ -220,6 +220,18 @@ def alpha(returns: Floats, benchmark: Floats, periods: float, rf: float = 0.0) -
     """Return Jensen's alpha a year, periods · (mean(r − rf) − beta · mean(b − rf)) (Jensen 1968)."""
     bar = rate_a_bar(rf, periods)
     return periods * (mean_return(returns) - bar - beta(returns, benchmark) * (mean_return(benchmark) - bar))
+
+
+def by_asset(beliefs: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """Return a table of beliefs by its assets, "" for one that is everybody's.
+
+    >>> import pandas as pd
+    >>> list(by_asset(pd.DataFrame({"symbol": ["B", "A", "B"], "regime": [0, 1, 1]})))
+    ['B', 'A']
+    """
+    if "symbol" not in beliefs.columns:
+        return {"": beliefs}
+    return {str(symbol): table for symbol, table in beliefs.groupby("symbol", sort=False)}
 
 
 def believed(beliefs: pd.DataFrame) -> NDArray[np.int64]:

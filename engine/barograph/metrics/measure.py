@@ -14,6 +14,7 @@ from barograph.metrics.formulas import (
     alpha,
     believed,
     beta,
+    by_asset,
     cagr,
     calmar,
     cost_rate,
@@ -151,7 +152,9 @@ def _equity_before(table: pd.DataFrame, fills: pd.DataFrame, money: Floats) -> F
 
 
 def _regimes(beliefs: pd.DataFrame, years: float) -> dict[str, float]:
-    changes = switches(believed(beliefs)) if "p_1" in beliefs.columns else math.nan
+    # With a belief an asset they are those of an asset, on the mean: as many as if all turned together.
+    each = [float(switches(believed(table))) for table in by_asset(beliefs).values()]
+    changes = math.fsum(each) / len(each) if "p_1" in beliefs.columns and each else math.nan
     return {"regime_switches": changes, "regime_switch_rate": changes / years if years > 0 else math.nan}
 
 

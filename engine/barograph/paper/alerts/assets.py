@@ -52,12 +52,14 @@ def _ills(health: State, kept: State) -> State:
 
 def _together(found: list[tuple[str, Alert]]) -> Iterator[Alert]:
     """Make one alert of those of several assets, of each kind and severity: the first one's facts, and all of them."""
+    told: set[str] = set()
     for kind, severity in dict.fromkeys((alert.kind, alert.severity) for _, alert in found):
         mine = [(symbol, alert) for symbol, alert in found if (alert.kind, alert.severity) == (kind, severity)]
         of = [{"symbol": symbol, **_own(alert.facts)} for symbol, alert in mine]
         first = mine[0][1]
         # Good news and bad of the same close are two messages.
-        key = first.key if severity != "info" else f"{first.key}:{severity}"
+        key = f"{first.key}:{severity}" if first.key in told else first.key
+        told.add(first.key)
         yield first._replace(key=key, facts=first.facts | {"assets": of} | _causes(mine))
 
 

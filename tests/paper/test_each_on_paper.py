@@ -19,10 +19,10 @@ name = "each"
 
 [data]
 use = "tests.kit.paper_machines:market"
-bars = 150
+bars = 170
 
 [run]
-start = 101
+start = 121
 
 [model]
 use = "barograph_models.student_panel:student_panel"

@@ -115,12 +115,14 @@ def _late(of: Strategy, lag: int, whole: Result) -> Strategy:
     return Strategy(init, step, _Delay(of.params, traded, lag), of.name, bind, of.horizons, of.reads)
 
 
+def _asset_of(symbol: str, asset: Asset) -> Asset:
+    return asset if asset.symbol else Asset(symbol)
+
+
 def _as_one(of: Strategy, whole: Result) -> Strategy:
     """Return one rule an asset as a single one that looks at all beliefs, in plain Python."""
     layout, symbols = whole.layout, [whole.history.symbols[a] for a in whole.layout.columns]
-    params = tuple(
-        name_columns(of.params, lambda asset, own=own: asset if asset.symbol else Asset(own)) for own in symbols
-    )
+    params = tuple(name_columns(of.params, partial(_asset_of, symbol)) for symbol in symbols)
     look = of.bind
 
     def bound(params: Any, fitted: Fitted) -> Any:

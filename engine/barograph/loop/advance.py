@@ -460,7 +460,7 @@ def _beliefs(rows: Floats, layout: Layout) -> tuple[Any, Any]:
 def _decider(body: Body) -> Callable[..., Any]:
     """Return a Python strategy's step; of a rule for one asset, one that asks every asset's."""
     step, layout = body.steps[-1], body.layout
-    return partial(decide_apart, step, layout) if body.apart else step  # type: ignore[no-any-return]
+    return partial(decide_apart, step, layout) if body.apart else step
 
 
 def decide_apart(

@@ -174,7 +174,7 @@ def regimes(run: Run) -> Table | None:
     if run.states < 2:
         return None
     if run.each:
-        return _times(run)
+        return _spent(run)
     parts = attribute(run.tables["equity"], run.tables["beliefs"], run.tables["fills"], run.steps.periods, run.by_day)
     names = dict(enumerate(regime_names(run.states))) | {-1: "no model yet"}
     tints = dict(enumerate(colours(run.states)))
@@ -207,7 +207,7 @@ def regimes(run: Run) -> Table | None:
     return Table(columns, rows, texts=("regime",))
 
 
-def _times(run: Run) -> Table:
+def _spent(run: Run) -> Table:
     """Return the share of closes at which each regime was each asset's likeliest, and how often that changed."""
     rows = []
     for symbol, table in by_asset(run.tables["beliefs"]).items():

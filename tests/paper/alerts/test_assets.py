@@ -45,7 +45,7 @@ def test_the_asset_whose_regime_turned_is_named() -> None:
     assert alerts[0].key == "regime_change:1970-01-09T00:00:00Z"
     message = render(alerts[0], "demo")
     assert message.title == "AAA calm → wild · demo"
-    assert "- AAA from calm to wild: 90 % probable; calm lasted 4 bars, wild usually lasts 20" in message.body
+    assert "- AAA from calm to wild: 90 % probable; calm lasted 3 bars, wild usually lasts 20," in message.body
     assert "does not work" not in message.body
 
 

@@ -12,8 +12,11 @@ import pytest
 from barograph.data.synthetic import SCENARIOS, draw
 from barograph.errors import ConfigError, FitError
 from barograph.regimes.fitted import Fitted
+from barograph.regimes.outlook import outlook
+from barograph.regimes.window import window
+from barograph.testing import check_model
 from barograph_models.student_hmm import student_hmm
-from barograph_models.student_panel import fit_panel
+from barograph_models.student_panel import fit_panel, student_panel
 
 pytestmark = pytest.mark.skipif(bool(numba.config.DISABLE_JIT), reason="minutes long in plain Python")
 
@@ -71,6 +74,17 @@ def test_a_panel_is_kept_and_renumbered(tmp_path: Path) -> None:
     np.testing.assert_allclose(turned, panel.of_asset(2).filter_path(X).probs[:, order], atol=1e-12)
 
 
+def test_a_panel_of_one_obeys_the_laws() -> None:
+    found = check_model(student_panel(starts=1), _tables([0.01], T=240)[0])
+    assert {"future", "steps", "saving", "missing bars", "renumbering", "shapes", "density"} <= set(found.held)
+
+
+def test_an_asset_that_cannot_be_learned_from_is_named() -> None:
+    tables = {"AAA": _tables([1.0])[0], "BBB": np.zeros((300, 1))}
+    with pytest.raises(FitError, match="student_panel: BBB: feature 0 is constant over the 300 observed rows"):
+        student_panel().fit(window(tables))
+
+
 def test_sixteen_assets_teach_what_one_cannot() -> None:
     """The Brier score on sixteen paths that nobody fitted."""
     world = SCENARIOS["daily2_t5"]
@@ -94,3 +108,13 @@ def test_a_panel_that_cannot_be_meant_is_refused() -> None:
         fit_panel([np.zeros((9, 1)), np.zeros((9, 2))])
     with pytest.raises(ConfigError, match="student_panel: prior = 'previous', one of market, none is wanted"):
         fit_panel(_tables([1.0]), prior="previous")
+
+
+def test_what_is_expected_of_an_asset_is_in_its_own_units() -> None:
+    """What a watcher holds a bar's density against: that of an asset a hundred times as wild is 4.6 lower."""
+    tables = dict(zip(("AAA", "BBB"), _tables([0.01, 1.0]), strict=True))
+    panel = student_panel().fit(window(tables))
+    for symbol, X in tables.items():
+        path, seen = panel.of_asset(symbol).filter_path(X), outlook(panel, 1, symbol)
+        surprises = [seen.surprise(p, float(x)) for p, x in zip(path.probs[:-1], path.logpdf[1:], strict=True)]
+        assert abs(float(np.mean(np.array(surprises, dtype=np.float64)))) < 0.3

@@ -41,7 +41,8 @@ class Forecast(NamedTuple):
     """What a filter expects `horizon` bars ahead: a mixture of the return summed over those bars, and P(regime then).
 
     The mixture has M parts: `weights`, `mean`, `variance` and `degrees_of_freedom` (M,), infinite where a part is
-    normal, else above 2, of a Student-t with that mean and variance. `probs` has shape (R,).
+    normal, else above 2, of a Student-t with that mean and variance. `probs` has shape (R,). In a belief an asset every
+    array has the assets before: (N, M) and (N, R).
     """
 
     horizon: int
@@ -55,11 +56,12 @@ class Forecast(NamedTuple):
 class Belief(NamedTuple):
     """What a filter knows at a close: P(regime | bars so far), shape (R,), and log p(this bar | earlier bars).
 
-    `forecasts` holds a `Forecast` for each of the horizons that the strategy declares, in its order.
+    `forecasts` holds a `Forecast` for each of the horizons that the strategy declares, in its order. With a belief an
+    asset `probs` is (N, R) and `logpdf` (N,), a row for every column of the bars, NaN for one that is not traded.
     """
 
     probs: Floats
-    logpdf: float
+    logpdf: Any
     forecasts: Any = ()
 
 
@@ -97,7 +99,10 @@ class Orders(NamedTuple):
 
 
 class Filtered(NamedTuple):
-    """A path of beliefs, each from the bars up to its own: probabilities (T, K) and log-densities (T,)."""
+    """A path of beliefs, each from the bars up to its own: probabilities (T, K) and log-densities (T,).
+
+    With a belief an asset they are (T, N, K) and (T, N).
+    """
 
     probs: Floats
     logpdf: Floats
@@ -165,6 +170,11 @@ class Strategy(NamedTuple):
     `bind`, when given, is called at every fit as ``bind(params, fitted) -> params``: for a rule that needs the
     model's own parameters. It must keep the shapes. `horizons` are the numbers of bars ahead, each at least one, for
     which the rule wants a `Forecast` in every belief.
+
+    `reads` says which beliefs the rule can look at: "one" (R,); "all", those of a machine with a belief an asset,
+    (N, R); "none"; or "own": a rule for one asset, which looks at one belief, and of which a machine with a belief an
+    asset runs one for each. Such a rule answers with numbers, names its asset in its params (`Asset("")`), and the
+    number of each is shared as that of one would be: divided by how many assets are traded.
     """
 
     init: Callable[..., Any]
@@ -173,12 +183,14 @@ class Strategy(NamedTuple):
     name: str
     bind: Callable[[Any, Any], Any] | None = None
     horizons: tuple[int, ...] = ()
+    reads: str = "one"
 
 
 class Step(NamedTuple):
-    """What one bar did: its row of `Result.table` (6,), weights (N,), belief (R + 1,) and rows of the order log.
+    """What one bar did: its row of `Result.table` (6,), weights (N,), belief and rows of the order log.
 
-    `positions` (2, N) are the units held and the last prices after it; `forecasts` (width,) what the strategy read.
+    `belief` is a row of `Result.beliefs`; `positions` (2, N) are the units held and the last prices after it;
+    `forecasts` (width,) what the strategy read.
     """
 
     bar: int

@@ -37,4 +37,4 @@ def buy_and_hold(weight: float = 1.0) -> Strategy:
     >>> buy_and_hold().name
     'buy_and_hold'
     """
-    return Strategy(_begin, _step, Params(float(weight)), "buy_and_hold")
+    return Strategy(_begin, _step, Params(float(weight)), "buy_and_hold", reads="none")

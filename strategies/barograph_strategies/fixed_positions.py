@@ -108,7 +108,7 @@ def fixed_positions(
         first, second = sorted(int(order[repeated[0] + j]) + 1 for j in (0, 1))
         raise DataError(f"{path} row {second}: the same {match} as row {first}; wanted one row a {match}")
     params = Params(keys, np.ascontiguousarray(weights[order]), tuple(Asset(s) for s in columns), UNITS[match])
-    return Strategy(_begin, _shared if isinstance(column, str) else _each, params, "fixed_positions")
+    return Strategy(_begin, _shared if isinstance(column, str) else _each, params, "fixed_positions", reads="none")
 
 
 def _read(path: Path) -> pd.DataFrame:

@@ -66,4 +66,4 @@ def fixed_weights(weights: Sequence[float], every: str = "month") -> Strategy:
     if len(weights) == 0 or not all(math.isfinite(w) for w in weights):
         raise ConfigError(f"weights is {list(weights)}; wanted one number an asset")
     params = Params(np.array(weights, dtype=np.float64), EVERY[every])
-    return Strategy(_init, _step, params, "fixed_weights")
+    return Strategy(_init, _step, params, "fixed_weights", reads="none")

@@ -91,7 +91,7 @@ def protected(
     a short one); `trail` is the distance that a stop keeps from the best price since, a fraction too. Once a leg has
     closed the position it stays closed until the rule asks for something else, or with `pause` for so many bars; an
     exit inside the entry's own bar is not seen, and is entered again. The rule answers with one number and trades one
-    asset, in the first column unless `asset` names it.
+    asset, in the first column unless `asset` names it; with a belief an asset every one has its own rule and legs.
 
     Raises `ConfigError` when there is nothing to protect with, and for fractions that cannot be meant.
 
@@ -111,7 +111,7 @@ def protected(
     init, step = _kernels(of.init, of.step)
     far = {key: math.nan if value is None else float(value) for key, value in given.items()}
     params = Params(rule=of.params, column=Asset(asset), pause=int(pause), **far)
-    return Strategy(init, step, params, "protected", _bind(of), of.horizons)
+    return Strategy(init, step, params, "protected", _bind(of), of.horizons, of.reads)
 
 
 def _bind(of: Strategy) -> Callable[[Any, Any], Any] | None:

@@ -132,4 +132,4 @@ def regime_filter(
         found = f"threshold={threshold}, exit_threshold={exit_threshold}"
         raise ConfigError(f"regime_filter: {found}; wanted 0 <= exit_threshold <= threshold <= 1")
     init, step = KINDS[weighting]
-    return Strategy(init, step, params, "regime_filter", _check)
+    return Strategy(init, step, params, "regime_filter", _check, reads="own")

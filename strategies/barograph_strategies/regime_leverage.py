@@ -118,4 +118,4 @@ def regime_leverage(
         otherwise=float(otherwise),
     )
     init, step = KINDS[weighting]
-    return Strategy(init, step, params, "regime_leverage", _check)
+    return Strategy(init, step, params, "regime_leverage", _check, reads="own")

@@ -59,4 +59,4 @@ def sma_filter(window: int = 200, weight: float = 1.0, otherwise: float = 0.0, o
     """
     pair = adjusted(stack([of, sma(window, of)]))
     init, step = _kernels(pair.init, pair.step)
-    return Strategy(init, step, Params(pair.params, float(weight), float(otherwise)), "sma_filter")
+    return Strategy(init, step, Params(pair.params, float(weight), float(otherwise)), "sma_filter", reads="own")

@@ -92,4 +92,4 @@ def var_target(
     _check(level, budget, horizon, measure)
     floor, cap, band = check_bounds("var_target", floor, cap, band)
     params = Params(float(level), float(budget), MEASURES.index(measure), cap, floor, band)
-    return Strategy(_begin, _step, params, "var_target", horizons=(int(horizon),))
+    return Strategy(_begin, _step, params, "var_target", horizons=(int(horizon),), reads="own")

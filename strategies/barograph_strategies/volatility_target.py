@@ -84,4 +84,4 @@ def volatility_target(
     measure = adjusted(volatility)
     init, step = _kernels(measure.init, measure.step)
     params = Params(measure.params, target / math.sqrt(periods), cap, floor, band)
-    return Strategy(init, step, params, "volatility_target")
+    return Strategy(init, step, params, "volatility_target", reads="own")

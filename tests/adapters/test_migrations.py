@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -24,11 +26,11 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 
 def test_up_and_down_and_up_again_is_the_same_schema(url: str) -> None:
-    seen = {}
-    for to in VERSIONS:
-        assert migrate(url, to) == (None if to == VERSIONS[0] else VERSIONS[0], to)
+    seen: dict[str, Any] = {}
+    for before, to in zip((None, *VERSIONS), VERSIONS, strict=False):
+        assert migrate(url, to) == (before, to)
         seen[to] = schema(url)
-    assert seen[VERSIONS[0]] != seen[VERSIONS[1]]
+    assert all(seen[one] != seen[other] for one, other in pairwise(VERSIONS))
     for to in (*VERSIONS[-2::-1], *VERSIONS[1:]):
         migrate(url, to)
         assert (version(url), schema(url)) == (to, seen[to])
@@ -51,6 +53,26 @@ def test_what_was_written_stays(url: str) -> None:
     assert routed == [False], "an alert of the first version would never go out"
 
 
+def test_of_several_assets_beliefs_the_first_stays_on_the_way_back(url: str) -> None:
+    migrate(url, "head")
+    engine = engine_of(url)
+    with engine.begin() as connection:
+        for symbol in ("B", "A"):
+            for ts in (1, 2):
+                connection.execute(
+                    sa.text("INSERT INTO beliefs VALUES ('one', :ts, :symbol, 0, 0.5, NULL, :symbol)"),
+                    {"ts": ts, "symbol": symbol},
+                )
+    engine.dispose()
+    migrate(url, VERSIONS[1])
+    engine = engine_of(url)
+    with engine.begin() as connection:
+        assert [
+            tuple(row) for row in connection.execute(sa.text("SELECT ts, probabilities FROM beliefs ORDER BY ts"))
+        ] == [(1, "A"), (2, "A")]
+    engine.dispose()
+
+
 def test_the_newest_schema_is_what_a_new_store_gets(url: str) -> None:
     open_store(url).close()
     assert version(url) == VERSIONS[-1]
@@ -63,9 +85,9 @@ def test_the_newest_schema_is_what_a_new_store_gets(url: str) -> None:
 
 def test_an_old_schema_is_refused_until_it_is_brought_up(url: str) -> None:
     migrate(url, VERSIONS[0])
-    with pytest.raises(StoreError, match=r"its schema is 0001, this program's is 0002; run `barograph store upgrade`"):
+    with pytest.raises(StoreError, match=r"its schema is 0001, this program's is 0003; run `barograph store upgrade`"):
         open_store(url)
-    assert migrate(url, "head") == VERSIONS
+    assert migrate(url, "head") == (VERSIONS[0], VERSIONS[-1])
     open_store(url).close()
 
 
@@ -78,12 +100,12 @@ def test_a_schema_of_the_future_is_refused(url: str) -> None:
     with pytest.raises(StoreError, match="its schema is 9999"):
         open_store(url)
     for to in ("head", *VERSIONS, "base"):
-        with pytest.raises(StoreError, match="its schema is 9999, this program knows none after 0002; use the newer"):
+        with pytest.raises(StoreError, match="its schema is 9999, this program knows none after 0003; use the newer"):
             migrate(url, to)
 
 
 def test_a_version_that_is_not_known_is_refused(url: str) -> None:
-    with pytest.raises(StoreError, match="no version '3'; known: base, 0001, 0002, head"):
+    with pytest.raises(StoreError, match="no version '3'; known: base, 0001, 0002, 0003, head"):
         migrate(url, "3")
 
 

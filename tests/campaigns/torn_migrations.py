@@ -26,8 +26,8 @@ import sqlalchemy as sa
 
 from barograph_adapters.store.opening import connected, engine_of, migrate, versions
 
-VERSIONS: Final = ("0001", "0002")
-NEW: Final = ("routed",)
+VERSIONS: Final = ("0001", "0002", "0003")
+NEW: Final = (("alerts", "routed"), ("beliefs", "symbol"))
 """Columns of tables of the first version that came later."""
 
 OTHERS: Final = ("alembic_version", "deliveries", "intents")
@@ -90,7 +90,7 @@ def _default(text: str | None) -> str | None:
 
 def rows(url: str) -> dict[str, list[Any]]:
     """Return the rows of the tables of the first version, in its columns."""
-    tables = {name: [c for c in columns if c not in NEW] for name, (columns, *_) in schema(url).items()}
+    tables = {name: [c for c in columns if (name, c) not in NEW] for name, (columns, *_) in schema(url).items()}
     engine = engine_of(url)
     try:
         with engine.begin() as connection:
@@ -150,7 +150,7 @@ def campaign(fresh: Callable[[], str], kills: int, chance: random.Random) -> dic
     data, at = filled(url), VERSIONS[0]
     done: Counter[str] = Counter()
     while done["killed"] < kills:
-        to = VERSIONS[1 - VERSIONS.index(at)]
+        to = chance.choice([other for other in VERSIONS if other != at])
         status = _killed(url, to, chance)
         done["killed" if status else "through"] += 1
         at = str(version(url))

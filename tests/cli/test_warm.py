@@ -28,7 +28,7 @@ from barograph.jit.cache import cache_folder
 from tests.test_rules import factories
 
 # It needs a file of somebody's.
-WITHOUT = {"fixed_positions", "student_panel"}
+WITHOUT = {"fixed_positions"}
 
 
 def test_every_part_that_ships_is_compiled_beforehand() -> None:

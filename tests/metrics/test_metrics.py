@@ -312,3 +312,16 @@ def test_every_metric_and_column_is_documented(tmp_path: Path) -> None:
         ]
     missing = [name for name in names if f"`{name}" not in text]
     assert missing == []
+
+
+def test_switches_of_several_beliefs_are_those_of_an_asset_on_the_mean() -> None:
+    ts = pd.date_range("2024-01-01", periods=5, tz="UTC")
+    table = pd.DataFrame({"ts": ts.repeat(2), "symbol": ["A", "B"] * 5, "p_0": 0.5, "p_1": 0.5})
+    table["regime"] = [0, 1, 1, 1, 0, 1, 0, 0, 1, 0]
+    assert [m.switches(m.believed(one)) for one in m.by_asset(table).values()] == [3, 1]
+    made = fake_tables(5, 2, 1, False, 0) | {"beliefs": table}
+    assert measure(made, 252, samples=10)["regime_switches"] == 2.0
+    with pytest.raises(
+        DataError, match="attribution: there is a belief an asset, and a bar's profit is that of several"
+    ):
+        sizing_regimes(pd.DataFrame({"ts": ts}), table)

@@ -396,3 +396,20 @@ def test_words_of_a_comparison() -> None:
     run = {"sharpe": 0.5, "sharpe_difference_low": 0.1, "sharpe_difference_high": 0.4}
     assert "a better" in comparison({"a": run, "b": run | {"sharpe_difference_low": -0.1}})
     assert "nothing can be compared" in comparison({"a": {"sharpe": None}})
+
+
+def test_a_report_of_several_beliefs_tells_them_apart(tmp_path: Path) -> None:
+    folder = fake_run(tmp_path / "each", bars=400)
+    beliefs = pd.read_parquet(folder / "beliefs.parquet")
+    turned = beliefs.assign(p_0=beliefs["p_1"], p_1=beliefs["p_0"], regime=1 - beliefs["regime"])
+    long = pd.concat([beliefs.assign(symbol="SPY"), turned.assign(symbol="GLD")]).sort_values("ts", kind="stable")
+    long.to_parquet(folder / "beliefs.parquet", index=False)
+    run = read_run(folder)
+    assert (run.each, run.states) == (True, 2)
+    shares = {row.cells[0]: row.cells[1:] for row in tables.regimes(run).rows}  # type: ignore[union-attr]
+    assert shares["SPY"][0] == shares["GLD"][1] != shares["SPY"][1]
+    assert shares["SPY"][2] == shares["GLD"][2] != "0"
+    page = write_report(folder).read_text(encoding="utf-8")
+    assert "Regimes, asset by asset" in page
+    assert "Where the profit came from" not in page
+    assert "A line an asset" in page

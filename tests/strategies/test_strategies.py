@@ -157,7 +157,7 @@ def _door(init: Any, step: Any, horizons: int) -> Any:
             prices = frozen(last[t])
             bars = Bars(ts[t], prices, prices, prices, prices, prices, frozen(factor[t]))
             account = Portfolio(1.0, 1.0, frozen(held[t]), prices)
-            belief = Belief(frozen(probs[t]), 0.0, lent(forecasts + 8 * t * width, table, probs.shape[1], 0))
+            belief = Belief(frozen(probs[t]), 0.0, lent(forecasts + 8 * t * width, table, probs.shape[1], 0, 1, 0))
             state, target = step(state, bars, belief, account, params)
             out[t] = target.weights
 

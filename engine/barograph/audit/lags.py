@@ -22,14 +22,15 @@ from barograph.execution.answers import each, spread
 from barograph.features.combine import name_columns
 from barograph.jit.kernel import Kernel, kernel
 from barograph.jit.views import frozen
+from barograph.loop.advance import decide_apart
 from barograph.loop.result import Learned, Result
 from barograph.loop.run import scan
 from barograph.metrics.formulas import sharpe, simple_returns
 from barograph.metrics.steps import steps
 from barograph.regimes.fitted import Fitted, Model
-from barograph.regimes.forecasts import forecasts_in
+from barograph.regimes.forecasts import belief_in, forecasts_in
 from barograph.regimes.window import Window
-from barograph.types import HOLD, Bars, Belief, Orders, Portfolio, Protected, Strategy, Target
+from barograph.types import HOLD, Asset, Bars, Belief, Orders, Portfolio, Protected, Strategy, Target
 
 __all__ = ["LAGS", "fresh_assets", "lag_curve", "run_late", "sharpe_of", "stands_out"]
 
@@ -83,7 +84,9 @@ def run_late(whole: Result, lag: int) -> Result:
     machine = whole.machine
     if machine.learns and machine.fit is not None:
         model: Any = machine.model
-        known = Model(partial(_again, iter(whole.fits)), model.regimes, model.name, model.labels, model.partial_rows)
+        learned = partial(_again, iter(whole.fits))
+        kind = {"labels": model.labels, "partial_rows": model.partial_rows, "panel": model.panel}
+        known = Model(learned, model.regimes, model.name, **kind)
         machine = replace(machine, model=known, fit=replace(machine.fit, check=None))
     late = _late(machine.strategy, lag, whole)
     return scan(replace(machine, strategy=late, start=whole.first), whole.history)
@@ -100,16 +103,36 @@ def _again(fits: Iterator[Learned], _window: Window) -> Fitted:
 def _late(of: Strategy, lag: int, whole: Result) -> Strategy:
     """Wrap a rule in a ring of its last answers: compiled for one that answers with weights, otherwise plain Python."""
     history = whole.history
+    of = _as_one(of, whole) if of.reads == "own" and whole.layout.assets else of
     params = name_columns(of.params, lambda asset: history.column(asset.symbol) if asset.symbol else 0)
     blank = forecasts_in(frozen(np.full(whole.layout.width, math.nan)), whole.layout)
-    answer = _trial(of, params, len(history.symbols), whole.beliefs.shape[1] - 1, blank)
+    row = frozen(np.full(whole.layout.belief_width, 1.0 / whole.layout.regimes))
+    answer = _trial(of, params, len(history.symbols), belief_in(row, whole.layout, blank))
     traded = np.array(history.traded, dtype=np.int64)
     if not isinstance(answer, Target):
         return _late_in_python(of, lag, _rows(answer, traded), traded)
     init, step = _late_weights(of.init, of.step)
     look = of.bind
     bind = None if look is None else lambda params, fitted: params._replace(rule=look(params.rule, fitted))
-    return Strategy(init, step, _Delay(of.params, traded, lag), of.name, bind, of.horizons)
+    return Strategy(init, step, _Delay(of.params, traded, lag), of.name, bind, of.horizons, of.reads)
+
+
+def _asset_of(symbol: str, asset: Asset) -> Asset:
+    return asset if asset.symbol else Asset(symbol)
+
+
+def _as_one(of: Strategy, whole: Result) -> Strategy:
+    """Return one rule an asset as a single one that looks at all beliefs, in plain Python."""
+    layout, symbols = whole.layout, [whole.history.symbols[a] for a in whole.layout.columns]
+    params = tuple(name_columns(of.params, partial(_asset_of, symbol)) for symbol in symbols)
+    look = of.bind
+
+    def bound(params: Any, fitted: Fitted) -> Any:
+        each = zip(params, symbols, strict=True)
+        return tuple(look(given, fitted.of_asset(symbol)) for given, symbol in each)  # type: ignore[misc]
+
+    begin, step = (lambda params: tuple(of.init(given) for given in params)), partial(decide_apart, of.step, layout)
+    return Strategy(begin, step, params, of.name, bound if look else None, of.horizons, "all")
 
 
 @functools.cache
@@ -144,14 +167,13 @@ def _late_in_python(of: Strategy, lag: int, like: Any, traded: Any) -> Strategy:
         state.answers[place] = _rows(answer, traded)
         return _Waiting(rule, state.answers, state.bars + 1), _answer(isinstance(answer, Orders), due, like)
 
-    return Strategy(init, step, of.params, of.name, of.bind, of.horizons)
+    return Strategy(init, step, of.params, of.name, of.bind, of.horizons, of.reads)
 
 
-def _trial(of: Strategy, params: Any, assets: int, regimes: int, forecasts: Any) -> Any:
+def _trial(of: Strategy, params: Any, assets: int, belief: Belief) -> Any:
     """Return a rule's answer to one made-up bar, for its kind: a slip of orders has as many rows as its maker says."""
     ones = frozen(np.ones(assets))
     bars = Bars(0, ones, ones, ones, ones, ones, ones)
-    belief = Belief(frozen(np.full(regimes, 1.0 / regimes)), 0.0, forecasts)
     return of.step(of.init(params), bars, belief, Portfolio(1.0, 1.0, frozen(np.zeros(assets)), ones), params)[1]
 
 

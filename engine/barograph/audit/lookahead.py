@@ -29,8 +29,8 @@ from barograph.jit.views import frozen
 from barograph.loop.machine import Machine
 from barograph.loop.result import Result
 from barograph.loop.run import scan
-from barograph.loop.session import Session
-from barograph.loop.wiring import Wired, wire
+from barograph.loop.session import Session, tables_of
+from barograph.loop.wiring import Wired, believed_about, wire
 from barograph.types import Belief, Filter, Floats
 
 if TYPE_CHECKING:
@@ -326,16 +326,22 @@ class _Hindsight(Session):
     def _wire(self, fitted: Fitted | None, first: int) -> Wired:
         if fitted is None:
             return super()._wire(fitted, first)
+        whose = believed_about(self.machine, self.history)
+        tables = tables_of(self.machine, self.history, self._features)
+        alone = [fitted.of_asset(symbol) for symbol in whose] or [fitted]
+        scripts = [self._script(one, X, first) for one, X in zip(alone, tables, strict=True)]
+        return wire(self.machine, self.history, fitted, scripts)
+
+    def _script(self, fitted: Fitted, X: Floats, first: int) -> Filter:
         if self._decoding == "viterbi":
-            labels = fitted.viterbi(self._features)
+            labels = fitted.viterbi(X)
             probs = np.eye(fitted.regimes)[labels]
         else:
-            probs = fitted.smooth(self._features).hindsight
+            probs = fitted.smooth(X).hindsight
         told, online = _Script(first, np.ascontiguousarray(probs)), fitted.filter()
         planned = online.plan and partial(_planned, online.plan, online.params)
         parts = online.components and partial(_planned, online.components, online.params)
-        script = Filter(_begin, _play, told, fitted.regimes, self._decoding, online.forecast, planned, parts)
-        return wire(self.machine, self.history, fitted, script)
+        return Filter(_begin, _play, told, fitted.regimes, self._decoding, online.forecast, planned, parts)
 
 
 def _planned(of: Callable[[Any, int], Any], params: Any, _script: Any, horizon: int) -> Any:

@@ -118,4 +118,7 @@ def _compile(part: Shipped) -> None:
     # Doors too: what reads the log, and what a watcher asks of a fit.
     _ = run.events
     if run.fits:
-        outlook(run.fits[-1].fitted, 1).quantile(run.filtered.probs[-1], 0.05, run.world.filter)
+        fitted, state, probs = run.fits[-1].fitted, run.world.filter, run.filtered.probs[-1]
+        if fitted.panel:
+            fitted, state, probs = fitted.of_asset(0), state[0], probs[0]
+        outlook(fitted, 1).quantile(probs, 0.05, state)

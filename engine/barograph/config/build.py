@@ -127,6 +127,7 @@ def build(config: Config, folder: Path) -> Machine:
         fit=fit,
         start=config.run.start,
         terms=terms_of(config, folder),
+        each=config.model is not None and config.model.each,
     )
 
 

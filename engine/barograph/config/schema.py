@@ -21,6 +21,7 @@ __all__ = [
     "Execution",
     "FitPlan",
     "GuardPlan",
+    "ModelPlan",
     "Period",
     "RegistryPlan",
     "Span",
@@ -56,6 +57,12 @@ class Data(Part):
     """The loader of the bars, and how what it brings is converted."""
 
     convert: Convert | None = Field(default=None, description="for prices in another currency than the account's")
+
+
+class ModelPlan(Part):
+    """The model, and whether there is one belief for all assets or one for each."""
+
+    each: bool = Field(default=False, description="a belief an asset: every traded one has a filter of its own")
 
 
 class Period(Strict):
@@ -174,7 +181,7 @@ class Config(Strict):
     observed: list[Part] = Field(default=[], description="histories joined to the data, seen but not traded (VIX)")
     run: Period = Period()
     features: list[Part] = Field(default=[], description="what the model sees; default: the log return")
-    model: Part | None = None
+    model: ModelPlan | None = None
     fit: FitPlan | None = None
     strategy: Part
     execution: Execution = Execution()

@@ -105,7 +105,8 @@ def machine(part: Shipped) -> Machine:
     watched = [made["feature"]] if part.kind == "feature" else [_made(_RETURN)]
     if part.kind == "feature" or part in engine():
         return Machine(strategy=made["strategy"], features=watched)
-    return Machine(strategy=made["strategy"], features=watched, model=made["model"], fit=Fit(window=250, every=100))
+    model = made["model"]
+    return Machine(made["strategy"], watched, model, fit=Fit(window=250, every=100), each=model.panel)
 
 
 def _made(table: dict[str, Any]) -> Any:

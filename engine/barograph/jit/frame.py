@@ -12,7 +12,7 @@ from typing import Final
 
 __all__ = ["BLOCK", "LAYOUT", "WORDS"]
 
-LAYOUT: Final = 3
+LAYOUT: Final = 4
 """The number of the layout; it grows when a word below changes its place or its meaning."""
 
 BLOCK: Final = 512
@@ -24,7 +24,7 @@ N, K, D, START, LOG_LIMIT = range(5)
 TS, OPEN, HIGH, LOW, CLOSE, VOLUME, ACTIONS, ACTING, RATES, VARYING = range(5, 15)
 # Memory and parameters: their numbers and whole numbers.
 FLOATS, INTS, PARAM_FLOATS, PARAM_INTS = range(15, 19)
-# What is written: features (T, D), equity (n, 6), weights (n, N), beliefs (n, K + 1), the log and its words.
+# What is written: features (T, D), equity (n, 6), weights (n, N), beliefs (n, count * (K + 1)), the log and its words.
 X, E, W, B, LOG, LOG_WORDS = range(19, 25)
 # The account: where its money and its rows lie, and the tables of book and rules.
 MONEY, ROWS, BOOK_AT, RULES_AT = range(25, 29)
@@ -36,7 +36,9 @@ SEEN_FROM, SEEN_TO, ADJUSTED, LAST_ADJUSTED, ONES = range(35, 40)
 BLANK, PARTS, CALLED = range(40, 43)
 # Forecasts (n, width): the numbers of a row, the words that say where each lies, the table of their plans; a blank row.
 FORECASTS, FORECAST_WIDTH, FORECAST_TABLE, PLANS, BLANK_FORECAST = range(43, 48)
-WORDS: Final = 48
+# How many beliefs lie in a row, how many filters write them, and the row of each (filters,).
+BELIEFS, FILTERS, WHOSE = range(48, 51)
+WORDS: Final = 51
 
 # Words of a part's own record: its code, the tables of its memory and parameters, its column, the bar it is at.
 CODE, AT, PAT, COLUMN, AT_BAR, OWN = range(6)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from functools import cache
+from functools import cache, partial
 from itertools import repeat
 from typing import Any, NamedTuple
 
@@ -26,13 +26,14 @@ from barograph.jit.kernel import Kernel, compiled, kernel
 from barograph.jit.memory import Memory, make_load, slots
 from barograph.jit.reach import call_part, floats1, floats2, ints1, put_real, put_word, real, spot, word
 from barograph.jit.views import by_address, frozen
-from barograph.loop.parts import ANSWERS, bars_at, columns, feature_part, strategy_part
+from barograph.loop.parts import ANSWERS, bars_at, columns, feature_part, rules_part, strategy_part
 from barograph.orders import WIDTH
-from barograph.regimes.filtering import filter_part
-from barograph.regimes.forecasts import Layout, forecasts_in
+from barograph.regimes.filtering import filter_part, filters_part
+from barograph.regimes.forecasts import Layout, belief_in, forecasts_in, of_asset
 from barograph.types import Bars, Belief, Floats, Orders, Portfolio, Protected, Target
 
-__all__ = ["FEATURES", "FILTER", "SCRATCH", "STRATEGY", "Answer", "Body", "Bound", "Columns", "Scratch", "Tape"]
+__all__ = ["FEATURES", "FILTER", "SCRATCH", "STRATEGY", "Answer", "Body", "Bound", "Columns", "Scratch", "Tape",
+           "decide_apart"]  # fmt: skip
 
 # The trees of a world's memory and of its parameters, in this order.
 FEATURES, FILTER, STRATEGY, BOOK, SCRATCH = range(5)
@@ -52,7 +53,7 @@ class Answer(NamedTuple):
 class Scratch(NamedTuple):
     """Room for one answer: weights (N,), protective levels (3, N); for adjusted prices (4, N); ones (N,).
 
-    `blank` is the belief before there is a model: NaN for every regime (K,).
+    `blank` is the belief before there is a model: NaN for every number of a row.
     """
 
     weights: Any
@@ -75,9 +76,10 @@ class Columns(NamedTuple):
 
 
 class Tape(NamedTuple):
-    """What a run writes: features (T, d), then from the start equity (n, 6), weights (n, N), beliefs (n, K+1), log.
+    """What a run writes: features (T, d), then from the start equity (n, 6), weights (n, N), beliefs, log.
 
-    `F` (n, width) are the forecasts that the strategy looks at.
+    `B` (n, K+1) holds one belief a row, or, with one an asset, N times as many numbers: all probabilities first. `F`
+    (n, width) are the forecasts that the strategy looks at.
     """
 
     X: Floats
@@ -200,21 +202,36 @@ def _close_full(account: Any, book: Any, rules: Any, log: Any, bars: Any, t: int
 
 
 class Body:
-    """The loop's body over a machine's parts; `bind` ties it to the arrays of a run."""
+    """The loop's body over a machine's parts; `Bound` ties it to the arrays of a run.
 
-    def __init__(self, steps: Sequence[Any], believe: Any, decide: Any, memory: Memory, params: Memory, answer: Answer,
-                 layout: Layout, forecast: Any = None, interpret: bool = False) -> None:  # fmt: skip
-        self.answer, self.steps, self.layout = answer, (*steps, believe, decide), layout
+    With a belief an asset the filter's states, params and plans are tuples, one an asset; where a rule is for `apart`,
+    one asset, its own are too.
+    """
+
+    def __init__(
+        self, steps: Sequence[Any], believe: Any, decide: Any, memory: Memory, params: Memory, answer: Answer,
+        layout: Layout, forecast: Any = None, interpret: bool = False, apart: bool = False,
+    ) -> None:  # fmt: skip
+        self.answer, self.steps, self.layout, self.apart = answer, (*steps, believe, decide), layout, apart
         self.forecast = forecast if layout.horizons else None
         self.interpret = interpret or bool(config.DISABLE_JIT)
         states, given = _split(memory.shapes[FEATURES], len(steps)), _split(params.shapes[FEATURES], len(steps))
         features = [feature_part(*of) for of in zip(steps, states, given, strict=True)]
-        planned = (self.forecast, params.shapes[PLANS], layout.horizons)
-        filtering = filter_part(believe, memory.shapes[FILTER], params.shapes[FILTER], *planned)
-        deciding = strategy_part(decide, memory.shapes[STRATEGY], params.shapes[STRATEGY], answer.kind, layout.horizons)
-        self.parts = (*features, filtering, deciding)
+        self.parts = (*features, self._filtering(memory, params), self._deciding(memory, params))
         self.offsets = (_offsets(states), _offsets(given))
         self.door = _door(memory.shapes[BOOK], params.shapes[RULES], answer.full)
+
+    def _filtering(self, memory: Memory, params: Memory) -> Kernel[..., Any]:
+        shapes = memory.shapes[FILTER], params.shapes[FILTER], params.shapes[PLANS]
+        make = filters_part if self.layout.assets else filter_part
+        state, given, plans = map(_of_first, shapes) if self.layout.assets else shapes
+        return make(self.steps[-2], state, given, self.forecast, plans, self.layout.horizons)
+
+    def _deciding(self, memory: Memory, params: Memory) -> Kernel[..., Any]:
+        shapes, of = (memory.shapes[STRATEGY], params.shapes[STRATEGY]), (self.answer.kind, self.layout.horizons)
+        if self.apart:
+            return rules_part(self.steps[-1], *map(_of_first, shapes), *of)
+        return strategy_part(self.steps[-1], *shapes, *of, self.layout.assets > 0)
 
     def name(self, names: Sequence[str]) -> None:
         """Say what the parts are called, for whoever waits while they are compiled."""
@@ -274,6 +291,8 @@ class Bound:
         self.table, self.blank_forecast = np.ascontiguousarray(layout.table), np.full(max(1, layout.width), np.nan)
         frame[[at.FORECAST_WIDTH, at.FORECAST_TABLE]] = layout.width, spot(self.table)
         frame[[at.PLANS, at.BLANK_FORECAST]] = spot(params.at) + 8 * params.at[PLANS], spot(self.blank_forecast)
+        self.whose = np.array(layout.columns, dtype=np.int64)
+        frame[[at.BELIEFS, at.FILTERS, at.WHOSE]] = layout.beliefs, len(self.whose), spot(self.whose)
         self.renew(tape, log_limit)
         self.own = self._own(d if seeing else d + 2)
         frame[at.PARTS] = spot(self.own)
@@ -286,7 +305,7 @@ class Bound:
     def renew(self, tape: Tape, log_limit: int) -> None:
         """Take another tape, whose log may hold so many words before a bar."""
         self.tape, self.log_limit, frame = tape, log_limit, self.frame
-        frame[[at.K, at.B, at.E, at.W]] = tape.B.shape[1] - 1, spot(tape.B), spot(tape.E), spot(tape.W)
+        frame[[at.K, at.B, at.E, at.W]] = self.body.layout.regimes, spot(tape.B), spot(tape.E), spot(tape.W)
         frame[at.FORECASTS] = spot(tape.F)
         frame[[at.LOG, at.LOG_WORDS, at.LOG_LIMIT]] = spot(tape.log), len(tape.log), log_limit
 
@@ -362,9 +381,10 @@ class _Python:
     def __init__(self, bound: Bound) -> None:
         self.bound, memory = bound, bound.memory
         book = memory.read(BOOK)
-        self.money, self.decide = book.money.data, bound.body.steps[-1]
+        self.money, self.decide = book.money.data, _decider(bound.body)
         self.quantity, self.price = frozen(book.rows[col.QUANTITY]), frozen(book.rows[col.PRICE])
-        self.blank = Belief(frozen(bound.scratch.blank), math.nan, self._ahead([bound.blank_forecast])[0])
+        blank = np.full(bound.body.layout.belief_width, math.nan)
+        self.blank = belief_in(blank, bound.body.layout, self._ahead([bound.blank_forecast])[0])
         self.params = bound.params.read(STRATEGY)
         self.load, self.store = memory.reader(STRATEGY), memory.writer(STRATEGY)
         self.write, self.plain = _writer(bound), any(map(bound.body.plain, range(len(bound.own) - 1)))
@@ -384,7 +404,7 @@ class _Python:
             if t == begun:
                 begun, logged, fault = run(where, t, t + 1, BEFORE)
             bars, probs, density, ahead = next(views)
-            belief = _named(Belief, (probs, density[0], ahead)) if t >= start else self.blank
+            belief = _named(Belief, (probs, density, ahead)) if t >= start else self.blank
             account = _named(Portfolio, (money[col.EQUITY], money[col.CASH], quantity, price))
             try:
                 memory, answer = decide(memory, bars, belief, account, params)
@@ -416,9 +436,9 @@ class _Python:
             factor = c.actions[rows, FACTOR] if bound.acting else repeat(frozen(c.actions[0, FACTOR]))
             bars = map(_named, repeat(Bars), zip(*(column[rows] for column in c[:-1]), factor, strict=False))
             B, blank = frozen(bound.tape.B)[max(0, t - start) : max(0, t + at.BLOCK - start)], [None] * (start - t)
-            K = B.shape[1] - 1
+            probs, logpdf = _beliefs(B, bound.body.layout)
             F = self._ahead(frozen(bound.tape.F)[max(0, t - start) : max(0, t + at.BLOCK - start)])
-            self.views = zip(list(bars), [*blank, *B[:, :K]], [*blank, *B[:, K:]], [*blank, *F], strict=False)
+            self.views = zip(list(bars), [*blank, *probs], [*blank, *logpdf], [*blank, *F], strict=False)
             self.end = min(len(c.ts), t + at.BLOCK)
         self.shown = -1
         return self.views
@@ -427,6 +447,47 @@ class _Python:
         """Return the forecasts of these rows, for reading only."""
         layout = self.bound.body.layout
         return [forecasts_in(frozen(row), layout) for row in rows] if layout.horizons else [()] * len(rows)
+
+
+def _beliefs(rows: Floats, layout: Layout) -> tuple[Any, Any]:
+    """Return the probabilities and the log-densities of rows of beliefs, one after another."""
+    count = layout.beliefs * layout.regimes
+    if layout.assets:
+        return rows[:, :count].reshape(len(rows), layout.assets, layout.regimes), rows[:, count:]
+    return rows[:, :count], rows[:, count]
+
+
+def _decider(body: Body) -> Callable[..., Any]:
+    """Return a Python strategy's step; of a rule for one asset, one that asks every asset's."""
+    step, layout = body.steps[-1], body.layout
+    return partial(decide_apart, step, layout) if body.apart else step
+
+
+def decide_apart(
+    step: Callable[..., Any], layout: Layout, memory: Any, bars: Bars, belief: Belief, account: Portfolio, params: Any
+) -> Any:
+    """Let one rule an asset decide, each by its asset's own belief; return their states, and their answers as one."""
+    kept, told = [], []
+    for state, given, a in zip(memory, params, layout.columns, strict=True):
+        after, answer = step(state, bars, of_asset(belief, a), account, given)
+        kept.append(after)
+        told.append(answer)
+    return tuple(kept), _together(told, layout)
+
+
+def _together(told: list[Any], layout: Layout) -> Any:
+    """Return the answers of one rule an asset as one, of one number an asset."""
+    numbers = np.full((len(told[0]), layout.assets), math.nan)
+    numbers[0] = 0.0
+    for answer, a in zip(told, layout.columns, strict=True):
+        numbers[:, a] = answer
+        numbers[0, a] = answer.weights / len(told)
+    return type(told[0])(*numbers)
+
+
+def _of_first(shape: Any) -> Any:
+    """Return the structure of one of several trees of one structure."""
+    return shape[1][0]
 
 
 def _writer(bound: Bound) -> Callable[[Any], None]:

@@ -24,14 +24,15 @@ FAILED: Final = ("keep", "stop")
 class Close(NamedTuple):
     """What a trigger looks at: a close, how many bars after the last fit it is, and what the filter made of it.
 
-    `probs` (R,) and `logpdf` are the belief, `features` (d,) what the filter saw.
+    `probs` (R,) and `logpdf` are the belief, `features` (d,) what the filter saw; with a belief an asset `probs` is
+    (N, R), `logpdf` (N,), and `features` holds those of each traded asset, one after another.
     """
 
     bar: int
     ts: int
     since_fit: int
     probs: Any
-    logpdf: float
+    logpdf: Any
     features: Any
 
 

@@ -77,7 +77,7 @@ class Live(Session):
 
     @property
     def believed(self) -> Any:
-        """The filter's state at the close that was stepped over last, for reading."""
+        """The filter's state at the close that was stepped over last, for reading; a tuple with a belief an asset."""
         return self.memory.read(1)
 
     def step(self) -> Step:

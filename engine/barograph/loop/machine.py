@@ -22,7 +22,10 @@ from barograph.types import Belief, Feature, Filter, Strategy
 if TYPE_CHECKING:
     from barograph.regimes.fitted import Fitted, Model
 
-__all__ = ["Machine", "no_model", "stand_in", "strategy"]
+__all__ = ["READS", "Machine", "no_model", "stand_in", "strategy"]
+
+READS: Final = ("one", "own", "all", "none")
+"""What a strategy may say of the beliefs it can look at (`barograph.types.Strategy`)."""
 
 
 @kernel
@@ -53,8 +56,11 @@ def strategy(
     init: Callable[..., Any] = _no_memory,
     name: str = "",
     horizons: Sequence[int] = (),
+    reads: str = "one",
 ) -> Strategy:
     """Make a strategy of one function; without `init` it remembers nothing, without `horizons` it sees no forecasts.
+
+    `reads` says which beliefs it can look at (`Strategy`).
 
     >>> import barograph as bg
     >>> @bg.kernel
@@ -63,7 +69,8 @@ def strategy(
     >>> strategy(half).name
     'half'
     """
-    return Strategy(init=init, step=step, params=params, name=name or step.__name__, horizons=tuple(horizons))
+    called = name or step.__name__
+    return Strategy(init=init, step=step, params=params, name=called, horizons=tuple(horizons), reads=reads)
 
 
 _TERMS: Final = tuple(term.name for term in fields(Terms))
@@ -75,8 +82,9 @@ class Machine:
 
     `features` feed the model (the first should be the log return when a strategy sizes by risk); `model` learns as
     `fit` says, or is already fitted (then without `fit`); `filter` brings a hand-made filter; with neither there is one
-    regime. `terms` are the terms of trade, `start` is the first bar that is decided (its index, a date, or None: as
-    early as the model allows).
+    regime. With `each` there is a belief an asset: every traded asset is seen by the features, whose own asset it then
+    is, and has a filter of its own; the model learns from one table an asset. `terms` are the terms of trade, `start`
+    is the first bar that is decided (its index, a date, or None: as early as the model allows).
 
     Raises `ConfigError` for what does not belong together.
     """
@@ -89,6 +97,7 @@ class Machine:
     start: int | str | None = None
     terms: Terms = field(default_factory=Terms)
     name: str = field(default="")
+    each: bool = False
 
     def __new__(cls, *_: Any, **given: Any) -> Machine:
         """Tell whoever writes a term of trade here where it belongs."""
@@ -108,11 +117,33 @@ class Machine:
         if self.learns != (self.fit is not None):
             found = "there is no fit (when to learn)" if self.fit is None else "there is no model that can still learn"
             raise ConfigError(f"a model and its fit schedule belong together; {found}")
+        _check_beliefs(self)
 
     @property
     def learns(self) -> bool:
         """Whether the model is refitted as bars arrive; a model already fitted is not."""
         return self.model is not None and not hasattr(self.model, "filter")
+
+
+def _check_beliefs(machine: Machine) -> None:
+    """Refuse a model, a filter or a rule that is not for as many beliefs as the machine has."""
+    model, rule, name = machine.model, machine.strategy, f"strategy {machine.strategy.name}"
+    if rule.reads not in READS:
+        raise ConfigError(f"{name}: reads is {rule.reads!r}; wanted {' or '.join(READS)}{nearest(rule.reads, READS)}")
+    if machine.each and model is None and machine.filter is None:
+        raise ConfigError("each = true, a belief an asset, and there is no model; wanted a model or a filter")
+    panel = model is not None and model.panel
+    if machine.each and machine.learns and not panel:
+        told = "learns from one table; wanted one that pools several assets, as student_panel"
+        raise ConfigError(f"each = true, a belief an asset, and model {cast('Model', model).name} {told}")
+    if panel and not machine.each:
+        told = "is one for several assets, and there is one belief for all; wanted each = true"
+        raise ConfigError(f"model {cast('Model', model).name} {told}")
+    if machine.each and rule.reads == "one":
+        told = 'reads one belief, and each = true gives one an asset; a rule for one asset says reads="own"'
+        raise ConfigError(f'{name} {told}, one that looks at all of them reads="all"')
+    if not machine.each and rule.reads == "all":
+        raise ConfigError(f"{name} reads a belief an asset, and there is one for all; wanted each = true")
 
 
 def _hint(name: str) -> str:

@@ -15,14 +15,14 @@ from barograph.execution import book as col
 from barograph.execution.answers import each, spread
 from barograph.jit import frame as at
 from barograph.jit.kernel import Kernel, kernel, shared
-from barograph.jit.memory import make_load, make_store
+from barograph.jit.memory import make_load, make_store, slots
 from barograph.jit.reach import floats1, floats2, put_real, put_word, real, word
 from barograph.jit.views import frozen
 from barograph.orders import WIDTH
 from barograph.regimes.forecasts import make_lent
 from barograph.types import Bars, Belief, Orders, Portfolio, Protected, Target
 
-__all__ = ["ANSWERS", "bars_at", "columns", "feature_part", "strategy_part"]
+__all__ = ["ANSWERS", "bars_at", "columns", "feature_part", "rules_part", "strategy_part"]
 
 ANSWERS = (Target, Protected, Orders)
 """The kinds of answer, by the number that stands in a frame."""
@@ -120,14 +120,65 @@ def _hand_orders(answer: Any, frame: Any) -> None:
 HANDS = {Target: _hand_target, Protected: _hand_protected, Orders: _hand_orders}
 
 
+class _Shown(NamedTuple):
+    """Where a bar's beliefs and forecasts lie, and how they are read; before the first decided bar rows are blank."""
+
+    since: int
+    beliefs: int
+    forecasts: int
+    table: int
+    regimes: int
+    n: int
+
+
+@kernel
+def _shown(frame: Any, t: int) -> _Shown:
+    regimes, n, since = word(frame, at.K), word(frame, at.BELIEFS), t - word(frame, at.START)
+    place, ahead = word(frame, at.BLANK), word(frame, at.BLANK_FORECAST)
+    if since >= 0:
+        place = word(frame, at.B) + since * n * (regimes + 1) * 8
+        ahead = word(frame, at.FORECASTS) + since * word(frame, at.FORECAST_WIDTH) * 8
+    return _Shown(since, place, ahead, word(frame, at.FORECAST_TABLE), regimes, n)
+
+
+@kernel
+def _account(frame: Any) -> Portfolio:
+    n, money, rows = word(frame, at.N), word(frame, at.MONEY), word(frame, at.ROWS)
+    held, prices = frozen(floats1(rows, col.QUANTITY * n, n)), frozen(floats1(rows, col.PRICE * n, n))
+    return Portfolio(real(money, col.EQUITY), real(money, col.CASH), held, prices)
+
+
 @cache
-def strategy_part(step: Any, state: Any, params: Any, kind: type, horizons: int = 0) -> Kernel[..., Any]:
+def _belief(horizons: int, every: bool) -> Kernel[..., Any]:
+    """Return the kernel ``belief(shown, a)``: that of row `a` with so many forecasts, or of `every` row."""
+    lent = make_lent(horizons, every)
+
+    @kernel
+    def of_row(shown, a):  # type: ignore[no-untyped-def]
+        forecasts = lent(shown.forecasts, shown.table, shown.regimes, 0, shown.n, a)
+        probs = frozen(floats1(shown.beliefs, a * shown.regimes, shown.regimes))
+        known = shown.since >= 0
+        return Belief(probs, real(shown.beliefs, shown.n * shown.regimes + a) if known else math.nan, forecasts)
+
+    @kernel
+    def of_all(shown, a):  # type: ignore[no-untyped-def]
+        forecasts = lent(shown.forecasts, shown.table, shown.regimes, 0, shown.n, a)
+        probs = frozen(floats2(shown.beliefs, 0, shown.n, shown.regimes))
+        return Belief(probs, frozen(floats1(shown.beliefs, shown.n * shown.regimes, shown.n)), forecasts)
+
+    return of_all if every else of_row
+
+
+@cache
+def strategy_part(
+    step: Any, state: Any, params: Any, kind: type, horizons: int = 0, every: bool = False
+) -> Kernel[..., Any]:
     """Return the part ``(frame, own, t, last)`` that decides at the close of bar `t`, and leaves its answer.
 
-    It is lent the forecasts of so many `horizons`.
+    It is lent the belief with forecasts of so many `horizons`; where there is one an asset, `every` one.
     """
     load, store, load_params, hand = make_load(state, False), make_store(state), make_load(params, True), HANDS[kind]
-    lent = make_lent(horizons)
+    belief = _belief(horizons, every)
 
     @shared
     def decide(frame, own, t, last):  # type: ignore[no-untyped-def]
@@ -135,19 +186,56 @@ def strategy_part(step: Any, state: Any, params: Any, kind: type, horizons: int 
         f, i, table = word(frame, at.FLOATS), word(frame, at.INTS), word(own, at.AT)
         memory = load(f, i, table)
         p = load_params(word(frame, at.PARAM_FLOATS), word(frame, at.PARAM_INTS), word(own, at.PAT))
-        n, regimes, start = word(frame, at.N), word(frame, at.K), word(frame, at.START)
-        money, rows = word(frame, at.MONEY), word(frame, at.ROWS)
-        place, ahead, logpdf = word(frame, at.BLANK), word(frame, at.BLANK_FORECAST), math.nan
-        if t >= start:
-            place = word(frame, at.B) + (t - start) * (regimes + 1) * 8
-            ahead = word(frame, at.FORECASTS) + (t - start) * word(frame, at.FORECAST_WIDTH) * 8
-            logpdf = real(place, regimes)
-        held, prices = frozen(floats1(rows, col.QUANTITY * n, n)), frozen(floats1(rows, col.PRICE * n, n))
-        account = Portfolio(real(money, col.EQUITY), real(money, col.CASH), held, prices)
-        forecasts = lent(ahead, word(frame, at.FORECAST_TABLE), regimes, 0)
-        belief = Belief(frozen(floats1(place, 0, regimes)), logpdf, forecasts)
-        memory, answer = step(memory, bars_at(columns(frame), t), belief, account, p)
+        now = belief(_shown(frame, t), 0)
+        memory, answer = step(memory, bars_at(columns(frame), t), now, _account(frame), p)
         store(f, i, table, memory)
         hand(answer, frame)
 
     return decide
+
+
+@kernel
+def _hand_one_target(answer: Any, frame: Any, a: int, count: int) -> None:
+    put_real(word(frame, at.WEIGHTS), a, answer.weights / count)
+
+
+@kernel
+def _hand_one_protected(answer: Any, frame: Any, a: int, count: int) -> None:
+    n, levels = word(frame, at.N), word(frame, at.LEVELS)
+    put_real(word(frame, at.WEIGHTS), a, answer.weights / count)
+    put_real(levels, a, answer.stop)
+    put_real(levels, n + a, answer.take)
+    put_real(levels, 2 * n + a, answer.trail)
+
+
+HANDS_OF_ONE = {Target: _hand_one_target, Protected: _hand_one_protected}
+
+
+@cache
+def rules_part(step: Any, state: Any, params: Any, kind: type, horizons: int = 0) -> Kernel[..., Any]:
+    """Return the part that lets one rule an asset decide, each by its asset's own belief; all see the same account.
+
+    Their states and params are of one structure and lie one behind the other.
+    """
+    load, store, load_params = make_load(state, False), make_store(state), make_load(params, True)
+    belief, hand, state_size, params_size = _belief(horizons, False), HANDS_OF_ONE[kind], slots(state), slots(params)
+
+    @shared
+    def decide_each(frame, own, t, last):  # type: ignore[no-untyped-def]
+        put_word(own, at.AT_BAR, t)
+        f, i, pf, pi = (
+            word(frame, at.FLOATS),
+            word(frame, at.INTS),
+            word(frame, at.PARAM_FLOATS),
+            word(frame, at.PARAM_INTS),
+        )
+        shown, account, bars = _shown(frame, t), _account(frame), bars_at(columns(frame), t)
+        count, whose = word(frame, at.FILTERS), word(frame, at.WHOSE)
+        for m in range(count):
+            table, a = word(own, at.AT) + 8 * m * state_size, word(whose, m)
+            memory, p = load(f, i, table), load_params(pf, pi, word(own, at.PAT) + 8 * m * params_size)
+            memory, answer = step(memory, bars, belief(shown, a), account, p)
+            store(f, i, table, memory)
+            hand(answer, frame, a, count)
+
+    return decide_each

@@ -47,8 +47,9 @@ class Result:
     """A run from bar `first` on: `table` holds equity, cash, gross, net, fees, financing; (n, 6).
 
     `weights` (n, N) are those held at each close before the decision; `beliefs` (n, K + 1) are probabilities and the
-    log-density; `features` (T, d) start at the history's first bar; `logs` is the order log as it was
-    written, or its table. `ahead` (n, width) are the forecasts that the strategy read, as `layout` says they lie.
+    log-density, with a belief an asset (n, N (K + 1)) the probabilities of all and their log-densities; `features`
+    (T, d) start at the history's first bar; `logs` is the order log as it was written, or its table. `ahead` (n, width)
+    are the forecasts that the strategy read, as `layout` says they lie.
     """
 
     machine: Machine
@@ -87,7 +88,9 @@ class Result:
     @property
     def filtered(self) -> Filtered:
         """The beliefs as a path."""
-        return Filtered(self.beliefs[:, :-1], self.beliefs[:, -1])
+        count, assets = self.layout.beliefs * self.layout.regimes, self.layout.assets
+        probs, logpdf = self.beliefs[:, :count], self.beliefs[:, count:]
+        return Filtered(probs.reshape(len(probs), assets, -1), logpdf) if assets else Filtered(probs, logpdf[:, 0])
 
     def forecasts(self, bar: int) -> tuple[Forecast, ...]:
         """Return what the strategy was told at the close of `bar` (an index of the history), a horizon each."""
@@ -156,25 +159,35 @@ class Result:
         return frame
 
     def _beliefs(self) -> pd.DataFrame:
+        """One row a bar, or, with a belief an asset, one a bar and asset that is traded, with its symbol."""
         import pandas as pd
 
-        K = self.beliefs.shape[1] - 1
-        frame = pd.DataFrame({"ts": self._stamps(np.arange(self.first, len(self.history)))})
-        for k in range(K):
-            frame[f"p_{k}"] = self.beliefs[:, k]
-        frame["regime"] = np.argmax(self.beliefs[:, :K], axis=1).astype(np.int64)
-        frame["logpdf"] = self.beliefs[:, K]
+        found, layout, bars = self.filtered, self.layout, np.arange(self.first, len(self.history))
+        if layout.assets:
+            columns = list(layout.columns)
+            probs, logpdf = found.probs[:, columns].reshape(-1, layout.regimes), found.logpdf[:, columns].ravel()
+            frame = pd.DataFrame({"ts": self._stamps(np.repeat(bars, len(columns)))})
+            frame["symbol"] = self._symbols(np.tile(columns, len(bars)))
+        else:
+            probs, logpdf = found
+            frame = pd.DataFrame({"ts": self._stamps(bars)})
+        for k in range(layout.regimes):
+            frame[f"p_{k}"] = probs[:, k]
+        frame["regime"] = np.argmax(probs, axis=1).astype(np.int64)
+        frame["logpdf"] = logpdf
         return frame
 
     def _forecasts(self) -> pd.DataFrame:
         """What the strategy was told at each close: for each horizon P(regime then), and the mixture, part by part."""
         import pandas as pd
 
+        # With a belief an asset the columns of each say its symbol.
+        whose = [f"_{symbol}" for symbol in self.history.symbols] if self.layout.assets else [""]
         names = []
         for horizon, parts, _ in self.layout.table.tolist():
             of = ("weight", "mean", "variance", "degrees_of_freedom")
-            names += [f"h{horizon}_{name}_{m}" for name in of for m in range(parts)]
-            names += [f"h{horizon}_p_{k}" for k in range(self.layout.regimes)]
+            names += [f"h{horizon}{who}_{name}_{m}" for name in of for who in whose for m in range(parts)]
+            names += [f"h{horizon}{who}_p_{k}" for who in whose for k in range(self.layout.regimes)]
         stamps = self._stamps(np.arange(self.first, len(self.history)))
         return pd.concat([pd.DataFrame({"ts": stamps}), pd.DataFrame(self.ahead, columns=names)], axis=1)
 

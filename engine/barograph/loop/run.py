@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, cast
 import numpy as np
 
 from barograph.errors import ConfigError
-from barograph.loop.session import Progress, Session, columns_of, window_of
+from barograph.loop.session import Progress, Session, columns_of, tables_of, window_of
 from barograph.loop.wiring import wire
 from barograph.regimes.window import training_rows
 from barograph.types import Belief, Filter, Floats
@@ -58,8 +58,9 @@ def learn(machine: Machine, history: History) -> Fitted:
     X = np.full((len(history), len(wired.names)), np.nan)
     wired.body.observe(0, len(history), columns_of(history), wired.memory.copy(), wired.params, X)
     lo, hi = machine.fit.rows(len(history) - 1)
+    tables = tables_of(machine, history, X[lo:hi])
     model = cast("Model", machine.model)
-    there = len(training_rows(X[lo:hi], model.partial_rows))
+    there = min(len(training_rows(of, model.partial_rows)) for of in tables)
     if hi - lo < machine.fit.window or there == 0:
         raise ConfigError(f"fit.window wants {machine.fit.window} bars, the history has {there} with features")
     return model.fit(window_of(machine, history, X, lo, hi, wired.names))

@@ -28,9 +28,10 @@ from barograph.loop.fit import Close
 from barograph.loop.machine import Machine
 from barograph.loop.once import fit_once
 from barograph.loop.result import Learned, Result
-from barograph.loop.wiring import Wired, features_of, wire
+from barograph.loop.wiring import Wired, believed_about, features_of, wire
 from barograph.loop.world import World
 from barograph.regimes.filtering import filter_rows
+from barograph.regimes.forecasts import belief_in
 from barograph.regimes.matching import Match, match
 from barograph.regimes.window import Window, roles_of, training_rows
 from barograph.types import Floats
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
     from barograph.data.history import History
     from barograph.regimes.fitted import Fitted, Model
 
-__all__ = ["Progress", "Session", "columns_of", "window_of"]
+__all__ = ["Progress", "Session", "columns_of", "tables_of", "window_of"]
 
 Progress = Callable[[int, int], None]
 # Bytes of the log's first piece, which most runs never fill, and of every other. Above 32 MiB the allocator fetches new
@@ -72,10 +73,22 @@ def columns_of(history: History) -> Columns:
 
 
 def window_of(machine: Machine, history: History, X: Floats, lo: int, hi: int, names: tuple[str, ...]) -> Window:
-    """Return rows [lo, hi) of the features as a model learns from them; nothing that it is lent can be written back."""
+    """Return rows [lo, hi) of the features as a model learns from them; nothing that it is lent can be written back.
+
+    With a belief an asset they are a table an asset, of columns that go by the features' own names.
+    """
     roles = roles_of([feature.role for feature in features_of(machine)])
     traded = tuple(s for s, t in zip(history.symbols, history.traded, strict=True) if t)
-    return Window(np.array(X[lo:hi]), np.array(history.ts[lo:hi]), names, roles, symbols=traded)
+    tables = tuple(np.array(of) for of in tables_of(machine, history, X[lo:hi]))
+    several = {"tables": tables} if machine.each else {}
+    names = tuple(feature.name for feature in features_of(machine)) if machine.each else names
+    return Window(tables[0], np.array(history.ts[lo:hi]), names, roles, symbols=traded, **several)
+
+
+def tables_of(machine: Machine, history: History, X: Floats) -> list[Floats]:
+    """Return features (T, d), with a belief an asset those of each, as contiguous tables."""
+    count = len(believed_about(machine, history)) or 1
+    return [np.ascontiguousarray(of) for of in np.split(X, count, axis=1)]
 
 
 class Session:
@@ -159,9 +172,13 @@ class Session:
         self.last = tape.B[until - 1 - first].copy() if until > first and len(tape.B) else self.last
 
     def _tape(self, first: int, total: int) -> Tape:
-        n, assets, K = max(0, total - first), len(self.history.symbols), self.wired.filter.regimes
+        n, assets, layout = max(0, total - first), len(self.history.symbols), self.wired.layout
         log = self._piece(n + 1, _FIRST_PIECE)
-        beliefs, forecasts = np.empty((n, K + 1)), np.empty((n, self.wired.layout.width))
+        beliefs, forecasts = np.empty((n, layout.belief_width)), np.empty((n, layout.width))
+        if layout.assets:
+            # Nothing is believed about what is not traded, and nobody writes that.
+            beliefs.fill(np.nan)
+            forecasts.fill(np.nan)
         return Tape(self.X, np.empty((n, 6)), np.empty((n, assets)), beliefs, forecasts, log)
 
     def _piece(self, bars: int, size: int) -> Any:
@@ -189,7 +206,7 @@ class Session:
         plan = self.machine.fit
         if plan is None or plan.trigger is None or self.last is None or bar < self.start:
             return False
-        probs, logpdf = frozen(self.last[:-1]), float(self.last[-1])
+        probs, logpdf, _ = belief_in(self.last, self.wired.layout)
         close = Close(bar, int(self.history.ts[bar]), bar - self.learned, probs, logpdf, frozen(self.X[bar]))
         return bool(plan.trigger(close))
 
@@ -310,7 +327,7 @@ class Session:
         if machine.fit is None:
             return wanted or 0
         self._observe(wired, total)
-        usable = training_rows(self.X, cast("Model", machine.model).partial_rows)
+        usable = self._training_rows(machine.fit.window)
         # What was looked at to count rows is forgotten again: a fit that reached too far would find NaN.
         self.X[:] = np.nan
         need = machine.fit.window
@@ -327,6 +344,12 @@ class Session:
             )
         return wanted or earliest
 
+    def _training_rows(self, need: int) -> Any:
+        """Return the bars that teach the model; with a belief an asset those of the last that has `need` of them."""
+        tables, total = tables_of(self.machine, self.history, self.X), len(self.history)
+        found = [training_rows(of, cast("Model", self.machine.model).partial_rows) for of in tables]
+        return max(found, key=lambda rows: rows[need - 1] if len(rows) >= need else total)
+
     def _observe(self, wired: Wired, last: int) -> None:
         m, p = wired.memory.copy(), wired.params
         wired.body.observe(0, last, self.columns, m, p, self.X)
@@ -340,7 +363,7 @@ class Session:
         memory = wired.memory.copy()
         if self.start > 0 and (self.machine.model is not None or self.machine.filter is not None):
             self._observe(wired, self.start)
-            memory.write(1, filter_rows(wired.filter, self.X[: self.start], self.interpret)[0])
+            memory.write(1, self._filtered(wired, 0, self.start))
         return memory, wired
 
     def _learn(self, bar: int, first: bool = False) -> None:
@@ -370,9 +393,14 @@ class Session:
     def _put_in_force(self, fitted: Fitted, wired: Wired, lo: int, bar: int, first: bool) -> None:
         if first:
             self.memory = wired.memory.copy()
-        state, _ = filter_rows(wired.filter, self.X[lo : bar + 1], self.interpret)
-        self.memory.write(1, state)
+        self.memory.write(1, self._filtered(wired, lo, bar + 1))
         self.wired, self.fitted = wired, fitted
+
+    def _filtered(self, wired: Wired, first: int, last: int) -> Any:
+        """Return the filter's state after rows [first, last) of the features; with a belief an asset that of each."""
+        tables = tables_of(self.machine, self.history, self.X[first:last])
+        states = [filter_rows(*of, self.interpret)[0] for of in zip(wired.filters, tables, strict=True)]
+        return tuple(states) if self.machine.each else states[0]
 
     def _check_shape(self, fitted: Fitted, wired: Wired, bar: int) -> None:
         """Refuse a refit whose filter or forecasts have another shape than those in force."""

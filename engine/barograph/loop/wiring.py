@@ -2,75 +2,133 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
 
 import numpy as np
 
 from barograph.data.rates import rates_on
-from barograph.errors import PartError
+from barograph.errors import ConfigError, PartError
 from barograph.execution.book import open_book
 from barograph.features import log_return
 from barograph.features.combine import Stack, name_columns, stack
 from barograph.jit.kernel import Kernel
 from barograph.jit.memory import Memory, structure
 from barograph.jit.views import frozen
-from barograph.loop.advance import Answer, Body, Scratch
+from barograph.loop.advance import Answer, Body, Scratch, decide_apart
 from barograph.loop.machine import Machine, stand_in
 from barograph.orders import WIDTH
 from barograph.regimes.family import chain_forecast
-from barograph.regimes.forecasts import Layout, forecasts_in, layout_of
-from barograph.types import Bars, Belief, Feature, Filter, Floats, Orders, Portfolio, Protected, Strategy, Target
+from barograph.regimes.forecasts import Layout, belief_in, forecasts_in, layout_of, of_asset
+from barograph.types import (
+    Asset,
+    Bars,
+    Belief,
+    Feature,
+    Filter,
+    Floats,
+    Forecast,
+    Orders,
+    Portfolio,
+    Protected,
+    Strategy,
+    Target,
+)
 
 if TYPE_CHECKING:
     from barograph.data.history import History
     from barograph.regimes.fitted import Fitted
 
-__all__ = ["PARTS", "Wired", "begin", "bound_params", "features_of", "needs_table", "wire"]
+__all__ = ["PARTS", "Wired", "believed_about", "features_of", "memory_of", "needs_table", "plan_of", "seen_by", "wire"]
 
 PARTS: Final = ("features", "filter", "strategy", "book", "scratch")
 
 
 class Wired(NamedTuple):
-    """A machine bound to a history's columns: its kernels, its first memory, and its parameters."""
+    """A machine bound to a history's columns: its kernels, its first memory, and its parameters.
+
+    There is one of `filters`, or, with a belief an asset, one for each that is traded.
+    """
 
     body: Body
     memory: Memory
     params: Memory
-    filter: Filter
+    filters: tuple[Filter, ...]
     names: tuple[str, ...]
     rates: Floats
     resting: int
     layout: Layout
     fitted: Fitted | None
 
+    @property
+    def filter(self) -> Filter:
+        """The filter, or the first of them: they differ in their numbers alone."""
+        return self.filters[0]
+
+
+class _Beside(NamedTuple):
+    """Filters that run beside each other; the columns whose bars they see; how many rows their belief has, 0: one."""
+
+    filters: tuple[Filter, ...]
+    columns: tuple[int, ...]
+    assets: int
+
 
 def wire(
     machine: Machine,
     history: History,
     fitted: Fitted | None = None,
-    filter: Filter | None = None,
+    filters: Sequence[Filter] = (),
     interpret: bool = False,
 ) -> Wired:
     """Resolve symbols to columns, lay out the memory and check what every part returns.
 
-    `fitted` is the model in force; `filter` stands in for its filter; with `interpret` every kernel runs as plain
+    `fitted` is the model in force; `filters` stand in for its own; with `interpret` every kernel runs as plain
     Python: slow, and the same to the bit.
 
     Raises `PartError` naming the part, and `DataError` naming a symbol that is not in the history.
     """
-    parts = _resolve(stack(features_of(machine)), history)
     if fitted is None and machine.model is not None and not machine.learns:
         fitted = cast("Fitted", machine.model)
-    chosen = filter or (fitted.filter() if fitted is not None else machine.filter or stand_in(machine))
-    plan = machine.strategy._replace(params=bound_params(machine.strategy, fitted, history))
-    return _wired(machine, parts, chosen, plan, history, interpret)._replace(fitted=fitted)
+    believed = believed_about(machine, history)
+    chosen = tuple(filters) or tuple(_filter(machine, fitted, symbol) for symbol in believed or ("",))
+    columns = tuple(history.column(symbol) for symbol in believed) or (0,)
+    beside = _Beside(chosen, columns, len(history.symbols) if believed else 0)
+    plan = plan_of(machine, fitted, history)
+    return _wired(machine, seen_by(machine, history), beside, plan, history, interpret)._replace(fitted=fitted)
 
 
-def bound_params(plan: Strategy, fitted: Fitted | None, history: History) -> Any:
-    """Return a strategy's parameters as its step gets them: bound to a fit, with columns in the place of symbols."""
-    params = plan.params if fitted is None or plan.bind is None else plan.bind(plan.params, fitted)
-    return _resolve(params, history)
+def believed_about(machine: Machine, history: History) -> tuple[str, ...]:
+    """Return the assets that have a belief of their own: the traded ones, or none where there is one belief for all."""
+    if not machine.each:
+        return ()
+    found = tuple(symbol for symbol, traded in zip(history.symbols, history.traded, strict=True) if traded)
+    if not found:
+        raise ConfigError("each = true, a belief an asset, and none is traded; wanted an asset that is")
+    return found
+
+
+def _filter(machine: Machine, fitted: Fitted | None, symbol: str) -> Filter:
+    if fitted is None:
+        return machine.filter or stand_in(machine)
+    return fitted.of_asset(symbol).filter() if symbol else fitted.filter()
+
+
+def plan_of(machine: Machine, fitted: Fitted | None, history: History) -> Strategy:
+    """Return the strategy with its params bound to the fit, and to columns; of a rule for one asset, those of each."""
+    plan, found = machine.strategy, []
+    for symbol in believed_about(machine, history) if plan.reads == "own" and machine.each else ("",):
+        params = plan.params
+        if fitted is not None and plan.bind is not None:
+            params = plan.bind(params, fitted.of_asset(symbol) if symbol else fitted)
+        found.append(_resolve(params, history, symbol))
+    return plan._replace(params=tuple(found) if _apart(machine) else found[0])
+
+
+def _apart(machine: Machine) -> bool:
+    """Tell whether every asset has a rule of its own."""
+    return machine.each and machine.strategy.reads == "own"
 
 
 def features_of(machine: Machine) -> list[Feature]:
@@ -78,8 +136,24 @@ def features_of(machine: Machine) -> list[Feature]:
     return list(machine.features) or [log_return()]
 
 
-def _resolve(tree: Any, history: History) -> Any:
-    return name_columns(tree, lambda asset: history.column(asset.symbol) if asset.symbol else 0)
+def seen_by(machine: Machine, history: History) -> list[Feature]:
+    """Return the features bound to columns; with a belief an asset those of each, one asset after another."""
+    found = []
+    for symbol in believed_about(machine, history) or ("",):
+        for feature in features_of(machine):
+            name = f"{symbol}: {feature.name}" if symbol else feature.name
+            found.append(feature._replace(params=_resolve(feature.params, history, symbol), name=name))
+    return found
+
+
+def _resolve(tree: Any, history: History, symbol: str = "") -> Any:
+    """Put columns in the place of assets; one without a name is `symbol`, or the first."""
+
+    def column(asset: Asset) -> int:
+        named = asset.symbol or symbol
+        return history.column(named) if named else 0
+
+    return name_columns(tree, column)
 
 
 def needs_table(machine: Machine, answer: type) -> bool:
@@ -87,28 +161,33 @@ def needs_table(machine: Machine, answer: type) -> bool:
     return answer is not Target or not machine.terms.fits_light_book()
 
 
-def _wired(machine: Machine, parts: Stack, chosen: Filter, plan: Strategy, history: History, interpret: bool) -> Wired:
-    assets = len(history.symbols)
-    features = begin("features", parts.init, parts.params)
-    believed = begin(f"filter {chosen.name}", chosen.init, chosen.params)
-    decided = begin(f"strategy {plan.name}", plan.init, plan.params)
+def _wired(
+    machine: Machine, seen: list[Feature], beside: _Beside, plan: Strategy, history: History, interpret: bool
+) -> Wired:
+    assets, chosen, parts, apart = len(history.symbols), beside.filters[0], stack(seen), _apart(machine)
+    features = _begin("features", parts.init, parts.params)
+    believed = _begin_each(f"filter {chosen.name}", chosen.init, [of.params for of in beside.filters], beside.assets)
+    decided = memory_of(machine, plan)
     rules = machine.terms.rules(history.traded)
-    layout, plans = layout_of(chosen, plan.horizons, f"strategy {plan.name}")
-    params = Memory.of((parts.params, chosen.params, plan.params, rules, plans), (*PARTS[:4], "forecasts"))
+    layout, plans = _layout(beside, plan)
+    given = tuple(of.params for of in beside.filters) if beside.assets else chosen.params
+    params = Memory.of((parts.params, given, plan.params, rules, plans), (*PARTS[:4], "forecasts"))
+    if beside.assets:
+        _check_alike(f"filter {chosen.name}", params.shapes[1], params.shapes[4])
     trial = Memory.of((features, believed, decided), PARTS[:3])
-    kind = _try(trial, params, parts, chosen, plan, assets, layout)
+    kind = _try(trial, params, parts, chosen, plan, assets, layout, apart)
     resting = machine.terms.resting if needs_table(machine, kind) else 0
     book = open_book(float(machine.terms.cash), assets, len(rules.guards), resting)
-    memory = Memory.of((features, believed, decided, book, _scratch(assets, chosen.regimes)), PARTS)
+    memory = Memory.of((features, believed, decided, book, _scratch(assets, layout)), PARTS)
     answer = Answer(kind, resting > 0)
-    steps = [feature.step for feature in features_of(machine)]
-    body = Body(steps, chosen.step, plan.step, memory, params, answer, layout, chosen.forecast, interpret)
+    steps = [feature.step for feature in seen]
+    body = Body(steps, chosen.step, plan.step, memory, params, answer, layout, chosen.forecast, interpret, apart)
     body.name([*parts.names, chosen.name, plan.name])
     return Wired(
         body=body,
         memory=memory,
         params=params,
-        filter=chosen,
+        filters=beside.filters,
         names=parts.names,
         rates=rates_on(history.ts, machine.terms.borrow_rate, machine.terms.cash_rate),
         resting=resting,
@@ -117,17 +196,47 @@ def _wired(machine: Machine, parts: Stack, chosen: Filter, plan: Strategy, histo
     )
 
 
-def _scratch(assets: int, regimes: int) -> Scratch:
+def _layout(beside: _Beside, plan: Strategy) -> tuple[Layout, tuple[Any, ...]]:
+    """Return how beliefs and forecasts lie in their rows, and the plans of the filter, or of each."""
+    of, rows = (plan.horizons, f"strategy {plan.name}"), (beside.assets, beside.columns)
+    found = [layout_of(chosen, *of, *rows) for chosen in beside.filters]
+    layout = found[0][0]
+    for chosen, (other, _) in zip(beside.filters, found, strict=True):
+        if chosen.regimes != layout.regimes or not np.array_equal(other.table, layout.table):
+            raise PartError(f"filter {chosen.name}: the assets' filters differ in their regimes or their forecasts")
+    return layout, tuple(plans for _, plans in found) if beside.assets else found[0][1]
+
+
+def _check_alike(name: str, *shapes: Any) -> None:
+    """Refuse filters of several structures: they are compiled once for all assets."""
+    if any(other != shape[1][0] for shape in shapes for other in shape[1]):
+        raise PartError(f"{name}: the assets' filters differ in the structure of their params")
+
+
+def _scratch(assets: int, layout: Layout) -> Scratch:
     return Scratch(
         weights=np.zeros(assets),
         levels=np.full((3, assets), np.nan),
         adjusted=np.zeros((4, assets)),
         ones=np.ones(assets),
-        blank=np.full(regimes, np.nan),
+        # Before there are beliefs one for all has no log-density to be read.
+        blank=np.full(layout.belief_width if layout.assets else layout.regimes, np.nan),
     )
 
 
-def begin(name: str, init: Callable[..., Any], params: Any) -> Any:
+def memory_of(machine: Machine, plan: Strategy) -> Any:
+    """Return what a strategy with its params bound remembers at the beginning."""
+    apart = _apart(machine)
+    return _begin_each(f"strategy {plan.name}", plan.init, plan.params if apart else [plan.params], apart)
+
+
+def _begin_each(name: str, init: Callable[..., Any], params: Sequence[Any], several: Any) -> Any:
+    """Return the first state, or those of several that run beside each other."""
+    states = tuple(_begin(name, init, of) for of in params)
+    return states if several else states[0]
+
+
+def _begin(name: str, init: Callable[..., Any], params: Any) -> Any:
     """Let a part begin. Raises `PartError` naming it."""
     try:
         return init(params)
@@ -136,7 +245,7 @@ def begin(name: str, init: Callable[..., Any], params: Any) -> Any:
 
 
 def _try(memory: Memory, params: Memory, parts: Stack, chosen: Filter, plan: Strategy, assets: int,
-         layout: Layout) -> type:  # fmt: skip
+         layout: Layout, apart: bool) -> type:  # fmt: skip
     """Run one made-up bar through every part in plain Python: wrong shapes and kinds are named here, not by numba."""
     m, p = memory.copy(), params.copy()
     ones = frozen(np.ones(assets))
@@ -144,29 +253,59 @@ def _try(memory: Memory, params: Memory, parts: Stack, chosen: Filter, plan: Str
     with np.errstate(all="ignore"):
         state, x = _call("features", parts.step, m.read(0), bars, p.read(0))
         _same("features", memory.shapes[0], state)
-        row = frozen(np.array(x, dtype=np.float64))
-        state, belief = _call(f"filter {chosen.name}", chosen.step, m.read(1), row, p.read(1))
-        _same(f"filter {chosen.name}", memory.shapes[1], state)
-        belief = _checked_belief(chosen, belief)
-        now = belief if chosen.forecast is chain_forecast else state
-        belief = belief._replace(forecasts=_looked(chosen, layout, now, p.read(4)))
+        belief = _try_filters(m.read(1), p.read(1), p.read(4), np.array(x, dtype=np.float64), chosen, layout)
         account = Portfolio(1.0, 1.0, frozen(np.zeros(assets)), ones)
-        state, target = _call(f"strategy {plan.name}", plan.step, m.read(2), bars, belief, account, p.read(2))
+        of = (m.read(2), bars, belief, account, p.read(2))
+        if apart:
+            _try_alone(plan, layout, of)
+        step = partial(decide_apart, plan.step, layout) if apart else plan.step
+        state, target = _call(f"strategy {plan.name}", step, *of)
         _same(f"strategy {plan.name}", memory.shapes[2], state)
     _check_answer(plan.name, target, assets)
     return type(target)
 
 
-def _looked(chosen: Filter, layout: Layout, now: Any, plans: Any) -> Any:
+def _try_filters(states: Any, params: Any, plans: Any, x: Floats, chosen: Filter, layout: Layout) -> Belief:
+    """Return what the filter believes of one bar; with a belief an asset, what each of them does."""
+    row, ahead, n, R = (
+        np.full(layout.belief_width, np.nan),
+        np.full(layout.width, np.nan),
+        layout.beliefs,
+        chosen.regimes,
+    )
+    each = zip(states, params, plans, strict=True) if layout.assets else [(states, params, plans)]
+    seen, name, rooms = np.split(x, len(layout.columns)), f"filter {chosen.name}", forecasts_in(ahead, layout)
+    for a, bar, (state, given, planned) in zip(layout.columns, seen, each, strict=True):
+        wanted = structure(state, name)
+        after, belief = _call(name, chosen.step, state, frozen(bar), given)
+        _same(name, wanted, after)
+        belief = _checked_belief(chosen, belief)
+        row[a * R : (a + 1) * R], row[n * R + a] = belief.probs, belief.logpdf
+        own = [Forecast(of.horizon, *(part[a] for part in of[1:])) if layout.assets else of for of in rooms]
+        _look(chosen, belief if chosen.forecast is chain_forecast else after, planned, own)
+    return belief_in(frozen(row), layout, forecasts_in(frozen(ahead), layout))
+
+
+def _look(chosen: Filter, now: Any, plans: Any, rooms: Sequence[Forecast]) -> None:
     """Let the filter forecast once, for all horizons."""
-    row, told = np.full(layout.width, np.nan), []
-    for n, room in enumerate(forecasts_in(row, layout)):
+    for plan, room in zip(plans, rooms, strict=True):
         try:
-            chosen.forecast(now, plans[n], room.horizon, room)  # type: ignore[misc]
+            chosen.forecast(now, plan, room.horizon, room)  # type: ignore[misc]
         except Exception as error:
             raise PartError(f"filter {chosen.name}: forecast failed with {type(error).__name__}: {error}") from error
-        told.append(room._replace(**{k: frozen(v) for k, v in room._asdict().items() if k != "horizon"}))
-    return tuple(told)
+
+
+def _try_alone(plan: Strategy, layout: Layout, of: tuple[Any, ...]) -> None:
+    """Let one asset's rule decide alone: it has to answer with numbers, for they are shared among the assets."""
+    states, bars, belief, account, params = of
+    told = (states[0], bars, of_asset(belief, layout.columns[0]), account, params[0])
+    _, answer = _call(f"strategy {plan.name}", plan.step, *told)
+    wanted = isinstance(answer, Target | Protected) and all(
+        isinstance(value, int | float | np.number) for value in answer
+    )
+    if not wanted:
+        found = f"{type(answer).__name__} of {', '.join(type(value).__name__ for value in answer)}"
+        raise PartError(f'strategy {plan.name} reads="own" and answers with {found}; wanted a Target of one number')
 
 
 def _checked_belief(chosen: Filter, belief: Any) -> Belief:

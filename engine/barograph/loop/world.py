@@ -47,7 +47,7 @@ class World:
 
     @property
     def filter(self) -> Any:
-        """The filter's state."""
+        """The filter's state; with a belief an asset a tuple, one of each."""
         return self.memory.copy().read(1)
 
     @property

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from barograph.errors import DataError
 from barograph.metrics.drawdown import max_drawdown
 from barograph.metrics.formulas import believed, hit_rate, mean_return, sharpe, simple_returns, volatility
 from barograph.metrics.steps import compounded, stamps, steps
@@ -41,7 +42,13 @@ COLUMNS = (
 
 
 def sizing_regimes(equity: pd.DataFrame, beliefs: pd.DataFrame) -> NDArray[np.int64]:
-    """Return the regime believed at the close before each bar, shape (T,); −1 where none was believed yet."""
+    """Return the regime believed at the close before each bar, shape (T,); −1 where none was believed yet.
+
+    Raises `DataError` where every asset has a belief of its own: a bar's profit is that of all of them.
+    """
+    if "symbol" in beliefs.columns:
+        told = "a bar's profit is that of several assets in several regimes"
+        raise DataError(f"attribution: there is a belief an asset, and {told}; look at beliefs.parquet asset by asset")
     regimes = believed(beliefs)
     if not regimes.size:
         return np.full(max(len(equity) - 1, 0), -1)

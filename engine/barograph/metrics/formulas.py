@@ -24,7 +24,7 @@ from barograph.types import Floats
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["ROUNDING", "alpha", "believed", "beta", "cagr", "calmar", "cost_rate", "expected_shortfall",
+__all__ = ["ROUNDING", "alpha", "believed", "beta", "by_asset", "cagr", "calmar", "cost_rate", "expected_shortfall",
            "exposure", "growth", "hit_rate", "invested", "mean_return", "rate_a_bar", "sharpe", "simple_returns",
            "skew", "sortino", "switches", "total_return", "turnover", "value_at_risk", "volatility"]  # fmt: skip
 
@@ -235,6 +235,18 @@ def alpha(mean: float, slope: float, benchmark: Floats, periods: float, rf: floa
     """
     bar = rate_a_bar(rf, periods)
     return periods * (mean - bar - slope * (mean_return(benchmark) - bar))
+
+
+def by_asset(beliefs: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """Return a table of beliefs by its assets, "" for one that is everybody's.
+
+    >>> import pandas as pd
+    >>> list(by_asset(pd.DataFrame({"symbol": ["B", "A", "B"], "regime": [0, 1, 1]})))
+    ['B', 'A']
+    """
+    if "symbol" not in beliefs.columns:
+        return {"": beliefs}
+    return {str(symbol): table for symbol, table in beliefs.groupby("symbol", sort=False)}
 
 
 def believed(beliefs: pd.DataFrame) -> NDArray[np.int64]:

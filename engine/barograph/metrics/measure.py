@@ -14,6 +14,7 @@ from barograph.metrics.drawdown import deepest_drawdown, max_drawdown
 from barograph.metrics.formulas import (
     believed,
     beta,
+    by_asset,
     cagr,
     cost_rate,
     expected_shortfall,
@@ -64,8 +65,7 @@ def measure(
     measured = _performance(money, returns, ours, rf) | _trading(tables["equity"], tables["fills"], money, years)
     length = min(returns.size, theirs.size)
     measured |= _received(tables["events"]) | {"beta": beta(returns[:length], theirs[:length])}
-    beliefs = tables["beliefs"]
-    turns = switches(believed(beliefs)) if "p_1" in beliefs.columns else math.nan
+    turns = _switches(tables["beliefs"])
     found = assembled(measured, Beside(money.size - 1, ours, calendars, turns, market[other.rows], theirs, rf))
     found |= _intervals(returns, theirs, periods, rf, intervals)
     return {key: _json(value) for key, value in found.items()}
@@ -142,6 +142,12 @@ def _equity_before(table: pd.DataFrame, fills: pd.DataFrame, money: Floats) -> F
     row = table["ts"].searchsorted(fills["ts"], side="left") - 1
     before: Floats = money[np.maximum(row, 0)]
     return before
+
+
+def _switches(beliefs: pd.DataFrame) -> float:
+    """How often the believed regime changed; with a belief an asset, of an asset on the mean."""
+    each = [float(switches(believed(table))) for table in by_asset(beliefs).values()]
+    return math.fsum(each) / len(each) if "p_1" in beliefs.columns and each else math.nan
 
 
 def _intervals(returns: Floats, theirs: Floats, periods: float, rf: float, wanted: bool) -> dict[str, float]:

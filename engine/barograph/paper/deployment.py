@@ -17,6 +17,7 @@ from barograph.execution.events import FLATTENED, HALTED, UNHEALTHY
 from barograph.execution.terms import Switch
 from barograph.jit.arithmetic import ARITHMETIC
 from barograph.loop.live import Live
+from barograph.loop.wiring import believed_about
 from barograph.loop.world import World
 from barograph.paper.alerts.health import healthy
 from barograph.paper.alerts.watch import begin, watch
@@ -150,6 +151,7 @@ class Deployment:
             "equity": step.equity,
             "weights": step.weights,
             "belief": step.belief,
+            **({"believed": list(believed)} if (believed := self._believed()) else {}),
             "forecasts": step.forecasts,
             "events": step.events,
             "positions": step.positions,
@@ -227,7 +229,13 @@ class Deployment:
 
     def _about(self) -> About:
         of = self.deployed
-        return About(of.name, of.symbols, self.live.fitted, of.periods, of.calendar, self.live.believed)
+        return About(
+            of.name, of.symbols, self.live.fitted, of.periods, of.calendar, self.live.believed, self._believed()
+        )
+
+    def _believed(self) -> tuple[str, ...]:
+        """Return the assets that have a belief of their own."""
+        return believed_about(self.live.machine, self.live.history)
 
     def _bars(self, t: int) -> Any:
         h = self.live.history

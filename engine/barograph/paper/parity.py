@@ -148,7 +148,8 @@ def _table(name: str, was: pd.DataFrame, now: pd.DataFrame) -> tuple[str, str, s
     if first:
         column = min(first, key=lambda key: first[key])
         row = first[column]
-        return str(was[moment].iloc[row]), name, column, repr(was[column].iloc[row]), repr(now[column].iloc[row])
+        told = f"{was['symbol'].iloc[row]} {column}" if name == "beliefs" and "symbol" in was else column
+        return str(was[moment].iloc[row]), name, told, repr(was[column].iloc[row]), repr(now[column].iloc[row])
     if len(was) != len(now):
         longer = was if len(was) > len(now) else now
         return str(longer[moment].iloc[most]), name, "rows", str(len(was)), str(len(now))

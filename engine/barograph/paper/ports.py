@@ -38,7 +38,8 @@ class SystemClock:
 class About(NamedTuple):
     """What a watcher may know beside the step: the deployment, its assets, the model in force, and the calendar.
 
-    `state` is the filter's at this close.
+    `state` is the filter's at this close. `believed` are the assets that have a belief of their own: `state` is then a
+    tuple, one of each.
     """
 
     deployment: str
@@ -47,6 +48,7 @@ class About(NamedTuple):
     periods: float
     calendar: str
     state: Any = None
+    believed: tuple[str, ...] = ()
 
 
 class Alert(NamedTuple):

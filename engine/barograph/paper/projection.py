@@ -44,7 +44,7 @@ def _cycle(content: Any, symbols: Sequence[str]) -> Rows:
         "bars": list(_bars(content, symbols)),
         "equity": [{"ts": ts, **dict(zip(_EQUITY, floats(content["equity"]).tolist(), strict=True))}],
         "positions": list(_positions(content, symbols)),
-        "beliefs": [_belief(content)],
+        "beliefs": list(_beliefs(content, symbols)),
         "orders": list(_orders(log, ts, symbols)),
         "fills": list(_fills(log, ts, symbols)),
         "events": list(_account_events(log, ts, [*symbols, ""])),
@@ -75,12 +75,24 @@ def _positions(content: Any, symbols: Sequence[str]) -> Any:
             yield {"ts": content["ts"], "symbol": symbol, **held}
 
 
-def _belief(content: Any) -> dict[str, Any]:
-    *probabilities, logpdf = floats(content["belief"]).tolist()
+def _beliefs(content: Any, symbols: Sequence[str]) -> Any:
+    """Yield the belief, without a symbol, or one for every asset that has its own."""
+    told = floats(content["belief"])
+    if "believed" not in content:
+        yield _belief(content["ts"], "", told[:-1].tolist(), float(told[-1]))
+        return
+    n = len(symbols)
+    probs, logpdf = told[: len(told) - n].reshape(n, -1).tolist(), told[len(told) - n :].tolist()
+    for symbol in content["believed"]:
+        a = list(symbols).index(symbol)
+        yield _belief(content["ts"], symbol, probs[a], logpdf[a])
+
+
+def _belief(ts: int, symbol: str, probabilities: list[float], logpdf: float) -> dict[str, Any]:
     regime = int(np.argmax(probabilities))
     told = _text([None if p != p else p for p in probabilities])
     sure = {"regime": regime, "probability": probabilities[regime], "logpdf": logpdf}
-    return {"ts": content["ts"], **sure, "probabilities": told}
+    return {"ts": ts, "symbol": symbol, **sure, "probabilities": told}
 
 
 def _log(rows: Any) -> Any:

@@ -26,7 +26,7 @@ def status(store: Store, deployed: Deployed, now: int) -> dict[str, Any]:
     name = deployed.name
     entry, snapshot = store.snapshot(name)
     last = [one for one in store.entries(name) if one.kind == "cycle"][-1].content
-    equity, belief = store.rows("equity", name)[-1], store.rows("beliefs", name)[-1]
+    equity = store.rows("equity", name)[-1]
     held = [row for row in store.rows("positions", name) if row["ts"] == last["ts"]]
     orders = [row for row in store.rows("orders", name) if row["status"] == "open"]
     due = store.rows("cycles", name)[-1]["next_look"] if deployed.kind == "paper" else None
@@ -40,9 +40,7 @@ def status(store: Store, deployed: Deployed, now: int) -> dict[str, Any]:
         **{key: equity[key] for key in ("equity", "cash", "gross", "net")},
         "positions": [{key: row[key] for key in ("symbol", "quantity", "price", "weight")} for row in held],
         "orders_waiting": [{key: row[key] for key in ("order_id", "symbol", "kind", "weight")} for row in orders],
-        "regime": belief["regime"],
-        "probability": belief["probability"],
-        "probabilities": json.loads(belief["probabilities"]),
+        **_believed(store, name),
         "switches": [_ON[n] for n in last["switches"]],
         "trouble": last["trouble"],
         "commands_waiting": [command.command for command in store.asked(name)],
@@ -54,6 +52,18 @@ def status(store: Store, deployed: Deployed, now: int) -> dict[str, Any]:
         "notes": [f"{_moment(note.at)} {note.kind}: {note.text}" for note in store.notes(name, 5)],
         "journal": {"entries": entry.number + 1, "hash": entry.hash},
     }
+
+
+def _believed(store: Store, name: str) -> dict[str, Any]:
+    """Return the last belief; of beliefs of several assets each by its symbol."""
+    rows = store.rows("beliefs", name)
+    last = [row for row in rows if row["ts"] == rows[-1]["ts"]]
+    told = {row["symbol"]: _sure(row) | {"probabilities": json.loads(row["probabilities"])} for row in last}
+    return told.get("", {"regimes": told})
+
+
+def _sure(row: dict[str, Any]) -> dict[str, Any]:
+    return {"regime": row["regime"], "probability": row["probability"]}
 
 
 def _deliveries(store: Store, name: str) -> dict[str, Any]:
@@ -77,11 +87,15 @@ def listed(store: Store) -> list[dict[str, Any]]:
     """Return a line for every deployment: its name, kind, last cycle, equity and regime."""
     rows = []
     for one in store.deployments():
-        equity, belief = store.rows("equity", one.name)[-1], store.rows("beliefs", one.name)[-1]
+        equity, beliefs = store.rows("equity", one.name)[-1], store.rows("beliefs", one.name)
         told = {"deployment": one.name, "kind": one.kind, "last_cycle": _moment(equity["ts"])}
-        rows.append(
-            {**told, "equity": equity["equity"], "regime": belief["regime"], "probability": belief["probability"]}
-        )
+        last = [row for row in beliefs if row["ts"] == equity["ts"]]
+        sure = _sure(last[0])
+        if last[0]["symbol"]:
+            # Of beliefs of several assets, the regime of each and how sure the least sure is.
+            least = min(row["probability"] for row in last)
+            sure = {"regime": " ".join(f"{row['symbol']}:{row['regime']}" for row in last), "probability": least}
+        rows.append({**told, "equity": equity["equity"], **sure})
     return rows
 
 

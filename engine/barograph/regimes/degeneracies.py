@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -30,19 +30,24 @@ UNIT_ROOT: Final = 13.7
 FEWEST: Final = 100
 
 
-def degeneracies(fitted: Any, rows: Floats) -> tuple[str, ...]:
-    """Say what is wrong with a fit to `rows` (T, d), a line each: nothing, if nothing is.
+def degeneracies(fitted: Any, *tables: Floats) -> tuple[str, ...]:
+    """Say what is wrong with a fit to a table of rows (T, d), a line each: nothing, if nothing is.
 
     Told are a regime on the variance floor, one with under 2 % of the rows, one that never ends or lasts less than two
-    bars, two that are alike in mean and volatility, and a feature 0 near a unit root.
+    bars, two that are alike in mean and volatility, and a feature 0 near a unit root. Of a panel there is a table an
+    asset: what is wrong in one is told by its name, and the rows are those of all.
 
     >>> from barograph_models.gaussian_hmm import gaussian_hmm
     >>> noise = np.random.default_rng(0).standard_normal(600) * np.repeat([1.0, 4.0, 1.0], 200)
     >>> gaussian_hmm(states=2, starts=2).fit(100.0 + np.cumsum(noise)).degeneracies[-1]
     'feature 0 is near a unit root: prices, or a slow feature, in the place of returns (autocorrelation 1.00)'
     """
-    told = [*_narrow(fitted, rows), *_rare(fitted, rows), *_lasting(fitted), *_alike(fitted), *_slow(rows)]
-    return tuple(told)
+    alone = [fitted.of_asset(i) for i in range(len(tables))] if fitted.panel else [fitted]
+    whose = [f"{symbol}: " for symbol in fitted.symbols] or [""] * len(tables)
+    of_each = list(zip(whose, alone, tables, strict=True))
+    told = [f"{who}{line}" for who, one, rows in of_each for line in _narrow(one, rows)]
+    told += [*_rare(fitted, alone, tables), *_lasting(fitted), *_alike(fitted)]
+    return (*told, *(f"{who}{line}" for who, _, rows in of_each for line in _slow(rows)))
 
 
 def _name(fitted: Any, k: int) -> str:
@@ -62,12 +67,14 @@ def _narrow(fitted: Any, rows: Floats) -> Iterator[str]:
             yield f"{_name(fitted, k)} is on the variance floor: {told}"
 
 
-def _rare(fitted: Any, rows: Floats) -> Iterator[str]:
-    if fitted.regimes == 1 or not len(rows):
+def _rare(fitted: Any, alone: Sequence[Any], tables: Sequence[Floats]) -> Iterator[str]:
+    if fitted.regimes == 1 or not any(map(len, tables)):
         return
     # At Python's speed a filter over the window would cost as much as the fit.
-    quick = isinstance(fitted.family.step, Kernel)
-    share: Floats | None = mean(fitted.filter_path(rows).probs) if quick else fitted.stationary()
+    quick, share = isinstance(fitted.family.step, Kernel), fitted.stationary()
+    if quick:
+        paths = [one.filter_path(rows).probs for one, rows in zip(alone, tables, strict=True)]
+        share = mean(np.concatenate(paths))
     if share is None:
         return
     for k in np.flatnonzero(share < FEW).tolist():

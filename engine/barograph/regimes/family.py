@@ -54,6 +54,9 @@ class Family(NamedTuple):
 
     Where several hidden states show as one regime, `shown` names the array (K,) that says which: beliefs are then R
     wide, and renumbering changes that array alone.
+
+    Of a panel, whose params hold what is common to several assets and what is an asset's own, ``of_asset(params, i)``
+    gives the family and the params of asset i alone: they are what filters.
     """
 
     name: str
@@ -74,6 +77,7 @@ class Family(NamedTuple):
     plan: Callable[[Any, int], Any] | None = None
     components: Callable[[Any, int], int] | None = None
     blanks: tuple[str, ...] = ()
+    of_asset: Callable[[Any, int], tuple[Family, Any]] | None = None
 
 
 def label_map(family: Family, params: Any) -> NDArray[np.int64]:

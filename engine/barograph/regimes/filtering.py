@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from barograph.jit import frame as at
 from barograph.jit.calling import address, call_alone
-from barograph.jit.kernel import Kernel, shared
-from barograph.jit.memory import Memory, make_load, make_store
+from barograph.jit.kernel import Kernel, kernel, shared
+from barograph.jit.memory import Memory, make_load, make_store, slots
 from barograph.jit.reach import floats1, put_real, put_word, spot, word
 from barograph.jit.views import frozen
 from barograph.regimes.forecasts import make_look
 from barograph.types import Filter, Filtered, Floats
 
-__all__ = ["filter_part", "filter_path", "filter_rows"]
+__all__ = ["filter_part", "filter_path", "filter_rows", "filters_part"]
 
 
 def filter_path(online: Filter, X: Floats) -> Filtered:
@@ -45,6 +45,40 @@ def filter_rows(online: Filter, X: Floats, interpret: bool = False) -> tuple[Any
     return memory.read(0), B
 
 
+class _Page(NamedTuple):
+    """Where beliefs and forecasts are written: addresses, the first decided bar, and the numbers in a row of each."""
+
+    beliefs: int
+    start: int
+    forecasts: int
+    width: int
+    table: int
+
+
+@kernel
+def _page(frame: Any) -> _Page:
+    return _Page(word(frame, at.B), word(frame, at.START), word(frame, at.FORECASTS), word(frame, at.FORECAST_WIDTH),
+                 word(frame, at.FORECAST_TABLE))  # fmt: skip
+
+
+@cache
+def _writer(forecast: Any, count: int) -> Kernel[..., Any]:
+    """Return what writes a belief and its forecasts as row `a` of n of bar `t`."""
+    look = make_look(forecast, count)
+
+    @kernel
+    def write(page, t, n, a, believed, belief, planned):  # type: ignore[no-untyped-def]
+        regimes, since = belief.probs.size, t - page.start
+        row = since * n * (regimes + 1)
+        for k in range(regimes):
+            put_real(page.beliefs, row + a * regimes + k, belief.probs[k])
+        put_real(page.beliefs, row + n * regimes + a, belief.logpdf)
+        place = page.forecasts + 8 * since * page.width
+        look(believed, belief, planned, place, page.table, regimes, 0, n, a)
+
+    return write
+
+
 @cache
 def filter_part(
     step: Any, state: Any, params: Any, forecast: Any = None, plans: Any = ("tuple", ()), count: int = 0
@@ -54,7 +88,7 @@ def filter_part(
     It writes `count` forecasts beside each, from `plans`, the structure of what they were planned with.
     """
     load, store, load_params = make_load(state, False), make_store(state), make_load(params, True)
-    load_plans, look = make_load(plans, True), make_look(forecast, count)
+    load_plans, write = make_load(plans, True), _writer(forecast, count)
 
     @shared
     def believe(frame, own, first, last):  # type: ignore[no-untyped-def]
@@ -62,17 +96,47 @@ def filter_part(
         believed = load(f, i, table)
         p = load_params(word(frame, at.PARAM_FLOATS), word(frame, at.PARAM_INTS), word(own, at.PAT))
         planned = load_plans(word(frame, at.PARAM_FLOATS), word(frame, at.PARAM_INTS), word(frame, at.PLANS))
-        x, d, b, start = word(frame, at.X), word(frame, at.D), word(frame, at.B), word(frame, at.START)
-        ahead, width, layout = word(frame, at.FORECASTS), word(frame, at.FORECAST_WIDTH), word(frame, at.FORECAST_TABLE)
+        x, d, page = word(frame, at.X), word(frame, at.D), _page(frame)
         for t in range(first, last):
             put_word(own, at.AT_BAR, t)
             believed, belief = step(believed, frozen(floats1(x, t * d, d)), p)
-            regimes = belief.probs.size
-            row = (t - start) * (regimes + 1)
-            for k in range(regimes):
-                put_real(b, row + k, belief.probs[k])
-            put_real(b, row + regimes, belief.logpdf)
-            look(believed, belief, planned, ahead + 8 * (t - start) * width, layout, regimes, 0)
+            write(page, t, 1, 0, believed, belief, planned)
         store(f, i, table, believed)
 
     return believe
+
+
+@cache
+def filters_part(
+    step: Any, state: Any, params: Any, forecast: Any = None, plans: Any = ("tuple", ()), count: int = 0
+) -> Kernel[..., Any]:
+    """Return the part that lets as many filters as the frame says see these bars, each its own columns of the features.
+
+    Their states, params and plans are of one structure and lie one behind the other. All see a bar before any sees the
+    next: what fails first in time is met first.
+    """
+    load, store, load_params = make_load(state, False), make_store(state), make_load(params, True)
+    load_plans, write = make_load(plans, True), _writer(forecast, count)
+    state_size, params_size, plans_size = 8 * slots(state), 8 * slots(params), 8 * slots(plans)
+
+    @shared
+    def believe_each(frame, own, first, last):  # type: ignore[no-untyped-def]
+        f, i, pf, pi = (
+            word(frame, at.FLOATS),
+            word(frame, at.INTS),
+            word(frame, at.PARAM_FLOATS),
+            word(frame, at.PARAM_INTS),
+        )
+        x, width, page, filters = word(frame, at.X), word(frame, at.D), _page(frame), word(frame, at.FILTERS)
+        n, d, whose = word(frame, at.BELIEFS), width // filters, word(frame, at.WHOSE)
+        for t in range(first, last):
+            put_word(own, at.AT_BAR, t)
+            for m in range(filters):
+                table = word(own, at.AT) + m * state_size
+                believed, p = load(f, i, table), load_params(pf, pi, word(own, at.PAT) + m * params_size)
+                planned = load_plans(pf, pi, word(frame, at.PLANS) + m * plans_size)
+                believed, belief = step(believed, frozen(floats1(x, t * width + m * d, d)), p)
+                write(page, t, n, word(whose, m), believed, belief, planned)
+                store(f, i, table, believed)
+
+    return believe_each

@@ -17,7 +17,7 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from barograph.errors import FitError, PartError
+from barograph.errors import FitError, PartError, nearest
 from barograph.jit.arithmetic import ARITHMETIC, log
 from barograph.jit.ordered import total
 from barograph.regimes import family as asked
@@ -40,7 +40,8 @@ class Model:
     frame as well. `labels` are names that the model gives its regimes, which are then never renumbered. `settings`,
     hashable, is all that the answer hangs on beside the window, its own functions included: runs of one process then
     make the same fit once. Leave it None where there is anything else, such as what an earlier fit left behind. With
-    `partial_rows` a row that lacks a cell says something to it: such rows count as training rows too.
+    `partial_rows` a row that lacks a cell says something to it: such rows count as training rows too. A `panel`
+    model learns from several tables, one an asset.
 
     >>> from barograph_models.gaussian_hmm import gaussian_hmm
     >>> import pandas as pd
@@ -55,6 +56,7 @@ class Model:
     labels: tuple[str, ...]
     settings: Any = field(repr=False, compare=False)
     partial_rows: bool
+    panel: bool
 
     def __init__(
         self,
@@ -64,9 +66,10 @@ class Model:
         labels: tuple[str, ...] = (),
         settings: Any = None,
         partial_rows: bool = False,
+        panel: bool = False,
     ) -> None:
         told = {"learn": fit, "regimes": regimes, "name": name, "labels": labels, "settings": settings}
-        for key, value in (told | {"partial_rows": partial_rows}).items():
+        for key, value in (told | {"partial_rows": partial_rows, "panel": panel}).items():
             object.__setattr__(self, key, value)
 
     def fit(self, data: Any) -> Fitted:
@@ -78,19 +81,21 @@ class Model:
         made = window(data)
         fitted = self.learn(made).named(made.names)
         _refuse_no_numbers(self.name, fitted)
-        told = (*fitted.degeneracies, *degeneracies(fitted, made.rows))
+        if self.panel:
+            fitted = replace(fitted, symbols=made.symbols)
+        told = (*fitted.degeneracies, *degeneracies(fitted, *(made.tables or (made.rows,))))
         return replace(fitted, degeneracies=tuple(dict.fromkeys(told)))
 
 
 def _refuse_no_numbers(name: str, fitted: Fitted) -> None:
-    for field, leaf in zip(fitted.params._fields, fitted.params, strict=True):
-        if isinstance(leaf, bytes) or field in fitted.family.blanks:
+    for part, leaf in zip(fitted.params._fields, fitted.params, strict=True):
+        if isinstance(leaf, bytes) or part in fitted.family.blanks:
             continue
         odd = np.argwhere(~np.isfinite(leaf))
         if len(odd):
             at = ", ".join(map(str, odd[0].tolist()))
-            told = f"the fit's {field} is {leaf[tuple(odd[0])]} at [{at}] ({len(odd)} of {leaf.size})"
-            raise FitError(f"{name}: {told}; mend the model, or name {field} in its family's `blanks`")
+            told = f"the fit's {part} is {leaf[tuple(odd[0])]} at [{at}] ({len(odd)} of {leaf.size})"
+            raise FitError(f"{name}: {told}; mend the model, or name {part} in its family's `blanks`")
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,7 +105,8 @@ class Fitted:
     `log_likelihood` (iterations,) is the path of the kept start, in the data's own units, None where the model has no
     likelihood; `completed` is the log-likelihood of the data together with their most likely labels; `dropped` says,
     one line each, which starts failed and why; `degeneracies` what is wrong with the fit; `labels` are the names of
-    regimes that are never renumbered; `arithmetic` numbers the elementary functions it was fitted with.
+    regimes that are never renumbered; `arithmetic` numbers the elementary functions it was fitted with. `symbols` are
+    the assets of a panel, in the order of its tables.
     What a model has not got is None. Feature 0 is the return: volatility, forecasts and ordering speak of it.
 
     >>> from barograph_models.gaussian_hmm import gaussian_hmm
@@ -126,13 +132,14 @@ class Fitted:
     degeneracies: tuple[str, ...] = ()
     labels: tuple[str, ...] = ()
     arithmetic: int = ARITHMETIC
+    symbols: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         params = self.family.params(*(a if isinstance(a, bytes) else _settled(a) for a in self.params))
         object.__setattr__(self, "params", params)
         if self.log_likelihood is not None:
             object.__setattr__(self, "log_likelihood", _settled(self.log_likelihood))
-        for name in ("features", "dropped", "degeneracies", "labels"):
+        for name in ("features", "dropped", "degeneracies", "labels", "symbols"):
             object.__setattr__(self, name, tuple(getattr(self, name)))
 
     @property
@@ -144,6 +151,26 @@ class Fitted:
     def regimes(self) -> int:
         """R, the number of regimes that are shown."""
         return len(self.labels) or asked.regimes_of(self.family, self.params)
+
+    @property
+    def panel(self) -> bool:
+        """Whether it is of several assets: what filters is the fit of one (`of_asset`)."""
+        return self.family.of_asset is not None
+
+    def of_asset(self, asset: str | int) -> Fitted:
+        """Return one asset's fit of a panel's, by symbol or by the number of its table; any other fit is everybody's.
+
+        Raises `PartError` naming an asset that the panel was not fitted on.
+        """
+        if self.family.of_asset is None:
+            return self
+        if isinstance(asset, str) and asset not in self.symbols:
+            known = ", ".join(self.symbols) or "assets without a name"
+            raise PartError(f"{self.name} was fitted on {known}, not on {asset}{nearest(asset, self.symbols)}")
+        family, params = self.family.of_asset(
+            self.params, self.symbols.index(asset) if isinstance(asset, str) else asset
+        )
+        return replace(self, family=family, params=params, symbols=())
 
     @property
     def transition(self) -> Floats | None:
@@ -300,6 +327,7 @@ class Fitted:
             "regimes": self.regimes,
             "labels": list(self.labels),
             "features": list(self.features),
+            **({"symbols": list(self.symbols)} if self.symbols else {}),
             "observations": self.observations,
             "means": None if moments is None else moments.mean.tolist(),
             "volatilities": None if moments is None else np.sqrt(moments.variance).tolist(),

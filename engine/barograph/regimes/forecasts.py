@@ -1,7 +1,9 @@
-"""Forecasts in the bar loop: how they lie in a row of numbers, who writes them, and who is lent them.
+"""Beliefs and forecasts in the bar loop: how they lie in rows of numbers, who writes them, and who is lent them.
 
 A strategy declares the horizons that it looks at. For each, the filter's part writes a `Forecast` after every bar, from
-the filter's state; a strategy that declares none pays nothing.
+the filter's state; a strategy that declares none pays nothing. With a belief an asset a row holds the probabilities of
+all assets, then their log-densities; and of each horizon the weights of all, then their means, and so on: what belongs
+together is a table (N, ...), and what belongs to one asset is a row of it.
 """
 
 from __future__ import annotations
@@ -15,32 +17,52 @@ from numpy.typing import NDArray
 
 from barograph.errors import PartError
 from barograph.jit.kernel import Kernel, kernel
-from barograph.jit.reach import floats1, word
+from barograph.jit.reach import floats1, floats2, word
 from barograph.jit.views import frozen
 from barograph.regimes.family import chain_forecast
-from barograph.types import Filter, Floats, Forecast
+from barograph.types import Belief, Filter, Floats, Forecast
 
-__all__ = ["Layout", "forecasts_in", "layout_of", "make_lent", "make_look", "no_forecast"]
+__all__ = ["Layout", "belief_in", "forecasts_in", "layout_of", "make_lent", "make_look", "no_forecast", "of_asset"]
 
 # Words of the table, for each horizon: bars ahead, parts of the mixture, where its numbers begin in a row.
 _WORDS: Final = 3
 
 
 class Layout(NamedTuple):
-    """Where forecasts lie in a row of numbers: words (horizons, 3), and how many numbers a row has."""
+    """Where forecasts lie in a row of numbers: words (horizons, 3), and how many numbers a row has.
+
+    With a belief an asset `assets` is how many rows one has, N, and `columns` are those that are believed about: the
+    traded assets. With one belief for all `assets` is 0.
+    """
 
     table: NDArray[np.int64]
     width: int
     regimes: int
+    assets: int = 0
+    columns: tuple[int, ...] = (0,)
 
     @property
     def horizons(self) -> int:
         """How many horizons there are."""
         return len(self.table)
 
+    @property
+    def beliefs(self) -> int:
+        """How many beliefs a row holds: N, or one for all."""
+        return max(1, self.assets)
 
-def layout_of(chosen: Filter, horizons: Sequence[int], reader: str) -> tuple[Layout, tuple[Any, ...]]:
+    @property
+    def belief_width(self) -> int:
+        """How many numbers a row of beliefs has."""
+        return self.beliefs * (self.regimes + 1)
+
+
+def layout_of(
+    chosen: Filter, horizons: Sequence[int], reader: str, assets: int = 0, columns: Sequence[int] = (0,)
+) -> tuple[Layout, tuple[Any, ...]]:
     """Return where a filter's forecasts lie in a row, and its plan for each horizon.
+
+    With a belief an asset there are `assets` rows of them, and the assets in `columns` have one.
 
     Raises `PartError`, naming the strategy that reads them, where the filter has no forecast or a horizon is no
     positive whole number.
@@ -56,8 +78,30 @@ def layout_of(chosen: Filter, horizons: Sequence[int], reader: str) -> tuple[Lay
         parts = 1 if chosen.components is None else chosen.components(chosen.params, horizon)
         plans.append(chosen.params if chosen.plan is None else chosen.plan(chosen.params, horizon))
         table.append((horizon, parts, width))
-        width += 4 * parts + chosen.regimes
-    return Layout(np.array(table, dtype=np.int64).reshape(-1, _WORDS), width, chosen.regimes), tuple(plans)
+        width += (4 * parts + chosen.regimes) * max(1, assets)
+    words = np.array(table, dtype=np.int64).reshape(-1, _WORDS)
+    return Layout(words, width, chosen.regimes, assets, tuple(columns)), tuple(plans)
+
+
+def belief_in(row: Floats, layout: Layout, forecasts: Any = ()) -> Belief:
+    """Return the belief that lies in a row, as views for reading only.
+
+    >>> belief_in(np.array([0.9, 0.1, -1.5]), Layout(np.empty((0, 3)), 0, 2)).logpdf
+    -1.5
+    >>> belief_in(np.array([0.9, 0.1, 0.2, 0.8, -1.5, -2.0]), Layout(np.empty((0, 3)), 0, 2, 2, (0, 1))).probs
+    array([[0.9, 0.1],
+           [0.2, 0.8]])
+    """
+    count = layout.beliefs * layout.regimes
+    if not layout.assets:
+        return Belief(frozen(row[:count]), float(row[count]), forecasts)
+    return Belief(frozen(row[:count].reshape(layout.assets, -1)), frozen(row[count:]), forecasts)
+
+
+def of_asset(belief: Belief, asset: int) -> Belief:
+    """Return one asset's belief of a belief an asset."""
+    ahead = tuple(Forecast(of.horizon, *(part[asset] for part in of[1:])) for of in belief.forecasts)
+    return Belief(belief.probs[asset], belief.logpdf[asset], ahead)
 
 
 def forecasts_in(row: Floats, layout: Layout) -> tuple[Forecast, ...]:
@@ -67,32 +111,45 @@ def forecasts_in(row: Floats, layout: Layout) -> tuple[Forecast, ...]:
     >>> forecasts_in(np.array([1.0, 0.0, 0.04, np.inf, 0.75, 0.25]), layout)[0].probs
     array([0.75, 0.25])
     """
-    found = []
+    found, n = [], layout.beliefs
     for horizon, parts, first in layout.table.tolist():
-        cuts = [first + n * parts for n in range(5)]
-        pieces = [row[a:b] for a, b in zip(cuts, [*cuts[1:], cuts[4] + layout.regimes], strict=True)]
-        found.append(Forecast(horizon, *pieces))
+        cuts = [first + k * parts * n for k in range(5)]
+        pieces = [row[a:b] for a, b in zip(cuts, [*cuts[1:], cuts[4] + layout.regimes * n], strict=True)]
+        found.append(Forecast(horizon, *(piece.reshape(n, -1) if layout.assets else piece for piece in pieces)))
     return tuple(found)
 
 
 @kernel
-def _room(place: int, table: int, regimes: int, j: int) -> Forecast:
-    """Return the views of one forecast, to be written."""
+def _room(place: int, table: int, regimes: int, j: int, n: int, a: int) -> Forecast:
+    """Return the views of one forecast of row `a` of n, to be written."""
     parts, first = word(table, _WORDS * j + 1), place + 8 * word(table, _WORDS * j + 2)
     return Forecast(
         word(table, _WORDS * j),
-        floats1(first, 0, parts),
-        floats1(first, parts, parts),
-        floats1(first, 2 * parts, parts),
-        floats1(first, 3 * parts, parts),
-        floats1(first, 4 * parts, regimes),
+        floats1(first, a * parts, parts),
+        floats1(first, (n + a) * parts, parts),
+        floats1(first, (2 * n + a) * parts, parts),
+        floats1(first, (3 * n + a) * parts, parts),
+        floats1(first, 4 * n * parts + a * regimes, regimes),
     )
 
 
 @kernel
-def _lent(place: int, table: int, regimes: int, j: int) -> Forecast:
-    """Return the views of one forecast, for reading only."""
-    of = _room(place, table, regimes, j)
+def _tables(place: int, table: int, regimes: int, j: int, n: int, a: int) -> Forecast:
+    """Return the views of one forecast of all n rows."""
+    parts, first = word(table, _WORDS * j + 1), place + 8 * word(table, _WORDS * j + 2)
+    return Forecast(
+        word(table, _WORDS * j),
+        floats2(first, 0, n, parts),
+        floats2(first, n * parts, n, parts),
+        floats2(first, 2 * n * parts, n, parts),
+        floats2(first, 3 * n * parts, n, parts),
+        floats2(first, 4 * n * parts, n, regimes),
+    )
+
+
+@kernel
+def _locked(of: Forecast) -> Forecast:
+    """Lend the views of one forecast for reading only."""
     return Forecast(
         of.horizon,
         frozen(of.weights),
@@ -104,20 +161,24 @@ def _lent(place: int, table: int, regimes: int, j: int) -> Forecast:
 
 
 @kernel
-def _none_lent(place: int, table: int, regimes: int, j: int) -> tuple[()]:
+def _none_lent(place: int, table: int, regimes: int, j: int, n: int, a: int) -> tuple[()]:
     return ()
 
 
 @cache
-def make_lent(count: int) -> Kernel[..., Any]:
-    """Return the kernel ``lent(place, table, regimes, j)`` of `count` forecasts, from number j on."""
+def make_lent(count: int, every: bool = False) -> Kernel[..., Any]:
+    """Return the kernel ``lent(place, table, regimes, j, n, a)`` of `count` forecasts, from number j on.
+
+    They are those of row `a` of n, or, where `every` row is wanted, tables.
+    """
     if count == 0:
         return _none_lent
-    rest = make_lent(count - 1)
+    rest, views = make_lent(count - 1, every), _tables if every else _room
 
     @kernel
-    def lent(place, table, regimes, j):  # type: ignore[no-untyped-def]
-        return (_lent(place, table, regimes, j),) + rest(place, table, regimes, j + 1)  # noqa: RUF005  it must compile
+    def lent(place, table, regimes, j, n, a):  # type: ignore[no-untyped-def]
+        first = (_locked(views(place, table, regimes, j, n, a)),)
+        return first + rest(place, table, regimes, j + 1, n, a)
 
     return lent
 
@@ -133,21 +194,26 @@ def _the_state(state: Any, belief: Any) -> Any:
 
 
 @kernel
-def _look_nowhere(state: Any, belief: Any, plans: Any, place: int, table: int, regimes: int, j: int) -> None:
+def _look_nowhere(
+    state: Any, belief: Any, plans: Any, place: int, table: int, regimes: int, j: int, n: int, a: int
+) -> None:
     return
 
 
 @cache
 def make_look(forecast: Callable[..., Any] | None, count: int) -> Kernel[..., Any]:
-    """Return the kernel ``look(state, belief, plans, place, table, regimes, j)``, which writes `count` forecasts."""
+    """Return the kernel ``look(state, belief, plans, place, table, regimes, j, n, a)``, which writes `count` forecasts.
+
+    It writes them into row `a` of n.
+    """
     if count == 0 or forecast is None:
         return _look_nowhere
     rest, now = make_look(forecast, count - 1), _the_belief if forecast is chain_forecast else _the_state
 
     @kernel
-    def look(state, belief, plans, place, table, regimes, j):  # type: ignore[no-untyped-def]
-        forecast(now(state, belief), plans[0], word(table, _WORDS * j), _room(place, table, regimes, j))
-        rest(state, belief, plans[1:], place, table, regimes, j + 1)
+    def look(state, belief, plans, place, table, regimes, j, n, a):  # type: ignore[no-untyped-def]
+        forecast(now(state, belief), plans[0], word(table, _WORDS * j), _room(place, table, regimes, j, n, a))
+        rest(state, belief, plans[1:], place, table, regimes, j + 1, n, a)
 
     return look
 

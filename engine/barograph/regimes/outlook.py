@@ -112,9 +112,9 @@ _TAIL: Final = (
 _TAIL_BELOW: Final = (7.784695709041462e-03, 3.224671290700398e-01, 2.445134137142996e00, 3.754408661907416e00, 1.0)
 
 
-@lru_cache(maxsize=8)
-def outlook(fitted: Fitted, horizon: int) -> Outlook:
-    """Lay out a fit for the questions that a watcher asks at every close.
+@lru_cache(maxsize=256)
+def outlook(fitted: Fitted, horizon: int, symbol: str = "") -> Outlook:
+    """Lay out a fit for the questions that a watcher asks at every close; of a panel's, those about one asset.
 
     >>> import numpy as np
     >>> from barograph_models.gaussian_hmm import gaussian_hmm
@@ -124,9 +124,12 @@ def outlook(fitted: Fitted, horizon: int) -> Outlook:
     >>> seen.names, seen.ahead(np.array([1.0, 0.0])).round(2).tolist()
     (('calm', 'wild'), [0.99, 0.01])
     """
+    whole, fitted = fitted, fitted.of_asset(symbol) if symbol else fitted
     moments, stays, share = fitted.moments(), fitted.stays(), fitted.stationary()
     known = None if stays is None else tuple(s if math.isfinite(s) else None for s in stays.tolist())
     logs, shift = _likelihood(fitted)
+    if whole.panel and symbol:
+        shift = _shift(whole)
     last = "" if fitted.log_likelihood is None else repr(float(fitted.log_likelihood[-1]))
     return Outlook(
         fitted=fitted,
@@ -161,6 +164,16 @@ def _likelihood(fitted: Fitted) -> tuple[Floats | None, float]:
     surest = sum(float(p) * _expected(logs, row)[0] for p, row in zip(share, rows, strict=True))
     # What the diagonal Gaussians leave out (covariances, tails, doubt) is in the training data's own mean.
     return logs, float(path[-1]) / max(1, fitted.observations) - surest
+
+
+@lru_cache(maxsize=8)
+def _shift(panel: Fitted) -> float:
+    """Return what a panel's data differ by from what is expected of them: the mean of its assets, of as many rows each.
+
+    The likelihood is that of all; in each asset's own units the difference is the same.
+    """
+    found = [_likelihood(panel.of_asset(symbol))[1] for symbol in panel.symbols]
+    return math.fsum(found) / len(found)
 
 
 def _names(regimes: int, moments: Moments | None) -> tuple[str, ...]:

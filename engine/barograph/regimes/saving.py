@@ -70,6 +70,8 @@ def _member(name: str, leaf: Any) -> tuple[str, bytes]:
 def _header(fitted: Any) -> dict[str, Any]:
     held = {name: getattr(fitted, name) for name in _HELD}
     made = {"format": FORMAT, "version": VERSION, "arithmetic": fitted.arithmetic}
+    # Said of panels alone: the bytes of any other fit are those of before there were panels.
+    held |= {"symbols": fitted.symbols} if fitted.symbols else {}
     return {**made, "family": as_written(fitted.family.name), "fields": fitted.params._fields} | held
 
 
@@ -88,7 +90,7 @@ def unpacked(data: bytes, path: str | Path, modules: Modules | None, kept: bool)
     told = {name: header.get(name, ()) for name in _HELD}
     # Fits that do not say so were made by the processor's own library.
     return {**told, "family": family, "params": family.params(*leaves), "log_likelihood": path_of_fit,
-            "arithmetic": header.get("arithmetic", 1)}  # fmt: skip
+            "arithmetic": header.get("arithmetic", 1), "symbols": header.get("symbols", ())}  # fmt: skip
 
 
 def _put(file: zipfile.ZipFile, name: str, body: bytes) -> None:

@@ -30,9 +30,9 @@ class Window(NamedTuple):
 
     `rows` (T, d), NaN where missing; `ts` (T,) are their closes in ns UTC, or row numbers where there are none; `names`
     and `roles` (d,) are of the columns. `previous` is the fit in force, with the parameters that moved since
-    (`Family.snapshot`), and `state` its filter's state at the decision; both None at a first fit. `symbols` are the
-    assets that the rows speak of; a panel has one table an asset, of the same columns, in `tables`, and `rows` is the
-    first.
+    (`Family.snapshot`), and `state` its filter's state at the decision, with a belief an asset a tuple of them; both
+    None at a first fit. `symbols` are the assets that the rows speak of; a panel has one table an asset, of the same
+    columns, in `tables`, and `rows` is the first.
     """
 
     rows: Floats

@@ -67,6 +67,7 @@ def _run_words(run: Run) -> dict[str, Any]:
     traded = ", ".join(data.get("traded") or data["symbols"])
     return {
         "title": run.name,
+        "each": run.each,
         "period": f"{traded} · {first} to {last} · {len(run.ts):,} bars, {number(taken.bars, 0)} a year{_money(run)}",
         "verdict": verdict(run.metrics),
         "fall": tables.fall(run),

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from barograph.metrics.drawdown import drawdowns
-from barograph.metrics.formulas import simple_returns
+from barograph.metrics.formulas import by_asset, simple_returns
 from barograph.metrics.steps import Steps
 from barograph.report.folder import Run
 from barograph.report.words import regime_names
@@ -245,6 +245,9 @@ def _exposure(run: Run, line: Timeline) -> Figure:
 
 
 def _probabilities(run: Run, line: Timeline) -> Figure:
+    whole = {"range": [0, 1], "tickformat": ".0%", "fixedrange": True}
+    if run.each:
+        return {"data": _wildest(run, line), "layout": layout(210, yaxis=whole, showlegend=True)}
     table = run.tables["beliefs"].iloc[line.rows]
     named = enumerate(zip(regime_names(run.states), colours(run.states), strict=True))
     areas = [
@@ -252,8 +255,17 @@ def _probabilities(run: Run, line: Timeline) -> Figure:
         | {"fillcolor": tint.replace("rgb", "rgba").replace(")", ",0.75)")}
         for k, (name, tint) in named
     ]
-    whole = {"range": [0, 1], "tickformat": ".0%", "fixedrange": True}
     return {"data": areas, "layout": layout(210, yaxis=whole, showlegend=True)}
+
+
+def _wildest(run: Run, line: Timeline) -> list[dict[str, Any]]:
+    """Return P(last regime) of each asset as a line, or of many assets the mean."""
+    last = f"p_{run.states - 1}"
+    paths = {name: table[last].to_numpy()[line.rows] for name, table in by_asset(run.tables["beliefs"]).items()}
+    if len(paths) > MOST_ASSETS:
+        paths = {f"mean of {len(paths)} assets": np.mean(list(paths.values()), axis=0)}
+    shown = enumerate(paths.items())
+    return [trace(path, name, LINES[i % len(LINES)], hovertemplate="%{y:.1%}") for i, (name, path) in shown]
 
 
 def _rolling(run: Run, line: Timeline, taken: Steps) -> Figure:

@@ -69,9 +69,14 @@ class Run:
         return self.tables["benchmark"]["equity"].to_numpy(np.float64)
 
     @property
+    def each(self) -> bool:
+        """Whether there is a belief an asset."""
+        return "symbol" in self.tables["beliefs"].columns
+
+    @property
     def regimes(self) -> NDArray[np.int64]:
-        """The regime believed at each close, (T + 1,); −1 where there was no model yet."""
-        return believed(self.tables["beliefs"])
+        """The regime believed at each close, (T + 1,); −1 where there was no model yet, or one belief for all."""
+        return believed(self.tables["beliefs"]) if not self.each else np.full(len(self.ts), -1)
 
     @property
     def states(self) -> int:

@@ -9,7 +9,7 @@ import numpy as np
 
 from barograph.metrics.attribution import attribute
 from barograph.metrics.drawdown import deepest_drawdown
-from barograph.metrics.formulas import total_return
+from barograph.metrics.formulas import believed, by_asset, switches, total_return
 from barograph.report.figures import colours, persistences, volatilities
 from barograph.report.folder import Run
 from barograph.report.words import bound_words, money, number, percent, regime_names
@@ -59,12 +59,15 @@ def cards(run: Run) -> list[dict[str, str]]:
         ("Alpha a year", percent(m.get("alpha")), f"beta {number(m.get('beta'))}"),
     ]
     if run.states > 1:
-        rows[-1] = ("Regime switches a year", number(m.get("regime_switch_rate"), 1), _switched(m))
+        rows[-1] = ("Regime switches a year", number(m.get("regime_switch_rate"), 1), _switched(run))
     return [{"name": name, "value": value, "beside": beside} for name, value, beside in rows]
 
 
-def _switched(m: dict[str, float | None]) -> str:
-    return f"{number(m.get('regime_switches'), 0)} in {number(m.get('years'), 1)} years"
+def _switched(run: Run) -> str:
+    m = run.metrics
+    return (
+        f"{number(m.get('regime_switches'), 0)} in {number(m.get('years'), 1)} years{', an asset' if run.each else ''}"
+    )
 
 
 def fall(run: Run) -> str:
@@ -164,9 +167,14 @@ def _tinted(value: float | None, full: float) -> dict[str, str]:
 
 
 def regimes(run: Run) -> Table | None:
-    """Return the attribution to regimes with its total; None where there is no model."""
+    """Return the attribution to regimes with its total; None where there is no model.
+
+    With a belief an asset a bar's profit belongs to no one regime: what is told is the time that each asset spent.
+    """
     if run.states < 2:
         return None
+    if run.each:
+        return _spent(run)
     parts = attribute(run.tables["equity"], run.tables["beliefs"], run.tables["fills"], run.steps.periods, run.by_day)
     names = dict(enumerate(regime_names(run.states))) | {-1: "no model yet"}
     tints = dict(enumerate(colours(run.states)))
@@ -197,6 +205,16 @@ def regimes(run: Run) -> Table | None:
         "costs",
     )
     return Table(columns, rows, texts=("regime",))
+
+
+def _spent(run: Run) -> Table:
+    """Return the share of closes at which each regime was each asset's likeliest, and how often that changed."""
+    rows = []
+    for symbol, table in by_asset(run.tables["beliefs"]).items():
+        found = believed(table)
+        shares = [percent(float(np.mean(found == k))) for k in range(run.states)]
+        rows.append(Row((symbol, *shares, number(switches(found), 0))))
+    return Table(("asset", *regime_names(run.states), "switches"), rows, texts=("asset",))
 
 
 def _regime(part: dict[Any, Any], name: str, tint: str) -> Row:

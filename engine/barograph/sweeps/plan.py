@@ -10,7 +10,7 @@ import numpy as np
 from barograph.data.rates import rates_on
 from barograph.execution.book import open_book
 from barograph.jit.memory import structure
-from barograph.loop.wiring import Wired, begin, bound_params, wire
+from barograph.loop.wiring import Wired, memory_of, plan_of, wire
 from barograph.sweeps.arena import Arena, Images
 from barograph.sweeps.lanes import Account, Decider, Lane, Layout
 from barograph.sweeps.stages import Point, Seen, content, look, point_of
@@ -74,9 +74,9 @@ class Plan:
         return decider, account, group
 
     def _add_decider(self, point: Point, seen: Seen) -> None:
-        plan = point.strategy
-        trees = [bound_params(plan, fitted, point.history) for fitted in seen.fits]
-        memory = begin(f"strategy {plan.name}", plan.init, trees[0])
+        plan, whole = point.strategy, point.whole
+        plans = [plan_of(whole, fitted, point.history) for fitted in seen.fits]
+        trees, memory = [of.params for of in plans], memory_of(whole, plans[0])
         shape = (structure(memory, plan.name), structure(trees[0], plan.name))
         tables = [self._arena.add(tree) for tree in (trees if plan.bind is not None else trees[:1])]
         self.deciders.append(Decider(tuple(tables * (len(trees) // len(tables))), self._memories.add(memory)))

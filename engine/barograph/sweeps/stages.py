@@ -81,15 +81,17 @@ def look(machine: Machine, history: History) -> Seen:
         begins=(0, *begins[1:]),
         steps=own,
         rank=max(1, math.ceil(round((1 - 0.95) * T, 9))),
-        switches=_switches(tape.B),
+        switches=_switches(tape.B, session.wired.layout),
     )
 
 
-def _switches(B: Floats) -> float:
+def _switches(B: Floats, layout: Horizons) -> float:
     """How often the believed regime changed, as `metrics` counts it; of one regime nobody can tell."""
-    if B.shape[1] < 3:
+    if layout.regimes < 2:
         return math.nan
-    return switches(np.where(np.isnan(B[:, 0]), -1, np.argmax(B[:, :-1], axis=1)))
+    each = B[:, : layout.beliefs * layout.regimes].reshape(len(B), layout.beliefs, layout.regimes)
+    believed = np.where(np.isnan(each[:, :, 0]), -1, np.argmax(each, axis=2))
+    return math.fsum(switches(believed[:, n]) for n in layout.columns) / len(layout.columns)
 
 
 def content(value: Any) -> Hashable:  # noqa: PLR0911  a kind of value a line

@@ -70,7 +70,7 @@ def check_model(model: Model, X: Any, without: Sequence[str] = ()) -> Checked:
     percent returns give the probabilities of decimal ones; a forecast agrees with the density of the next bar, with
     missing rows, and two bars ahead with itself, integrated over all that the next bar may be; degeneracies are told; a
     refit keeps every shape. `without` names laws that are not wanted, such as "scale" of a model whose unit is its
-    setting.
+    setting. A model for several assets is held to them with a panel of one.
 
     Raises `AssertionError` naming the law, the part and the first bar that differs.
 
@@ -82,7 +82,7 @@ def check_model(model: Model, X: Any, without: Sequence[str] = ()) -> Checked:
     unknown = [name for name in without if name not in LAWS]
     if unknown:
         raise PartError(f"check_model: {unknown[0]!r} is no law; wanted some of {', '.join(LAWS)}")
-    made = window(X)
+    made, model = window(X), _of_one(model)
     case = _Case(model, made, model.fit(made))
     held, not_run = [], [f"{name}: not wanted" for name in without]
     for name, law in LAWS.items():
@@ -96,6 +96,13 @@ def check_model(model: Model, X: Any, without: Sequence[str] = ()) -> Checked:
         except AssertionError as broken:
             raise AssertionError(f"{model.name}: the law of {name} is broken: {broken}") from None
     return Checked(tuple(held), tuple(not_run))
+
+
+def _of_one(model: Model) -> Model:
+    """Return a model for several assets as one for a single asset: a panel of one, and that asset's own fit."""
+    if not model.panel:
+        return model
+    return Model(lambda seen: model.learn(seen).of_asset(0), model.regimes, model.name, model.labels)
 
 
 def _alike(one: Floats, other: Floats, told: str, near: float = 0.0) -> None:

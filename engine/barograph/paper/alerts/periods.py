@@ -7,6 +7,7 @@ from typing import Final
 import numpy as np
 
 from barograph.data.calendars import DAY
+from barograph.paper.alerts.assets import regimes_of
 from barograph.paper.alerts.view import Found, Look, State, alert, named
 from barograph.paper.ports import Alert
 
@@ -72,4 +73,5 @@ def _facts(look: Look, state: State, period: State) -> State:
     facts |= {"regime": regime, "name": None if regime is None else named(look, regime), "stayed": state["stay"]}
     facts["probability"] = state["belief"][regime] if regime is not None and state["belief"] else None
     facts["before"] = None if before is None else named(look, before)
+    facts |= {"regimes": regimes_of(look, state, named)} if look.each else {}
     return facts | {"breaches": state["breaches"], "tested": state["tested"], "causes": state["health"]["causes"]}

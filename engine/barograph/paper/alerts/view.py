@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -20,13 +21,17 @@ Found = tuple[State, list[Alert]]
 
 
 class Look(NamedTuple):
-    """The plan, the close, and what may be known of it; `belief` is None when unknown, `seen` without a model."""
+    """The plan, the close, and what may be known of it; `belief` is None when unknown, `seen` without a model.
+
+    With a belief an asset both are None, and `each` holds a look at every asset, by its symbol.
+    """
 
     plan: WatchPlan
     step: Step
     about: About
     belief: Floats | None
     seen: Outlook | None
+    each: dict[str, Any] = {}  # noqa: RUF012  nobody writes to it
 
     @property
     def ts(self) -> int:
@@ -52,9 +57,27 @@ class Look(NamedTuple):
 
 def look_at(plan: WatchPlan, step: Step, about: About) -> Look:
     """Lay out one close; a model whose regimes are not those of the belief tells nothing about it."""
+    if about.believed:
+        each = {symbol: _look_at(plan, *of, symbol) for symbol, of in _alone(step, about)}
+        return Look(plan, step, about, None, None, each)
+    return _look_at(plan, step, about)
+
+
+def _alone(step: Step, about: About) -> Iterator[tuple[str, tuple[Step, About]]]:
+    """Yield for each asset that is believed about its own row of the belief, and its filter's state."""
+    n = len(about.symbols)
+    regimes = len(step.belief) // n - 1
+    probs, logpdf = step.belief[: n * regimes].reshape(n, regimes), step.belief[n * regimes :]
+    for symbol, state in zip(about.believed, about.state, strict=True):
+        a = about.symbols.index(symbol)
+        own = np.array([*probs[a], logpdf[a]])
+        yield symbol, (step._replace(belief=own), about._replace(state=state, believed=()))
+
+
+def _look_at(plan: WatchPlan, step: Step, about: About, symbol: str = "") -> Look:
     probs = np.asarray(step.belief[:-1], dtype=np.float64)
     known = about.fitted is not None and about.fitted.regimes == len(probs)
-    seen = outlook(about.fitted, plan.horizon) if known and about.fitted is not None else None
+    seen = outlook(about.fitted, plan.horizon, symbol) if known and about.fitted is not None else None
     return Look(plan, step, about, probs if bool(np.isfinite(probs).all()) else None, seen)
 
 

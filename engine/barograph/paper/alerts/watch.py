@@ -14,6 +14,7 @@ import numpy as np
 
 from barograph.config.paper import WatchPlan
 from barograph.paper.alerts.account import born, drawdown, guards, orders, risk, value_at_risk
+from barograph.paper.alerts.assets import kept_of_each, of_each
 from barograph.paper.alerts.health import assess, healthy, unassessed
 from barograph.paper.alerts.periods import counted, summaries
 from barograph.paper.alerts.view import Found, Look, State, alert, look_at, named
@@ -75,16 +76,21 @@ def watch(plan: WatchPlan, state: State, step: Step, about: About) -> Watched:
         state = state | changes
         alerts += found
     state = state | counted(look, state, alerts) | _remembered(look)
+    if look.each:
+        state = state | {"assets": kept_of_each(look, state, _believed)}
     return Watched(state, tuple(alerts), healthy(state["health"]))
 
 
 def _remembered(look: Look) -> State:
     """Return what the next close needs of this one; a belief that is not known is not made up."""
+    facts = _believed(look) | {"risk": risk(look), "net": look.net, "holdings": look.holdings}
+    return facts | ({} if look.equity is None else {"equity": look.equity})
+
+
+def _believed(look: Look) -> State:
     belief = None if look.belief is None else look.belief.tolist()
     ahead = None if look.belief is None or look.seen is None else look.seen.next(look.belief, look.about.state)
-    facts: State = {"belief": belief, "expected": None if ahead is None else ahead.tolist()}
-    facts |= {"risk": risk(look), "net": look.net, "holdings": look.holdings}
-    return facts | ({} if look.equity is None else {"equity": look.equity})
+    return {"belief": belief, "expected": None if ahead is None else ahead.tolist()}
 
 
 def _regime(look: Look, state: State) -> Found:
@@ -163,13 +169,14 @@ def _model_health(look: Look, state: State) -> Found:
     return changes, [alert("model_health", look, facts, "info" if recovered else None)]
 
 
-# In this order: a summary and the value at risk speak of the close before, health asks for the regime as it is now.
+# In this order: a summary and the value at risk (which one belief for all tells) speak of the close before, health asks
+# for the regime as it is now.
 _RULES: Final[tuple[Callable[[Look, State], Found], ...]] = (
     summaries,
     value_at_risk,
-    _regime,
-    _model_health,
-    _early_warning,
+    of_each(_regime),
+    of_each(_model_health),
+    of_each(_early_warning),
     orders,
     guards,
     drawdown,

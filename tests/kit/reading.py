@@ -657,7 +657,7 @@ class Reading:
         missing = {x.order.age: abs((sized[x.order.age] - given[x.order.age]) * x.z) for x in parts}
         for part in self.in_turn(parts, missing):
             age, goal = part.order.age, sized[part.order.age]
-            alike = [x for x in missing.values() if x == missing[age]]
+            alike = [x for x in missing.values() if abs(x - missing[age]) <= ROUNDING * x]
             if missing[age] == 0.0 or len(alike) > 1:
                 continue
             start = given[age] if given[age] * goal > 0.0 else 0.0

@@ -136,11 +136,14 @@ def _hand_out(book: Book, prices: Floats, rules: Rules, taker: float) -> None:
     for _ in range(prices.size):
         first, most, alike = -1, 0.0, False
         for a in range(prices.size):
-            if _shares(book, a) and most <= rows[col.OWN, a] < least and rows[col.OWN, a] > 0.0:
-                first, most, alike = a, rows[col.OWN, a], rows[col.OWN, a] == most
+            own = rows[col.OWN, a] if _shares(book, a) else 0.0
+            if most * (1.0 + ROUNDING) < own < least:
+                first, most, alike = a, own, False
+            elif 0.0 < own < least and own >= most * (1.0 - ROUNDING):
+                most, alike = max(most, own), True
         if first < 0:
             break
-        least = most
+        least = most * (1.0 - ROUNDING)
         room -= 0.0 if alike else _grant(book, first, prices[first], rules, taker, room)
 
 

@@ -97,8 +97,8 @@ def _pooled(streams: Floats, known: Moments, block: float) -> Floats:
     if not risky.any():
         return plain
     ratio = float(np.median(deviations(streams[risky], block) ** 2 / plain[risky]))
-    found: Floats = np.sqrt(plain * ratio)
-    return np.where(risky, found, 1.0)
+    found: Floats = np.sqrt(np.where(risky, plain * ratio, 1.0))
+    return found
 
 
 def _shape(best: int, known: Moments, trials: Floats, returns: Floats | None) -> Shape:

@@ -92,7 +92,7 @@ def _pooled(streams: Floats, known: Moments, block: float) -> Floats:
 
     From 128 blocks alone each trial's own is so uncertain that the best of ten thousand is the one whose is too small.
     """
-    plain = known.variance * known.bars / streams.shape[1]
+    plain: Floats = known.variance * known.bars / streams.shape[1]
     risky = plain > 0.0
     if not risky.any():
         return plain

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from barograph.validation.block_sums import block_sums
+from barograph.validation.reality_check import reality_check
 from barograph.validation.sharpe import deflated_sharpe, shape
 from barograph.validation.verdict import verdict
 
@@ -34,6 +35,16 @@ def test_an_edge_is_found_and_told_how_surely(made: object) -> None:
     assert found.words.startswith("Something was found.")
     assert "less than 0.1 %" in found.words or f"{100 * found.p:.1f} %" in found.words
     assert found.deflated > 0.95
+
+
+def test_many_trials_of_few_blocks_are_not_found_for_their_small_deviations() -> None:
+    """Each trial's own deviation from 128 blocks finds something in this noise; that of its bars does not."""
+    noise = np.random.default_rng(5).standard_normal((3000, 1500)) * 0.01
+    sums = block_sums(noise)
+    assert reality_check(sums[:, :, 1], samples=300).consistent < 0.01
+    short, long = verdict(sums, samples=300), verdict(noise, samples=300)
+    assert not short.found
+    assert short.p == pytest.approx(long.p, abs=0.1)
 
 
 def test_the_deflated_ratio_is_that_of_the_best_over_all_trials() -> None:

@@ -69,12 +69,14 @@ def reality_check(
     level: float = 0.05,
     studentised: bool = True,
     draws: Draws | None = None,
+    deviation: Floats | None = None,
 ) -> RealityCheck:
     """Test whether any of N trials (N, T) earns more than nothing; for a benchmark subtract its returns first.
 
     The sums of blocks, ``block_sums(streams)[:, :, 1]``, are streams too, of longer bars: they give the same test in a
     fortieth of the memory. `block` is the mean block length in bars; the median of what suits each trial, if none is
-    given. `draws` replaces block, samples and seed. A trial without risk is not judged.
+    given. `draws` replaces block, samples and seed. A trial without risk is not
+    judged. `deviation` (N,) takes the place of ω in the t-values, where it is known better than from these streams.
 
     >>> noise = np.random.default_rng(1).standard_normal((20, 500))
     >>> found = reality_check(noise, samples=200)
@@ -87,6 +89,10 @@ def reality_check(
     length = usual_block(rows) if block is None else block
     drawn = draw(rows.shape[1], length, samples, seed) if draws is None else draws
     known = _known(rows, length, studentised)
+    if deviation is not None:
+        # Draws keep the deviations of these streams: each trial's own has the spread 1 in them.
+        t = known.mean * math.sqrt(rows.shape[1]) / np.where(known.judged, deviation, 1.0)
+        known = known._replace(t=np.where(known.judged, t, -np.inf))
     maxima, plain = _maxima(rows, drawn, known)
     root = math.sqrt(rows.shape[1])
     statistic = max(0.0, float(np.max(known.t)))

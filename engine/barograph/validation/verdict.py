@@ -14,6 +14,7 @@ import numpy as np
 from barograph.types import Floats
 from barograph.validation.block_sums import SUM, Moments, block_sums, moments
 from barograph.validation.reality_check import RealityCheck, reality_check
+from barograph.validation.resampling import deviations, usual_block
 from barograph.validation.sharpe import Shape, deflated_sharpe, shape
 
 __all__ = ["Verdict", "verdict"]
@@ -63,7 +64,9 @@ def verdict(
     Raises `ValueError` for another shape than these two.
     """
     known, streams = _known(trials)
-    check = reality_check(streams, block=block, samples=samples, seed=seed, level=level)
+    length = usual_block(streams) if block is None else block
+    deviation = _pooled(streams, known, length) if trials.ndim == 3 else None
+    check = reality_check(streams, length, samples, seed, level, deviation=deviation)
     count = max(tried or 0, len(trials))
     p = -math.expm1(count / len(trials) * math.log1p(-min(check.consistent, 1.0 - 1e-16)))
     sharpe = known.sharpe[check.best]
@@ -82,6 +85,20 @@ def _known(trials: Floats) -> tuple[Moments, Floats]:
     if trials.ndim != 2 or trials.shape[1] < 2:
         raise ValueError(f"verdict: found shape {trials.shape}, wanted streams (N, T) or block sums (N, B, 3)")
     return moments(block_sums(trials, blocks=1)), trials
+
+
+def _pooled(streams: Floats, known: Moments, block: float) -> Floats:
+    """Deviations of sums of blocks from those of the bars, times what memory adds to the usual trial.
+
+    From 128 blocks alone each trial's own is so uncertain that the best of ten thousand is the one whose is too small.
+    """
+    plain: Floats = known.variance * known.bars / streams.shape[1]
+    risky = plain > 0.0
+    if not risky.any():
+        return plain
+    ratio = float(np.median(deviations(streams[risky], block) ** 2 / plain[risky]))
+    found: Floats = np.sqrt(np.where(risky, plain * ratio, 1.0))
+    return found
 
 
 def _shape(best: int, known: Moments, trials: Floats, returns: Floats | None) -> Shape:

@@ -73,7 +73,7 @@ def _statsmodels(case: Case) -> Run:
         raise ValueError("one feature")
     model = MarkovRegression(case.X[:, 0], k_regimes=len(case.start.start), switching_variance=True)
     begun = model.start_params
-    return lambda n: model._fit_em(begun, maxiter=n, tolerance=0, return_params=True)
+    return lambda n: model._fit_em(begun, maxiter=n, tolerance=-np.inf, return_params=True)
 
 
 def _dynamax(case: Case) -> Run:

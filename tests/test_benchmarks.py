@@ -5,6 +5,7 @@ from __future__ import annotations
 import builtins
 import io
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,9 +13,11 @@ from benchmarks.__main__ import SUBJECTS, show
 from benchmarks.ceilings import alarms, balanced, brier, delays
 from benchmarks.engine import fused_run, one_asset, true_filter
 from benchmarks.peers import PEERS, crossing, online
+from benchmarks.runs import one_run, untold
 from rich.console import Console
 
 import barograph as bg
+from barograph_models.gaussian_hmm import gaussian_hmm
 from barograph_strategies.regime_filter import regime_filter
 
 
@@ -52,6 +55,19 @@ def test_loop_by_hand_is_the_engine_to_the_bit(leverage: float) -> None:
     run = bg.scan(machine, history)
     assert len(run.events) > 50
     assert fused_run(machine, history).tobytes() == np.ascontiguousarray(run.equity).tobytes()
+
+
+def test_what_a_fit_does_not_tell_of_itself_is_counted() -> None:
+    random = np.random.default_rng(0)
+    returns = 0.01 * random.standard_normal(420) * np.repeat([1.0, 3.0, 1.0], 140)
+    run = one_run(returns, gaussian_hmm(states=2, starts=2), 250)
+    assert (run.ended, run.fits, run.refused, run.silent) == (True, 3, 0, 0)
+    returns[100:140] = 0.0
+    still = one_run(returns, gaussian_hmm(states=2, starts=2), 250)
+    assert (still.degenerate > 0, still.silent) == (True, 0)
+    fitted = gaussian_hmm(states=2, starts=2).fit(returns[:250, None])
+    assert list(untold(replace(fitted, degeneracies=()), returns[:250, None]))
+    assert not one_run(returns[:200], gaussian_hmm(), 250).ended
 
 
 def test_scores_by_hand() -> None:

@@ -297,7 +297,7 @@ def test_the_last_likelihood_is_that_of_the_parameters(covariance: str) -> None:
 @needs_compiler
 def test_plain_python_climbs_rows_that_lack_cells_to_the_same_bits(monkeypatch: pytest.MonkeyPatch) -> None:
     truth = _two("diagonal")
-    X = _holes(_simulated(truth, 150, 3)[0])
+    X = _holes(_simulated(truth, 200, 3)[0])
     compiled = fit_from(X, truth, iterations=5)
     run = _baum_welch(CELLS)
     monkeypatch.setattr("barograph_models._chain.inference._baum_welch", lambda _: run.py_func)

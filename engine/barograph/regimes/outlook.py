@@ -172,8 +172,7 @@ def _shift(panel: Fitted) -> float:
 
     The likelihood is that of all; in each asset's own units the difference is the same.
     """
-    found = [_likelihood(panel.of_asset(symbol))[1] for symbol in panel.symbols]
-    return math.fsum(found) / len(found)
+    return float(mean(np.array([_likelihood(panel.of_asset(symbol))[1] for symbol in panel.symbols])))
 
 
 def _names(regimes: int, moments: Moments | None) -> tuple[str, ...]:

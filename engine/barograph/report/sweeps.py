@@ -12,8 +12,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from barograph.report.run import check_root, free_folder, write_json, write_parquet
-from barograph.validation.block_sums import SUM
-from barograph.validation.reality_check import reality_check
 from barograph.validation.verdict import Verdict, verdict
 
 if TYPE_CHECKING:
@@ -86,12 +84,10 @@ def _verdict(found: Sweep, tried: Tried) -> dict[str, Any]:
             "found": False,
             "trials": tried.counted,
         }
-    sums = np.asarray(found.harvest.sums[there])
-    seen = found.seen(int(there[0]))
-    judged = verdict(sums, seen.steps.periods, tried=max(1, tried.counted - (len(found) - there.size)))
-    best = int(there[judged.best])
-    market = found.market_sums(best)
-    beside = reality_check(sums[:, :, SUM] - market[:, SUM]).consistent
+    periods = found.seen(int(there[0])).steps.periods
+    tried_in_all = max(1, tried.counted - (len(found) - there.size))
+    judged = verdict(np.asarray(found.harvest.sums[there]), periods, tried=tried_in_all)
+    beside = verdict(np.asarray(found.harvest.beyond[there]), periods, tried=tried_in_all)
     words = f"{judged.words} Against buying and holding: {_likely(beside)}."
     if tried.counted > tried.own:
         words += f" {tried.counted - tried.own:,} earlier trials of the same symbols and time are counted."
@@ -99,10 +95,10 @@ def _verdict(found: Sweep, tried: Tried) -> dict[str, Any]:
         "words": words,
         "found": judged.found,
         "p": judged.p,
-        "p_against_holding": beside,
+        "p_against_holding": beside.p,
         "deflated_sharpe": _number(judged),
         "trials": tried.counted,
-        "best": best,
+        "best": int(there[judged.best]),
         "sharpe": judged.sharpe,
     }
 
@@ -111,6 +107,6 @@ def _number(judged: Verdict) -> float | None:
     return judged.deflated if np.isfinite(judged.deflated) else None
 
 
-def _likely(p: float) -> str:
-    found = "something was found" if p < 0.05 else "nothing was found"
-    return f"{found} (were none of them any better, the best would look as good in {100 * p:.1f} % of cases)"
+def _likely(judged: Verdict) -> str:
+    found = "something was found" if judged.found else "nothing was found"
+    return f"{found} (were none of them any better, the best would look as good in {100 * judged.p:.1f} % of cases)"

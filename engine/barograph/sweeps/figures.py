@@ -39,8 +39,9 @@ _DEEPEST: Final = 64
 
 
 class Market(NamedTuple):
-    """The benchmark's returns less their mean (T,), and their variance, 0 where that is but rounding."""
+    """The benchmark's returns (T,), the same less their mean, and their variance, 0 where that is but rounding."""
 
+    returns: Any
     centred: Any
     variance: float
 
@@ -127,11 +128,13 @@ def _mean(values: Any, count: int) -> float:
 
 @compiled
 def measure_run(table: Any, rows: Any, every: bool, fills: Any, count: int, first: int, paid: Any, payments: int,
-                market: Market, periods: float, rank: int, scratch: Any, out: Any, sums: Any) -> None:  # fmt: skip
+                market: Market, periods: float, rank: int, scratch: Any, out: Any, sums: Any,
+                beyond: Any) -> None:  # fmt: skip
     """Write the figures of one run from its table (n, 6), which begins at bar `first`, and its fills.
 
     `rows` are the rows between which returns lie (`barograph.metrics.steps`), `every` says that they are all of them,
-    `rank` is that of the value at risk among the returns; `sums` (B, 3) are the block sums of the returns.
+    `rank` is that of the value at risk among the returns; `sums` and `beyond` (B, 3) are the block sums of the returns,
+    and of those less the benchmark's.
     """
     r, x, y, equity, T = scratch[0], scratch[1], scratch[2], scratch[3], rows.size - 1
     years = T / periods
@@ -151,6 +154,9 @@ def measure_run(table: Any, rows: Any, every: bool, fills: Any, count: int, firs
     _beside(r, T, market, x, out)
     _drawdown(equity, table.shape[0], x, out)
     fill_from_returns(r[:T], sums)
+    for t in range(T):
+        x[t] = r[t] - market.returns[t]
+    fill_from_returns(x[:T], beyond)
 
 
 @shared

@@ -26,14 +26,17 @@ _LINES: Final = "raised.jsonl"
 class Harvest:
     """Figures (M, figures), block sums of returns (M, B, 3), and how each of M points ended (M, 2): fault, bar.
 
+    `beyond` are the block sums of the returns less those of buying and holding.
+
     With a `folder` they lie in files there: what a killed sweep had finished is found again, and not run again.
     Raises `DataError` where the files are of another sweep.
     """
 
     def __init__(self, points: int, folder: Path | None = None) -> None:
         self.folder = folder
-        shapes = {"figures": (points, len(FIGURES)), "sums": (points, BLOCKS, 3)}
-        self.rows, self.sums = (_array(folder, name, np.float64, shape, np.nan) for name, shape in shapes.items())
+        shapes = {"figures": (points, len(FIGURES)), "sums": (points, BLOCKS, 3), "beyond": (points, BLOCKS, 3)}
+        made = [_array(folder, name, np.float64, shape, np.nan) for name, shape in shapes.items()]
+        self.rows, self.sums, self.beyond = made
         self.ended: NDArray[np.int64] = _array(folder, "ended", np.int64, (points, 2), NOT_YET)
         self._said: dict[int, str] = _lines(folder)
         self.found = int(np.count_nonzero(self.ended[:, 0] != NOT_YET))

@@ -116,12 +116,12 @@ class Lane:
         """Whether the strategy is plain Python, among parts that are compiled."""
         return self.bound.python is not None
 
-    def measure(self, market: Market, out: Floats, sums: Floats) -> None:
-        """Write the figures of the last run, beside the benchmark, and the block sums of its returns."""
+    def measure(self, market: Market, out: Floats, sums: Floats, beyond: Floats) -> None:
+        """Write the figures of the last run beside the benchmark, and block sums of its returns and of their excess."""
         seen, own = self.seen, self.seen.steps
         every = own.rows.size == len(self.table)
         measure_run(self.table, own.rows, every, self.fills, self.count, seen.first, self.paid, self.payments, market,
-                     own.periods, seen.rank, self.scratch, out, sums)  # fmt: skip
+                     own.periods, seen.rank, self.scratch, out, sums, beyond)  # fmt: skip
 
     def _begin(self, decider: Decider, account: Account) -> None:
         params, memories, books, f = self.places

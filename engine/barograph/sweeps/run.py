@@ -24,7 +24,6 @@ from barograph.sweeps.lanes import Lane
 from barograph.sweeps.plan import Plan
 from barograph.sweeps.stages import Point, point_of
 from barograph.types import Floats
-from barograph.validation.block_sums import BLOCKS, fill_from_returns
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -134,7 +133,7 @@ class _Markets:
 def _market(returns: Floats) -> Market:
     risky = returns.size > 1 and float(np.std(returns)) > formulas.ROUNDING
     centred = returns - np.mean(returns) if returns.size else returns
-    return Market(centred, float(np.mean(centred**2)) if risky else 0.0)
+    return Market(returns, centred, float(np.mean(centred**2)) if risky else 0.0)
 
 
 def _run_point(plan: Plan, lanes: dict[int, Lane], markets: _Markets, number: int, point: Callable[[int], Point],
@@ -152,7 +151,7 @@ def _run_point(plan: Plan, lanes: dict[int, Lane], markets: _Markets, number: in
         return harvest.raised(number, error)
     if not fault:
         market, _ = markets.of(plan.groups[group].seen, terms.cash)
-        lane.measure(market, harvest.rows[number], harvest.sums[number])
+        lane.measure(market, harvest.rows[number], harvest.sums[number], harvest.beyond[number])
     return harvest.finish(number, bar - 1, fault)
 
 
@@ -202,14 +201,6 @@ class Sweep:
     def seen(self, number: int) -> Seen:
         """Return what features and filter made of a point's history."""
         return self.plan.seen[self.plan.groups[int(self.plan.rows[number, 2])].seen]
-
-    def market_sums(self, number: int) -> Floats:
-        """Return the block sums (B, 3) of the benchmark's returns beside a point."""
-        _, account, group = self.plan.rows[number].tolist()
-        _, beside = self._markets.of(self.plan.groups[group].seen, self.plan.accounts[account].cash)
-        sums = np.empty((BLOCKS, 3))
-        fill_from_returns(beside.theirs, sums)
-        return sums
 
     def best(self, figure: str = "sharpe", count: int = 1) -> list[int]:
         """Return the numbers of the points with the highest figure, the first of equals first."""

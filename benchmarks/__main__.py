@@ -10,7 +10,22 @@ from collections.abc import Callable
 from rich.console import Console
 from rich.table import Table as Printed
 
-from benchmarks import Table, ascents, ceilings, em, engine, orders, paper, peers, prior, runs, series, trials, waiting
+from benchmarks import (
+    Table,
+    ascents,
+    ceilings,
+    em,
+    engine,
+    orders,
+    paper,
+    peers,
+    prior,
+    runs,
+    series,
+    sweeps,
+    trials,
+    waiting,
+)
 
 SUBJECTS: dict[str, Callable[[float], Table]] = {
     "engine": engine.speed,
@@ -29,6 +44,7 @@ SUBJECTS: dict[str, Callable[[float], Table]] = {
     "runs": runs.measure,
     "cycle": paper.cycle,
     "year": paper.year,
+    "sweeps": sweeps.measure,
     "trials": trials.measure,
 }
 

@@ -77,7 +77,7 @@ def test_explain_runs_nothing(done: tuple[Path, dict[str, object]]) -> None:
     folder, _ = done
     ran = barograph("sweep", folder / "swept.toml", "--runs", folder / "none", "--explain")
     assert ran.returncode == 0, ran.stderr
-    assert ran.stdout.startswith("8 points\n1 times features and model see the bars, each with 4 fits\n")
+    assert ran.stdout.startswith("8 points\nfeatures and model see the bars once, with 4 fits\n")
     assert not (folder / "none").exists()
 
 

@@ -75,8 +75,8 @@ EDITS = {
     "engine_constant": ("barograph/epoch.py", "DAY: Final = 86_400_000", "DAY: Final = 3_600_000"),
     "engine_overload": ("barograph/execution/answers.py", "out[a] = weights / count", "out[a] = 2.0 * weights / count"),
 }
-# A plain `njit` function has no fingerprint, and recursion leaves a call open that the next process cannot close.
-NEVER_CACHED = {"beyond", "recursion"}
+# A plain `njit` function has no fingerprint.
+NEVER_CACHED = {"beyond"}
 # How the fingerprint is weakened, and which edits must then go unnoticed.
 CONTROLS = {
     "reach": {"one_away", "three_away", "fields", "cell", "array", "overloaded", "engine_kernel"},

@@ -116,7 +116,7 @@ def test_alpha_and_beta_of_a_known_line() -> None:
     market = m.simple_returns(random_equity(4))
     ours = 0.0001 + 0.5 * market
     assert m.beta(ours, market) == pytest.approx(0.5, rel=1e-9)
-    assert m.alpha(ours, market, 252) == pytest.approx(0.0252, rel=1e-9)
+    assert m.alpha(m.mean_return(ours), m.beta(ours, market), market, 252) == pytest.approx(0.0252, rel=1e-9)
 
 
 def test_what_cannot_be_told_is_nan() -> None:
@@ -162,8 +162,8 @@ def test_measured_numbers_are_the_formulas(run_tables: Tables) -> None:
     assert found["years"] == pytest.approx(years)
     assert found["sharpe"] == m.sharpe(m.simple_returns(money), 252, 0.02)
     assert found["exposure"] == pytest.approx(equity["gross"].iloc[1:].mean())
-    assert found["fees"] == pytest.approx(equity["fees"].sum())
-    assert found["costs"] == pytest.approx(equity["fees"].sum() + fills["slippage"].sum())
+    assert found["fees"] == pytest.approx(fills["fee"].sum())
+    assert found["costs"] == pytest.approx(fills["fee"].sum() + fills["slippage"].sum())
     rows = [int(np.flatnonzero(equity["ts"] == ts)[0]) for ts in fills["ts"]]
     before = np.array([money[row - 1] for row in rows])
     traded = (fills["quantity"] * fills["price"]).abs().to_numpy()
@@ -320,7 +320,7 @@ def test_switches_of_several_beliefs_are_those_of_an_asset_on_the_mean() -> None
     table["regime"] = [0, 1, 1, 1, 0, 1, 0, 0, 1, 0]
     assert [m.switches(m.believed(one)) for one in m.by_asset(table).values()] == [3, 1]
     made = fake_tables(5, 2, 1, False, 0) | {"beliefs": table}
-    assert measure(made, 252, samples=10)["regime_switches"] == 2.0
+    assert measure(made, 252, intervals=False)["regime_switches"] == 2.0
     with pytest.raises(
         DataError, match="attribution: there is a belief an asset, and a bar's profit is that of several"
     ):

@@ -22,6 +22,7 @@ from barograph.jit.arithmetic import ARITHMETIC
 from barograph.paper.parity import parity
 from barograph.paper.projection import project
 from barograph.paper.verify import verify
+from barograph_adapters.store.opening import migrate
 from barograph_adapters.store.sql import SqlStore, open_store
 
 HEAD = "86aac309c56b0568"
@@ -33,7 +34,9 @@ def store(tmp_path: Path) -> Iterator[SqlStore]:
     with sqlite3.connect(tmp_path / "paper.db") as database:
         database.executescript(gzip.decompress(DUMP.read_bytes()).decode())
     database.close()
-    opened = open_store(f"sqlite:///{tmp_path}/paper.db")
+    url = f"sqlite:///{tmp_path}/paper.db"
+    migrate(url, "head")
+    opened = open_store(url)
     yield opened
     opened.close()
 

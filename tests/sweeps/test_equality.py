@@ -28,6 +28,7 @@ from barograph_strategies.sma_filter import sma_filter
 from barograph_strategies.var_target import var_target
 from barograph_strategies.volatility_target import volatility_target
 from tests.kit.machines import learnable, machines
+from tests.test_markets import market
 
 Make = Callable[..., bg.Machine]
 Keys = Mapping[str, Sequence[Any]]
@@ -123,6 +124,13 @@ def test_machines_of_the_laws(name: str) -> None:
 def test_two_assets_each_month() -> None:
     two = some_bars(400, assets=2, seed=9)
     held_to_runs(lambda share, fee: of(fixed_weights([share, 1.0 - share]), {}, fee=fee),
+                 {"share": [0.2, 0.7], "fee": [0.0, 0.001]}, two)  # fmt: skip
+
+
+def test_several_markets_count_days() -> None:
+    two = market("XNYS").join(market("XTKS"))
+    assert two.by_day
+    held_to_runs(lambda share, fee: of(fixed_weights([share, 1.0 - share]), {}, fee=fee, fixed_fee=1.0),
                  {"share": [0.2, 0.7], "fee": [0.0, 0.001]}, two)  # fmt: skip
 
 

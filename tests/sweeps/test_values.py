@@ -56,6 +56,14 @@ def test_points_share_what_their_values_share(tmp_path: Path) -> None:
     assert (config.execution.fee, config.fit and config.fit.window) == (0.001, 80)
 
 
+def test_values_that_look_alike_are_told_apart(tmp_path: Path) -> None:
+    found = varied(tmp_path, 'keys = { "strategy.calm" = [0, [0], [0]], "execution.fixed_fee" = [1, 1.0] }')
+    points = list(found.points())
+    assert len({id(point.strategy) for point in points}) == 2
+    assert len({id(point.terms) for point in points}) == 2
+    assert len({point.keys for point in points}) == 4
+
+
 @pytest.mark.parametrize(
     ("sweep", "told"),
     [

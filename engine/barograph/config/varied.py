@@ -76,11 +76,11 @@ class Varied:
 
     def point(self, number: int) -> Point:
         """Return one point, made of what others have made."""
-        sees, decides, trades = (self._values(number, kind) for kind in ("sees", "decides", "trades"))
-        sight: _Sight = self._once("sees", sees, self._sight)
-        strategy: Strategy = self._once("decides", decides, self._strategy)
-        terms: Terms = self._once("trades", trades, self._terms)
-        return Point(sight.machine, strategy, terms, sight.history, (sees, decides, trades))
+        keys = self._key(number, "sees"), self._key(number, "decides"), self._key(number, "trades")
+        sight: _Sight = self._once(number, keys[0], self._sight)
+        strategy: Strategy = self._once(number, keys[1], self._strategy)
+        terms: Terms = self._once(number, keys[2], self._terms)
+        return Point(sight.machine, strategy, terms, sight.history, keys)
 
     def told(self, number: int) -> str:
         """Spell a point as ``--set`` would: key=value, ..."""
@@ -101,7 +101,7 @@ class Varied:
     @cached_property
     def first(self) -> _Sight:
         """What sees, at the first point."""
-        found: _Sight = self._once("sees", self._values(0, "sees"), self._sight)
+        found: _Sight = self._once(0, self._key(0, "sees"), self._sight)
         return found
 
     def _check(self, key: str) -> None:
@@ -116,31 +116,27 @@ class Varied:
         table = key.partition(".")[0]
         return "decides" if table == "strategy" else "trades" if table in _TRADES else "sees"
 
-    def _values(self, number: int, kind: str) -> tuple[tuple[int, Any], ...]:
+    def _key(self, number: int, kind: str) -> Hashable:
+        # 1 and 1.0 are one key of a dictionary, and may be two values of a parameter; lists are none.
         point = self.values[number]
-        return tuple((n, point[n]) for n in self._of[kind])
+        return kind, *[(n, type(point[n]), _hashable(point[n])) for n in self._of[kind]]
 
-    def _once(self, kind: str, values: tuple[tuple[int, Any], ...], make: Any) -> Any:
-        # 1 and 1.0 are one key of a dictionary, and may be two values of a parameter.
-        key = (
-            kind,
-            tuple([(type(value), value if isinstance(value, Hashable) else repr(value)) for _, value in values]),
-        )
+    def _once(self, number: int, key: Any, make: Any) -> Any:
         found = self._made.get(key)
         if found is None:
-            found = self._made[key] = self._make(values, make)
+            found = self._made[key] = self._make(number, [n for n, _, _ in key[1:]], make)
         return found
 
-    def _make(self, values: tuple[tuple[int, Any], ...], make: Any) -> Any:
-        tree = self.tree
-        for n, value in values:
-            tree = with_value(tree, self.keys[n], value, f"{self.path}: sweep.keys")
+    def _make(self, number: int, varied: list[int], make: Any) -> Any:
+        tree, point = self.tree, self.values[number]
+        for n in varied:
+            tree = with_value(tree, self.keys[n], point[n], f"{self.path}: sweep.keys")
         try:
             return make(tree)
         except BarographError as error:
-            if not values:
+            if not varied:
                 raise
-            spelled = ", ".join(f"{self.keys[n]} = {value!r}" for n, value in values)
+            spelled = ", ".join(f"{self.keys[n]} = {point[n]!r}" for n in varied)
             raise type(error)(f"{error} (at {spelled} of the sweep)") from error
 
     def _sight(self, tree: dict[str, Any]) -> _Sight:
@@ -162,6 +158,10 @@ class Varied:
 
     def _terms(self, tree: dict[str, Any]) -> Terms:
         return terms_of(checked(tree, self.path), self.folder)
+
+
+def _hashable(value: Any) -> Hashable:
+    return repr(value) if isinstance(value, list | dict) else value
 
 
 def values_of(plan: SweepPlan, where: str = "sweep") -> list[tuple[Any, ...]]:

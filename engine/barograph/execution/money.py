@@ -74,10 +74,14 @@ def finance(book: Book, bars: Bars, rates: Any, rules: Rules) -> None:
     """
     money, counters = book.money, book.counters
     cash, last = money[col.CASH], counters[col.TS]
-    days = bars.ts // DAY - last // DAY if last != NEVER else 0
-    # Most bars of a minute begin no day, and many assets are many to look through for shorts.
+    rate = rates[0] if cash < 0.0 else rates[1]
+    # Days are counted where something accrues: two divisions are a third of a quiet bar. Many assets are many to look
+    # through for shorts.
+    owes = rules.short_rate > 0.0 and (book.rows.shape[1] > 1 or book.rows[col.QUANTITY, 0] < 0.0)
+    days = bars.ts // DAY - last // DAY if last != NEVER and (owes or rate != 0.0) else 0
+    # Most bars of a minute begin no day.
     if days > 0:
-        interest = cash * (rates[0] if cash < 0.0 else rates[1]) * days / YEAR
+        interest = cash * rate * days / YEAR
         if rules.short_rate > 0.0:
             interest -= _shorts(book.rows) * rules.short_rate * days / YEAR
         money[col.CASH] = cash + interest

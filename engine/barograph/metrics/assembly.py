@@ -23,7 +23,7 @@ MEASURED: Final = ("total_return", "cagr", "mean_return", "volatility", "sharpe"
 class Beside(NamedTuple):
     """What many runs of one history share: bars after the first, steps, calendars, regime switches, the benchmark.
 
-    `market` and `theirs` are the benchmark's equity and returns, `rf` the riskless rate a year.
+    `market` is the benchmark's equity at every bar, `theirs` are its returns, `rf` the riskless rate a year.
     """
 
     bars: int

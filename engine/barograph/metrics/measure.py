@@ -66,7 +66,7 @@ def measure(
     length = min(returns.size, theirs.size)
     measured |= _received(tables["events"]) | {"beta": beta(returns[:length], theirs[:length])}
     turns = _switches(tables["beliefs"])
-    found = assembled(measured, Beside(money.size - 1, ours, calendars, turns, market[other.rows], theirs, rf))
+    found = assembled(measured, Beside(money.size - 1, ours, calendars, turns, market, theirs, rf))
     found |= _intervals(returns, theirs, periods, rf, intervals)
     return {key: _json(value) for key, value in found.items()}
 

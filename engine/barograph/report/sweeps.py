@@ -88,7 +88,7 @@ def _verdict(found: Sweep, tried: Tried) -> dict[str, Any]:
     tried_in_all = max(1, tried.counted - (len(found) - there.size))
     judged = verdict(np.asarray(found.harvest.sums[there]), periods, tried=tried_in_all)
     beside = verdict(np.asarray(found.harvest.beyond[there]), periods, tried=tried_in_all)
-    words = f"{judged.words} Against buying and holding: {_likely(beside)}."
+    words = f"Against cash: {judged.words[0].lower()}{judged.words[1:]} Against buying and holding: {_likely(beside)}."
     if tried.counted > tried.own:
         words += f" {tried.counted - tried.own:,} earlier trials of the same symbols and time are counted."
     return {

@@ -61,9 +61,10 @@ def _best(told: dict[str, Any]) -> Table:
 
 def _computed(told: dict[str, Any]) -> str:
     c, failed = told["counters"], told["failed"]
+    times = "once" if c["seen"] == 1 else f"{c['seen']:,} times"
     ends = f" {failed:,} points have no figures: their runs ended early, and points.parquet says why." if failed else ""
     return (
-        f"{c['points']:,} points; features and model saw the bars {c['seen']:,} times, with {c['fits']:,} fits in all; "
+        f"{c['points']:,} points; features and model saw the bars {times}, with {c['fits']:,} fits in all; "
         f"{c['strategies']:,} strategies and {c['terms']:,} sets of terms; {c['runs']:,} accounts were run now, in "
         f"{told['seconds']:,.1f} s.{ends}"
     )

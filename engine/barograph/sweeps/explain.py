@@ -35,9 +35,10 @@ class Explained(NamedTuple):
 
     def lines(self) -> list[str]:
         """Say it in lines."""
+        times = "once" if self.seen == 1 else f"{self.seen:,} times, each time"
         return [
             f"{self.points:,} points",
-            f"{self.seen:,} times features and model see the bars, each with {self.fits:,} fits",
+            f"features and model see the bars {times}, with {self.fits:,} fits",
             f"{self.strategies:,} strategies and {self.terms:,} sets of terms are laid out once",
             f"{self.points:,} accounts are run, {1e6 * self.seconds_a_point:,.0f} microseconds each",
             f"about {self.seconds:,.1f} s on one core",

@@ -72,7 +72,7 @@ def sweep(make: Callable[..., Machine], keys: Mapping[str, Sequence[Any]], histo
     >>> found = sweep(lambda fee: bg.Machine(strategy=buy_and_hold(), terms=bg.Terms(fee=fee)),
     ...               {"fee": [0.0, 0.01]}, some_bars(50))
     >>> found.table["fees"].round().tolist()
-    [0.0, 990.0]
+    [0.0, 9901.0]
     """
     values = grid(keys)
     machines = (make(**dict(zip(keys, of, strict=True))) for of in values)
@@ -123,8 +123,8 @@ class _Markets:
         found = self._known.get((seen, cash))
         if found is None:
             of = self.plan.seen[seen]
-            equity = benchmark_of(of.history, of.first, cash)[of.steps.rows]
-            returns = formulas.simple_returns(equity)
+            equity = benchmark_of(of.history, of.first, cash)
+            returns = formulas.simple_returns(equity[of.steps.rows])
             beside = Beside(len(of.B) - 1, of.steps, len(of.history.calendars), of.switches, equity, returns)
             found = self._known[seen, cash] = (_market(returns), beside)
         return found
@@ -219,5 +219,5 @@ class Sweep:
         _, account, group = self.plan.rows[number].tolist()
         _, beside = self._markets.of(self.plan.groups[group].seen, self.plan.accounts[account].cash)
         row: dict[str, float] = dict(zip(FIGURES, self.harvest.rows[number].tolist(), strict=True))
-        row["cagr"] = formulas.growth(row["first"], row["last"], beside.steps.rows.size - 1, beside.steps.bars)
+        row["cagr"] = formulas.growth(row["first"], row["last"], beside.bars, beside.steps.bars)
         return assembled(row, beside)

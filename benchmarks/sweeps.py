@@ -1,0 +1,105 @@
+"""What a sweep costs: combinations a CPU second, wiring and figures included, and how much of it is what."""
+
+from __future__ import annotations
+
+import resource
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+import barograph as bg
+from barograph.data.history import History
+from barograph.loop.run import scan
+from barograph.sweeps.run import sweep
+from barograph.testing import some_bars
+from barograph_models.gaussian_hmm import gaussian_hmm
+from barograph_strategies.protected import protected
+from barograph_strategies.regime_filter import regime_filter
+from barograph_strategies.sma_filter import sma_filter
+from benchmarks import Row, Table, bars
+
+_BARS = 5_000
+
+
+@bg.kernel
+def _turn(state: Any, bars: Any, belief: Any, portfolio: Any, params: Any) -> Any:
+    """Another weight at every close: a fill every bar."""
+    return -state, bg.Target(params + 0.1 * state)
+
+
+def measure(size: float = 1.0) -> Table:
+    """Sweep a fixed filter and a moving average in several ways over 5,000 bars; two threads beside one."""
+    history = some_bars(bars(_BARS, size), missing=0.0)
+    fitted = gaussian_hmm(states=2).fit(np.diff(np.log(history.close[:, 0])))
+    count = max(4, int(1_000 * size))
+
+    def filtered(threshold: float, dwell: int = 1, fee: float = 0.0005) -> bg.Machine:
+        return bg.Machine(
+            strategy=regime_filter(threshold=threshold, dwell=dwell), model=fitted, terms=bg.Terms(fee=fee)
+        )
+
+    def stopped(stop: float) -> bg.Machine:
+        return bg.Machine(strategy=protected(of=regime_filter(), stop=stop), model=fitted)
+
+    def turning(weight: float) -> bg.Machine:
+        return bg.Machine(strategy=bg.strategy(_turn, weight, init=lambda _: 1.0), model=fitted)
+
+    def average(window: int) -> bg.Machine:
+        return bg.Machine(strategy=sma_filter(window))
+
+    thresholds, few = np.linspace(0.05, 0.95, count // 20 or 1).tolist(), np.linspace(0.0, 0.01, 4).tolist()
+    subjects: list[tuple[str, Callable[..., bg.Machine], Mapping[str, Sequence[Any]], str]] = [
+        (
+            "thresholds, dwell and fees",
+            filtered,
+            {"threshold": thresholds, "dwell": [1, 2, 3, 5, 8], "fee": few},
+            "10000",
+        ),
+        ("fees only", lambda fee: filtered(0.5, 1, fee), {"fee": np.linspace(0.0, 0.01, count).tolist()}, "20000"),
+        ("a fill every bar", turning, {"weight": np.linspace(0.2, 0.8, count // 4 or 1).tolist()}, "3000"),
+        ("full book with stops", stopped, {"stop": np.linspace(0.01, 0.1, count // 4 or 1).tolist()}, "2000"),
+        ("windows of an average", average, {"window": np.arange(5, 5 + max(2, count // 10)).tolist()}, "10000"),
+    ]
+    rows = []
+    for name, make, keys, wanted in subjects:
+        spent = _cpu(lambda make=make, keys=keys: sweep(make, keys, history, threads=1))
+        combinations = int(np.prod([len(values) for values in keys.values()]))
+        rows.append(Row(f"{name}, combinations a CPU second", combinations / spent, "1/s", f">= {wanted}"))
+    make, keys = subjects[0][1:3]
+    one, two = (_cpu(lambda n=n: sweep(make, keys, history, threads=n)) for n in (1, 2))
+    rows.append(Row("CPU of two threads, of one", two / one, "x", "<= 1.1"))
+    alone = _cpu(lambda: [scan(filtered(float(t)), history) for t in thresholds[:20]]) / len(thresholds[:20])
+    rows.append(Row("one by one with `scan`, without figures", 1.0 / alone, "1/s"))
+    rows.append(
+        Row("peak memory of the process", resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, "MB", "<= 400")
+    )
+    rows.append(_fits(history))
+    return Table(f"Sweeps over {len(history):,} bars", rows)
+
+
+def _fits(history: History) -> Row:
+    """A thousand points over a model that is refitted: the fits are made once."""
+
+    def learning(threshold: float, fee: float = 0.0005) -> bg.Machine:
+        schedule = bg.Fit(window=min(1_000, len(history) // 2), every="quarter")
+        return bg.Machine(strategy=regime_filter(threshold=threshold), model=gaussian_hmm(states=2), fit=schedule,
+                          terms=bg.Terms(fee=fee))  # fmt: skip
+
+    keys = {"threshold": np.linspace(0.05, 0.95, 50).tolist(), "fee": [0.0, 0.001]}
+    run = _cpu(lambda: scan(learning(0.5), history), 2)
+    many = _cpu(lambda: sweep(learning, keys, history, threads=1), 2)
+    fits = len(scan(learning(0.5), history).fits)
+    return Row("100 points over quarterly refits, of one run", many / run, "x", "", f"{fits} fits, once")
+
+
+def _cpu(call: Callable[[], Any], repeats: int = 3) -> float:
+    """Return the least CPU seconds of several calls; once before, so that nothing compiles meanwhile."""
+    call()
+    least = float("inf")
+    for _ in range(repeats):
+        began = time.process_time()
+        call()
+        least = min(least, time.process_time() - began)
+    return least

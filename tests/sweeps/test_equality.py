@@ -163,6 +163,35 @@ def test_who_is_ruined_is_told_and_stops_nobody() -> None:
     assert found.best("sharpe", 5) == [0]
 
 
+def test_splits_dividends_and_a_delisting() -> None:
+    eventful = some_bars(300, assets=2, actions=True)
+    held_to_runs(lambda share, fee: of(fixed_weights([share, 1.0 - share]), {}, fee=fee),
+                 {"share": [0.2, 0.7], "fee": [0.0, 0.001]}, eventful)  # fmt: skip
+
+
+@pytest.mark.parametrize("bars", [1, 2, 3])
+def test_few_bars(bars: int) -> None:
+    few = some_bars(bars)
+    found = held_to_runs(lambda share: of(fixed_weights([share]), {}), {"share": [0.5, 1.0]}, few)
+    assert len(found.table) == 2
+
+
+def test_all_may_fail() -> None:
+    close = np.concatenate([np.full(30, 100.0), np.full(30, 1.0)])[:, None]
+    frame = dataclasses.replace(some_bars(60), open=close, high=close, low=close, close=close)
+    terms = {"leverage": 3.0, "maintenance": 0.0, "warning": 0.0}
+    found = sweep(lambda weight: of(fixed_weights([weight], "year"), {}, **terms), {"weight": [2.4, 2.5]}, frame)
+    assert found.best("sharpe", 3) == []
+    assert found.table["cagr"].isna().all()
+    with pytest.raises(bg.ConfigError, match="no figure 'failed'"):
+        found.best("failed")
+
+
+def test_a_key_may_not_be_called_like_a_figure() -> None:
+    with pytest.raises(bg.ConfigError, match="'turnover' is the name of a figure"):
+        sweep(lambda turnover: of(fixed_weights([turnover]), {}), {"turnover": [0.5]}, BARS)
+
+
 def test_a_change_of_one_bit_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
     make, keys = ROWS["filter, fixed, light"]
     whole = Plan.lane

@@ -29,6 +29,20 @@ def test_a_span_is_written_as_people_write_it() -> None:
     assert values_of(logs) == [(0.001,), (0.01,), (0.1,), (1.0,)]
 
 
+def test_spans_may_fall_and_logs_of_whole_numbers_are_whole() -> None:
+    windows = SweepPlan(keys={"a.b": Span(first=5, last=320, points=7, scale="log")})
+    assert values_of(windows) == [(5,), (10,), (20,), (40,), (80,), (160,), (320,)]
+    falling = {
+        "a.x": Span(first=0.9, last=0.1),
+        "a.y": Span(first=9, last=1),
+        "a.z": Span(first=9, last=1, scale="log"),
+    }
+    for x, y, z in values_of(SweepPlan(how="random", points=50, keys=falling)):
+        assert 0.1 <= x <= 0.9
+        assert 1 <= y <= 9
+        assert (type(y), type(z)) == (int, int)
+
+
 def test_draws_are_those_of_the_seed_and_lie_within() -> None:
     keys = {"a.window": Span(first=5, last=50), "a.fee": Span(first=1e-4, last=1e-2, scale="log")}
     plan = SweepPlan(how="random", points=200, seed=3, keys={**keys, "a.kind": ["x", "y"]})
@@ -91,6 +105,7 @@ def test_what_cannot_be_meant_is_told(tmp_path: Path, sweep: str, told: str) -> 
     ("sweep", "told"),
     [
         ('keys = { "strategy.treshold" = [0.5] }', "unknown key 'strategy.treshold'"),
+        ('keys = { "fit.window.x" = [0.5] }', "is inside a value, not a table"),
         ('keys = { "strategy.threshold" = [0.5, "high"] }', "(at strategy.threshold = 'high' of the sweep)"),
         ('keys = { "execution.fee" = [0.0, 5.0] }', "(at execution.fee = 5.0 of the sweep)"),
         ('keys = { "fit.window" = [60, 1] }', "(at fit.window = 1 of the sweep)"),

@@ -61,4 +61,6 @@ def naming(path: Path) -> Iterator[None]:
     try:
         yield
     except BarographError as error:
+        if str(error).startswith(f"{path}: "):
+            raise
         raise type(error)(f"{path}: {error}") from error

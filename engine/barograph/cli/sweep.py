@@ -56,6 +56,9 @@ def _swept(varied: Varied, runs: Path, threads: int, quiet: bool) -> tuple[Sweep
         work = runs / f".sweep-{varied.mark()}"
         work.mkdir(parents=True, exist_ok=True)
         harvest = Harvest(len(varied), work)
+        found = Sweep(varied.keys, varied.values, plan, harvest, varied.point)
+        # A figure that there is not is told before anything is run.
+        found.best(varied.plan.figure, 0)
         run_plan(plan, varied.point, harvest, threads, tell)
     return Sweep(varied.keys, varied.values, plan, harvest, varied.point), work
 
@@ -65,13 +68,12 @@ def _told(varied: Varied, found: Sweep, work: Path, runs: Path, best: int, secon
     from barograph.report.trials import entered
 
     with naming(varied.path):
-        found.best(varied.plan.figure)
         tried = entered(found, varied)
         again = [_again(varied, found, number, runs) for number in found.best(varied.plan.figure, best)]
         folder, told = write_sweep(found, varied, again, tried, seconds, runs)
     # What was finished is in the folder now; the next sweep of these points begins anew.
     del found
-    shutil.rmtree(work)
+    shutil.rmtree(work, ignore_errors=True)
     if as_json:
         return print_json({"folder": str(folder), **told})
     _print(told)

@@ -102,7 +102,7 @@ def _put(tree: dict[str, Any], key: str, value: Any, where: str) -> None:
     node: Any = tree
     for step in path:
         node = _inside(node, step, where)
-    if isinstance(node, list):
+    if not isinstance(node, dict):
         _inside(node, last, where)
         node[int(last)] = value
     else:

@@ -94,9 +94,23 @@ class Varied:
         return checked(tree, self.path)
 
     def mark(self) -> str:
-        """Return what stands for this sweep: its config, its points, its data, its code."""
-        told = (self.config.model_dump_json(exclude={"paper"}), repr(self.values), self.first.history.digest())
-        return hashed([*told, code_hash(self.config, self.folder.resolve()), *map(str, versions().items())])[:16]
+        """Return what stands for this sweep, once its points were made: its config, its points, its data, its code."""
+        data = sorted(history.digest() for history in self._histories.values())
+        code = sorted({code_hash(self.config_at(n), self.folder.resolve()) for n in self._firsts()})
+        told = (self.config.model_dump_json(exclude={"paper"}), repr(self.values), *data, *code)
+        return hashed([*told, *map(str, versions().items())])[:16]
+
+    def _firsts(self) -> list[int]:
+        """Return a point for each way to name code and files: they may be what is varied."""
+        names = [n for n, key in enumerate(self.keys) if self._names_code(n, key)]
+        found: dict[str, int] = {}
+        for number, values in enumerate(self.values):
+            found.setdefault(repr([values[n] for n in names]), number)
+        return list(found.values())
+
+    def _names_code(self, n: int, key: str) -> bool:
+        texts = isinstance(self.values[0][n], str | dict) or any(isinstance(of[n], str | dict) for of in self.values)
+        return texts or key.endswith((".use", ".file", ".path"))
 
     @cached_property
     def first(self) -> _Sight:
@@ -195,8 +209,9 @@ def _all(values: list[Any] | Span) -> list[Any]:
     first, last, count = float(values.first), float(values.last), values.points or 1
     share = [k / (count - 1) if count > 1 else 0.0 for k in range(count)]
     if values.scale == "log":
-        return [_short(math.exp(math.log(first) + s * (math.log(last) - math.log(first)))) for s in share]
-    found = [_short(first + s * (last - first)) for s in share]
+        found = [_short(math.exp(math.log(first) + s * (math.log(last) - math.log(first)))) for s in share]
+    else:
+        found = [_short(first + s * (last - first)) for s in share]
     whole = isinstance(values.first, int) and isinstance(values.last, int) and all(v == round(v) for v in found)
     return [round(v) for v in found] if whole else found
 
@@ -209,9 +224,11 @@ def _short(value: float) -> float:
 def _drawn(values: list[Any] | Span, rng: np.random.Generator) -> Any:
     if not isinstance(values, Span):
         return values[int(rng.integers(len(values)))]
-    if isinstance(values.first, int) and isinstance(values.last, int) and values.scale == "linear":
-        low, high = sorted((values.first, values.last))
-        return int(rng.integers(low, high + 1))
+    low, high = sorted((values.first, values.last))
+    whole = isinstance(low, int) and isinstance(high, int)
+    if whole and values.scale == "linear":
+        return int(rng.integers(int(low), int(high) + 1))
     if values.scale == "log":
-        return _short(math.exp(rng.uniform(math.log(values.first), math.log(values.last))))
-    return _short(float(rng.uniform(values.first, values.last)))
+        drawn = _short(math.exp(rng.uniform(math.log(low), math.log(high))))
+        return round(drawn) if whole else drawn
+    return _short(float(rng.uniform(low, high)))

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from barograph.data.history import History
     from barograph.regimes.fitted import Fitted, Model
 
-__all__ = ["Progress", "Session", "columns_of", "tables_of", "window_of"]
+__all__ = ["Progress", "Session", "columns_of", "gist", "tables_of", "window_of"]
 
 Progress = Callable[[int, int], None]
 # Bytes of the log's first piece, which most runs never fill, and of every other. Above 32 MiB the allocator fetches new
@@ -51,7 +51,7 @@ _FIRST_PIECE = 2**18
 _PIECE = 36_000_000
 
 
-def _gist(error: Exception) -> str:
+def gist(error: Exception) -> str:
     """Return the first line of a compiler's page that says something."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return next((line for line in lines if not line.startswith(("Failed in", "During", "File"))), type(error).__name__)
@@ -283,7 +283,7 @@ class Session:
             return Bound(w.body, limit, self.columns, w.rates, self.memory, w.params, tape, self.bar)
         except NumbaError as error:
             parts = f"features, filter {self.wired.filter.name} and strategy {self.machine.strategy.name}"
-            raise PartError(f"{parts} do not compile: {_gist(error)}") from error
+            raise PartError(f"{parts} do not compile: {gist(error)}") from error
 
     def _log_limit(self, tape: Tape) -> int:
         """Return how full the log may be before a bar."""

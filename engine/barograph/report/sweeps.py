@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import tempfile
 from collections.abc import Sequence
@@ -15,6 +16,8 @@ from barograph.report.run import check_root, free_folder, write_json, write_parq
 from barograph.validation.verdict import Verdict, verdict
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from barograph.config.varied import Varied
     from barograph.report.trials import Tried
     from barograph.sweeps.run import Sweep
@@ -37,7 +40,7 @@ def write_sweep(found: Sweep, varied: Varied, again: Sequence[dict[str, Any]], t
     fresh = Path(tempfile.mkdtemp(prefix=".new-", dir=root))
     try:
         told = _told(found, varied, again, tried, seconds)
-        write_parquet(found.table, fresh / "points.parquet")
+        write_parquet(_spelled(found.table, varied.keys), fresh / "points.parquet")
         config = varied.config.redacted() | {"sweep": varied.tree["sweep"]}
         (fresh / "config.toml").write_text(tomli_w.dumps(config), encoding="utf-8")
         write_json(told, fresh / "sweep.json")
@@ -72,7 +75,9 @@ def _told(
 
 
 def _best(varied: Varied, one: dict[str, Any]) -> dict[str, Any]:
-    return {"keys": dict(zip(varied.keys, varied.values[one["point"]], strict=True)), **one}
+    values = dict(zip(varied.keys, varied.values[one["point"]], strict=True))
+    told = {k: str(v) if isinstance(v, float) and not np.isfinite(v) else v for k, v in values.items()}
+    return {"keys": told, **one}
 
 
 def _verdict(found: Sweep, tried: Tried) -> dict[str, Any]:
@@ -85,7 +90,7 @@ def _verdict(found: Sweep, tried: Tried) -> dict[str, Any]:
             "trials": tried.counted,
         }
     periods = found.seen(int(there[0])).steps.periods
-    tried_in_all = max(1, tried.counted - (len(found) - there.size))
+    tried_in_all = max(1, tried.counted)
     judged = verdict(np.asarray(found.harvest.sums[there]), periods, tried=tried_in_all)
     beside = verdict(np.asarray(found.harvest.beyond[there]), periods, tried=tried_in_all)
     words = f"Against cash: {judged.words[0].lower()}{judged.words[1:]} Against buying and holding: {_likely(beside)}."
@@ -96,15 +101,25 @@ def _verdict(found: Sweep, tried: Tried) -> dict[str, Any]:
         "found": judged.found,
         "p": judged.p,
         "p_against_holding": beside.p,
-        "deflated_sharpe": _number(judged),
+        "deflated_sharpe": _number(judged.deflated),
         "trials": tried.counted,
         "best": int(there[judged.best]),
-        "sharpe": judged.sharpe,
+        "sharpe": _number(judged.sharpe),
     }
 
 
-def _number(judged: Verdict) -> float | None:
-    return judged.deflated if np.isfinite(judged.deflated) else None
+def _number(value: float) -> float | None:
+    return float(value) if np.isfinite(value) else None
+
+
+def _spelled(table: pd.DataFrame, keys: Sequence[str]) -> pd.DataFrame:
+    """Return the table with values of several kinds, lists and tables as text: a column of a file has one kind."""
+    told = table.copy()
+    for key in keys:
+        kinds = {type(value) for value in told[key]}
+        if told[key].dtype == object and kinds != {str}:
+            told[key] = [value if isinstance(value, str) else json.dumps(value) for value in told[key]]
+    return told
 
 
 def _likely(judged: Verdict) -> str:

@@ -29,9 +29,10 @@ class Tried(NamedTuple):
 def entered(found: Sweep, varied: Varied) -> Tried:
     """Enter a sweep's points that have figures; return how many trials count for a verdict on them.
 
-    What cannot be written is said once, and counts nothing: the sweep's own points always do.
+    What cannot be written is said once, and counts nothing: the sweep's own points always do, but for those without
+    figures.
     """
-    own = len(found)
+    own = int(np.count_nonzero(found.harvest.ended[:, 0] == 0))
     registry = open_registry(varied.folder, varied.config.registry.store)
     if registry is None:
         return Tried(own, own)

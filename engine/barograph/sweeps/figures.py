@@ -146,7 +146,7 @@ def measure_run(table: Any, rows: Any, every: bool, fills: Any, count: int, firs
     else:
         for j in range(T):
             r[j] = equity[rows[j + 1]] / equity[rows[j]] - 1.0
-    out[FIRST], out[LAST] = equity[rows[0]], equity[rows[T]]
+    out[FIRST], out[LAST] = equity[0], equity[table.shape[0] - 1]
     out[TOTAL_RETURN], out[DIVIDENDS] = out[LAST] / out[FIRST] - 1.0, total(paid, payments)
     _moments(r, T, periods, x, out)
     _tail(r, T, rank, x, y, out)
@@ -155,7 +155,7 @@ def measure_run(table: Any, rows: Any, every: bool, fills: Any, count: int, firs
     _drawdown(equity, table.shape[0], x, out)
     fill_from_returns(r[:T], sums)
     for t in range(T):
-        x[t] = r[t] - market.returns[t]
+        x[t] = r[t] - market.returns[t] if t < market.returns.size else math.nan
     fill_from_returns(x[:T], beyond)
 
 
@@ -281,10 +281,12 @@ def _deals(equity: Any, fills: Any, count: int, first: int, years: float, out: A
 @shared
 def _beside(r: Any, T: int, market: Market, x: Any, out: Any) -> None:
     """Write the slope on the benchmark's returns, cov / var (`formulas.beta`)."""
-    mean = out[MEAN_RETURN]
-    for t in range(T):
+    # The returns of a benchmark that lost everything end there, and those beside it too.
+    paired = min(T, market.returns.size)
+    mean = out[MEAN_RETURN] if paired == T else _mean(r, paired) if paired > 0 else math.nan
+    for t in range(paired):
         x[t] = (r[t] - mean) * market.centred[t]
-    out[BETA] = _mean(x, T) / market.variance if market.variance > 0.0 and T > 1 else math.nan
+    out[BETA] = _mean(x, paired) / market.variance if market.variance > 0.0 and paired > 1 else math.nan
 
 
 @shared

@@ -56,7 +56,8 @@ class Harvest:
         self._said[number] = f"{type(error).__name__}: {error}"
         if self.folder is not None:
             with (self.folder / _LINES).open("a", encoding="utf-8") as lines:
-                lines.write(json.dumps([number, self._said[number]]) + "\n")
+                # A line of its own, whatever a kill has left of the one before.
+                lines.write("\n" + json.dumps([number, self._said[number]]) + "\n")
         self.finish(number, -1, RAISED)
 
     def failed(self, number: int, when: Any) -> str:

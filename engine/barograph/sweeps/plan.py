@@ -6,10 +6,13 @@ from collections.abc import Hashable, Iterable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
+from numba.core.errors import NumbaError
 
 from barograph.data.rates import rates_on
+from barograph.errors import PartError
 from barograph.execution.book import open_book
 from barograph.jit.memory import structure
+from barograph.loop.session import gist
 from barograph.loop.wiring import Wired, memory_of, plan_of, wire
 from barograph.sweeps.arena import Arena, Images
 from barograph.sweeps.lanes import Account, Decider, Lane, Layout
@@ -28,6 +31,7 @@ class _Group(NamedTuple):
     seen: int
     wired: Wired
     slots: int
+    name: str
 
 
 class _Numbers:
@@ -80,14 +84,14 @@ class Plan:
         shape = (structure(memory, plan.name), structure(trees[0], plan.name))
         tables = [self._arena.add(tree) for tree in (trees if plan.bind is not None else trees[:1])]
         self.deciders.append(Decider(tuple(tables * (len(trees) // len(tables))), self._memories.add(memory)))
-        self._shapes.append((content(plan.step), shape))
+        self._shapes.append((content(plan.step), plan.reads, shape))
 
     def _group(self, point: Point, seen: int, shape: Hashable) -> int:
         terms = point.terms
         group, new = self._kinds((seen, shape, terms.fits_light_book(), terms.resting))
         if new:
             wired = wire(point.whole, point.history, self.seen[seen].fits[0])
-            self.groups.append(_Group(seen, wired, wired.resting))
+            self.groups.append(_Group(seen, wired, wired.resting, point.strategy.name))
         return group
 
     def _lay_out(self) -> None:
@@ -107,7 +111,10 @@ class Plan:
     def lane(self, group: int) -> Lane:
         """Return what runs the points of a group, one after another; each thread wants its own."""
         of = self.groups[group]
-        return Lane(of.wired, self.seen[of.seen], self.layout, of.slots)
+        try:
+            return Lane(of.wired, self.seen[of.seen], self.layout, of.slots)
+        except NumbaError as error:
+            raise PartError(f"strategy {of.name} does not compile: {gist(error)}") from error
 
 
 def _places(tables: Any, table: int) -> tuple[int, int, int]:

@@ -94,10 +94,13 @@ def run_plan(plan: Plan, point: Callable[[int], Point], harvest: Harvest, thread
     chunks = iter([order[k : k + _CHUNK] for k in range(0, len(order), _CHUNK)])
     count = threads or os.cpu_count() or 1
     done, markets = itertools.count(1), _Markets(plan)
+    stopped: list[bool] = []
 
     def work() -> None:
         lanes: dict[int, Lane] = {}
         for chunk in chunks:
+            if stopped:
+                return
             for number in chunk.tolist():
                 _run_point(plan, lanes, markets, number, point, harvest)
             if progress is not None:
@@ -106,8 +109,14 @@ def run_plan(plan: Plan, point: Callable[[int], Point], harvest: Harvest, thread
     if count == 1 or len(order) <= _CHUNK:
         return work()
     with ThreadPoolExecutor(count) as pool:
-        for future in [pool.submit(work) for _ in range(count)]:
-            future.result()
+        futures = [pool.submit(work) for _ in range(count)]
+        try:
+            for future in futures:
+                future.result()
+        except BaseException:
+            # The other threads take nothing more.
+            stopped.append(True)
+            raise
     return None
 
 
@@ -141,6 +150,8 @@ def _run_point(plan: Plan, lanes: dict[int, Lane], markets: _Markets, number: in
     decider, account, group = plan.rows[number].tolist()
     lane = lanes.get(group)
     if lane is None:
+        # Points come group by group: a thread needs one lane at a time.
+        lanes.clear()
         lane = lanes[group] = plan.lane(group)
     terms = plan.accounts[account]
     try:
@@ -166,6 +177,9 @@ class Sweep:
                  point: Callable[[int], Point]) -> None:  # fmt: skip
         self.keys, self.points, self.harvest, self.plan, self.point = keys, points, harvest, plan, point
         self._markets = _Markets(plan)
+        taken = sorted({*self.figures, "failed"} & set(keys))
+        if taken:
+            raise ConfigError(f"sweep: {taken[0]!r} is the name of a figure; call the key something else")
 
     def __len__(self) -> int:
         return len(self.points)
@@ -185,13 +199,19 @@ class Sweep:
         return {key: value if math.isfinite(value) else None for key, value in self._figures(number).items()}
 
     @cached_property
+    def figures(self) -> tuple[str, ...]:
+        """The names of the figures."""
+        return tuple(self._figures(0))
+
+    @cached_property
     def table(self) -> pd.DataFrame:
         """One row a point: its keys, its figures, and why it failed."""
         import pandas as pd
 
         keys = pd.DataFrame(self.points, columns=list(self.keys))
-        figures = pd.DataFrame.from_records([self.metrics(n) for n in range(len(self))])
-        return pd.concat([keys, figures.astype("float64"), pd.Series(self.failed, name="failed", dtype=object)], axis=1)
+        told = [[of.get(name) for name in self.figures] for of in map(self.metrics, range(len(self)))]
+        figures = pd.DataFrame(told, columns=list(self.figures), dtype="float64")
+        return pd.concat([keys, figures, pd.Series(self.failed, name="failed", dtype=object)], axis=1)
 
     @cached_property
     def failed(self) -> list[str]:
@@ -204,9 +224,8 @@ class Sweep:
 
     def best(self, figure: str = "sharpe", count: int = 1) -> list[int]:
         """Return the numbers of the points with the highest figure, the first of equals first."""
-        if figure not in self.table.columns:
-            known = ", ".join(c for c in self.table.columns if c not in (*self.keys, "failed"))
-            raise ConfigError(f"sweep: no figure {figure!r}; wanted one of {known}")
+        if figure not in self.figures:
+            raise ConfigError(f"sweep: no figure {figure!r}; wanted one of {', '.join(self.figures)}")
         ranked = self.table[figure].sort_values(ascending=False, kind="stable").dropna()
         return [int(n) for n in ranked.index[:count]]
 
@@ -219,5 +238,6 @@ class Sweep:
         _, account, group = self.plan.rows[number].tolist()
         _, beside = self._markets.of(self.plan.groups[group].seen, self.plan.accounts[account].cash)
         row: dict[str, float] = dict(zip(FIGURES, self.harvest.rows[number].tolist(), strict=True))
-        row["cagr"] = formulas.growth(row["first"], row["last"], beside.bars, beside.steps.bars)
+        grew = (row["first"], row["last"], beside.bars, beside.steps.bars)
+        row["cagr"] = formulas.growth(*grew) if beside.bars > 0 else math.nan
         return assembled(row, beside)

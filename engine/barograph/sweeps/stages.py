@@ -11,7 +11,7 @@ from collections.abc import Hashable
 from dataclasses import replace
 from functools import partial
 from types import FunctionType
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 
@@ -113,11 +113,21 @@ def content(value: Any) -> Hashable:  # noqa: PLR0911  a kind of value a line
     if isinstance(value, partial):
         return (partial, content(value.func), content(value.args), content(tuple(sorted(value.keywords.items()))))
     if isinstance(value, FunctionType):
-        cells = tuple(cell.cell_contents for cell in value.__closure__ or ())
-        return (FunctionType, value.__code__, id(value.__globals__), content(value.__defaults__), content(cells))
+        return _of_function(value)
     if isinstance(value, Kernel):
         return (Kernel, content(value.py_func))
     return _Alone(value)
+
+
+def _of_function(value: FunctionType) -> Hashable:
+    given = tuple(sorted((value.__kwdefaults__ or {}).items()))
+    try:
+        cells = tuple(cell.cell_contents for cell in value.__closure__ or ())
+        told = content((value.__defaults__, given, cells))
+    # One that reaches itself, or a name that is not bound yet.
+    except (RecursionError, ValueError):
+        return _Alone(value)
+    return (FunctionType, value.__code__, id(value.__globals__), told)
 
 
 class _Alone:
@@ -155,15 +165,18 @@ def point_of(machine: Machine, history: History) -> Point:
     """Return a machine as a point of a sweep."""
     terms = tuple(content(getattr(machine.terms, name)) for name in machine.terms.__dataclass_fields__)
     plan = machine.strategy
-    decides = tuple(map(content, (plan.step, plan.init, plan.bind, plan.params)))
+    decides = tuple(map(content, (plan.step, plan.init, plan.bind, plan.reads, plan.params)))
     return Point(machine, plan, machine.terms, history, (seeing(machine), decides, terms))
+
+
+_ASKED: Final = ("learn", "regimes", "name", "labels", "partial_rows", "panel")
 
 
 def seeing(machine: Machine) -> Hashable:
     """Return what stands for all of a machine that its features and beliefs are made from."""
     model = machine.model
-    asked = model if not machine.learns else (model.learn, model.regimes, model.name, model.labels)  # type: ignore
+    asked = model if not machine.learns else tuple(getattr(model, name) for name in _ASKED)
     plan = machine.fit
     schedule = None if plan is None else tuple(getattr(plan, name) for name in plan.__dataclass_fields__)
     return tuple(map(content, (tuple(machine.features), asked, machine.filter, schedule, machine.start,
-                               machine.strategy.horizons)))  # fmt: skip
+                               machine.each, machine.strategy.horizons)))  # fmt: skip

@@ -995,7 +995,11 @@ class Reading:
         return abs(q) <= ROUNDING
 
     def ends_position(self, n: float, q: float) -> bool:
-        """Tell whether a quantity ends a position, but for what rounding leaves."""
+        """Tell whether an order is for what is held, to within a few units of its last digit."""
+        return n * q < 0.0 and abs(n + q) <= UNITS * abs(n)
+
+    def leaves_nothing(self, n: float, q: float) -> bool:
+        """Tell whether a fill leaves of a position what rounding leaves."""
         return n * q < 0.0 and abs(n + q) <= ROUNDING * abs(n)
 
     def carry_out(self, order: Order, moment: Moment, sized: dict[int, float], factor: float) -> None:
@@ -1133,7 +1137,7 @@ class Reading:
         order.charged += fee - self.terms.fixed_fee
         order.proportional += self.proportional(q, price, maker)
         self.cash -= q * price + fee
-        self.held[a] = 0.0 if self.ends_position(n, q) else self.settled(n + q, max(abs(n), abs(q)))
+        self.held[a] = 0.0 if self.leaves_nothing(n, q) else self.settled(n + q, max(abs(n), abs(q)))
         self.average[a] = self.average_after(n, q, price, self.average[a])
         self.traded += abs(q * price)
         self.taken[a] += abs(q)

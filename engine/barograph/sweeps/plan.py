@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable
+from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numba.core.errors import NumbaError
 
-from barograph.data.rates import rates_on
+from barograph.data.rates import Rate, rates_on
 from barograph.errors import PartError
 from barograph.execution.book import open_book
 from barograph.jit.memory import structure
 from barograph.loop.session import gist
 from barograph.loop.wiring import Wired, memory_of, plan_of, wire
-from barograph.sweeps.arena import Arena, Images
+from barograph.sweeps.arena import Arena, Image, Images
 from barograph.sweeps.lanes import Account, Decider, Lane, Layout
 from barograph.sweeps.stages import Point, Seen, content, look, point_of
+from barograph.types import Floats
 
 if TYPE_CHECKING:
     from barograph.data.history import History
@@ -97,10 +99,20 @@ class Plan:
     def _lay_out(self) -> None:
         sizes = self._memories.largest
         books, accounts = Images((sizes[0], sizes[1])), []
+
+        # Terms that differ in a fee begin with the same book, and pay the same rates.
+        @cache
+        def book_of(cash: float, assets: int, guards: int, slots: int) -> Image:
+            return books.add(open_book(cash, assets, guards, slots))
+
+        @cache
+        def rates_of(history: _Same, borrow: float | Rate, cash: float | Rate) -> Floats:
+            return rates_on(history.value.ts, borrow, cash)
+
         for terms, history, slots in self._terms:
             rules = terms.rules(history.traded)
-            book = books.add(open_book(float(terms.cash), len(history.symbols), len(rules.guards), slots))
-            rates = rates_on(history.ts, terms.borrow_rate, terms.cash_rate)
+            book = book_of(float(terms.cash), len(history.symbols), len(rules.guards), slots)
+            rates = rates_of(_Same(history), terms.borrow_rate, terms.cash_rate)
             accounts.append((self._arena.add(rules), book, rates, float(terms.cash)))
         tables = books.tables()
         self.layout = Layout(self._arena.closed(), self._memories.tables(), tables,
@@ -115,6 +127,19 @@ class Plan:
             return Lane(of.wired, self.seen[of.seen], self.layout, of.slots)
         except NumbaError as error:
             raise PartError(f"strategy {of.name} does not compile: {gist(error)}") from error
+
+
+class _Same:
+    """A history that equals only itself, for a table of what was made of it."""
+
+    def __init__(self, value: History) -> None:
+        self.value = value
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Same) and other.value is self.value
+
+    def __hash__(self) -> int:
+        return id(self.value)
 
 
 def _places(tables: Any, table: int) -> tuple[int, int, int]:

@@ -48,7 +48,10 @@ def test_what_is_pasted_has_no_machine_code_of_its_own(tmp_path: Path, monkeypat
         assert bool(result.library.get_pointer_to_function(result.fndesc.llvm_func_name)) is stands
 
 
-def test_constants_compile_no_kernel_of_their_own() -> None:
+def test_constants_compile_no_kernel_of_their_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # What an earlier run of the tests has kept would be loaded, and nothing compiled.
+    monkeypatch.setenv("BAROGRAPH_CACHE", str(tmp_path))
+
     @kernel
     def moved(x: float, up: bool, by: int) -> float:
         return x + by if up else x - by

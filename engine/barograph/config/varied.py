@@ -9,7 +9,6 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Hashable, Iterator
-from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -111,12 +110,6 @@ class Varied:
     def _names_code(self, n: int, key: str) -> bool:
         texts = isinstance(self.values[0][n], str | dict) or any(isinstance(of[n], str | dict) for of in self.values)
         return texts or key.endswith((".use", ".file", ".path"))
-
-    @cached_property
-    def first(self) -> _Sight:
-        """What sees, at the first point."""
-        found: _Sight = self._once(0, self._key(0, "sees"), self._sight)
-        return found
 
     def _check(self, key: str) -> None:
         table, dot, _ = key.partition(".")

@@ -17,7 +17,7 @@ from barograph.loop.session import gist
 from barograph.loop.wiring import Wired, memory_of, plan_of, wire
 from barograph.sweeps.arena import Arena, Image, Images
 from barograph.sweeps.lanes import Account, Decider, Lane, Layout
-from barograph.sweeps.stages import Point, Seen, content, look, point_of
+from barograph.sweeps.stages import Alone, Point, Seen, content, look, point_of
 from barograph.types import Floats
 
 if TYPE_CHECKING:
@@ -106,13 +106,13 @@ class Plan:
             return books.add(open_book(cash, assets, guards, slots))
 
         @cache
-        def rates_of(history: _Same, borrow: float | Rate, cash: float | Rate) -> Floats:
+        def rates_of(history: Alone, borrow: float | Rate, cash: float | Rate) -> Floats:
             return rates_on(history.value.ts, borrow, cash)
 
         for terms, history, slots in self._terms:
             rules = terms.rules(history.traded)
             book = book_of(float(terms.cash), len(history.symbols), len(rules.guards), slots)
-            rates = rates_of(_Same(history), terms.borrow_rate, terms.cash_rate)
+            rates = rates_of(Alone(history), terms.borrow_rate, terms.cash_rate)
             accounts.append((self._arena.add(rules), book, rates, float(terms.cash)))
         tables = books.tables()
         self.layout = Layout(self._arena.closed(), self._memories.tables(), tables,
@@ -127,19 +127,6 @@ class Plan:
             return Lane(of.wired, self.seen[of.seen], self.layout, of.slots)
         except NumbaError as error:
             raise PartError(f"strategy {of.name} does not compile: {gist(error)}") from error
-
-
-class _Same:
-    """A history that equals only itself, for a table of what was made of it."""
-
-    def __init__(self, value: History) -> None:
-        self.value = value
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Same) and other.value is self.value
-
-    def __hash__(self) -> int:
-        return id(self.value)
 
 
 def _places(tables: Any, table: int) -> tuple[int, int, int]:

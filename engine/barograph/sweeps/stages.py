@@ -17,7 +17,7 @@ import numpy as np
 
 from barograph.jit.kernel import Kernel
 from barograph.loop.machine import Machine
-from barograph.loop.session import Session, columns_of
+from barograph.loop.session import Session
 from barograph.metrics.formulas import switches
 from barograph.metrics.steps import Steps, steps
 from barograph.regimes.forecasts import Layout as Horizons
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from barograph.loop.advance import Columns
     from barograph.loop.result import Learned
 
-__all__ = ["Point", "Seen", "content", "look", "point_of", "seeing"]
+__all__ = ["Alone", "Point", "Seen", "content", "look", "point_of", "seeing"]
 
 
 class Seen(NamedTuple):
@@ -70,7 +70,7 @@ def look(machine: Machine, history: History) -> Seen:
     T = own.rows.size - 1
     return Seen(
         history=history,
-        columns=columns_of(history),
+        columns=session.columns,
         first=session.start,
         X=tape.X,
         B=tape.B,
@@ -116,7 +116,7 @@ def content(value: Any) -> Hashable:  # noqa: PLR0911  a kind of value a line
         return _of_function(value)
     if isinstance(value, Kernel):
         return (Kernel, content(value.py_func))
-    return _Alone(value)
+    return Alone(value)
 
 
 def _of_function(value: FunctionType) -> Hashable:
@@ -126,18 +126,18 @@ def _of_function(value: FunctionType) -> Hashable:
         told = content((value.__defaults__, given, cells))
     # One that reaches itself, or a name that is not bound yet.
     except (RecursionError, ValueError):
-        return _Alone(value)
+        return Alone(value)
     return (FunctionType, value.__code__, id(value.__globals__), told)
 
 
-class _Alone:
+class Alone:
     """A value that equals only itself, kept so that no other takes its place."""
 
     def __init__(self, value: Any) -> None:
         self.value = value
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Alone) and other.value is self.value
+        return isinstance(other, Alone) and other.value is self.value
 
     def __hash__(self) -> int:
         return id(self.value)

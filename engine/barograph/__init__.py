@@ -23,7 +23,9 @@ if TYPE_CHECKING:
     from barograph.jit.kernel import compiled as compiled
     from barograph.jit.kernel import kernel as kernel
     from barograph.jit.views import frozen as frozen
+    from barograph.loop.choice import choose as choose
     from barograph.loop.fit import Fit as Fit
+    from barograph.loop.machine import Choose as Choose
     from barograph.loop.machine import Machine as Machine
     from barograph.loop.machine import strategy as strategy
     from barograph.loop.result import Result as Result
@@ -67,6 +69,8 @@ _WHERE = {
     "run": "trials.entering",
     "sweep": "sweeps.run",
     "scan": "loop.run",
+    "choose": "loop.choice",
+    "Choose": "loop.machine",
     "Fit": "loop.fit",
     "Machine": "loop.machine",
     "strategy": "loop.machine",

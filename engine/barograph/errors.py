@@ -13,8 +13,8 @@ from collections.abc import Iterable
 from typing import Final
 
 __all__ = ["PRIVATE", "BarographError", "BrokerError", "ConfigError", "DataError", "FeedError", "FitError",
-           "LeaseError", "NotifyError", "PartError", "RefusalError", "StoreError", "StrategyError", "as_written",
-           "nearest", "with_extra"]  # fmt: skip
+           "LeaseError", "NotifyError", "PartError", "RefusalError", "RuinError", "StoreError", "StrategyError",
+           "as_written", "nearest", "with_extra"]  # fmt: skip
 
 PRIVATE: Final = "barograph.config.modules.at"
 """How the names begin under which the modules of a folder are loaded; its path follows (`barograph.config.modules`)."""
@@ -54,6 +54,10 @@ class StrategyError(BarographError):
     """A strategy that answered with something that is not a weight, or ruined the account."""
 
     exit_code = 6
+
+
+class RuinError(StrategyError):
+    """A strategy that ruined the account: its equity is not above 0."""
 
 
 class FeedError(DataError):

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from barograph.regimes.fitted import Fitted
     from barograph.regimes.window import Window
 
-__all__ = ["CALENDAR_RULES", "FAILED", "Close", "Fit"]
+__all__ = ["CALENDAR_RULES", "FAILED", "Close", "Fit", "check_every", "falls"]
 
 CALENDAR_RULES: Final = ("week", "month", "quarter", "year")
 FAILED: Final = ("keep", "stop")
@@ -66,15 +66,7 @@ class Fit:
         """Refuse a schedule that cannot be kept."""
         if self.window < 2 or self.embargo < 0:
             raise ConfigError(f"fit.window is {self.window} and fit.embargo {self.embargo}; wanted >= 2 and >= 0")
-        known = (*CALENDAR_RULES, "never")
-        if isinstance(self.every, str) and self.every not in known:
-            hint = nearest(self.every, known)
-            raise ConfigError(
-                f"fit.every is {self.every!r}; wanted a number of bars or one of {', '.join(known)}{hint}"
-            )
-        if not isinstance(self.every, str) and (not isinstance(self.every, int) or self.every < 1):
-            raise ConfigError(f"fit.every is {self.every}; wanted a whole number of bars, at least 1, or 'never'")
-
+        check_every(self.every, "fit.every")
         if self.failed not in FAILED:
             told = f"wanted {' or '.join(FAILED)}{nearest(str(self.failed), FAILED)}"
             raise ConfigError(f"fit.failed is {self.failed!r}; {told}")
@@ -86,13 +78,32 @@ class Fit:
 
     def due(self, bar: int, start: int, ts: Any) -> bool:
         """Tell whether a fit falls on the close of `bar`; the first one is on the bar before `start`."""
-        if bar == start - 1:
-            return True
-        if bar < start or self.every == "never":
-            return False
-        if isinstance(self.every, int):
-            return (bar - start + 1) % self.every == 0
-        return bool(_period(ts[bar], self.every) != _period(ts[bar - 1], self.every))
+        return falls(self.every, bar, start, ts)
+
+
+def check_every(every: Any, key: str) -> None:
+    """Raise `ConfigError` naming the key unless it says how often: a number of bars, or a word for a period."""
+    known = (*CALENDAR_RULES, "never")
+    if isinstance(every, str) and every not in known:
+        hint = nearest(every, known)
+        raise ConfigError(f"{key} is {every!r}; wanted a number of bars or one of {', '.join(known)}{hint}")
+    if not isinstance(every, str) and (not isinstance(every, int) or every < 1):
+        raise ConfigError(f"{key} is {every}; wanted a whole number of bars, at least 1, or 'never'")
+
+
+def falls(every: int | str, bar: int, start: int, ts: Any) -> bool:
+    """Tell whether what is done before `start`, and then ever so often, falls on the close of `bar`.
+
+    >>> [bar for bar in range(20) if falls(5, bar, 8, None)]
+    [7, 12, 17]
+    """
+    if bar == start - 1:
+        return True
+    if bar < start or every == "never":
+        return False
+    if isinstance(every, int):
+        return (bar - start + 1) % every == 0
+    return bool(_period(ts[bar], every) != _period(ts[bar - 1], every))
 
 
 def _period(ts: int, rule: str) -> int:

@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from barograph.data.rates import rates_on
 from barograph.execution import book as col
 from barograph.execution.events import table
-from barograph.loop.session import Session, columns_of
+from barograph.loop.session import Session
 from barograph.loop.world import World
 from barograph.types import Step
 
 if TYPE_CHECKING:
     from barograph.data.history import History
+    from barograph.loop.choice import Choice
     from barograph.loop.machine import Machine
     from barograph.loop.result import Learned
 
@@ -45,7 +45,7 @@ class Live(Session):
 
     def __init__(self, machine: Machine, history: History, start: int, world: World | None = None) -> None:
         super().__init__(replace(machine, start=start), history, world, None)
-        if world is None:
+        if world is None and self.choosing is None:
             self.learned = self.start - 1
         if self.bar < start:
             # What comes before the first decision is seen by features and strategy, and decides nothing.
@@ -53,12 +53,7 @@ class Live(Session):
 
     def append(self, later: History) -> None:
         """Take note of bars that are to be stepped over."""
-        self.history = h = self.history.then(later)
-        self.columns = columns_of(h)
-        self.X = np.vstack([self.X, np.full((len(later), self.X.shape[1]), np.nan)])
-        self.wired = self.wired._replace(
-            rates=rates_on(h.ts, self.machine.terms.borrow_rate, self.machine.terms.cash_rate)
-        )
+        self.take(self.history.then(later))
 
     @property
     def waiting(self) -> int:
@@ -81,13 +76,15 @@ class Live(Session):
         return self.memory.read(1)
 
     def step(self) -> Step:
-        """Go over the next bar; a fit that is due is made before."""
+        """Go over the next bar; a choice and a fit that are due are made before."""
+        if self.choice_due:
+            self.choose()
         if self.due:
             self.learn()
         t = self.bar
         tape = self._advance(self._tape(t, t + 1), t + 1, 1, t)
         self._drain(tape.log)
-        events = table(self._written())
+        events = table(self.written())
         rows = self.memory.read(3).rows
         held = np.vstack([rows[col.QUANTITY], rows[col.PRICE]])
         return Step(t, int(self.history.ts[t]), tape.E[0], tape.W[0], tape.B[0], events, held, tape.F[0])
@@ -97,6 +94,11 @@ class Live(Session):
         self._learn(self.bar - 1)
         self.learned = self.bar - 1
         return self.fits.pop()
+
+    def choose(self) -> tuple[Choice, Learned | None]:
+        """Make the choice that is due at the close of the last bar; return it, and the model it brings into force."""
+        self._choose(self.bar - 1)
+        return self.choices.pop(), self.fits.pop() if self.fits else None
 
     def switch(self, guard: int, on: bool) -> None:
         """Turn one guard of the machine on for good, or off: from the next bar on."""
@@ -109,5 +111,4 @@ class Live(Session):
 
     def world(self) -> World:
         """Return all that is remembered, to be saved."""
-        seen = self.history.head(self.bar)
-        return World(self.memory, self.bar, self.start, self.fitted, seen, self.learned, self.last)
+        return self._world(self.history.head(self.bar))

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, fields
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, fields, is_dataclass
 from types import MethodType
 from typing import TYPE_CHECKING, Any, Final, cast
 
@@ -15,14 +15,15 @@ from barograph.errors import ConfigError, nearest
 from barograph.execution.terms import Terms
 from barograph.jit.kernel import kernel
 from barograph.jit.views import frozen
-from barograph.loop.fit import Fit
+from barograph.loop.fit import Fit, check_every
+from barograph.metrics.span import FIGURES
 from barograph.regimes.forecasts import no_forecast
 from barograph.types import Belief, Feature, Filter, Strategy
 
 if TYPE_CHECKING:
     from barograph.regimes.fitted import Fitted, Model
 
-__all__ = ["READS", "Machine", "no_model", "stand_in", "strategy"]
+__all__ = ["READS", "Choose", "Machine", "no_model", "stand_in", "strategy"]
 
 READS: Final = ("one", "own", "all", "none")
 """What a strategy may say of the beliefs it can look at (`barograph.types.Strategy`)."""
@@ -84,7 +85,8 @@ class Machine:
     `fit` says, or is already fitted (then without `fit`); `filter` brings a hand-made filter; with neither there is one
     regime. With `each` there is a belief an asset: every traded asset is seen by the features, whose own asset it then
     is, and has a filter of its own; the model learns from one table an asset. `terms` are the terms of trade, `start`
-    is the first bar that is decided (its index, a date, or None: as early as the model allows).
+    is the first bar that is decided (its index, a date, or None: as early as the model allows). With `choose` the
+    machine is one of several candidates at a time (`Choose`); all else is then that of the first of them.
 
     Raises `ConfigError` for what does not belong together.
     """
@@ -98,6 +100,7 @@ class Machine:
     terms: Terms = field(default_factory=Terms)
     name: str = field(default="")
     each: bool = False
+    choose: Choose | None = None
 
     def __new__(cls, *_: Any, **given: Any) -> Machine:
         """Tell whoever writes a term of trade here where it belongs."""
@@ -144,6 +147,69 @@ def _check_beliefs(machine: Machine) -> None:
         raise ConfigError(f'{name} {told}, one that looks at all of them reads="all"')
     if not machine.each and rule.reads == "all":
         raise ConfigError(f"{name} reads a belief an asset, and there is one for all; wanted each = true")
+
+
+@dataclass(frozen=True)
+class Choose:
+    """Which of several machines is in use, chosen again and again by what each would have earned until then.
+
+    Each of the `candidates` runs as a shadow: as if it had always been chosen, in an account of its own. At the close
+    before the machine's first decision, and then `every` so often (a number of bars, or one of week, month, quarter,
+    year, never), each is scored by a `figure` of metrics.json over its last `window` returns (all that all shadows
+    have, when `anchored`), net of costs, less `penalty` times other figures. From the next bar on the highest is in
+    use, with what its shadow remembers and with the machine's own account; of equals the one that was in use. `names`
+    say what is varied, `values` with which values, a tuple a candidate.
+
+    Raises `ConfigError` where candidates differ in their account or in what a choice cannot change.
+    """
+
+    candidates: tuple[Machine, ...]
+    window: int
+    every: int | str = "quarter"
+    anchored: bool = False
+    figure: str = "sharpe"
+    penalty: Mapping[str, float] = field(default_factory=dict)
+    names: tuple[str, ...] = ()
+    values: tuple[tuple[Any, ...], ...] = ()
+
+    def __post_init__(self) -> None:
+        """Refuse what nobody can choose by, or among."""
+        check_every(self.every, "choose.every")
+        if self.window < 2:
+            raise ConfigError(f"choose.window is {self.window}; wanted at least 2 bars of returns")
+        for figure, key in [(self.figure, "figure"), *((name, "penalty") for name in self.penalty)]:
+            if figure not in FIGURES:
+                hint = nearest(figure, FIGURES) or f"; wanted one of {', '.join(FIGURES)}"
+                raise ConfigError(f"choose.{key}: no figure {figure!r}{hint}")
+        if not self.candidates:
+            raise ConfigError("choose has no candidates; wanted at least one")
+        for number in range(1, len(self.candidates)):
+            self._check(number)
+
+    def told(self, number: int) -> str:
+        """Spell a candidate as ``--set`` would: key=value, ..."""
+        if number >= len(self.values):
+            return f"candidate {number}"
+        return ", ".join(f"{name}={value}" for name, value in zip(self.names, self.values[number], strict=True))
+
+    def _check(self, number: int) -> None:
+        first, other = self.candidates[0], self.candidates[number]
+        for name in ("terms", "each", "start"):
+            if not _alike(getattr(first, name), getattr(other, name)):
+                raise ConfigError(f"choose: {self.told(number)} changes {name}; all candidates share one account")
+        if other.choose is not None:
+            raise ConfigError(f"choose: {self.told(number)} chooses itself; wanted candidates that do not")
+
+
+def _alike(one: Any, other: Any) -> bool:
+    """Tell whether two settings say the same, array for array."""
+    if is_dataclass(one) and type(one) is type(other):
+        return all(_alike(getattr(one, f.name), getattr(other, f.name)) for f in fields(one))
+    if isinstance(one, np.ndarray) or isinstance(other, np.ndarray):
+        return bool(np.array_equal(one, other))
+    if isinstance(one, tuple | list) and isinstance(other, tuple | list):
+        return len(one) == len(other) and all(map(_alike, one, other))
+    return bool(one == other)
 
 
 def _hint(name: str) -> str:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from barograph.data.history import History
+    from barograph.loop.choice import Choice
     from barograph.loop.machine import Machine
     from barograph.loop.world import World
     from barograph.regimes.fitted import Fitted
@@ -29,8 +30,8 @@ __all__ = ["Learned", "Result", "benchmark_of"]
 class Learned(NamedTuple):
     """One fit: at the close of `bar`, on rows [first, last), and how its regimes were matched to the last fit's.
 
-    `asked` says who asked for it, "schedule" or "trigger". Where `refused` says why there is no new model, `fitted` is
-    the one that stayed in force.
+    `asked` says who asked for it: "schedule", "trigger" or, of a model that came into force with another candidate,
+    "choice". Where `refused` says why there is no new model, `fitted` is the one that stayed in force.
     """
 
     bar: int
@@ -49,7 +50,7 @@ class Result:
     `weights` (n, N) are those held at each close before the decision; `beliefs` (n, K + 1) are probabilities and the
     log-density, with a belief an asset (n, N (K + 1)) the probabilities of all and their log-densities; `features`
     (T, d) start at the history's first bar; `logs` is the order log as it was written, or its table. `ahead` (n, width)
-    are the forecasts that the strategy read, as `layout` says they lie.
+    are the forecasts that the strategy read, as `layout` says they lie; `choices` are those of a machine that chooses.
     """
 
     machine: Machine
@@ -64,6 +65,7 @@ class Result:
     world: World
     ahead: Floats
     layout: Layout
+    choices: tuple[Choice, ...] = ()
 
     @cached_property
     def events(self) -> Floats:

@@ -6,24 +6,25 @@ t-1 only; the new filter is brought to the present by filtering its training win
 
 from __future__ import annotations
 
-import traceback
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from numba.core.errors import NumbaError
 
 from barograph.data.actions import ACTIONS, telling
-from barograph.errors import ConfigError, FitError, PartError, StrategyError
+from barograph.data.rates import rates_on
+from barograph.errors import ConfigError, DataError, FitError, PartError, StrategyError
 from barograph.execution import book as col
-from barograph.execution.book import requests_a_bar, words_a_bar
+from barograph.execution.book import words_a_bar
 from barograph.execution.events import Written, log_columns
 from barograph.jit import frame as at
 from barograph.jit.cache import cache_limit
 from barograph.jit.memory import Memory
 from barograph.jit.views import frozen
-from barograph.loop.advance import Bound, Columns, Tape
+from barograph.loop.advance import BOOK, SCRATCH, Bound, Columns, Tape
+from barograph.loop.choice import Choice, Choosing
+from barograph.loop.faults import failure, gist, line_of
 from barograph.loop.fit import Close
 from barograph.loop.machine import Machine
 from barograph.loop.once import fit_once
@@ -40,7 +41,7 @@ if TYPE_CHECKING:
     from barograph.data.history import History
     from barograph.regimes.fitted import Fitted, Model
 
-__all__ = ["Progress", "Session", "columns_of", "gist", "tables_of", "window_of"]
+__all__ = ["Progress", "Session", "columns_of", "tables_of", "window_of"]
 
 Progress = Callable[[int, int], None]
 # Bytes of the log's first piece, which most runs never fill, and of every other. Above 32 MiB the allocator fetches new
@@ -49,18 +50,6 @@ Progress = Callable[[int, int], None]
 # times the price of the trading.
 _FIRST_PIECE = 2**18
 _PIECE = 36_000_000
-
-
-def gist(error: Exception) -> str:
-    """Return the first line of a compiler's page that says something."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return next((line for line in lines if not line.startswith(("Failed in", "During", "File"))), type(error).__name__)
-
-
-def _line(error: Exception) -> str:
-    """Return the file and line an exception came from."""
-    last = traceback.extract_tb(error.__traceback__)[-1]
-    return f"{Path(last.filename).name}, line {last.lineno}"
 
 
 def columns_of(history: History) -> Columns:
@@ -104,44 +93,104 @@ class Session:
     ) -> None:
         # A limit that is none is its maker's mistake, and not that of the part which is compiled first.
         cache_limit()
-        self.machine, self.history, self.progress, self.interpret = machine, history, progress, interpret
+        self.given, self.history, self.progress, self.interpret = machine, history, progress, interpret
+        self.machine = machine
         self.columns = columns_of(history)
         self.fits: list[Learned] = []
+        self.choices: list[Choice] = []
         self.last: Floats | None = None if world is None else world.last
         self.learned = -1 if world is None else world.learned
         self.logs: list[Any] = []
         self.logged = 0
-        if world is not None:
-            world.check(history)
-        wired = self._wire(None, 0)
-        self.X = np.full((len(history), len(wired.names)), np.nan)
-        self.start = self._start(wired) if world is None else world.start
-        self.bar = 0 if world is None else world.bar
         self.fitted: Fitted | None = None if world is None else world.fitted
-        if world is None:
-            self.memory, self.wired = self._begin(wired)
+        self.choosing: Choosing | None = None
+        self._shown: list[Floats] = []
+        if machine.choose is not None:
+            self.choosing = Choosing(machine, self._beside, None if world is None else world.in_use)
+        if world is not None:
+            self._go_on(world)
+        elif self.choosing is None:
+            self._start_afresh()
         else:
-            self.wired = self._wire(self.fitted, 0)
-            self.memory = world.into(self.wired.memory)
-            if machine.learns:
-                self._observe(wired, self.bar)
+            self._start_choosing(self.choosing)
+
+    def _start_choosing(self, choosing: Choosing) -> None:
+        """Begin with a choice: what its shadow remembers is ours, but for the account."""
+        self.start = self.bar = choosing.start(self.history)
+        first = choosing.shadow(0).session
+        self.memory, self.X = first.wired.memory.copy(), np.full((len(self.history), first.X.shape[1]), np.nan)
+        self._choose(self.bar - 1)
+        self._shown.clear()
+
+    def _beside(self, machine: Machine) -> Session:
+        """Return another machine's run of the same bars."""
+        return Session(machine, self.history, None, None, self.interpret)
+
+    def _start_afresh(self) -> None:
+        wired = self._wire(None, 0)
+        self.X = np.full((len(self.history), len(wired.names)), np.nan)
+        self.start = self.origin = self._start(wired)
+        self.bar = 0
+        self.memory, self.wired = self._begin(wired)
+
+    def _go_on(self, world: World) -> None:
+        """Take up a world: that of a machine that chooses says which candidate is in use."""
+        world.check(self.history)
+        if (world.in_use is None) != (self.choosing is None):
+            raise DataError("the saved world belongs to another machine: one of them chooses, the other does not")
+        self.bar, self.start, self.origin = world.bar, world.start, world.start
+        if self.choosing is not None and world.in_use is not None:
+            self.machine, self.origin = self.choosing.candidate(world.in_use.candidate), world.in_use.origin
+        wired = self._wire(None, 0)
+        self.X = np.full((len(self.history), len(wired.names)), np.nan)
+        self.wired = self._wire(self.fitted, 0)
+        self.memory = world.into(self.wired.memory)
+        if self.machine.learns:
+            self._observe(wired, self.bar)
 
     def run(self, stride: int) -> Result:
         """Go to the end of the history, at most `stride` bars a call, stopping at every fit that falls due."""
-        total = len(self.history)
         first = max(self.start, self.bar)
-        tape = self._tape(first, total)
-        while self.bar < total:
-            if self.bar > self.start and self._due(self.bar - 1):
-                self._learn(self.bar - 1)
-            tape = self._advance(tape, self._until(total), stride, first)
+        tape = self.go(len(self.history), stride)
+        written, layout = self.written(), self.wired.layout
+        told = (self.given, self.history, first, self._features_seen())
+        run = (*told, tape.E, tape.W, tape.B, written, tuple(self.fits), self._world(self.history))
+        return Result(*run, tape.F, layout, tuple(self.choices))
+
+    def _world(self, seen: History) -> World:
+        """Return all that is remembered of the bars that were `seen`."""
+        in_use = None if self.choosing is None else self.choosing.in_use
+        return World(self.memory, self.bar, self.start, self.fitted, seen, self.learned, self.last, in_use)
+
+    def go(self, until: int, stride: int) -> Tape:
+        """Go to bar `until`, at most `stride` bars a call; return what is written of the bars that are decided."""
+        first = max(self.start, self.bar)
+        tape = self._tape(first, until)
+        while self.bar < until:
+            self.settle()
+            tape = self._advance(tape, min(until, self._until(len(self.history))), stride, first)
             if self.progress is not None:
-                self.progress(self.bar, total)
+                self.progress(self.bar, until)
         self._drain(tape.log)
-        world = World(self.memory, self.bar, self.start, self.fitted, self.history, self.learned, self.last)
-        written, layout = self._written(), self.wired.layout
-        run = (self.machine, self.history, first, tape.X, tape.E, tape.W, tape.B, written, tuple(self.fits), world)
-        return Result(*run, tape.F, layout)
+        return tape
+
+    def settle(self) -> None:
+        """Do what falls due at the close of the bar that was gone over last: a choice first, then a fit."""
+        bar = self.bar - 1
+        if self.choice_due:
+            self._choose(bar)
+        if bar >= self.start and self.learned < bar and self._due(bar):
+            self._learn(bar)
+
+    def take(self, history: History) -> None:
+        """Go on with a history that has more bars than the one so far."""
+        if history is self.history:
+            return
+        more = len(history) - len(self.history)
+        self.history, self.columns = history, columns_of(history)
+        self.X = np.vstack([self.X, np.full((more, self.X.shape[1]), np.nan)])
+        terms = self.machine.terms
+        self.wired = self.wired._replace(rates=rates_on(history.ts, terms.borrow_rate, terms.cash_rate))
 
     def look(self) -> Tape:
         """Let features and filter see the history and the model learn as it falls due, and decide nothing.
@@ -151,8 +200,7 @@ class Session:
         total, first = len(self.history), max(self.start, self.bar)
         tape = self._tape(first, total)
         while self.bar < total:
-            if self.bar > self.start and self._due(self.bar - 1):
-                self._learn(self.bar - 1)
+            self.settle()
             self._see(tape, self._until(total), first)
         return tape
 
@@ -190,7 +238,7 @@ class Session:
     def _words_a_bar(self) -> int:
         return words_a_bar(len(self.history.symbols), self.wired.resting)
 
-    def _written(self) -> Written:
+    def written(self) -> Written:
         """Return what was put away of the log, and forget it."""
         pieces, self.logs = tuple(self.logs), []
         return Written(pieces, log_columns(self.wired.resting))
@@ -200,22 +248,31 @@ class Session:
         return self._scheduled(bar) or self._triggered(bar)
 
     def _scheduled(self, bar: int) -> bool:
-        return self.machine.fit is not None and self.machine.fit.due(bar, self.start, self.history.ts)
+        return self.machine.fit is not None and self.machine.fit.due(bar, self.origin, self.history.ts)
+
+    @property
+    def choice_due(self) -> bool:
+        """Whether a choice falls on the bar that was gone over last, and is not made yet."""
+        return self.bar > self.start and self._chosen_at(self.bar - 1)
+
+    def _chosen_at(self, bar: int) -> bool:
+        return self.choosing is not None and self.choosing.due(bar, self.start, self.history.ts)
 
     def _triggered(self, bar: int) -> bool:
         plan = self.machine.fit
-        if plan is None or plan.trigger is None or self.last is None or bar < self.start:
+        if plan is None or plan.trigger is None or self.last is None or bar < self.origin:
             return False
         probs, logpdf, _ = belief_in(self.last, self.wired.layout)
         close = Close(bar, int(self.history.ts[bar]), bar - self.learned, probs, logpdf, frozen(self.X[bar]))
         return bool(plan.trigger(close))
 
     def _until(self, total: int) -> int:
-        """Return the first bar after this one before which a fit is due; a trigger is asked at every bar."""
-        if self.machine.fit is None:
+        """Return the first bar after this one before which something is due; a trigger is asked at every bar."""
+        plan = self.machine.fit
+        if plan is None and self.choosing is None:
             return total
-        bar = max(self.bar, self.start) + 1
-        while bar < total and self.machine.fit.trigger is None and not self._scheduled(bar - 1):
+        bar, asked = max(self.bar, self.start) + 1, plan is not None and plan.trigger is not None
+        while bar < total and not asked and not self._scheduled(bar - 1) and not self._chosen_at(bar - 1):
             bar += 1
         return min(bar, total)
 
@@ -271,7 +328,7 @@ class Session:
     def _told(self, error: Exception, j: int, bar: int) -> Exception:
         names = [f"feature {name}" for name in self.wired.names] + [f"filter {self.wired.filter.name}"]
         where = self.history.when(min(bar, len(self.history) - 1))
-        line = f" ({_line(error)})" if self.wired.body.plain(j) else ""
+        line = f" ({line_of(error)})" if self.wired.body.plain(j) else ""
         told = f"raised {type(error).__name__} at the close of {where}: {error}{line}"
         if j < len(names):
             return PartError(f"{names[j]} {told}")
@@ -297,28 +354,7 @@ class Session:
         self.logged = 0
 
     def _fail(self, fault: int, bar: int) -> None:
-        book, when = self.memory.read(3), self.history.when(bar)
-        who = f"strategy {self.machine.strategy.name}"
-        culprit = int(book.counters[col.CULPRIT])
-        symbol = self.history.symbols[culprit] if culprit >= 0 else "a column that does not exist"
-        most = requests_a_bar(len(self.history.symbols), self.machine.terms.resting)
-        told = {
-            col.NOT_A_NUMBER: "returned NaN (or -inf, or a wrong number of weights) for "
-            f"{symbol} at the close of {when}; wanted a weight, or HOLD to leave the position alone",
-            col.NO_SLOT: f"has more than {self.machine.terms.resting} orders on {symbol} at {when}; cancel some, or "
-            "raise execution.resting",
-            col.NO_SLIP: f"wrote more requests than its slip has room for at the close of {when}; ask for a larger "
-            "orders.slip(...)",
-            col.BAD_ORDER: f"asked for an order nobody can mean on {symbol} at the close of {when}; wanted an asset's "
-            "column, a quantity that is not 0, prices that are not 0 and tags above 0 (trailing fractions below 1)",
-            col.BAD_PAIR: f"paired orders of two assets at the close of {when}; one_cancels_other wants two of "
-            "one asset",
-            col.TOO_MANY: f"wrote more than {most} requests on its slip at the close of {when}; ask for fewer, or "
-            "raise execution.resting",
-            col.LOG_FULL: f"caused more events at {when} than a bar can hold; please report this",
-        }
-        ruined = f"ruined the account: equity is {float(book.money[col.EQUITY]):.2f} at {when}"
-        raise StrategyError(f"{who} {told.get(fault, ruined)}")
+        raise failure(fault, self.machine, self.history, bar, self.memory.read(3))
 
     def _start(self, wired: Wired) -> int:
         """Return the first decided bar: the wanted one, or the earliest at which the model has its training window."""
@@ -430,7 +466,7 @@ class Session:
         except FitError as error:
             raise FitError(f"fit at the close of {self.history.when(bar)}: {error}") from error
         except Exception as error:
-            told = f"{model.name} raised {type(error).__name__}: {error} ({_line(error)})"
+            told = f"{model.name} raised {type(error).__name__}: {error} ({line_of(error)})"
             raise FitError(f"fit at the close of {self.history.when(bar)}: {told}") from error
         if refused or seen.previous is None:
             return fitted, None, f"turned down: {refused}" if refused else ""
@@ -438,3 +474,42 @@ class Session:
             return (*match(seen.previous, fitted), "")
         except PartError as error:
             raise FitError(f"fit at the close of {self.history.when(bar)}: {error}") from error
+
+    def _choose(self, bar: int) -> None:
+        """Choose at the close of `bar`; another candidate takes over with its shadow's memory, and our account."""
+        assert self.choosing is not None
+        choice = self.choosing.choose(self.history, bar)
+        self.choices.append(choice)
+        if choice.changed:
+            self._adopt(self.choosing.shadow(choice.candidate).session, bar)
+
+    def _adopt(self, other: Session, bar: int) -> None:
+        """Go on as another run of these bars would: with its features, filter, fit and strategy as they are now."""
+        memory = other.wired.memory.copy()
+        for part in range(BOOK):
+            memory.write(part, other.memory.read(part))
+        for part in (BOOK, SCRATCH):
+            memory.write(part, self.memory.read(part))
+        shown = sum(map(len, self._shown))
+        self._shown.append(self.X[shown : bar + 1].copy())
+        self.X[: bar + 1] = other.X[: bar + 1]
+        self._note(other, bar)
+        self.memory, self.wired, self.machine = memory, other.wired, other.machine
+        self.fitted, self.learned, self.last, self.origin = other.fitted, other.learned, other.last, other.start
+
+    def _note(self, other: Session, bar: int) -> None:
+        """Note the model that comes into force with a choice, if it is another one."""
+        if other.fitted is None or not other.fits or (self.fitted and self.fitted.digest == other.fitted.digest):
+            return
+        made = other.fits[-1]
+        if made.bar != bar or made.refused:
+            made = made._replace(bar=bar, match=None, asked="choice", refused="")
+        self.fits.append(made)
+
+    def _features_seen(self) -> Floats:
+        """Return the features as they were seen: until a choice those of the candidate that was in use."""
+        X, first = self.X.copy() if self._shown else self.X, 0
+        for rows in self._shown:
+            X[first : first + len(rows)] = rows
+            first += len(rows)
+        return X

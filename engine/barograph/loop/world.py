@@ -7,7 +7,7 @@ import json
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -19,9 +19,23 @@ if TYPE_CHECKING:
     from barograph.data.history import History
     from barograph.regimes.fitted import Fitted, Modules
 
-__all__ = ["World"]
+__all__ = ["InUse", "World"]
 
+# A world that has chosen says more, and must not be read by a program that would not choose again; all others are
+# written as they always were.
 _VERSION = 2
+_CHOOSING = 3
+
+
+class InUse(NamedTuple):
+    """Which candidate of a choice is in use, the first bar that its shadow decided, and the close of the last choice.
+
+    Its fits fall due as its shadow's do, whose first decision is the `origin`.
+    """
+
+    candidate: int
+    origin: int
+    bar: int
 
 
 @dataclass(frozen=True)
@@ -29,7 +43,8 @@ class World:
     """Feature, filter and strategy states, the book with its orders, the fitted model, and the bars that were seen.
 
     `seen` is the history it has seen the first `bar` bars of, or their digest once it was saved. The last fit was asked
-    for at the close of bar `learned`; `last` (R + 1,) is the last belief.
+    for at the close of bar `learned`; `last` (R + 1,) is the last belief. `in_use` is what a machine that chooses has
+    chosen.
     """
 
     memory: Memory
@@ -39,6 +54,7 @@ class World:
     seen: History | str
     learned: int = -1
     last: Floats | None = None
+    in_use: InUse | None = None
 
     @property
     def features(self) -> Any:
@@ -107,6 +123,8 @@ class World:
         last = None if self.last is None else self.last.tolist()
         header = {"version": _VERSION, "bar": self.bar, "start": self.start, "seen": self.digest}
         header |= {"learned": self.learned, "last": last}
+        if self.in_use is not None:
+            header |= {"version": _CHOOSING, "in_use": list(self.in_use)}
         parts = {"f": self.memory.f, "i": self.memory.i, "at": self.memory.at}
         buffer = io.BytesIO()
         with zipfile.ZipFile(buffer, "w") as file:
@@ -124,9 +142,9 @@ class World:
         try:
             with zipfile.ZipFile(io.BytesIO(data)) as file:
                 header = json.loads(file.read("header.json"))
-                if header.get("version") != _VERSION:
-                    found = header.get("version")
-                    raise DataError(f"{source} is a world of version {found}; this program reads {_VERSION}")
+                if (found := header.get("version")) not in (_VERSION, _CHOOSING):
+                    wanted = f"this program reads {_VERSION} and {_CHOOSING}"
+                    raise DataError(f"{source} is a world of version {found}; {wanted}")
                 parts = dict(name.split(".", 1) for name in file.namelist() if name[0] in "fia" and "." in name)
                 f, i, at = (np.frombuffer(file.read(f"{n}.{parts[n]}"), parts[n]).copy() for n in ("f", "i", "at"))
                 fitted = file.read("fitted")
@@ -135,7 +153,8 @@ class World:
         model = Fitted.from_bytes(fitted, source, modules, kept=True) if fitted else None
         told = (header.get("learned", -1), header.get("last"))
         last = None if told[1] is None else np.array(told[1], dtype=np.float64)
-        return cls(Memory(f, i, at, ()), header["bar"], header["start"], model, header["seen"], told[0], last)
+        in_use = InUse(*header["in_use"]) if "in_use" in header else None
+        return cls(Memory(f, i, at, ()), header["bar"], header["start"], model, header["seen"], told[0], last, in_use)
 
 
 def _put(file: zipfile.ZipFile, name: str, body: bytes) -> None:

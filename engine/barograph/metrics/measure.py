@@ -9,29 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from barograph.errors import DataError
-from barograph.metrics.assembly import Beside, assembled
-from barograph.metrics.drawdown import deepest_drawdown, max_drawdown
-from barograph.metrics.formulas import (
-    believed,
-    beta,
-    by_asset,
-    cagr,
-    cost_rate,
-    expected_shortfall,
-    exposure,
-    hit_rate,
-    invested,
-    mean_return,
-    sharpe,
-    simple_returns,
-    skew,
-    sortino,
-    switches,
-    total_return,
-    turnover,
-    value_at_risk,
-    volatility,
-)
+from barograph.metrics.assembly import MEASURED, Beside, assembled
+from barograph.metrics.formulas import believed, beta, by_asset, simple_returns, switches
+from barograph.metrics.span import FIGURES, Span
 from barograph.metrics.steps import Steps, stamps, steps
 from barograph.types import Floats
 
@@ -59,15 +39,14 @@ def measure(
     """
     money, market = _numbers(tables, "equity"), _numbers(tables, "benchmark")
     ours, other = (steps(stamps(tables[name]), periods, by_day) for name in ("equity", "benchmark"))
-    returns, theirs = simple_returns(money[ours.rows]), simple_returns(market[other.rows])
-    periods = ours.periods
-    years = (ours.rows.size - 1) / periods
-    measured = _performance(money, returns, ours, rf) | _trading(tables["equity"], tables["fills"], money, years)
+    span, theirs = _span(tables["equity"], tables["fills"], money, ours, rf), simple_returns(market[other.rows])
+    returns = span.returns
+    measured = {name: FIGURES[name](span) for name in MEASURED if name in FIGURES}
     length = min(returns.size, theirs.size)
     measured |= _received(tables["events"]) | {"beta": beta(returns[:length], theirs[:length])}
     turns = _switches(tables["beliefs"])
     found = assembled(measured, Beside(money.size - 1, ours, calendars, turns, market, theirs, rf))
-    found |= _intervals(returns, theirs, periods, rf, intervals)
+    found |= _intervals(returns, theirs, ours.periods, rf, intervals)
     return {key: _json(value) for key, value in found.items()}
 
 
@@ -87,61 +66,19 @@ def _numbers(tables: Mapping[str, pd.DataFrame], name: str) -> Floats:
     return values
 
 
-def _performance(money: Floats, returns: Floats, ours: Steps, rf: float) -> dict[str, float]:
-    periods = ours.periods
-    return {
-        "total_return": total_return(money),
-        "cagr": cagr(money, ours.bars),
-        "mean_return": mean_return(returns),
-        "volatility": volatility(returns, periods),
-        "sharpe": sharpe(returns, periods, rf),
-        "sortino": sortino(returns, periods, rf),
-        "max_drawdown": max_drawdown(money),
-        "max_drawdown_bars": deepest_drawdown(money).bars,
-        "value_at_risk": value_at_risk(returns),
-        "expected_shortfall": expected_shortfall(returns),
-        "skew": skew(returns),
-        "hit_rate": hit_rate(returns),
-    }
-
-
-def _trading(table: pd.DataFrame, fills: pd.DataFrame, money: Floats, years: float) -> dict[str, float]:
-    before = np.concatenate((money[:1], money[:-1]))
-    at_fill = _equity_before(table, fills, money)
-    values = fills["quantity"].to_numpy(np.float64) * fills["price"].to_numpy(np.float64)
-    fees, slippage = (fills[name].to_numpy(np.float64) for name in ("fee", "slippage"))
-    financing = table["financing"].to_numpy(np.float64)
-    gross = table["gross"].to_numpy(np.float64)[1:]
-    money_lost = {"fees": _sum(fees), "slippage": _sum(slippage), "financing": _sum(financing)}
-    rates = {
-        "fee_rate": cost_rate(fees, at_fill, years),
-        "slippage_rate": cost_rate(slippage, at_fill, years),
-        "financing_rate": cost_rate(financing, before, years),
-    }
-    return {
-        "fills": len(fills),
-        "turnover": turnover(values, at_fill, years),
-        "exposure": exposure(gross),
-        "invested": invested(gross),
-        **money_lost,
-        **rates,
-    }
+def _span(table: pd.DataFrame, fills: pd.DataFrame, money: Floats, ours: Steps, rf: float) -> Span:
+    quantity, price, fees, slippage = (
+        fills[name].to_numpy(np.float64) for name in ("quantity", "price", "fee", "slippage")
+    )
+    gross, financing = (table[name].to_numpy(np.float64) for name in ("gross", "financing"))
+    # The last close strictly before each fill.
+    before = table["ts"].searchsorted(fills["ts"], side="left") - 1
+    return Span(money, gross, financing, before, quantity * price, fees, slippage, ours, rf)
 
 
 def _received(events: pd.DataFrame) -> dict[str, float]:
     paid = events[events["event"] == "dividend"]
-    return {"dividends": _sum((paid["quantity"] * paid["price"]).to_numpy(np.float64))}
-
-
-def _sum(values: Floats) -> float:
-    return float(np.sum(values))
-
-
-def _equity_before(table: pd.DataFrame, fills: pd.DataFrame, money: Floats) -> Floats:
-    """The equity at the last close strictly before each fill, or the starting one."""
-    row = table["ts"].searchsorted(fills["ts"], side="left") - 1
-    before: Floats = money[np.maximum(row, 0)]
-    return before
+    return {"dividends": float(np.sum((paid["quantity"] * paid["price"]).to_numpy(np.float64)))}
 
 
 def _switches(beliefs: pd.DataFrame) -> float:

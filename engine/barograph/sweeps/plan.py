@@ -13,7 +13,7 @@ from barograph.data.rates import Rate, rates_on
 from barograph.errors import PartError
 from barograph.execution.book import open_book
 from barograph.jit.memory import structure
-from barograph.loop.session import gist
+from barograph.loop.faults import gist
 from barograph.loop.wiring import Wired, memory_of, plan_of, wire
 from barograph.sweeps.arena import Arena, Image, Images
 from barograph.sweeps.lanes import Account, Decider, Lane, Layout

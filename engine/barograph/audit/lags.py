@@ -66,7 +66,8 @@ def sharpe_of(run: Result) -> float:
 def lag_curve(whole: Result) -> dict[int, float]:
     """Return the Sharpe ratio of a run whose decisions are carried out 0, 1, 2 and 5 bars late; NaN where that fails.
 
-    Fits are those of the run itself: what is late is the decision and nothing before it.
+    Fits are those of the run itself: what is late is the decision and nothing before it. Of a machine that chooses the
+    candidates decide late, and are chosen by what they earn so.
     """
     return {lag: sharpe_of(whole) if lag == 0 else _late_sharpe(whole, lag) for lag in LAGS}
 
@@ -82,14 +83,18 @@ def _late_sharpe(whole: Result, lag: int) -> float:
 def run_late(whole: Result, lag: int) -> Result:
     """Run a result's machine again, each answer of its strategy given `lag` bars after the close it was made at."""
     machine = whole.machine
-    if machine.learns and machine.fit is not None:
+    if machine.choose is not None:
+        # Every candidate decides late, and the choice is among what they earn so; their fits see no account.
+        late = [replace(one, strategy=_late(one.strategy, lag, whole)) for one in machine.choose.candidates]
+        machine = replace(machine, choose=replace(machine.choose, candidates=tuple(late)))
+    elif machine.learns and machine.fit is not None:
         model: Any = machine.model
         learned = partial(_again, iter(whole.fits))
         kind = {"labels": model.labels, "partial_rows": model.partial_rows, "panel": model.panel}
         known = Model(learned, model.regimes, model.name, **kind)
         machine = replace(machine, model=known, fit=replace(machine.fit, check=None))
-    late = _late(machine.strategy, lag, whole)
-    return scan(replace(machine, strategy=late, start=whole.first), whole.history)
+    own = _late(machine.strategy, lag, whole)
+    return scan(replace(machine, strategy=own, start=whole.first), whole.history)
 
 
 def _again(fits: Iterator[Learned], _window: Window) -> Fitted:

@@ -9,6 +9,7 @@ the files themselves are cut (`source`), a strategy that is worth nothing a bar 
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
 __all__ = ["ANSWERS", "Answers", "Audit", "Leak", "answers", "audit", "columns", "decoded", "largest_changes",
            "perturbed"]  # fmt: skip
 
-ANSWERS: Final = ("features", "probabilities", "fits", "decisions", "fills", "events", "equity")
+ANSWERS: Final = ("features", "probabilities", "fits", "choices", "decisions", "fills", "events", "equity")
 # Which rows of the log are which kind of answer.
 _FILLS: Final = (FILLED, PARTIAL)
 KINDS_OF_EVENTS: Final = {
@@ -60,6 +61,10 @@ class Leak(NamedTuple):
     change: float
 
 
+Made = Sequence[tuple[int, tuple[Any, ...]]]
+"""What was made at which closes, as numbers."""
+
+
 class Answers(NamedTuple):
     """What a run answered, without the machine that did: it goes from one process to another."""
 
@@ -69,7 +74,8 @@ class Answers(NamedTuple):
     events: Floats
     table: Floats
     weights: Floats
-    fits: tuple[tuple[int, tuple[Any, ...]], ...]
+    fits: Made
+    choices: Made
 
 
 @dataclass(frozen=True)
@@ -114,8 +120,9 @@ def audit(
 ) -> Audit:
     """Rerun the machine with its history cut, and its future perturbed, at `cuts` random bars and as many fits.
 
-    The cuts at fits matter: a training window that reaches one bar too far shows nowhere else. `opened` are the files
-    that were read when the machine was made; `again` runs it in a fresh process whose files end at the close of a bar.
+    The cuts at fits, and at choices, matter: a training window that reaches one bar too far shows nowhere else.
+    `opened` are the files that were read when the machine was made; `again` runs it in a fresh process whose files end
+    at the close of a bar.
     """
     tell = progress or (lambda *_: None)
     whole, told = _looked(machine, history, opened)
@@ -202,7 +209,8 @@ def columns(history: History) -> tuple[Floats, ...]:
 def answers(run: Result) -> Answers:
     """Return what a run answered."""
     fits = tuple((fit.bar, tuple(fit.fitted.params)) for fit in run.fits)
-    return Answers(run.first, run.features, run.beliefs, run.events, run.table, run.weights, fits)
+    choices = tuple((one.bar, (one.candidate, one.scores, one.figures)) for one in run.choices)
+    return Answers(run.first, run.features, run.beliefs, run.events, run.table, run.weights, fits, choices)
 
 
 def _cuts(whole: Result, cuts: int, seed: int) -> list[int]:
@@ -211,9 +219,9 @@ def _cuts(whole: Result, cuts: int, seed: int) -> list[int]:
     if last < first:
         raise BarographError(f"the audit needs bars after the first decision; the history has {len(whole.history)}")
     anywhere = rng.integers(first, last + 1, size=cuts).tolist()
-    fits = [fit.bar for fit in whole.fits[1:] if fit.bar <= last]
-    chosen = rng.choice(fits, size=min(cuts, len(fits)), replace=False).tolist() if fits else []
-    return sorted({*anywhere, *chosen})
+    fits, choices = ([one.bar for one in made[1:] if one.bar <= last] for made in (whole.fits, whole.choices))
+    chosen = [rng.choice(of, size=min(cuts, len(of)), replace=False).tolist() for of in (fits, choices) if of]
+    return sorted({*anywhere, *itertools.chain(*chosen)})
 
 
 def _futures(machine: Machine, history: History, cut: int, seed: int) -> list[tuple[str, Result]]:
@@ -252,7 +260,8 @@ def largest_changes(one: Result | Answers, other: Result | Answers, cut: int) ->
     return {
         "features": _change(one.features[: cut + 1], other.features[: cut + 1]),
         "probabilities": _change(one.beliefs[:n], other.beliefs[:n]),
-        "fits": _fits(one, other, cut),
+        "fits": _made(one.fits, other.fits, cut),
+        "choices": _made(one.choices, other.choices, cut),
         **{name: _change(_of(mine, chosen), _of(theirs, chosen)) for name, chosen in KINDS_OF_EVENTS.items()},
         "equity": max(_change(one.table[:n], other.table[:n]), _change(one.weights[:n], other.weights[:n])),
     }
@@ -280,12 +289,13 @@ def _change(one: Floats, other: Floats) -> float:
     return float("inf") if np.isnan(gap).any() else float(gap.max())
 
 
-def _fits(one: Answers, other: Answers, cut: int) -> float:
-    theirs = dict(other.fits)
-    # A fit made at the last bar of a shortened history has nothing left to decide, and is not made.
-    pairs = [(mine, theirs[bar]) for bar, mine in one.fits if bar <= cut and bar in theirs]
+def _made(mine: Made, others: Made, cut: int) -> float:
+    """Return the largest change of what was made at closes up to the cut: fits, or choices."""
+    theirs = dict(others)
+    # What is made at the last bar of a shortened history has nothing left to decide, and is not made.
+    pairs = [(own, theirs[bar]) for bar, own in mine if bar <= cut and bar in theirs]
     changes = [
-        _change(np.atleast_1d(a), np.atleast_1d(b)) for mine, their in pairs for a, b in zip(mine, their, strict=True)
+        _change(np.atleast_1d(a), np.atleast_1d(b)) for own, their in pairs for a, b in zip(own, their, strict=True)
     ]
     return max(changes, default=0.0)
 
@@ -355,9 +365,9 @@ def decoded(machine: Machine, history: History, decoding: str, features: Floats)
 
 
 def _decodings(whole: Result) -> dict[str, float]:
-    """Return the Sharpe ratio under each decoding; a machine that fits no model has only the filtered one."""
+    """Return the Sharpe ratio under each decoding; without a model that learns, or with several, the filtered one."""
     found = {"filtered": sharpe_of(whole)}
-    last = whole.fits[-1].fitted.family if whole.fits else None
+    last = whole.fits[-1].fitted.family if whole.fits and whole.machine.choose is None else None
     if last is not None and last.smooth is not None and last.decode is not None:
         for name in DECODINGS[1:]:
             run = decoded(whole.machine, whole.history, name, whole.features)

@@ -52,6 +52,8 @@ def learn(machine: Machine, history: History) -> Fitted:
     >>> learn(machine, some_bars(100)).features
     ('log_return',)
     """
+    if machine.choose is not None:
+        raise ConfigError("the machine chooses among several models; wanted one that does not: leave its [choose] out")
     if machine.fit is None or not machine.learns:
         raise ConfigError("there is no model that learns: wanted a model, and a [fit] with its window")
     wired = wire(machine, history)

@@ -97,7 +97,7 @@ def switched(run: Result) -> int:
 def test_all_loops_agree_and_the_future_changes_nothing(name: str) -> None:
     history, machine = history_for(name), MACHINES[name]
     whole = scan(machine, history)
-    assert switched(whole) > 2
+    assert switched(whole) > 1
     cut = whole.choices[len(whole.choices) // 2].bar
     check_machine(machine, history, (cut, cut + 1))
     assert replay(machine, history).choices == whole.choices

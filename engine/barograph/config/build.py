@@ -8,9 +8,14 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+from pydantic import ValidationError
+
+from barograph.config.load import guards_of, with_value
+from barograph.config.mistakes import told
 from barograph.config.modules import beside
 from barograph.config.parts import Part, attribute, make
-from barograph.config.schema import Config, Data, FitPlan
+from barograph.config.schema import ChoosePlan, Config, Data, FitPlan
+from barograph.config.values import all_of, check_choice
 from barograph.errors import BarographError, ConfigError, DataError, PartError
 
 if TYPE_CHECKING:
@@ -20,20 +25,7 @@ if TYPE_CHECKING:
     from barograph.loop.machine import Machine
     from barograph.types import Feed, Strategy
 
-__all__ = ["build", "feed_or_history", "guards_of", "load_history", "strategy_of", "terms_of"]
-
-
-def guards_of(config: Config) -> list[Any]:
-    """Make the guards of a config. Raises `ConfigError` naming the one that cannot be kept."""
-    from barograph.execution.terms import Guard
-
-    made = []
-    for n, plan in enumerate(config.guards):
-        try:
-            made.append(Guard(**plan.model_dump()))
-        except BarographError as error:
-            raise ConfigError(f"guards.{n}: {error}") from error
-    return made
+__all__ = ["build", "feed_or_history", "load_history", "strategy_of", "terms_of"]
 
 
 def load_history(config: Config, folder: Path) -> History:
@@ -80,9 +72,9 @@ def _conversion(part: Part, where: str, folder: Path) -> Conversion | None:
     if plan is None:
         return None
     rates: dict[str, History | str] = {}
-    for name, told in plan.rates.items():
+    for name, rate in plan.rates.items():
         place = f"{where}.convert.rates.{name}"
-        rates[name] = told if isinstance(told, str) else make(told, place, folder)
+        rates[name] = rate if isinstance(rate, str) else make(rate, place, folder)
         if not isinstance(rates[name], History | str):
             found = type(rates[name]).__name__
             raise PartError(f"{place} is {found}; wanted a loader of a History with one asset, the rate")
@@ -114,10 +106,17 @@ def _converted(found: History | Feed, conversion: Conversion, where: str) -> His
 
 def build(config: Config, folder: Path) -> Machine:
     """Make the machine of a config, of modules as they are now. Raises `PartError` or `ConfigError` naming the key."""
+
+    beside(folder).refresh()
+    if config.choose is not None:
+        return _choosing(config, config.choose, folder)
+    return _machine(config, folder, terms_of(config, folder))
+
+
+def _machine(config: Config, folder: Path, terms: Terms) -> Machine:
     from barograph.loop.fit import Fit
     from barograph.loop.machine import Machine
 
-    beside(folder).refresh()
     fit = None if config.fit is None else Fit(**_schedule(config.fit, folder))
     return Machine(
         name=config.name,
@@ -126,9 +125,37 @@ def build(config: Config, folder: Path) -> Machine:
         model=None if config.model is None else _model(config.model, folder),
         fit=fit,
         start=config.run.start,
-        terms=terms_of(config, folder),
+        terms=terms,
         each=config.model is not None and config.model.each,
     )
+
+
+def _choosing(config: Config, plan: ChoosePlan, folder: Path) -> Machine:
+    """Make the machine that [choose] asks for: each candidate is the config with other values at its keys."""
+    from barograph.loop.choice import choose
+
+    check_choice(config)
+    keys, terms, tree = tuple(plan.keys), terms_of(config, folder), config.resolved()
+
+    def candidate(**values: Any) -> Machine:
+        changed = tree
+        for key, value in values.items():
+            changed = with_value(changed, key, value, "choose.keys")
+        try:
+            return _machine(_checked(changed), folder, terms)
+        except BarographError as error:
+            spelled = ", ".join(f"{key} = {value!r}" for key, value in values.items())
+            raise type(error)(f"{error} (at {spelled} of the choice)") from error
+
+    settings = plan.model_dump(exclude={"keys"})
+    return choose(candidate, {key: all_of(plan.keys[key]) for key in keys}, **settings)
+
+
+def _checked(tree: dict[str, Any]) -> Config:
+    try:
+        return Config.model_validate(tree)
+    except ValidationError as error:
+        raise ConfigError(told(error, Config)) from error
 
 
 def terms_of(config: Config, folder: Path) -> Terms:

@@ -15,14 +15,14 @@ from typing import Any, cast
 
 from pydantic import ValidationError
 
-from barograph.config.build import guards_of
 from barograph.config.mistakes import told
 from barograph.config.modules import beside
 from barograph.config.parts import Part
 from barograph.config.schema import Config, Execution
-from barograph.errors import ConfigError
+from barograph.config.values import check_choice
+from barograph.errors import BarographError, ConfigError
 
-__all__ = ["checked", "load", "schema", "tree_of", "with_value"]
+__all__ = ["checked", "guards_of", "load", "schema", "tree_of", "with_value"]
 
 
 def schema() -> dict[str, Any]:
@@ -59,11 +59,25 @@ def checked(tree: Any, path: Path) -> Config:
     try:
         config = Config.model_validate(tree)
         check_terms(config)
+        check_choice(config, () if config.sweep is None else config.sweep.keys)
     except ValidationError as error:
         raise ConfigError(f"{path}: {told(error, Config)}") from error
     except ConfigError as error:
         raise ConfigError(f"{path}: {error}") from error
     return config
+
+
+def guards_of(config: Config) -> list[Any]:
+    """Make the guards of a config. Raises `ConfigError` naming the one that cannot be kept."""
+    from barograph.execution.terms import Guard
+
+    made = []
+    for n, plan in enumerate(config.guards):
+        try:
+            made.append(Guard(**plan.model_dump()))
+        except BarographError as error:
+            raise ConfigError(f"guards.{n}: {error}") from error
+    return made
 
 
 def check_terms(config: Config) -> None:

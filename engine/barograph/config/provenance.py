@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib
+import itertools
 import json
 import shutil
 import subprocess
@@ -56,20 +57,30 @@ def config_hash(config: Config) -> str:
 def code_hash(config: Config, folder: Path) -> str:
     """Hash the sources of Barograph, and every file of the user's that the parts of a config in this folder reach."""
     files = reached({use.partition(":")[0] for use in _uses(config.resolved())}, folder)
-    if config.model is not None and config.model.use == "barograph.regimes:saved":
-        file = Path(folder / str(config.model.arguments.get("file", "")))
-        # A model that is a file is code of the user's as much as one that is a module.
-        files |= {f"model {file.name}": file.read_bytes()} if file.is_file() else {}
+    # A model that is a file is code of the user's as much as one that is a module.
+    for file in map(Path, _saved(config)):
+        files |= {f"model {file.name}": (folder / file).read_bytes()} if (folder / file).is_file() else {}
     for name in PACKAGES:
         package = Path(str(importlib.import_module(name).__path__[0]))
         files |= {path.relative_to(package.parent).as_posix(): path.read_bytes() for path in package.rglob("*.py")}
     return hashed(text for name in sorted(files) for text in (name, _text(name, files[name])))
 
 
+def _saved(config: Config) -> list[str]:
+    """Return the files that a saved model, or one of a choice, is read from."""
+    if config.model is None or config.model.use != "barograph.regimes:saved":
+        return []
+    chosen = [] if config.choose is None else config.choose.keys.get("model.file", [])
+    return [str(config.model.arguments.get("file", "")), *map(str, chosen if isinstance(chosen, list) else [])]
+
+
 def _uses(value: Any) -> Iterator[str]:
     """Give what every part in a config says it uses, parts of parts included."""
     if isinstance(value, dict):
-        yield from (inner for key, inner in value.items() if key == "use" and isinstance(inner, str))
+        named = (inner for key, inner in value.items() if key.rpartition(".")[2] == "use")
+        # A key that is chosen has a list of values.
+        found = itertools.chain.from_iterable(of if isinstance(of, list) else [of] for of in named)
+        yield from (inner for inner in found if isinstance(inner, str))
         value = list(value.values())
     if isinstance(value, list):
         for inner in value:

@@ -15,6 +15,7 @@ from barograph.errors import ConfigError
 from barograph.execution.terms import MOST_GUARDS, TIERS_WANTED, Terms, tier_rows
 
 __all__ = [
+    "ChoosePlan",
     "Config",
     "Convert",
     "Data",
@@ -165,6 +166,19 @@ class SweepPlan(Strict):
     seed: int = Field(default=0, ge=0, description="of the draws")
 
 
+class ChoosePlan(Strict):
+    """How the machine itself chooses the values of keys, walk-forward: see `barograph.Choose`."""
+
+    every: int | Literal["week", "month", "quarter", "year", "never"] = "quarter"
+    window: int = Field(ge=2, description="returns that a choice looks back on, in bars")
+    anchored: bool = Field(default=False, description="look back on all returns so far")
+    keys: dict[str, Annotated[list[Any] | Span, BeforeValidator(_values)]] = Field(
+        min_length=1, description="key = [values] or { from, to, points }"
+    )
+    figure: str = Field(default="sharpe", description="what is chosen by, net of costs: a figure of the account")
+    penalty: dict[str, float] = Field(default={}, description="figure = weight: what is taken from the figure")
+
+
 class RegistryPlan(Strict):
     """Where runs, comparisons and sweeps are entered."""
 
@@ -188,6 +202,7 @@ class Config(Strict):
     guards: list[GuardPlan] = Field(
         default=[], description="limits on the account, kept by the step", max_length=MOST_GUARDS
     )
+    choose: ChoosePlan | None = Field(default=None, description="what the machine itself chooses as it goes")
     sweep: SweepPlan | None = Field(default=None, description="which points `barograph sweep` runs")
     paper: PaperPlan = Field(default=PaperPlan(), description="how the config is traded on paper")
     registry: RegistryPlan = Field(default=RegistryPlan(), description="where its runs are entered as trials")
@@ -197,7 +212,7 @@ class Config(Strict):
 
         [paper], [sweep] and [registry] are left out: they change none, and may hold what nobody else shall read.
         """
-        return self.model_dump(exclude_none=True, exclude={"paper", "sweep", "registry"})
+        return self.model_dump(exclude_none=True, exclude={"paper", "sweep", "registry"}, by_alias=True)
 
     def redacted(self) -> dict[str, Any]:
         """Return the same, its secrets masked: what may be written down."""

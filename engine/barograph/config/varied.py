@@ -21,7 +21,8 @@ from barograph.config.mistakes import told
 from barograph.config.parts import Part, attribute
 from barograph.config.provenance import code_hash, hashed, versions
 from barograph.config.schema import Config, Span, SweepPlan
-from barograph.errors import BarographError, ConfigError, nearest
+from barograph.config.values import all_of, check_key, check_values, short
+from barograph.errors import BarographError, ConfigError
 from barograph.sweeps.stages import Point
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ class Varied:
         self.plan: SweepPlan = self.config.sweep
         self.keys = tuple(self.plan.keys)
         for key in self.keys:
-            self._check(key)
+            check_key(key, [name for name in Config.model_fields if name not in _NO_PARTS], f"{path}: sweep.keys")
         self.values = values_of(self.plan, f"{path}: sweep")
         self._made: dict[Hashable, Any] = {}
         of = [self._kind(key) for key in self.keys]
@@ -110,13 +111,6 @@ class Varied:
     def _names_code(self, n: int, key: str) -> bool:
         texts = isinstance(self.values[0][n], str | dict) or any(isinstance(of[n], str | dict) for of in self.values)
         return texts or key.endswith((".use", ".file", ".path"))
-
-    def _check(self, key: str) -> None:
-        table, dot, _ = key.partition(".")
-        known = [name for name in Config.model_fields if name not in _NO_PARTS]
-        if table not in known or not dot:
-            hint = nearest(table, known) or f"; its tables: {', '.join(known)}"
-            raise ConfigError(f"{self.path}: sweep.keys: {key!r} is no key of a part of this config{hint}")
 
     @staticmethod
     def _kind(key: str) -> str:
@@ -179,39 +173,15 @@ def values_of(plan: SweepPlan, where: str = "sweep") -> list[tuple[Any, ...]]:
 
     Raises `ConfigError` where the plan says too little, or too much.
     """
-    for key, values in plan.keys.items():
-        if not isinstance(values, Span) and not values:
-            raise ConfigError(f"{where}.keys.{key} is []; wanted at least one value")
-        if isinstance(values, Span) and values.scale == "log" and min(values.first, values.last) <= 0:
-            raise ConfigError(f"{where}.keys.{key} goes from {values.first} to {values.last}; a log scale wants > 0")
-        if isinstance(values, Span) and plan.how == "grid" and values.points is None:
-            raise ConfigError(f"{where}.keys.{key} has no points; wanted how many values a grid takes of it")
+    check_values(plan.keys, plan.how == "grid", f"{where}.keys")
     if plan.how == "grid":
         if plan.points is not None:
             raise ConfigError(f"{where}.points is {plan.points}, but a grid runs all; set how = 'random' to draw")
-        return list(itertools.product(*map(_all, plan.keys.values())))
+        return list(itertools.product(*map(all_of, plan.keys.values())))
     if plan.points is None:
         raise ConfigError(f"{where}.points is missing; wanted how many points to draw")
     rng = np.random.default_rng(plan.seed)
     return [tuple(_drawn(values, rng) for values in plan.keys.values()) for _ in range(plan.points)]
-
-
-def _all(values: list[Any] | Span) -> list[Any]:
-    if not isinstance(values, Span):
-        return values
-    first, last, count = float(values.first), float(values.last), values.points or 1
-    share = [k / (count - 1) if count > 1 else 0.0 for k in range(count)]
-    if values.scale == "log":
-        found = [_short(math.exp(math.log(first) + s * (math.log(last) - math.log(first)))) for s in share]
-    else:
-        found = [_short(first + s * (last - first)) for s in share]
-    whole = isinstance(values.first, int) and isinstance(values.last, int) and all(v == round(v) for v in found)
-    return [round(v) for v in found] if whole else found
-
-
-def _short(value: float) -> float:
-    """Return the number as a person would write it: 0.31, not 0.31000000000000005."""
-    return float(f"{value:.12g}")
 
 
 def _drawn(values: list[Any] | Span, rng: np.random.Generator) -> Any:
@@ -222,6 +192,6 @@ def _drawn(values: list[Any] | Span, rng: np.random.Generator) -> Any:
     if whole and values.scale == "linear":
         return int(rng.integers(int(low), int(high) + 1))
     if values.scale == "log":
-        drawn = _short(math.exp(rng.uniform(math.log(low), math.log(high))))
+        drawn = short(math.exp(rng.uniform(math.log(low), math.log(high))))
         return round(drawn) if whole else drawn
-    return _short(float(rng.uniform(low, high)))
+    return short(float(rng.uniform(low, high)))

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from barograph.loop.advance import Tape
     from barograph.loop.wiring import Wired
 
-__all__ = ["Choice", "Choosing", "Shadow", "choose", "picked", "scored"]
+__all__ = ["Choice", "Choosing", "Dealt", "Shadow", "candidate_of", "choose", "dealt_of", "picked", "scored", "span_of"]
 
 
 class Choice(NamedTuple):
@@ -104,7 +104,7 @@ class Shadow:
         self.session, self.told = session, told
         self.ruined = False
         self._rows: list[Floats] = []
-        self._fills: list[tuple[Floats, ...]] = []
+        self._fills: list[Dealt] = []
 
     @property
     def start(self) -> int:
@@ -126,28 +126,49 @@ class Shadow:
         except BarographError as error:
             raise type(error)(f"{self.told}: {error}") from error
         self._rows.append(tape.E)
-        found = fills(table(self.session.written()))
-        self._fills.append((found.bar, found.quantity * found.price, found.fee, found.slippage))
+        self._fills.append(dealt_of(table(self.session.written())))
 
     def span(self, first: int, last: int) -> Span:
-        """Return what its account did from the close of bar `first` to that of `last`.
-
-        The fills are those after the first close; of a whole run all.
-        """
-        history, rows = self.session.history, self._equity()[first - self.start : last + 1 - self.start]
-        bar, values, fees, slippage = self._dealt()
-        own = bar > (first if first > self.start else -1)
-        taken = steps(history.ts[first : last + 1], history.periods, history.by_day)
-        before = bar[own] - first - 1
-        return Span(rows[:, 0], rows[:, 2], rows[:, 5], before, values[own], fees[own], slippage[own], taken)
-
-    def _equity(self) -> Floats:
+        """Return what its account did from the close of bar `first` to that of `last`."""
         self._rows = [np.concatenate(self._rows)]
-        return self._rows[0]
+        self._fills = [Dealt(*map(np.concatenate, zip(*self._fills, strict=True)))]
+        rows = self._rows[0][first - self.start : last + 1 - self.start]
+        return span_of(self.session.history, rows, self._fills[0], first, self.start)
 
-    def _dealt(self) -> tuple[Any, ...]:
-        self._fills = [tuple(map(np.concatenate, zip(*self._fills, strict=True)))]
-        return self._fills[0]
+
+class Dealt(NamedTuple):
+    """Fills (F,): the bar of each, quantity · price, fees and slippage."""
+
+    bar: Any
+    values: Floats
+    fees: Floats
+    slippage: Floats
+
+
+def dealt_of(log: Floats) -> Dealt:
+    """Return the fills of an order log."""
+    found = fills(log)
+    return Dealt(found.bar, found.quantity * found.price, found.fee, found.slippage)
+
+
+def span_of(history: History, rows: Floats, dealt: Dealt, first: int, start: int) -> Span:
+    """Return what an account did, whose `rows` (n, 6) begin at the close of bar `first`, and its run at `start`.
+
+    The fills are those after the first close; of a whole run all.
+    """
+    last = first + len(rows) - 1
+    own = (dealt.bar > (first if first > start else -1)) & (dealt.bar <= last)
+    taken = steps(history.ts[first : last + 1], history.periods, history.by_day)
+    bar, values, fees, slippage = (column[own] for column in dealt)
+    return Span(rows[:, 0], rows[:, 2], rows[:, 5], bar - first - 1, values, fees, slippage, taken)
+
+
+def candidate_of(machine: Machine, number: int) -> Machine:
+    """Return a candidate on the machine's own terms; raises `DataError` where there is none of that number."""
+    candidates = () if machine.choose is None else machine.choose.candidates
+    if number >= len(candidates):
+        raise DataError(f"the saved world uses candidate {number}, this machine has {len(candidates)}; begin anew")
+    return replace(candidates[number], terms=machine.terms)
 
 
 class Choosing:
@@ -158,13 +179,6 @@ class Choosing:
         self.machine, self.plan, self.in_use = machine, machine.choose, in_use
         self._begin = begin
         self._shadows: list[Shadow] = []
-
-    def candidate(self, number: int) -> Machine:
-        """Return a candidate on the machine's own terms."""
-        count = len(self.plan.candidates)
-        if number >= count:
-            raise DataError(f"the saved world uses candidate {number}, this machine has {count}; begin anew")
-        return replace(self.plan.candidates[number], terms=self.machine.terms)
 
     def shadow(self, number: int) -> Shadow:
         """Return one candidate's own run."""
@@ -183,7 +197,7 @@ class Choosing:
     def _shadow(self, number: int) -> Shadow:
         told = self.plan.told(number)
         try:
-            return Shadow(self._begin(self.candidate(number)), told)
+            return Shadow(self._begin(candidate_of(self.machine, number)), told)
         except BarographError as error:
             raise type(error)(f"{told}: {error}") from error
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from barograph.data.history import History
     from barograph.loop.choice import Choice
-    from barograph.loop.machine import Machine
+    from barograph.loop.machine import Choose, Machine
     from barograph.loop.world import World
     from barograph.regimes.fitted import Fitted
     from barograph.regimes.matching import Match
@@ -102,7 +102,7 @@ class Result:
     def tables(self) -> dict[str, pd.DataFrame]:
         """The tables of the run folder: equity, beliefs, orders, fills, events, trades, benchmark.
 
-        There is one of forecasts too, where the strategy read any.
+        There is one of forecasts too, where the strategy read any, and one of choices, where the machine chooses.
         """
         from barograph.metrics.trips import round_trips
 
@@ -115,7 +115,9 @@ class Result:
             "events": account,
             "trades": round_trips(fills, self._last_prices(), account),
             "benchmark": self._benchmark(),
-        } | ({"forecasts": self._forecasts()} if self.layout.horizons else {})
+            **({"forecasts": self._forecasts()} if self.layout.horizons else {}),
+            **({"choices": self._choices(self.machine.choose)} if self.machine.choose is not None else {}),
+        }
 
     @cached_property
     def metrics(self) -> dict[str, float | None]:
@@ -192,6 +194,15 @@ class Result:
             names += [f"h{horizon}{who}_p_{k}" for who in whose for k in range(self.layout.regimes)]
         stamps = self._stamps(np.arange(self.first, len(self.history)))
         return pd.concat([pd.DataFrame({"ts": stamps}), pd.DataFrame(self.ahead, columns=names)], axis=1)
+
+    def _choices(self, plan: Choose) -> pd.DataFrame:
+        import pandas as pd
+
+        from barograph.loop.chosen import Account, became
+
+        account = Account(self.history, self.first, self.table, self.events)
+        frame = pd.DataFrame({"ts": self._stamps([one.bar for one in self.choices])})
+        return frame.assign(**became(plan, self.choices, account))
 
     def _orders(self) -> pd.DataFrame:
         import pandas as pd

@@ -23,7 +23,7 @@ from barograph.jit.cache import cache_limit
 from barograph.jit.memory import Memory
 from barograph.jit.views import frozen
 from barograph.loop.advance import BOOK, SCRATCH, Bound, Columns, Tape
-from barograph.loop.choice import Choice, Choosing
+from barograph.loop.choice import Choice, Choosing, candidate_of
 from barograph.loop.faults import failure, gist, line_of
 from barograph.loop.fit import Close
 from barograph.loop.machine import Machine
@@ -139,8 +139,8 @@ class Session:
         if (world.in_use is None) != (self.choosing is None):
             raise DataError("the saved world belongs to another machine: one of them chooses, the other does not")
         self.bar, self.start, self.origin = world.bar, world.start, world.start
-        if self.choosing is not None and world.in_use is not None:
-            self.machine, self.origin = self.choosing.candidate(world.in_use.candidate), world.in_use.origin
+        if world.in_use is not None:
+            self.machine, self.origin = candidate_of(self.given, world.in_use.candidate), world.in_use.origin
         wired = self._wire(None, 0)
         self.X = np.full((len(self.history), len(wired.names)), np.nan)
         self.wired = self._wire(self.fitted, 0)

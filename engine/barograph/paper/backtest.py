@@ -47,10 +47,9 @@ def record(
 
 
 def _rest(deployment: Deployment, result: Result, tell: Callable[[int, int], None] | None) -> list[Batch]:
-    history, batches = result.history, []
+    history, batches = result.history, list[Batch]()
     for t in range(result.first + 1, len(history)):
-        if deployment.live.due:
-            batches.append(deployment.fit())
+        batches += deployment.due()
         deployment.live.append(history.slice(t, t + 1))
         batches.append(deployment.cycle(history.source))
         if tell is not None and t % 50 == 0:

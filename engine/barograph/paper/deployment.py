@@ -29,12 +29,13 @@ from barograph.paper.testnet.mirror import intents_of
 from barograph.types import Step
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
     from barograph.config.paper import PaperPlan
     from barograph.config.schema import Config
     from barograph.data.history import History
+    from barograph.loop.choice import Choice
     from barograph.loop.machine import Machine
     from barograph.loop.result import Learned
     from barograph.regimes.fitted import Modules
@@ -79,7 +80,7 @@ def described(name: str, kind: str, config: Config, folder: Path, history: Histo
 
 
 class Deployment:
-    """One deployment in memory: `cycle` steps over the next bar, `fit` makes a fit that is due."""
+    """One deployment in memory: `cycle` steps over the next bar, `due` makes the choice and the fit that are due."""
 
     def __init__(
         self, deployed: Deployed, plan: PaperPlan, live: Live, entry: Entry, remembered: dict[str, Any]
@@ -98,8 +99,11 @@ class Deployment:
         told = {key: value for key, value in deployed._asdict().items() if key not in ("folder", "code_hash", "kind")}
         first = made._entry("deployed", int(history.ts[0]), {**told, "bars": before, "arithmetic": ARITHMETIC})
         batches = [Batch(first, Rows({}, []), None)]
-        if live.fits:
-            batches.append(made._fitted(live.fits.pop()))
+        learned = live.fits.pop() if live.fits else None
+        if live.choices:
+            batches.append(made._chosen(live.choices.pop(), learned))
+        elif learned is not None:
+            batches.append(made._fitted(learned))
         held: dict[str, float] | None = {} if made.mirrors else None
         return made, [*batches, made.cycle(history.source, arrived=arrived, held=held)]
 
@@ -168,11 +172,33 @@ class Deployment:
         """Return what is to be placed at the broker, if there is one."""
         return () if held is None else intents_of(self.deployed.name, self.deployed.symbols, step, held)
 
-    def fit(self) -> Batch:
-        """Make the fit that is due at the close of the last bar."""
-        return self._fitted(self.live.learn())
+    def due(self) -> Iterator[Batch]:
+        """Give what falls due at the close of the last bar, a choice and then a fit, each made when it is asked for."""
+        if self.live.choice_due:
+            yield self._chosen(*self.live.choose())
+        if self.live.due:
+            yield self._fitted(self.live.learn())
+
+    def _chosen(self, choice: Choice, learned: Learned | None) -> Batch:
+        """Return a choice, with the model that came into force by it."""
+        content = {**choice._asdict(), "ts": int(self.live.history.ts[choice.bar])}
+        fit = None if learned is None else self._told(learned)
+        model = b"" if learned is None else learned.fitted.to_bytes()
+        return self._made("choice", {**content, "fit": fit})._replace(model=model)
 
     def _fitted(self, learned: Learned) -> Batch:
+        self.remembered = self.remembered | {"refused": learned.refused}
+        batch = self._made("fit", self._told(learned))
+        return batch if learned.refused else batch._replace(model=learned.fitted.to_bytes())
+
+    def _made(self, kind: str, content: dict[str, Any]) -> Batch:
+        """Seal what was made at a close; before the first decision there is no state to go on from."""
+        if self.live.bar > self.deployed.start:
+            return self._batch(kind, content["ts"], content)
+        entry = self._entry(kind, content["ts"], content)
+        return Batch(entry, self._rows(entry), None)
+
+    def _told(self, learned: Learned) -> dict[str, Any]:
         ts, fitted = self.live.history.ts, learned.fitted
         content: dict[str, Any] = {
             "bar": learned.bar,
@@ -182,21 +208,16 @@ class Deployment:
             "asked": learned.asked,
             "refused": learned.refused,
         }
-        self.remembered = self.remembered | {"refused": learned.refused}
         if learned.refused:
-            return self._batch("fit", content["ts"], {**content, "match": None})
-        model = fitted.to_bytes()
-        content |= {
+            return {**content, "match": None}
+        return content | {
             "observations": fitted.observations,
             "log_likelihood": None if fitted.log_likelihood is None else float(fitted.log_likelihood[-1]),
             "converged": fitted.converged,
-            "digest": hashlib.sha256(model).hexdigest(),
+            "digest": hashlib.sha256(fitted.to_bytes()).hexdigest(),
             "match": _matched(learned),
             "summary": fitted.summary(),
         }
-        if self.live.bar == self.deployed.start:
-            return Batch(entry := self._entry("fit", content["ts"], content), self._rows(entry), None, model=model)
-        return self._batch("fit", content["ts"], content)._replace(model=model)
 
     def _batch(self, kind: str, ts: int, content: dict[str, Any]) -> Batch:
         """Seal what happened with the state it leaves, so that no state can be swapped for another."""

@@ -14,16 +14,16 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 
-__all__ = ["GENESIS", "Entry", "begun_with", "canonical", "floats", "link"]
+__all__ = ["GENESIS", "Entry", "begun_with", "canonical", "fit_of", "floats", "link"]
 
 GENESIS: Final = "0" * 64
 """What the first entry is chained to."""
 
 
 class Entry(NamedTuple):
-    """One thing that happened: `kind` is deployed, cycle or fit, `ts` the close it belongs to, `text` its content.
+    """One thing that happened: `kind` is deployed, cycle, choice or fit, `ts` the close that it belongs to.
 
-    `hash` is that of the text chained to the entry before; `number` counts from 0.
+    `text` is its content, `hash` that of the text, chained to the entry before; `number` counts from 0.
     """
 
     number: int
@@ -74,6 +74,11 @@ def _plain(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [_plain(inner) for inner in value]
     return value
+
+
+def fit_of(kind: str, content: Any) -> Any:
+    """Return what an entry says of a fit: one that was made, or that a choice brought into force; else None."""
+    return content if kind == "fit" else content["fit"] if kind == "choice" else None
 
 
 def floats(values: Any) -> Any:

@@ -34,13 +34,13 @@ __all__ = ["CAUSES", "Difference", "Parity", "first_difference", "parity"]
 CAUSES: Final = {
     "data revised": "a bar is not what it was when it was decided on",
     "clock": "a bar is there that was not, or is missing, or closed at another moment",
-    "parameters": "the model was fitted to other numbers",
+    "parameters": "the model was fitted to other numbers, or another candidate was chosen",
     "fill model": "the same decisions were filled or charged differently",
     "code": "the program, or a part of the config, is not the one that began the deployment",
 }
 """Why a deployment may differ from its backtest."""
 
-TABLES: Final = ("beliefs", "orders", "fills", "events", "equity", "trades")
+TABLES: Final = ("choices", "beliefs", "orders", "fills", "events", "equity", "trades")
 
 
 class Difference(NamedTuple):
@@ -70,11 +70,12 @@ class Parity(NamedTuple):
     difference: Difference | None
     unchecked: str = ""
     another: str = ""
+    tables: int = 0
 
     def __str__(self) -> str:
         if self.difference is not None or self.another:
             return f"{self.deployment}: {self.difference or self.another}"
-        told = f"{self.deployment}: no difference in {self.rows} rows of {len(TABLES)} tables over {self.bars} bars"
+        told = f"{self.deployment}: no difference in {self.rows} rows of {self.tables} tables over {self.bars} bars"
         return f"{told}; {self.unchecked}" if self.unchecked else told
 
 
@@ -116,13 +117,15 @@ def parity(store: Store, deployed: Deployed, folder: Path | None = None) -> Pari
         if one["switches"] != before:
             turned[one["bar"]] = before = one["switches"]
     now = _Rerun(machine, was.history, turned).run(stride=len(was.history))
-    rows = sum(len(was.tables[name]) for name in TABLES)
+    # A choice at the last close has decided nothing yet, and a rerun of these bars does not make it.
+    was = replace(was, choices=tuple(one for one in was.choices if one.bar < len(was.history) - 1))
+    rows = sum(len(was.tables[name]) for name in _told(was))
     tampered = _tampered(was.history, cycles)
     difference = tampered or _judged(deployed, place, was, now)
     if difference is not None:
         return Parity(deployed.name, len(was.history), rows, difference)
     revised, unchecked = _against_today(deployed, was.history, place)
-    return Parity(deployed.name, len(was.history), rows, revised, unchecked)
+    return Parity(deployed.name, len(was.history), rows, revised, unchecked, tables=len(_told(was)))
 
 
 def _another_arithmetic(store: Store, deployed: Deployed) -> str:
@@ -134,9 +137,15 @@ def _another_arithmetic(store: Store, deployed: Deployed) -> str:
     return f"{told}: another arithmetic, whose last bits differ; nothing was compared (begin a new deployment)"
 
 
+def _told(run: Result) -> list[str]:
+    """Return which tables there are: choices only of a machine that chooses."""
+    return [name for name in TABLES if name in run.tables]
+
+
 def first_difference(was: Result, now: Result) -> tuple[str, str, str, str, str] | None:
     """Return (ts, table, column, recorded, found) of the earliest row that is not the same to the bit, or None."""
-    found = [(d, order) for order, name in enumerate(TABLES) if (d := _table(name, was.tables[name], now.tables[name]))]
+    pairs = [(name, was.tables[name], now.tables[name]) for name in _told(was)]
+    found = [(d, order) for order, pair in enumerate(pairs) if (d := _table(*pair))]
     return min(found, key=lambda one: (one[0][0], one[1]))[0] if found else None
 
 
@@ -186,7 +195,7 @@ def _judged(deployed: Deployed, place: Path, was: Result, now: Result) -> Differ
     ts, table, column, recorded, found = first
     changed = code_hash(Config.model_validate(deployed.config), place) != deployed.code_hash
     refitted = any(a.fitted.to_bytes() != b.fitted.to_bytes() for a, b in zip(was.fits, now.fits, strict=False))
-    cause = "code" if changed else "parameters" if refitted or table == "beliefs" else "fill model"
+    cause = "code" if changed else "parameters" if refitted or table in ("choices", "beliefs") else "fill model"
     return Difference(cause, table, ts, column, recorded, found)
 
 

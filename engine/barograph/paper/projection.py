@@ -9,7 +9,7 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 
 from barograph.execution import events
-from barograph.paper.journal import floats
+from barograph.paper.journal import fit_of, floats
 
 __all__ = ["TABLES", "Rows", "project"]
 
@@ -30,10 +30,11 @@ def project(kind: str, content: Any, symbols: Sequence[str]) -> Rows:
     """Return the rows of one entry of the journal."""
     if kind == "cycle":
         return _cycle(content, symbols)
-    if kind == "fit" and not content.get("refused"):
+    made = fit_of(kind, content)
+    if made is not None and not made.get("refused"):
         keys = ("ts", "first", "last", "observations", "log_likelihood", "converged", "digest")
-        row = {key: content[key] for key in keys}
-        return Rows({"parameters": [{**row, "summary": _text(content["summary"]), "model": ""}]}, [])
+        row = {key: made[key] for key in keys}
+        return Rows({"parameters": [{**row, "summary": _text(made["summary"]), "model": ""}]}, [])
     return Rows({}, [])
 
 

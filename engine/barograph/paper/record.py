@@ -11,11 +11,12 @@ import numpy as np
 
 from barograph.config.modules import load
 from barograph.execution.events import log_columns
+from barograph.loop.choice import Choice, candidate_of
 from barograph.loop.result import Learned, Result
 from barograph.loop.wiring import wire
 from barograph.loop.world import World
 from barograph.paper.deployment import switchable
-from barograph.paper.journal import Entry, floats
+from barograph.paper.journal import Entry, fit_of, floats
 from barograph.regimes.fitted import Fitted, Modules
 from barograph.regimes.matching import Match
 
@@ -46,8 +47,10 @@ def recorded(store: Store, deployed: Deployed, machine: Machine, folder: Path | 
     cycles = [entry.content for entry in entries if entry.kind == "cycle"]
     _, snapshot = store.snapshot(deployed.name)
     world = World.from_bytes(snapshot.world, f"the snapshot of {deployed.name}", modules)
-    fits = _fits([entry for entry in entries if entry.kind == "fit"], store.models(deployed.name), history, modules)
-    wired = wire(machine, history, world.fitted)
+    fits = _fits(entries, store.models(deployed.name), history, modules)
+    choices = tuple(_choice(entry.content) for entry in entries if entry.kind == "choice")
+    in_use = machine if world.in_use is None else candidate_of(machine, world.in_use.candidate)
+    wired = wire(in_use, history, world.fitted)
     # The layout of the memory stands in the machine, not in the file.
     world = replace(world, memory=world.into(wired.memory), seen=history)
     E, W, B = (np.array([floats(one[key]) for one in cycles]) for key in ("equity", "weights", "belief"))
@@ -55,15 +58,16 @@ def recorded(store: Store, deployed: Deployed, machine: Machine, folder: Path | 
     logs = np.concatenate([floats(one["events"]).reshape(-1, width) for one in cycles])
     X, blank = np.full((len(history), len(wired.names)), np.nan), np.full(wired.layout.width, np.nan)
     F = np.array([floats(one["forecasts"]) if "forecasts" in one else blank for one in cycles])
-    return Result(machine, history, deployed.start, X, E, W, B, logs, fits, world, F, wired.layout)
+    return Result(machine, history, deployed.start, X, E, W, B, logs, fits, world, F, wired.layout, choices)
 
 
 def _fits(
     entries: Sequence[Entry], models: dict[int, bytes], history: History, modules: Modules
 ) -> tuple[Learned, ...]:
     made: list[Learned] = []
-    for entry in entries:
-        told = entry.content
+    for told in (fit_of(entry.kind, entry.content) for entry in entries):
+        if told is None:
+            continue
         first, last = (int(np.searchsorted(history.ts, told[key])) for key in ("first", "last"))
         asked, refused = told.get("asked", "schedule"), told.get("refused", "")
         where = f"the fit of {history.when(told['bar'])}"
@@ -71,6 +75,11 @@ def _fits(
         fitted = made[-1].fitted if refused else Fitted.from_bytes(models[told["ts"]], where, modules, kept=True)
         made.append(Learned(told["bar"], first, last + 1, fitted, _match(told["match"]), asked, refused))
     return tuple(made)
+
+
+def _choice(told: Any) -> Choice:
+    numbers = {key: tuple(floats(told[key]).tolist()) for key in ("scores", "figures")}
+    return Choice(bar=told["bar"], candidate=told["candidate"], changed=told["changed"], **numbers)
 
 
 def _match(told: Any) -> Match | None:

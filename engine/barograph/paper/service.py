@@ -107,7 +107,7 @@ class Service:
         except DataError as error:
             raise RefusalError(f"deployment {name}: {error}; restore a backup, or deploy under another name") from error
         self.chain.symbols = deployed.symbols
-        self._fit()
+        self._due()
 
     def _refuse_nothing(self) -> None:
         """Begin anew only where that was asked for: a state that is missing is not a reason to start over."""
@@ -198,7 +198,7 @@ class Service:
         told = f"{start} bars before warm it up, the first decided is that of {history.when(start)}"
         if self.plan.kind == "paper":
             log.info("%s: deployed anew in %r; %s", self.plan.name, self.store, told)
-        self._fit()
+        self._due()
         return 1
 
     def _mine(self) -> Lease:
@@ -271,7 +271,7 @@ class Service:
         return [symbol for symbol, gone in zip(fresh.symbols, missing, strict=True) if gone]
 
     def _cycle(self, row: History, now: int) -> None:
-        """Decide one bar: one transaction, then the fit that is due, which is another."""
+        """Decide one bar: one transaction, then the choice and the fit that are due, one each."""
         assert self.deployment is not None
         arrived = time.time_ns()
         commands = self.store.asked(self.plan.name)
@@ -280,11 +280,12 @@ class Service:
         held = brought(self.store.placed_orders(self.plan.name)) if self.deployment.mirrors else None
         batch = self.deployment.cycle(row.source, commands, trouble, arrived, held)
         self.store.commit(self._mine(), batch._replace(next_look=self.next()))
-        self._fit()
+        self._due()
 
-    def _fit(self) -> None:
-        if self.deployment is not None and self.deployment.live.due:
-            self.store.commit(self._mine(), self.deployment.fit())
+    def _due(self) -> None:
+        if self.deployment is not None:
+            for batch in self.deployment.due():
+                self.store.commit(self._mine(), batch)
 
     # What is wrong with data and clock.
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from barograph.errors import DataError, StoreError
 from barograph.paper.deployment import sealed
-from barograph.paper.journal import GENESIS, Entry, canonical, link
+from barograph.paper.journal import GENESIS, Entry, canonical, fit_of, link
 from barograph.paper.projection import TABLES, project
 
 if TYPE_CHECKING:
@@ -94,8 +94,8 @@ def _bars_before(store: Store, deployed: Deployed, digest: str) -> list[str]:
 
 def _models(store: Store, deployed: Deployed) -> list[str]:
     """Check the fitted models, of which the journal holds the digests."""
-    fits = [entry.content for entry in store.entries(deployed.name) if entry.kind == "fit"]
-    told = {fit["ts"]: fit["digest"] for fit in fits if not fit.get("refused")}
+    fits = [fit_of(entry.kind, entry.content) for entry in store.entries(deployed.name)]
+    told = {fit["ts"]: fit["digest"] for fit in fits if fit is not None and not fit.get("refused")}
     found = {ts: hashlib.sha256(model).hexdigest() for ts, model in store.models(deployed.name).items()}
     odd = [ts for ts in sorted({*told, *found}) if told.get(ts) != found.get(ts)]
     return [f"parameters: the model fitted at {odd[0]} is not the one that was written"] if odd else []

@@ -17,6 +17,7 @@ from typing import Any
 
 from barograph.report import orders, tables
 from barograph.report.annotations import annotated, chart_annotations
+from barograph.report.choices import choice_figures, choice_table, choice_words
 from barograph.report.compare import compared
 from barograph.report.figures import run_figures, timeline
 from barograph.report.folder import Run, read_run
@@ -33,9 +34,10 @@ def write_report(folder: Path) -> Path:
     """
     run = read_run(Path(folder))
     line = timeline(run)
-    figures = run_figures(run, line)
+    figures = run_figures(run, line) | choice_figures(run)
     figures["equity"]["data"] += chart_annotations(run, run.equity / run.equity[0])
     words = _run_words(run) | _run_tables(run)
+    words |= {"choice_words": choice_words(run), "choices": choice_table(run)}
     words["annotated"] = annotated(run)
     words["thinned"] = "" if line.whole else _thinned(len(line.rows), len(run.ts))
     return _write(run.folder / "report.html", "run.html.j2", {"ts": line.labels, "figures": figures}, words)

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 __all__ = ["TABLES", "Run", "read_run"]
 
 TABLES = ("equity", "beliefs", "orders", "fills", "events", "trades", "benchmark")
+# Of a machine that chooses alone.
+CHOICES = "choices"
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,7 +91,8 @@ def read_run(folder: Path) -> Run:
 
     Raises `DataError` naming the file that is absent or that cannot be read.
     """
-    tables = {name: _table(folder / f"{name}.parquet") for name in TABLES}
+    names = (*TABLES, CHOICES) if (folder / f"{CHOICES}.parquet").exists() else TABLES
+    tables = {name: _table(folder / f"{name}.parquet") for name in names}
     fits = folder / "fits.json"
     metrics = _json(folder / "metrics.json")
     bounds = metrics.pop("bounds", None)

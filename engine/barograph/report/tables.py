@@ -301,10 +301,11 @@ def _fit(fit: dict[str, Any]) -> Row:
     said += fit["summary"]["degeneracies"]
     # Of a refit that failed only that is said: its numbers are those of the model in force.
     said = [f"stays in force: {fit['refused']}"] if fit["refused"] else said
+    told = [*said, "comes into force with another candidate"] if fit["asked"] == "choice" else said
     numbers = [f"{value:.4g}" for value in volatilities(fit["summary"])]
     numbers += [f"{value:.4f}" for value in persistences(fit["summary"])]
     window = (str(fit["ts"])[:10], str(fit["first"])[:10], number(fit["observations"], 0))
-    cells = (*window, _likelihood(fit), *numbers, "; ".join(said))
+    cells = (*window, _likelihood(fit), *numbers, "; ".join(told))
     return Row(cells, mark="flag" if said else "")
 
 

@@ -62,7 +62,8 @@ class Varied:
             check_key(key, [name for name in Config.model_fields if name not in _NO_PARTS], f"{path}: sweep.keys")
         self.values = values_of(self.plan, f"{path}: sweep")
         self._made: dict[Hashable, Any] = {}
-        of = [self._kind(key) for key in self.keys]
+        # What a machine that chooses sees hangs on all there is: on strategy and terms as much as on its features.
+        of = ["sees" if self.config.choose is not None else self._kind(key) for key in self.keys]
         self._of = {kind: [n for n, k in enumerate(of) if k == kind] for kind in ("sees", "decides", "trades")}
         self._histories: dict[Hashable, History] = {}
         self._factories: dict[str, Any] = {}
@@ -78,6 +79,8 @@ class Varied:
         """Return one point, made of what others have made."""
         keys = self._key(number, "sees"), self._key(number, "decides"), self._key(number, "trades")
         sight: _Sight = self._once(number, keys[0], self._sight)
+        if sight.machine.choose is not None:
+            return Point(sight.machine, sight.machine.strategy, sight.machine.terms, sight.history, keys)
         strategy: Strategy = self._once(number, keys[1], self._strategy)
         terms: Terms = self._once(number, keys[2], self._terms)
         return Point(sight.machine, strategy, terms, sight.history, keys)

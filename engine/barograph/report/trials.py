@@ -32,7 +32,8 @@ def entered(found: Sweep, varied: Varied) -> Tried:
     What cannot be written is said once, and counts nothing: the sweep's own points always do, but for those without
     figures.
     """
-    own = int(np.count_nonzero(found.harvest.ended[:, 0] == 0))
+    there = np.flatnonzero(found.harvest.ended[:, 0] == 0)
+    own = sum(found.tried(int(number)) for number in there)
     registry = open_registry(varied.folder, varied.config.registry.store)
     if registry is None:
         return Tried(own, own)
@@ -41,7 +42,9 @@ def entered(found: Sweep, varied: Varied) -> Tried:
         for study, rows in _studies(found, varied):
             names = [varied.told(n) for n in rows]
             values = [float(v) for v in found.table[varied.plan.figure].to_numpy(np.float64)[rows]]
-            registry.append_many(study, names, np.asarray(found.harvest.sums[rows]), values)
+            registry.append_many(
+                study, names, np.asarray(found.harvest.sums[rows]), values, [found.tried(n) for n in rows]
+            )
             counted = max(counted, registry.counted(study.symbols, study.first, study.last).tried)
         return Tried(max(counted, own), own)
     except (StoreError, OSError) as error:

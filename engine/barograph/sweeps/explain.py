@@ -17,7 +17,8 @@ __all__ = ["Explained", "explained"]
 class Explained(NamedTuple):
     """How many points there are, and of how many kinds is what they share; seconds of one of each, on one core.
 
-    `seen` counts histories looked at by features and models, `fits` the fits of the first of them.
+    `seen` counts histories looked at by features and models, `fits` the fits of the first of them. Where a machine
+    chooses, each point is a whole run with so many `shadows` beside it, of which `fits` are.
     """
 
     points: int
@@ -27,6 +28,7 @@ class Explained(NamedTuple):
     terms: int
     seconds_to_see: float
     seconds_a_point: float
+    shadows: int = 0
 
     @property
     def seconds(self) -> float:
@@ -35,6 +37,12 @@ class Explained(NamedTuple):
 
     def lines(self) -> list[str]:
         """Say it in lines."""
+        if self.shadows:
+            return [
+                f"{self.points:,} points, each a whole run of a machine that chooses: nothing is shared",
+                f"{self.shadows:,} candidates run beside each, with {self.fits:,} fits",
+                f"about {self.seconds:,.1f} s on one core",
+            ]
         times = "once" if self.seen == 1 else f"{self.seen:,} times, each time"
         return [
             f"{self.points:,} points",
@@ -62,6 +70,8 @@ def explained(points: Iterable[Point], count: int) -> Explained:
     for _ in range(2):
         started = time.perf_counter()
         run_plan(plan, lambda _: point, Harvest(1), threads=1)
-    fits = len(plan.seen[0].learned)
+    first_seen, took = plan.seen[0], time.perf_counter() - started
     seen, strategies, terms = map(len, kinds)
-    return Explained(count, seen, fits, strategies, terms, to_see, time.perf_counter() - started)
+    if first_seen.whole is not None:
+        return Explained(count, count, first_seen.whole.fits, count, count, to_see, took, first_seen.whole.shadows)
+    return Explained(count, seen, len(first_seen.learned), strategies, terms, to_see, took)

@@ -17,7 +17,7 @@ from barograph.loop.faults import gist
 from barograph.loop.wiring import Wired, memory_of, plan_of, wire
 from barograph.sweeps.arena import Arena, Image, Images
 from barograph.sweeps.lanes import Account, Decider, Lane, Layout
-from barograph.sweeps.stages import Alone, Point, Seen, content, look, point_of
+from barograph.sweeps.stages import Alone, Point, Seen, content, look, look_whole, point_of
 from barograph.types import Floats
 
 if TYPE_CHECKING:
@@ -65,6 +65,8 @@ class Plan:
 
     def _row(self, point: Point) -> tuple[int, int, int]:
         """Return the numbers of a point: its decider, its account, its group."""
+        if point.machine.choose is not None:
+            return self._whole(point)
         sees, decides, trades = point.keys or point_of(point.whole, point.history).keys  # type: ignore[misc]
         seen, new = self._sees((sees, point.strategy.horizons, id(point.history)))
         if new:
@@ -78,6 +80,16 @@ class Plan:
         if new:
             self._terms.append((point.terms, point.history, slots))
         return decider, account, group
+
+    def _whole(self, point: Point) -> tuple[int, int, int]:
+        """Run a point that shares nothing; its terms are laid out for the cash that it begins with."""
+        seen, wired = look_whole(point.whole, point.history)
+        self.seen.append(seen)
+        self.groups.append(_Group(len(self.seen) - 1, wired, wired.resting, point.strategy.name))
+        account, _ = self._trades(("whole", len(self.seen)))
+        self._terms.append((point.terms, point.history, wired.resting))
+        self._sees(("whole", len(self.seen)))
+        return -1, account, self._kinds(("whole", len(self.seen)))[0]
 
     def _add_decider(self, point: Point, seen: Seen) -> None:
         plan, whole = point.strategy, point.whole

@@ -40,7 +40,10 @@ _CHUNK: Final = 32
 
 
 class Counters(NamedTuple):
-    """What was computed: how often bars were seen and models fitted, what was laid out, and how many accounts ran."""
+    """What was computed: how often bars were seen and models fitted, what was laid out, and how many accounts ran.
+
+    Of machines that choose, `fits` and `shadows` count those of all their candidates, which ran beside each.
+    """
 
     points: int
     seen: int
@@ -48,6 +51,7 @@ class Counters(NamedTuple):
     strategies: int
     terms: int
     runs: int
+    shadows: int = 0
 
 
 def grid(keys: Mapping[str, Sequence[Any]]) -> list[tuple[Any, ...]]:
@@ -148,6 +152,9 @@ def _market(returns: Floats) -> Market:
 def _run_point(plan: Plan, lanes: dict[int, Lane], markets: _Markets, number: int, point: Callable[[int], Point],
                harvest: Harvest) -> None:  # fmt: skip
     decider, account, group = plan.rows[number].tolist()
+    if (whole := plan.seen[plan.groups[group].seen].whole) is not None:
+        whole.into(harvest, number)
+        return
     lane = lanes.get(group)
     if lane is None:
         # Points come group by group: a thread needs one lane at a time.
@@ -159,11 +166,12 @@ def _run_point(plan: Plan, lanes: dict[int, Lane], markets: _Markets, number: in
         bar, fault = lane.run_in_python(point(number)) if lane.in_python else lane.run(deciding, terms)
     # A part may raise what it likes; who asks for this point's own run is told it with part and bar.
     except Exception as error:
-        return harvest.raised(number, error)
+        harvest.raised(number, error)
+        return
     if not fault:
         market, _ = markets.of(plan.groups[group].seen, terms.cash)
         lane.measure(market, harvest.rows[number], harvest.sums[number], harvest.beyond[number])
-    return harvest.finish(number, bar - 1, fault)
+    harvest.finish(number, bar - 1, fault)
 
 
 class Sweep:
@@ -188,9 +196,10 @@ class Sweep:
     def counters(self) -> Counters:
         """What was computed, and how often."""
         plan = self.plan
-        fits = sum(len(seen.learned) for seen in plan.seen)
+        fits = sum(len(seen.learned) if seen.whole is None else seen.whole.fits for seen in plan.seen)
+        shadows = sum(seen.whole.shadows for seen in plan.seen if seen.whole is not None)
         return Counters(len(self), len(plan.seen), fits, len(plan.deciders), len(plan.accounts),
-                        len(self) - self.harvest.found)  # fmt: skip
+                        len(self) - self.harvest.found, shadows)  # fmt: skip
 
     def metrics(self, number: int) -> dict[str, float | None]:
         """Return the figures of a point, named and ordered as in metrics.json; none of a run that failed."""
@@ -217,6 +226,11 @@ class Sweep:
     def failed(self) -> list[str]:
         """Why a point has no figures, "" where it has."""
         return [self.harvest.failed(n, self.seen(n).history.when) for n in range(len(self))]
+
+    def tried(self, number: int) -> int:
+        """Return how many trials a point stands for: of a machine that chooses, all that it chose from."""
+        whole = self.seen(number).whole
+        return 1 if whole is None else whole.shadows
 
     def seen(self, number: int) -> Seen:
         """Return what features and filter made of a point's history."""

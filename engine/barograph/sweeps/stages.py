@@ -18,9 +18,11 @@ import numpy as np
 from barograph.jit.kernel import Kernel
 from barograph.loop.machine import Machine
 from barograph.loop.session import Session
+from barograph.loop.wiring import Wired
 from barograph.metrics.formulas import switches
 from barograph.metrics.steps import Steps, steps
 from barograph.regimes.forecasts import Layout as Horizons
+from barograph.sweeps.whole import Whole, run_whole
 from barograph.types import Floats, Strategy
 
 if TYPE_CHECKING:
@@ -29,14 +31,15 @@ if TYPE_CHECKING:
     from barograph.loop.advance import Columns
     from barograph.loop.result import Learned
 
-__all__ = ["Alone", "Point", "Seen", "content", "look", "point_of", "seeing"]
+__all__ = ["Alone", "Point", "Seen", "content", "look", "look_whole", "point_of", "seeing"]
 
 
 class Seen(NamedTuple):
     """What features and filter made of a history: all of a run that its account has no part in.
 
     `X` (T, d) are the features, `B` (n, K + 1) the beliefs from bar `first` on, `F` (n, width) the forecasts that a
-    strategy of these horizons reads; `fits` are the models in force from the bars `begins` on.
+    strategy of these horizons reads; `fits` are the models in force from the bars `begins` on. A machine that chooses
+    has been run as a `whole`.
     """
 
     history: History
@@ -52,6 +55,19 @@ class Seen(NamedTuple):
     steps: Steps
     rank: int
     switches: float
+    whole: Whole | None = None
+
+
+def look_whole(machine: Machine, history: History) -> tuple[Seen, Wired]:
+    """Run a machine that chooses, and return what it saw as that of one point alone."""
+    session = Session(machine, history, None, None)
+    own = steps(history.ts[session.start :], history.periods, history.by_day)
+    wired, whole = session.wired, run_whole(machine, history, own, session)
+    none = np.empty((len(history) - session.start, 0))
+    fits = tuple(session.fits), (session.fitted,), (0,)
+    seen = Seen(history, session.columns, session.start, session.X, none, none, wired.layout, *fits, own, 1,
+                whole.switches, whole)  # fmt: skip
+    return seen, wired
 
 
 def look(machine: Machine, history: History) -> Seen:

@@ -79,13 +79,17 @@ def enter(
 
 
 def trial_of(result: Result, kind: str, name: str, config_hash: str) -> Trial:
-    """Return a run as a trial: its Sharpe ratio a year, and the block sums of the returns that it is made of."""
-    own = result.history
+    """Return a run as a trial: its Sharpe ratio a year, and the block sums of the returns that it is made of.
+
+    That of a machine that chooses is of the kind "choose", and stands for all candidates that it chose from.
+    """
+    own, plan = result.history, result.machine.choose
+    kind, tried = (kind, 1) if plan is None else ("choose", len(plan.candidates))
     taken = steps(result.ts, own.periods, own.by_day)
     returns = simple_returns(result.equity[taken.rows])
     traded = tuple(symbol for symbol, t in zip(own.symbols, own.traded, strict=True) if t)
     study = Study(kind, name, config_hash, traded, int(result.ts[0]), int(result.ts[-1]), own.digest())
-    return Trial(study, sharpe(returns, taken.periods), block_sums(returns))
+    return Trial(study, sharpe(returns, taken.periods), block_sums(returns), tried)
 
 
 def mark(machine: Machine) -> str:

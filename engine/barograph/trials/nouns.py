@@ -37,7 +37,7 @@ class Study(NamedTuple):
 class Trial(NamedTuple):
     """One row to be: a study, its figure (NaN where it cannot be told), and the block sums (B, 3) of its returns.
 
-    `tried` is how many trials it stands for: of a block of [choose], all that were chosen from.
+    `tried` is how many trials it stands for: of a run with [choose], all candidates that it chose from.
     """
 
     study: Study

@@ -73,22 +73,28 @@ class Registry:
         return self._entered([draft(study, (study.name,), np.array([value]), sums[None], tried)])[0]
 
     def append_many(
-        self, study: Study, names: Sequence[str], sums: Floats, values: Sequence[float] | Floats | None = None
+        self,
+        study: Study,
+        names: Sequence[str],
+        sums: Floats,
+        values: Sequence[float] | Floats | None = None,
+        tried: Sequence[int] | None = None,
     ) -> list[int]:
         """Enter the trials of a sweep, all or none, a thousand a row; return the sequences of the rows.
 
         `sums` (M, B, 3) are the block sums of their returns and `values` (M,) their figures; without them the figure is
-        the Sharpe ratio a bar that the sums give. Raises `ValueError` as `append` does, and when the shapes do not fit.
+        the Sharpe ratio a bar that the sums give. Each stands for so many `tried` trials, or for one. Raises
+        `ValueError` as `append` does, and when the shapes do not fit.
         """
         given = () if values is None else np.shape(values)
         if sums.ndim != 3 or sums.shape[::2] != (len(names), 3) or given not in ((), (len(names),)):
             raise ValueError(f"{len(names)} names, sums {sums.shape}, values {given}; wanted (M, B, 3) and (M,)")
         figures = sharpe_of(sums) if values is None else np.asarray(values, dtype=np.float64)
-        entries = []
+        entries, counts = [], [1] * len(names) if tried is None else tried
         for k, at in enumerate(range(0, len(names), _TOGETHER)):
             piece = slice(at, at + _TOGETHER)
             own = study._replace(work=study.work and f"{study.work}/{k}")
-            entries.append(draft(own, names[piece], figures[piece], sums[piece], len(names[piece])))
+            entries.append(draft(own, names[piece], figures[piece], sums[piece], sum(counts[piece])))
         return self._entered(entries)
 
     def _entered(self, entries: Iterable[Streams]) -> list[int]:

@@ -7,6 +7,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from barograph.config.load import load
+from barograph.config.provenance import code_hash
 from tests.cli.test_cli import USER_PART, barograph, users_folder
 from tests.config.test_modules import written
 
@@ -231,3 +233,51 @@ def test_the_config_at_fault_is_named_among_several(project: Path) -> None:
     done = barograph("compare", project / "small.toml", project / "other.toml", "--runs", project / "runs")
     assert (done.returncode, f"{project / 'other.toml'}: data: euro.csv: several" in done.stderr) == (3, True)
     assert not (project / "runs").exists()
+
+
+CHOICE = "choose={ window = 20, keys = { %s } }"
+CHOSEN = [
+    ("'strategy.treshold' = [0.5]", "did you mean 'threshold'? (at strategy.treshold = 0.5 of the choice)"),
+    (
+        "'execution.fee' = [0.0]",
+        "choose.keys: 'execution.fee' is not a candidate's own, and there is one",
+    ),
+    (
+        "'stratgy.threshold' = [0.5]",
+        "'stratgy.threshold' is no key of a part of this config; did you mean 'strategy'?",
+    ),
+    ("'strategy.threshold' = []", "choose.keys.strategy.threshold is []; wanted at least one value"),
+    (
+        "'strategy.threshold' = { from = 0.1, to = 0.9 }",
+        "choose.keys.strategy.threshold has no points; wanted how many",
+    ),
+    ("'strategy.threshold' = 0.5", "choose.keys is 0.5; wanted a list of values, or { from"),
+    ("'model.states' = [2, 3]", "choose: model.states=3 has another regimes than model.states=2: 3, wanted 2"),
+    ("'fit.window' = [60, 5000]", "fit.window=5000: fit.window wants 5000 bars"),
+]
+
+
+@pytest.mark.parametrize(("keys", "told"), CHOSEN, ids=lambda v: v[:30])
+def test_a_mistake_in_what_is_chosen_is_one_line_too(project: Path, keys: str, told: str) -> None:
+    done = barograph("run", project / "small.toml", "--runs", project / "runs", "--json", "--set", CHOICE % keys)
+    assert told in done.stderr, done.stderr
+    assert (done.returncode, done.stderr.strip().count("\n")) == (2, 0)
+
+
+def test_a_choice_of_more_than_there_is_says_so(project: Path) -> None:
+    words = ["--set", CHOICE % "'strategy.threshold' = [0.4, 0.6]", "--set", "choose.window=500"]
+    done = barograph("run", project / "small.toml", "--runs", project / "runs", *words)
+    assert "choose.window wants 500 returns of every candidate before the first decision" in done.stderr
+    done = barograph("run", project / "small.toml", *words[:2], "--set", "choose.figure=sharp")
+    assert "choose.figure: no figure 'sharp'; did you mean 'sharpe'?" in done.stderr
+
+
+def test_modules_and_models_that_may_be_chosen_count_as_code(project: Path) -> None:
+    config = project / "small.toml"
+    written(project, {"one.py": USER_PART, "two.py": USER_PART})
+    text = config.read_text().partition("[strategy]")[0]
+    choice = '[choose]\nwindow = 20\nkeys = { "strategy.use" = ["one:hold", "two:hold"] }\n'
+    config.write_text(f'{text}[strategy]\nuse = "one:hold"\n{choice}')
+    before = code_hash(load(config), project)
+    written(project, {"two.py": USER_PART + "\nX = 1\n"})
+    assert code_hash(load(config), project) != before

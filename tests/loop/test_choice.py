@@ -15,7 +15,7 @@ from barograph.data.history import History
 from barograph.loop.choice import Shadow, choose, picked
 from barograph.loop.live import Live
 from barograph.loop.result import Result
-from barograph.loop.run import replay, scan
+from barograph.loop.run import learn, replay, scan
 from barograph.loop.session import Session
 from barograph.metrics.measure import measure
 from barograph.testing import check_machine, coin, same, some_bars
@@ -313,6 +313,11 @@ def test_a_world_of_one_that_chooses_is_no_world_of_one_that_does_not() -> None:
     world = whole.world.__class__(**{**whole.world.__dict__, "in_use": whole.world.in_use._replace(candidate=last)})  # type: ignore[union-attr]
     with pytest.raises(bg.DataError, match=f"uses candidate {last}, this machine has 1"):
         scan(fewer, history, world=world)
+
+
+def test_one_fit_of_several_models_is_refused() -> None:
+    with pytest.raises(bg.ConfigError, match="the machine chooses among several models"):
+        learn(MACHINES["learns"], history_for("learns"))
 
 
 # What is planted must be caught.

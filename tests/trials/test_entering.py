@@ -182,3 +182,13 @@ def test_a_run_of_one_bar_is_entered_too(project: Path, monkeypatch: pytest.Monk
     bg.run(bg.Machine(strategy=buy_and_hold()), learnable(bars=1))
     (row,) = rows(project)
     assert (row.best, row.blocks) == (None, 1)
+
+
+def test_a_run_that_chooses_stands_for_all_its_candidates(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    machine = bg.choose(lambda w: bg.Machine(strategy=fixed_weights([w])), {"w": [0.2, 0.5, 0.8]}, window=20, every=9)
+    run = bg.run(machine, some_bars(200))
+    (row,) = rows(tmp_path)
+    assert (row.kind, row.tried, row.members, row.counts) == ("choose", 3, 1, 3)
+    (kept,) = Registry(tmp_path / NAME).streams([row])
+    assert kept.sums[0, :, 1].sum() == pytest.approx(run.returns.sum())

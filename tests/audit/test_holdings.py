@@ -214,3 +214,20 @@ def test_a_file_is_told_with_the_part_that_reads_it(tmp_path: Any) -> None:
     with watching() as later:
         pass
     assert later == []
+
+
+def test_candidates_of_a_choice_are_told_apart_and_their_code_is_told_once() -> None:
+    labels = list(range(100))
+
+    def rule(state, bars, belief, portfolio, params):
+        return state, bg.Target(float(labels[bars.ts % 100] > params))
+
+    machine = bg.choose(lambda w: bg.Machine(strategy=bg.strategy(rule, w)), {"w": [1.0, 2.0]}, window=9)
+    found = held(machine)
+    assert [(one.part, one.what) for one in found.objects if one.table] == [("strategy rule (w=1.0)", "list of 100")]
+    assert list(found.codes) == [
+        "feature log_return (w=1.0)", "strategy rule (w=1.0)", "feature log_return (w=2.0)", "strategy rule (w=2.0)"
+    ]  # fmt: skip
+    own = bg.choose(lambda w: bg.Machine(strategy=bg.strategy(rule, tuple(range(w)))), {"w": [20, 30]}, window=9)
+    tables = [one.what for one in held(own).objects if "params" in one.name and one.table]
+    assert tables == ["tuple of 20", "tuple of 30"]

@@ -369,3 +369,4 @@ def test_a_choice_that_is_clean_is_audited_as_clean() -> None:
     assert found.clean
     assert set(found.changes.values()) == {0.0}
     assert set(found.sharpe) == {"filtered"}
+    assert all(one.why == "" for one in found.unvouched)

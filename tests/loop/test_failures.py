@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import barograph as bg
-from barograph.errors import BarographError, PartError, StrategyError
+from barograph.errors import BarographError, PartError, RuinError, StrategyError
 from barograph.testing import interpreted
 
 DAY = 86_400_000_000_000
@@ -123,7 +123,7 @@ def test_an_account_that_was_ruined_earlier_is_told_first(crash: int, part: str,
     history = market(crash)
     for later in (crash + 2, crash + 200, 1099):
         kind, words = told(WAYS[way](machine(**{part: later})), history)
-        assert kind is StrategyError
+        assert kind is RuinError
         assert words.startswith("strategy bold ruined the account")
         assert words.endswith(history.when(crash + 1)) or words.endswith(history.when(crash))
 

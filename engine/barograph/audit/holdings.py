@@ -90,17 +90,17 @@ def held(machine: Machine, assets: int = 1, rows: int | None = None) -> Holdings
     >>> [(one.part, one.what) for one in found.objects if one.table]
     [('strategy rule', 'list of 100')]
     """
-    walks, codes = [], dict[str, set[types.CodeType]]()
+    walks, gone = [], set[int]()
     for part, functions, params in _parts(machine):
         walk = _Walk(part, max(SMALL, assets), rows)
-        for function in functions:
+        # Candidates of a choice share their code: it is gone through once.
+        for function in (one for one in functions if id(one) not in gone):
             walk.follow(function, getattr(function, "__name__", part), "")
         walk.follow(params, "itself" if isinstance(params, Fitted) else "params", _begins(functions))
         walks.append(walk)
-        codes.setdefault(part, set()).update(walk.codes)
-    # Candidates of a choice share most of what they hold.
-    objects = dict.fromkeys(one for walk in walks for one in walk.found.values())
-    return Holdings(tuple(objects), codes)
+        gone |= set(map(id, functions)) if machine.choose is not None else set()
+    objects = tuple(one for walk in walks for one in walk.found.values())
+    return Holdings(objects, {walk.part: walk.codes for walk in walks})
 
 
 @functools.cache
@@ -124,8 +124,9 @@ def _roots() -> tuple[str, ...]:
 def _parts(machine: Machine) -> Iterator[tuple[str, Sequence[Any], Any]]:
     """Give each part's name, functions and params; of a machine that chooses those of every candidate."""
     if machine.choose is not None:
-        for candidate in machine.choose.candidates:
-            yield from _parts(candidate)
+        for number, candidate in enumerate(machine.choose.candidates):
+            for part, functions, params in _parts(candidate):
+                yield f"{part} ({machine.choose.told(number)})", functions, params
         return
     for feature in features_of(machine):
         yield f"feature {feature.name}", (feature.step, feature.init), feature.params

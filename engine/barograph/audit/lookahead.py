@@ -27,10 +27,11 @@ from barograph.errors import BarographError
 from barograph.execution.events import BAR, BORN, EVENT, EVENTS, EXPIRED, FILLED, PARTIAL
 from barograph.jit.kernel import kernel
 from barograph.jit.views import frozen
+from barograph.loop.columns import tables_of
 from barograph.loop.machine import Machine
 from barograph.loop.result import Result
 from barograph.loop.run import scan
-from barograph.loop.session import Session, tables_of
+from barograph.loop.session import Session
 from barograph.loop.wiring import Wired, believed_about, wire
 from barograph.types import Belief, Filter, Floats
 

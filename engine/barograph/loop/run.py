@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, cast
 import numpy as np
 
 from barograph.errors import ConfigError
-from barograph.loop.session import Progress, Session, columns_of, tables_of, window_of
+from barograph.loop.columns import columns_of, tables_of, window_of
+from barograph.loop.session import Progress, Session
 from barograph.loop.wiring import wire
 from barograph.regimes.window import training_rows
 from barograph.types import Belief, Filter, Floats

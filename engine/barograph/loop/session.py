@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 from numba.core.errors import NumbaError
 
-from barograph.data.actions import ACTIONS, telling
 from barograph.data.rates import rates_on
 from barograph.errors import ConfigError, DataError, FitError, PartError, StrategyError
 from barograph.execution import book as col
@@ -22,26 +21,27 @@ from barograph.jit import frame as at
 from barograph.jit.cache import cache_limit
 from barograph.jit.memory import Memory
 from barograph.jit.views import frozen
-from barograph.loop.advance import BOOK, SCRATCH, Bound, Columns, Tape
+from barograph.loop.advance import BOOK, SCRATCH, Bound, Tape
 from barograph.loop.choice import Choice, Choosing, candidate_of
+from barograph.loop.columns import columns_of, tables_of, window_of
 from barograph.loop.faults import failure, gist, line_of
 from barograph.loop.fit import Close
 from barograph.loop.machine import Machine
 from barograph.loop.once import fit_once
 from barograph.loop.result import Learned, Result
-from barograph.loop.wiring import Wired, believed_about, features_of, wire
+from barograph.loop.wiring import Wired, wire
 from barograph.loop.world import World
 from barograph.regimes.filtering import filter_rows
 from barograph.regimes.forecasts import belief_in
 from barograph.regimes.matching import Match, match
-from barograph.regimes.window import Window, roles_of, training_rows
+from barograph.regimes.window import Window, training_rows
 from barograph.types import Floats
 
 if TYPE_CHECKING:
     from barograph.data.history import History
     from barograph.regimes.fitted import Fitted, Model
 
-__all__ = ["Progress", "Session", "columns_of", "tables_of", "window_of"]
+__all__ = ["Progress", "Session"]
 
 Progress = Callable[[int, int], None]
 # Bytes of the log's first piece, which most runs never fill, and of every other. Above 32 MiB the allocator fetches new
@@ -50,34 +50,6 @@ Progress = Callable[[int, int], None]
 # times the price of the trading.
 _FIRST_PIECE = 2**18
 _PIECE = 36_000_000
-
-
-def columns_of(history: History) -> Columns:
-    """Return the arrays that the loop's body reads; one row of actions tells it that nothing ever happens."""
-    h, actions = history, history.actions
-    if len(h) == 1 and any(telling(h.action_columns, name) is not None for name in ACTIONS):
-        actions = np.repeat(actions, 2, axis=0)
-        actions.flags.writeable = False
-    return Columns(h.ts, h.open, h.high, h.low, h.close, h.volume, actions)
-
-
-def window_of(machine: Machine, history: History, X: Floats, lo: int, hi: int, names: tuple[str, ...]) -> Window:
-    """Return rows [lo, hi) of the features as a model learns from them; nothing that it is lent can be written back.
-
-    With a belief an asset they are a table an asset, of columns that go by the features' own names.
-    """
-    roles = roles_of([feature.role for feature in features_of(machine)])
-    traded = tuple(s for s, t in zip(history.symbols, history.traded, strict=True) if t)
-    tables = tuple(np.array(of) for of in tables_of(machine, history, X[lo:hi]))
-    several = {"tables": tables} if machine.each else {}
-    names = tuple(feature.name for feature in features_of(machine)) if machine.each else names
-    return Window(tables[0], np.array(history.ts[lo:hi]), names, roles, symbols=traded, **several)
-
-
-def tables_of(machine: Machine, history: History, X: Floats) -> list[Floats]:
-    """Return features (T, d), with a belief an asset those of each, as contiguous tables."""
-    count = len(believed_about(machine, history)) or 1
-    return [np.ascontiguousarray(of) for of in np.split(X, count, axis=1)]
 
 
 class Session:

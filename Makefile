@@ -38,6 +38,7 @@ soak: $(VENV)/ready
 	$(BIN)/pytest -n auto --hypothesis-profile=soak tests/test_laws.py tests/test_oracle.py tests/test_parity.py
 	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m tests.campaigns.crashes --kills 500 --store sqlite
 	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m tests.campaigns.crashes --kills 200 --store postgresql
+	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m tests.campaigns.crashes --kills 100 --store sqlite --bars 400 --choose
 	$(BIN)/python -m tests.campaigns.torn_migrations --kills 150 --store sqlite
 	$(BIN)/python -m tests.campaigns.torn_migrations --kills 150 --store postgresql
 	$(BIN)/python -m tests.campaigns.sessions --years 20

@@ -103,15 +103,16 @@ class Letters:
 
 
 class Place(NamedTuple):
-    """Where a run is kept: its folder, its database, and how many bars it is to decide."""
+    """Where a run is kept: its folder, its database, how many bars it is to decide, and whether it chooses."""
 
     folder: Path
     url: str
     bars: int
+    choose: bool = False
 
     @property
     def config(self) -> Config:
-        return config(self.folder, self.bars)
+        return config(self.folder, self.bars, choose=self.choose)
 
     @property
     def marks(self) -> Marks:
@@ -221,8 +222,8 @@ class Killed(NamedTuple):
 class Campaign:
     """Kills one replay after the other until there were enough."""
 
-    def __init__(self, folder: Path, bars: int, seed: int, fresh: Callable[[], str]) -> None:
-        self.folder, self.bars, self.fresh = folder, bars, fresh
+    def __init__(self, folder: Path, bars: int, seed: int, fresh: Callable[[], str], choose: bool = False) -> None:
+        self.folder, self.bars, self.fresh, self.choose = folder, bars, fresh, choose
         self.chance = random.Random(seed)
         self.kills: list[Killed] = []
         self.rounds = 0
@@ -241,7 +242,7 @@ class Campaign:
     def _place(self, url: str) -> Place:
         folder = Path(tempfile.mkdtemp(dir=self.folder))
         (folder / "marks").write_bytes(bytes(8 * 8))
-        return Place(folder, url, self.bars)
+        return Place(folder, url, self.bars, self.choose)
 
     def run(self, kills: int) -> None:
         """Go on until so many kills were survived, on as many replays as it takes."""
@@ -345,7 +346,8 @@ def begun(place: Place) -> int:
 def spawn(place: Place) -> int:
     """Start a process of its own that trades."""
     words = [sys.executable, "-m", "tests.campaigns.crashes", "--child", str(place.folder), "--store", place.url]
-    return os.posix_spawn(sys.executable, [*words, "--bars", str(place.bars)], dict(os.environ))
+    more = ["--bars", str(place.bars), *(["--choose"] if place.choose else [])]
+    return os.posix_spawn(sys.executable, [*words, *more], dict(os.environ))
 
 
 def databases(kind: str, folder: Path) -> Callable[[], str]:
@@ -364,15 +366,16 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=0, help="kills one after the other: at the n-th statement")
     parser.add_argument("--bars", type=int, default=2000, help="bars to be decided")
     parser.add_argument("--store", default="sqlite", help="sqlite or postgresql")
+    parser.add_argument("--choose", action="store_true", help="the machine chooses among candidates as it goes")
     parser.add_argument("--seed", type=int, default=random.randrange(10**6))
     parser.add_argument("--child", type=Path, help=argparse.SUPPRESS)
     told = parser.parse_args()
     if told.child is not None:
-        trade(Place(told.child, told.store, told.bars))
+        trade(Place(told.child, told.store, told.bars, told.choose))
         return
     before = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
-        campaign = Campaign(Path(folder), told.bars, told.seed, databases(told.store, Path(folder)))
+        campaign = Campaign(Path(folder), told.bars, told.seed, databases(told.store, Path(folder)), told.choose)
         campaign.stepped(told.steps) if told.steps else None
         campaign.run(told.kills)
         seconds = round(time.perf_counter() - before, 1)

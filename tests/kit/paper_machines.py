@@ -76,6 +76,15 @@ severity = "warning"
 """
 
 
+CHOICE = """
+[choose]
+every = 7
+window = 20
+keys = { "fit.window" = [120, 170] }
+figure = "total_return"
+"""
+
+
 def market(bars: int = 2 * WINDOW, seed: int = 1) -> History:
     """Return daily bars of three assets in two clear regimes, with bars missing, dividends, and splits 2:1."""
     rng = np.random.default_rng(seed)
@@ -105,13 +114,14 @@ def market(bars: int = 2 * WINDOW, seed: int = 1) -> History:
     )
 
 
-def written(folder: Path, bars: int, every: int = 40) -> Path:
-    """Write the config that decides so many bars, and learns again every so many."""
+def written(folder: Path, bars: int, every: int = 40, choose: bool = False) -> Path:
+    """Write the config that decides so many bars, learns again every so many, and may choose its window."""
     path = folder / "crashes.toml"
-    path.write_text(TEXT.format(bars=bars + BEFORE, before=BEFORE, window=WINDOW, every=every), encoding="utf-8")
+    text = TEXT.format(bars=bars + BEFORE, before=BEFORE, window=WINDOW, every=every)
+    path.write_text(text + (CHOICE if choose else ""), encoding="utf-8")
     return path
 
 
-def config(folder: Path, bars: int, every: int = 40) -> Config:
+def config(folder: Path, bars: int, every: int = 40, choose: bool = False) -> Config:
     """Return that config."""
-    return load(written(folder, bars, every))
+    return load(written(folder, bars, every, choose))

@@ -19,7 +19,7 @@ name = "chooses"
 
 [data]
 use = "tests.kit.paper_machines:market"
-bars = 136
+bars = 130
 
 [run]
 start = 106
@@ -60,10 +60,10 @@ figure = "total_return"
 def test_what_is_traded_on_paper_is_the_backtest(tmp_path: Path, kind: str) -> None:
     (tmp_path / "chooses.toml").write_text(HEAD + {"learns": LEARNS, "plain": PLAIN}[kind], encoding="utf-8")
     config, store = load(tmp_path / "chooses.toml"), open_store(f"sqlite:///{tmp_path}/paper.db")
-    assert judged_replay(config, tmp_path, store, seed=3) > 30
+    assert judged_replay(config, tmp_path, store, seed=3) > 20
     (deployed,) = store.deployments()
     whole = scan(build(config, tmp_path), load_history(config, tmp_path))
-    assert sum(choice.changed for choice in whole.choices) > 2
+    assert sum(choice.changed for choice in whole.choices) > 1
     entries = list(store.entries(deployed.name))
     made = [fit for entry in entries if (fit := fit_of(entry.kind, entry.content)) is not None]
     assert [fit["digest"] for fit in made][: len(whole.fits)] == [fit.fitted.digest for fit in whole.fits]

@@ -13,6 +13,7 @@ from barograph import features
 from barograph.audit.lookahead import audit
 from barograph.data.history import History
 from barograph.loop.choice import Shadow, choose, picked
+from barograph.loop.fit import falls, next_fall
 from barograph.loop.live import Live
 from barograph.loop.result import Result
 from barograph.loop.run import learn, replay, scan
@@ -370,3 +371,11 @@ def test_a_choice_that_is_clean_is_audited_as_clean() -> None:
     assert set(found.changes.values()) == {0.0}
     assert set(found.sharpe) == {"filtered"}
     assert all(one.why == "" for one in found.unvouched)
+
+
+@pytest.mark.parametrize("every", [1, 3, 50, "week", "month", "quarter", "year", "never"])
+def test_the_next_close_it_falls_on_is_the_first_of_all(every: int | str) -> None:
+    ts = some_bars(400, seed=4).ts
+    for first, last, start in [(1, 400, 1), (5, 400, 40), (39, 60, 40), (40, 60, 40), (77, 399, 40), (90, 90, 40)]:
+        wanted = next((bar for bar in range(first, last) if falls(every, bar, start, ts)), last)
+        assert next_fall(every, first, last, start, ts) == wanted, (first, last, start)

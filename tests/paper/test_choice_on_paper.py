@@ -49,8 +49,8 @@ PLAIN = """
 use = "barograph_strategies.sma_filter:sma_filter"
 
 [choose]
-every = 6
-window = 20
+every = 3
+window = 10
 keys = { "strategy.window" = [2, 5, 11] }
 figure = "total_return"
 """

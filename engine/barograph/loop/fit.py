@@ -15,10 +15,12 @@ if TYPE_CHECKING:
     from barograph.regimes.fitted import Fitted
     from barograph.regimes.window import Window
 
-__all__ = ["CALENDAR_RULES", "FAILED", "Close", "Fit", "check_every", "falls"]
+__all__ = ["CALENDAR_RULES", "FAILED", "Close", "Fit", "check_every", "falls", "next_fall"]
 
 CALENDAR_RULES: Final = ("week", "month", "quarter", "year")
 FAILED: Final = ("keep", "stop")
+# Closes that are looked at together for the next one in another period.
+_AT_ONCE: Final = 128
 
 
 class Close(NamedTuple):
@@ -106,10 +108,29 @@ def falls(every: int | str, bar: int, start: int, ts: Any) -> bool:
     return bool(_period(ts[bar], every) != _period(ts[bar - 1], every))
 
 
-def _period(ts: int, rule: str) -> int:
+def next_fall(every: int | str, first: int, last: int, start: int, ts: Any) -> int:
+    """Return the first bar of [first, last) on whose close it falls, or `last` where there is none.
+
+    >>> next_fall(5, 9, 20, 8, None), next_fall(5, 9, 11, 8, None), next_fall("never", 3, 20, 8, None)
+    (12, 11, 7)
+    """
+    if first < start <= last:
+        return start - 1
+    if every == "never" or first >= last:
+        return last
+    if isinstance(every, int):
+        return min(last, first + -(first - start + 1) % every)
+    for begin in range(first, last, _AT_ONCE):
+        periods = _period(ts[begin - 1 : min(last, begin + _AT_ONCE)], every)
+        fallen = np.flatnonzero(periods[1:] != periods[:-1])
+        if fallen.size:
+            return begin + int(fallen[0])
+    return last
+
+
+def _period(ts: Any, rule: str) -> Any:
     # A close at midnight belongs to the day that ends there.
-    day = np.datetime64(int(ts) - 1, "ns").astype("datetime64[D]")
+    day = (ts - 1).astype("datetime64[ns]").astype("datetime64[D]")
     if rule == "week":
-        return int((day.astype(np.int64) + 3) // 7)
-    month = int(day.astype("datetime64[M]").astype(np.int64))
-    return month // {"month": 1, "quarter": 3, "year": 12}[rule]
+        return (day.astype(np.int64) + 3) // 7
+    return day.astype("datetime64[M]").astype(np.int64) // {"month": 1, "quarter": 3, "year": 12}[rule]

@@ -25,7 +25,7 @@ from barograph.loop.advance import BOOK, SCRATCH, Bound, Tape
 from barograph.loop.choice import Choice, Choosing, candidate_of
 from barograph.loop.columns import columns_of, tables_of, window_of
 from barograph.loop.faults import failure, gist, line_of
-from barograph.loop.fit import Close
+from barograph.loop.fit import Close, next_fall
 from barograph.loop.machine import Machine
 from barograph.loop.once import fit_once
 from barograph.loop.result import Learned, Result
@@ -140,7 +140,7 @@ class Session:
         tape = self._tape(first, until)
         while self.bar < until:
             self.settle()
-            tape = self._advance(tape, min(until, self._until(len(self.history))), stride, first)
+            tape = self._advance(tape, self._until(until), stride, first)
             if self.progress is not None:
                 self.progress(self.bar, until)
         self._drain(tape.log)
@@ -240,13 +240,13 @@ class Session:
 
     def _until(self, total: int) -> int:
         """Return the first bar after this one before which something is due; a trigger is asked at every bar."""
-        plan = self.machine.fit
-        if plan is None and self.choosing is None:
-            return total
-        bar, asked = max(self.bar, self.start) + 1, plan is not None and plan.trigger is not None
-        while bar < total and not asked and not self._scheduled(bar - 1) and not self._chosen_at(bar - 1):
-            bar += 1
-        return min(bar, total)
+        plan, bar, ts = self.machine.fit, max(self.bar, self.start), self.history.ts
+        if plan is not None and plan.trigger is not None:
+            return min(bar + 1, total)
+        schedules = [] if plan is None else [(plan.every, self.origin)]
+        if self.given.choose is not None:
+            schedules.append((self.given.choose.every, self.start))
+        return min((next_fall(every, bar, total - 1, start, ts) + 1 for every, start in schedules), default=total)
 
     def _advance(self, tape: Tape, until: int, stride: int, first: int) -> Tape:
         """Go to bar `until`; return the tape with the log that has room now."""

@@ -90,7 +90,7 @@ class Session:
         """Begin with a choice: what its shadow remembers is ours, but for the account."""
         self.start = self.bar = choosing.start(self.history)
         first = choosing.shadow(0).session
-        self.memory, self.X = first.wired.memory.copy(), np.full((len(self.history), first.X.shape[1]), np.nan)
+        self.memory, self.X = first.wired.memory.copy(), first.X
         self._choose(self.bar - 1)
         self._shown.clear()
 
@@ -140,7 +140,8 @@ class Session:
         tape = self._tape(first, until)
         while self.bar < until:
             self.settle()
-            tape = self._advance(tape, self._until(until), stride, first)
+            # A choice may have brought other features.
+            tape = self._advance(tape._replace(X=self.X), self._until(until), stride, first)
             if self.progress is not None:
                 self.progress(self.bar, until)
         self._drain(tape.log)
@@ -464,9 +465,8 @@ class Session:
             memory.write(part, self.memory.read(part))
         shown = sum(map(len, self._shown))
         self._shown.append(self.X[shown : bar + 1].copy())
-        self.X[: bar + 1] = other.X[: bar + 1]
         self._note(other, bar)
-        self.memory, self.wired, self.machine = memory, other.wired, other.machine
+        self.X, self.memory, self.wired, self.machine = other.X.copy(), memory, other.wired, other.machine
         self.fitted, self.learned, self.last, self.origin = other.fitted, other.learned, other.last, other.start
 
     def _note(self, other: Session, bar: int) -> None:
@@ -480,7 +480,8 @@ class Session:
 
     def _features_seen(self) -> Floats:
         """Return the features as they were seen: until a choice those of the candidate that was in use."""
-        X, first = self.X.copy() if self._shown else self.X, 0
+        X: Floats = self.X.copy() if self._shown else self.X
+        first = 0
         for rows in self._shown:
             X[first : first + len(rows)] = rows
             first += len(rows)

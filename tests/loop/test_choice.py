@@ -7,6 +7,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import barograph as bg
 from barograph import features
@@ -22,6 +24,7 @@ from barograph.metrics.measure import measure
 from barograph.testing import check_machine, coin, same, some_bars
 from barograph_models.gaussian_hmm import gaussian_hmm
 from tests.kit.machines import TERMS, explicit, guarded, lean, lean_in_python, learnable, started
+from tests.test_parity import made_up, ruin
 
 
 class Slow(NamedTuple):
@@ -123,6 +126,24 @@ def test_resumed_at_every_so_many_bars_it_goes_on_to_the_same_bits(name: str, ev
     fits = [(fit.bar, fit.asked, fit.fitted.digest) for piece in pieces for fit in piece.fits]
     assert fits == [(fit.bar, fit.asked, fit.fitted.digest) for fit in whole.fits]
     assert pieces[-1].world.to_bytes() == whole.world.to_bytes()
+
+
+SHORT = choose(lambda speed: bg.Machine(strategy=slow(speed), filter=coin(), terms=TRADE), {"speed": [0.05, 0.3, 0.9]},
+               window=3, every=2, figure="total_return")  # fmt: skip
+
+
+@given(history=made_up(), every=st.integers(1, 5))
+@settings(max_examples=max(15, settings.default.max_examples // 10))
+def test_all_loops_agree_on_any_bars(history: History, every: int) -> None:
+    if len(history) < 7:
+        return
+    ends = [ruin(loop, SHORT, history) for loop in (scan, replay)]
+    assert ends[0] == ends[1]
+    if not ends[0]:
+        whole, pieces = scan(SHORT, history), in_pieces(SHORT, history, every)
+        assert same(whole, replay(SHORT, history))
+        assert same(whole, pieces)
+        assert _bits([choice for piece in pieces for choice in piece.choices]) == _bits(whole.choices)
 
 
 def _bits(choices: Any) -> list[Any]:

@@ -10,7 +10,7 @@ import itertools
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -25,9 +25,6 @@ from barograph.types import Floats
 
 if TYPE_CHECKING:
     from barograph.data.history import History
-    from barograph.execution.events import Written
-    from barograph.loop.advance import Tape
-    from barograph.loop.wiring import Wired
 
 __all__ = ["Choice", "Choosing", "Dealt", "Shadow", "candidate_of", "choose", "dealt_of", "picked", "scored", "span_of"]
 
@@ -76,29 +73,8 @@ def choose(make: Callable[..., Machine], keys: Mapping[str, Sequence[Any]], *, w
     return replace(made[0], choose=replace(plan, candidates=shadows))
 
 
-class Runs(Protocol):
-    """What a shadow is run by: a session."""
-
-    history: History
-    wired: Wired
-    bar: int
-    start: int
-
-    def take(self, history: History) -> None:
-        """Go on with a history that has more bars."""
-
-    def go(self, until: int, stride: int) -> Tape:
-        """Go over bars up to `until`, and return what was written."""
-
-    def settle(self) -> None:
-        """Do what is due at the close that was gone over last."""
-
-    def written(self) -> Written:
-        """Return what was put away of the log."""
-
-
 class Shadow:
-    """One candidate's own run: the equity at each of its closes, and its fills."""
+    """One candidate's own run, which a `session` goes through: the equity at each of its closes, and its fills."""
 
     def __init__(self, session: Any, told: str) -> None:
         self.session, self.told = session, told

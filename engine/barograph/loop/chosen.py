@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from barograph.execution.events import born, fills
+from barograph.execution.events import Fills, born, fills
 from barograph.loop.choice import Choice, Dealt, dealt_of, span_of
 from barograph.metrics.span import FIGURES
 from barograph.types import Floats
@@ -38,7 +38,10 @@ def became(plan: Choose, choices: Sequence[Choice], account: Account) -> dict[st
     dealt = dealt_of(account.events)
     ends = [*(one.bar for one in choices[1:]), len(account.history) - 1]
     scores = np.array([one.scores for one in choices]).reshape(-1, len(plan.candidates))
-    switched = np.array([_switched(one, account) for one in choices]).reshape(-1, 3)
+    orders, made = born(account.events), fills(account.events)
+    asked = dict(zip(orders.order.tolist(), orders.bar.tolist(), strict=True))
+    at = np.array([asked.get(order, -1) for order in made.order.tolist()], dtype=np.int64)
+    switched = np.array([_switched(one, account.first, made, at) for one in choices]).reshape(-1, 3)
     later = [_figure(plan, account, dealt, one, end) for one, end in zip(choices, ends, strict=True)]
     return {
         "candidate": np.array([one.candidate for one in choices], dtype=np.int64),
@@ -59,11 +62,13 @@ def _figure(plan: Choose, of: Account, dealt: Dealt, choice: Choice, end: int) -
     return float(FIGURES[plan.figure](span))
 
 
-def _switched(choice: Choice, of: Account) -> tuple[float, float, float]:
-    """Return fills, value and costs of the first decision after a change; the first choice of all changes nothing."""
-    if not choice.changed or choice.bar < of.first:
+def _switched(choice: Choice, first: int, made: Fills, at: Any) -> tuple[float, float, float]:
+    """Return fills, value and costs of the first decision after a change; the first choice of all changes nothing.
+
+    `at` are the bars that the orders of the fills were made at.
+    """
+    if not choice.changed or choice.bar < first:
         return 0.0, 0.0, 0.0
-    orders, made = born(of.events), fills(of.events)
-    own = np.isin(made.order, orders.order[orders.bar == choice.bar + 1])
+    own = at == choice.bar + 1
     value = np.abs(made.quantity * made.price)[own]
     return float(own.sum()), float(value.sum()), float((made.fee + made.slippage)[own].sum())

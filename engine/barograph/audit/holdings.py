@@ -121,7 +121,7 @@ def _roots() -> tuple[str, ...]:
 
 def _parts(machine: Machine) -> Iterator[tuple[str, Sequence[Any], Any]]:
     """Give each part's name, functions and params."""
-    for feature in features_of(machine):
+    for feature in (*features_of(machine), *machine.strategy.features):
         yield f"feature {feature.name}", (feature.step, feature.init), feature.params
     model, chosen, plan = machine.model, machine.filter, machine.strategy
     if isinstance(model, Fitted):

@@ -14,7 +14,7 @@ from barograph.execution import events
 from barograph.execution.book import Account, Book, Rules, log_event
 from barograph.execution.grid import Grid, above, settled, toward_zero
 from barograph.execution.prices import cheaper, dearer, slippage_of
-from barograph.execution.sizes import ROUNDING, gone, ruin, value_of, volume_after
+from barograph.execution.sizes import ROUNDING, gone, marked, ruin, value_of, volume_after
 from barograph.jit import arithmetic
 from barograph.jit.kernel import kernel, shared
 from barograph.jit.periods import month_of
@@ -187,12 +187,9 @@ def settle(account: Account, book: Book, rules: Rules, bars: Bars, t: int) -> No
             if watched:
                 _learn(rows, a, p)
             rows[col.PRICE, a] = p
-        held = rows[col.QUANTITY, a]
-        if held != 0.0:
-            v = held * rows[col.PRICE, a]
-            equity += v
-            gross += abs(v)
-            net += v
+        held, p = rows[col.QUANTITY, a], rows[col.PRICE, a]
+        equity, net = marked(equity, held, p), marked(net, held, p)
+        gross = marked(gross, abs(held), abs(p))
     ruined = gone(equity, money[col.EQUITY])
     money[col.EQUITY], money[col.GROSS], money[col.NET] = equity, 0.0, 0.0
     if ruined:

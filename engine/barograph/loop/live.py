@@ -55,7 +55,7 @@ class Live(Session):
         """Take note of bars that are to be stepped over."""
         self.history = h = self.history.then(later)
         self.columns = columns_of(h)
-        self.X = np.vstack([self.X, np.full((len(later), self.X.shape[1]), np.nan)])
+        self.X, self.Y = (np.vstack([of, np.full((len(later), of.shape[1]), np.nan)]) for of in (self.X, self.Y))
         self.wired = self.wired._replace(
             rates=rates_on(h.ts, self.machine.terms.borrow_rate, self.machine.terms.cash_rate)
         )

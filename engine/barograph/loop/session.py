@@ -114,7 +114,7 @@ class Session:
         if world is not None:
             world.check(history)
         wired = self._wire(None, 0)
-        self.X = np.full((len(history), len(wired.names)), np.nan)
+        self.X, self.Y = (np.full((len(history), len(of)), np.nan) for of in (wired.names, wired.declared))
         self.start = self._start(wired) if world is None else world.start
         self.bar = 0 if world is None else world.bar
         self.fitted: Fitted | None = None if world is None else world.fitted
@@ -179,7 +179,7 @@ class Session:
             # Nothing is believed about what is not traded, and nobody writes that.
             beliefs.fill(np.nan)
             forecasts.fill(np.nan)
-        return Tape(self.X, np.empty((n, 6)), np.empty((n, assets)), beliefs, forecasts, log)
+        return Tape(self.X, np.empty((n, 6)), np.empty((n, assets)), beliefs, forecasts, log, self.Y)
 
     def _piece(self, bars: int, size: int) -> Any:
         """Return words for the events of so many bars, or of as many as go into `size` bytes, at least four."""
@@ -206,7 +206,7 @@ class Session:
         plan = self.machine.fit
         if plan is None or plan.trigger is None or self.last is None or bar < self.start:
             return False
-        probs, logpdf, _ = belief_in(self.last, self.wired.layout)
+        probs, logpdf = belief_in(self.last, self.wired.layout)[:2]
         close = Close(bar, int(self.history.ts[bar]), bar - self.learned, probs, logpdf, frozen(self.X[bar]))
         return bool(plan.trigger(close))
 
@@ -269,7 +269,8 @@ class Session:
         raise self._told(error, j, bar) from error
 
     def _told(self, error: Exception, j: int, bar: int) -> Exception:
-        names = [f"feature {name}" for name in self.wired.names] + [f"filter {self.wired.filter.name}"]
+        seen = (*self.wired.names, *self.wired.declared)
+        names = [f"feature {name}" for name in seen] + [f"filter {self.wired.filter.name}"]
         where = self.history.when(min(bar, len(self.history) - 1))
         line = f" ({_line(error)})" if self.wired.body.plain(j) else ""
         told = f"raised {type(error).__name__} at the close of {where}: {error}{line}"

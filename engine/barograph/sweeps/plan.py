@@ -14,11 +14,11 @@ from barograph.errors import PartError
 from barograph.execution.book import open_book
 from barograph.jit.memory import structure
 from barograph.loop.session import gist
-from barograph.loop.wiring import Wired, memory_of, plan_of, wire
+from barograph.loop.wiring import Wired, declared_by, memory_of, plan_of, wire
 from barograph.sweeps.arena import Arena, Image, Images
 from barograph.sweeps.lanes import Account, Decider, Lane, Layout
-from barograph.sweeps.stages import Alone, Point, Seen, content, look, point_of
-from barograph.types import Floats
+from barograph.sweeps.stages import Alone, Point, Seen, content, look, observe, point_of
+from barograph.types import Feature, Floats
 
 if TYPE_CHECKING:
     from barograph.data.history import History
@@ -56,8 +56,10 @@ class Plan:
         self.seen: list[Seen] = []
         self.groups: list[_Group] = []
         self.deciders: list[Decider] = []
+        self.columns: list[Floats] = []
         self._arena, self._memories = Arena(), Images((0, 0))
         self._sees, self._decides, self._trades, self._kinds = _Numbers(), _Numbers(), _Numbers(), _Numbers()
+        self._observes = _Numbers()
         self._shapes: list[Hashable] = []
         self._terms: list[tuple[Terms, History, int]] = []
         self.rows = np.array([self._row(point) for point in points], dtype=np.int64).reshape(-1, 3)
@@ -84,9 +86,17 @@ class Plan:
         plans = [plan_of(whole, fitted, point.history) for fitted in seen.fits]
         trees, memory = [of.params for of in plans], memory_of(whole, plans[0])
         shape = (structure(memory, plan.name), structure(trees[0], plan.name))
+        columns = tuple(self._column(feature, point.history) for feature in declared_by(whole, point.history))
         tables = [self._arena.add(tree) for tree in (trees if plan.bind is not None else trees[:1])]
-        self.deciders.append(Decider(tuple(tables * (len(trees) // len(tables))), self._memories.add(memory)))
-        self._shapes.append((content(plan.step), plan.reads, shape))
+        self.deciders.append(Decider(tuple(tables * (len(trees) // len(tables))), self._memories.add(memory), columns))
+        self._shapes.append((content(plan.step), plan.reads, len(columns), shape))
+
+    def _column(self, feature: Feature, history: History) -> Floats:
+        """Return what a strategy's feature, bound to columns, makes of all bars: once for all strategies."""
+        number, new = self._observes((content((feature.init, feature.step, feature.params)), id(history)))
+        if new:
+            self.columns.append(observe(feature, history))
+        return self.columns[number]
 
     def _group(self, point: Point, seen: int, shape: Hashable) -> int:
         terms = point.terms

@@ -156,7 +156,7 @@ def _run_point(plan: Plan, lanes: dict[int, Lane], markets: _Markets, number: in
     terms = plan.accounts[account]
     try:
         deciding = plan.deciders[decider]
-        bar, fault = lane.run_in_python(point(number)) if lane.in_python else lane.run(deciding, terms)
+        bar, fault = lane.run_in_python(point(number), deciding) if lane.in_python else lane.run(deciding, terms)
     # A part may raise what it likes; who asks for this point's own run is told it with part and bar.
     except Exception as error:
         return harvest.raised(number, error)

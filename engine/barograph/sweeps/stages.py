@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 
-from barograph.jit.kernel import Kernel
-from barograph.loop.machine import Machine
+from barograph.jit.kernel import Kernel, kernel
+from barograph.loop.machine import Machine, strategy
 from barograph.loop.session import Session
 from barograph.metrics.formulas import switches
 from barograph.metrics.steps import Steps, steps
 from barograph.regimes.forecasts import Layout as Horizons
-from barograph.types import Floats, Strategy
+from barograph.types import Feature, Floats, Strategy, Target
 
 if TYPE_CHECKING:
     from barograph.data.history import History
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from barograph.loop.advance import Columns
     from barograph.loop.result import Learned
 
-__all__ = ["Alone", "Point", "Seen", "content", "look", "point_of", "seeing"]
+__all__ = ["Alone", "Point", "Seen", "content", "look", "observe", "point_of", "seeing"]
 
 
 class Seen(NamedTuple):
@@ -59,7 +59,9 @@ def look(machine: Machine, history: History) -> Seen:
 
     Raises what a run of the machine raises before its account is looked at.
     """
-    session = Session(machine, history, None, None)
+    # What a strategy declares for itself is observed apart.
+    idle = strategy(_idle, horizons=machine.strategy.horizons, reads=machine.strategy.reads)
+    session = Session(replace(machine, strategy=idle), history, None, None)
     tape = session.look()
     learned = tuple(session.fits)
     in_force = [(max(0, one.bar + 1), one.fitted) for one in learned if not one.refused]
@@ -83,6 +85,25 @@ def look(machine: Machine, history: History) -> Seen:
         rank=max(1, math.ceil(round((1 - 0.95) * T, 9))),
         switches=_switches(tape.B, session.wired.layout),
     )
+
+
+@kernel
+def _idle(state: Any, _bars: Any, _belief: Any, _portfolio: Any, _params: Any) -> Any:
+    return state, Target(0.0)
+
+
+def observe(feature: Feature, history: History) -> Floats:
+    """Return the numbers (T,) that a feature, bound to columns, makes of a history.
+
+    >>> from barograph.features import sma
+    >>> from barograph.testing import some_bars
+    >>> observe(sma(3), some_bars(5, missing=0.0)).round(1).tolist()
+    [nan, nan, 0.0, 0.0, 0.0]
+
+    Raises what a run that declares it raises.
+    """
+    machine = Machine(strategy=strategy(_idle), features=(feature,))
+    return np.ascontiguousarray(Session(machine, history, None, None).look().X[:, 0])
 
 
 def _switches(B: Floats, layout: Horizons) -> float:
@@ -165,7 +186,7 @@ def point_of(machine: Machine, history: History) -> Point:
     """Return a machine as a point of a sweep."""
     terms = tuple(content(getattr(machine.terms, name)) for name in machine.terms.__dataclass_fields__)
     plan = machine.strategy
-    decides = tuple(map(content, (plan.step, plan.init, plan.bind, plan.reads, plan.params)))
+    decides = tuple(map(content, (plan.step, plan.init, plan.bind, plan.reads, plan.params, plan.features)))
     return Point(machine, plan, machine.terms, history, (seeing(machine), decides, terms))
 
 

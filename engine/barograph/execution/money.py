@@ -21,7 +21,7 @@ from barograph.jit.periods import month_of
 from barograph.jit.views import by_address, frozen
 from barograph.types import Bars
 
-__all__ = ["apply_actions", "charge", "finance", "liquidate", "open_account", "pay", "rates_of", "rebase",
+__all__ = ["apply_actions", "charge", "finance", "interest_of", "liquidate", "open_account", "pay", "rates_of", "rebase",
            "settle"]  # fmt: skip
 
 # Decay of the volatility that slippage models use (RiskMetrics, daily).
@@ -81,7 +81,7 @@ def finance(book: Book, bars: Bars, rates: Any, rules: Rules) -> None:
     days = bars.ts // DAY - last // DAY if last != NEVER and (owes or rate != 0.0) else 0
     # Most bars of a minute begin no day.
     if days > 0:
-        interest = cash * rate * days / YEAR
+        interest = interest_of(cash, rate, days)
         if rules.short_rate > 0.0:
             interest -= _shorts(book.rows) * rules.short_rate * days / YEAR
         money[col.CASH] = cash + interest
@@ -93,6 +93,12 @@ def finance(book: Book, bars: Bars, rates: Any, rules: Rules) -> None:
     ):
         money[col.TRADED] = 0.0
     counters[col.TS] = bars.ts
+
+
+@kernel
+def interest_of(cash: float, rate: float, days: int) -> float:
+    """Return what cash earns, or a loan costs as a negative number, in so many days."""
+    return cash * rate * days / YEAR
 
 
 @kernel

@@ -42,9 +42,10 @@ BELIEFS, FILTERS, WHOSE = range(48, 51)
 E_ROW, E_COLUMN = range(51, 53)
 # How many features are seen, a strategy's own among them; those (T, count), and how many there are in a row.
 SEEN, OWN_FEATURES, OWN_COUNT = range(53, 56)
-# Decisions of all bars (T, N) that were made before, or 0.
-DECIDED: Final = 56
-WORDS: Final = 57
+# Decisions of all bars (T, N) that were made before, or 0; with them the days (UTC) since the bar before (T,), and the
+# next bar that decides otherwise than the one before it (T,).
+DECIDED, DAYS, TURNS = range(56, 59)
+WORDS: Final = 59
 
 # Words of a part's own record: its code, the tables of its memory and parameters, the bar it is at; where a feature's
 # first number is written, and how far its numbers lie apart.

@@ -176,8 +176,8 @@ def _door(book_shape: Any, rules_shape: Any, full: bool) -> Kernel[..., Any]:
         t, seen_to, decided = first, word(frame, at.SEEN_TO), word(frame, at.DECIDED)
         # What is known before, one asset of which nothing is told but prices, may be quiet for many bars.
         known = decided != 0 and n == 1 and not acting and not varying
-        page = by_address(Page(c.ts, c.open, c.close, decided, equity, weights, start, column,
-                               real(r, 0), real(r, 1)))  # fmt: skip
+        page = by_address(Page(c.ts, c.open, c.close, decided, word(frame, at.DAYS), word(frame, at.TURNS),
+                               equity, weights, start, column, real(r, 0), real(r, 1)))  # fmt: skip
         while t < last and book.counters[col.FAULT] == 0 and (what == AFTER or book.counters[col.LOGGED] <= log_limit):
             if t >= seen_to and what != AFTER:
                 seen_to = min(last, t + at.BLOCK)

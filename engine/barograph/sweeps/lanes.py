@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 
+from barograph.epoch import DAY
 from barograph.execution import book as col
 from barograph.execution.book import words_a_bar
 from barograph.jit import frame as at
 from barograph.jit.calling import address, call_alone
+from barograph.jit.kernel import compiled
 from barograph.jit.reach import spot
 from barograph.loop.advance import BOOK, Bound, Tape
 from barograph.loop.wiring import wire
@@ -30,6 +32,16 @@ __all__ = ["Account", "Decider", "Lane", "Layout"]
 
 # Words of a lane's log: it is emptied when it is full, and stays in the processor's cache.
 _LOG: Final = 8192
+
+
+@compiled
+def turning(decisions: Any, turns: Any) -> None:
+    """Write for each bar the next after it whose decisions (T, N) are other than those of the bar before it, or T."""
+    bars, following = turns.size, turns.size
+    for t in range(bars - 1, -1, -1):
+        turns[t] = following
+        for a in range(decisions.shape[1]):
+            following = t if t > 0 and decisions[t, a] != decisions[t - 1, a] else following
 
 
 class Decider(NamedTuple):
@@ -89,6 +101,9 @@ class Lane:
         self.scratch = np.empty((SCRATCH_ROWS, n))
         self.shown: tuple[Floats, ...] = ()
         self.decisions = np.empty((ends, assets))
+        self.days = np.diff(seen.history.ts // DAY, prepend=seen.history.ts[:1] // DAY)
+        self.turns = np.empty(ends, dtype=np.int64)
+        frame[[at.DAYS, at.TURNS]] = spot(self.days), spot(self.turns)
         part = self.bound.body.ahead(wired.memory, wired.params)
         # Decided once for all terms; `decided` holds the strategy whose decisions stand there.
         self.ahead = 0 if part is None or self.in_python else address(part, self.bound.body.interpret)
@@ -155,6 +170,7 @@ class Lane:
             for (begin, until), table in zip(self.stretches, decider.params, strict=True):
                 self.own[at.PAT] = params + 8 * table
                 call(self.ahead, bound.where, spot(bound.own) + 8 * at.OWN * (len(bound.own) - 1), begin, until)
+            turning(self.decisions, self.turns)
         except Exception:
             # An account may be ruined before the bar at which this was raised: that is found bar by bar.
             frame[at.DECIDED] = 0

@@ -12,6 +12,7 @@ from dataclasses import replace
 from functools import partial
 from types import FunctionType
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
@@ -120,27 +121,41 @@ def content(value: Any) -> Hashable:  # noqa: PLR0911  a kind of value a line
 
     >>> content((1, np.array([2.0]))) == content((1, np.array([2.0])))
     True
-    >>> content([1]) == content([1.0])
-    False
+    >>> content([1]) == content([1.0]), content(0.0) == content(-0.0)
+    (False, False)
     """
+    kind = type(value)
+    if kind in _PLAIN:
+        return (kind, value)
+    if kind is float:
+        # Two zeros have one hash and are not the same bits; NaN is not even itself.
+        return (kind, value) if value < 0.0 or value > 0.0 else (kind, value.hex(), math.copysign(1.0, value))
+    if isinstance(value, FunctionType | Kernel):
+        return _of_function(value)
     if isinstance(value, tuple | list):
-        return (type(value), *map(content, value))
+        return (kind, *map(content, value))
     if isinstance(value, np.ndarray):
         return (value.dtype.str, value.shape, value.tobytes())
-    if value is None or isinstance(value, bool | int | str | bytes):
-        return (type(value), value)
-    if isinstance(value, float | np.generic):
-        return (type(value), np.asarray(value).tobytes())
+    if isinstance(value, np.generic):
+        return (kind, value.tobytes())
     if isinstance(value, partial):
         return (partial, content(value.func), content(value.args), content(tuple(sorted(value.keywords.items()))))
-    if isinstance(value, FunctionType):
-        return _of_function(value)
-    if isinstance(value, Kernel):
-        return (Kernel, content(value.py_func))
     return Alone(value)
 
 
-def _of_function(value: FunctionType) -> Hashable:
+_PLAIN: Final = frozenset({type(None), bool, int, str, bytes})
+# Functions are told once: the same one is the same whatever it closes over now.
+_told: WeakKeyDictionary[Any, Hashable] = WeakKeyDictionary()
+
+
+def _of_function(value: Any) -> Hashable:
+    found = _told.get(value)
+    if found is None:
+        found = _told[value] = (Kernel, _look_into(value.py_func)) if isinstance(value, Kernel) else _look_into(value)
+    return found
+
+
+def _look_into(value: FunctionType) -> Hashable:
     given = tuple(sorted((value.__kwdefaults__ or {}).items()))
     try:
         cells = tuple(cell.cell_contents for cell in value.__closure__ or ())

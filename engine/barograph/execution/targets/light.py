@@ -13,6 +13,7 @@ from barograph.execution import book as col
 from barograph.execution import events, options
 from barograph.execution.book import Book, Rules
 from barograph.execution.events import write
+from barograph.execution.grid import Grid
 from barograph.execution.money import rebase
 from barograph.execution.sizes import gone, grows, moved, ruin, value_of, why_none
 from barograph.execution.targets.costs import size_together
@@ -96,7 +97,7 @@ def place_targets(book: Book, weights: Floats, rules: Rules, log: Any, t: int, c
                            0.0, 0.0, events.REPLACED)  # fmt: skip
             flags[col.PENDING, a] = 0
             waiting -= 1
-        if deserves(rows[col.QUANTITY, a], rows[col.PRICE, a], w, equity, rules, flattens):
+        if deserves(rows[col.QUANTITY, a], rows[col.PRICE, a], w, equity, rules, rules.lot, flattens):
             logged = write(log, logged, events.BORN, n, t, a, w, 0.0, 0.0, 0.0, 0.0, events.AS_WANTED)
             rows[col.WANTED, a] = w
             flags[col.PENDING, a], flags[col.PARTLY, a], flags[col.CURBED, a] = n, 0, curbed
@@ -109,7 +110,7 @@ def place_targets(book: Book, weights: Floats, rules: Rules, log: Any, t: int, c
 
 
 @kernel
-def deserves(held: float, p: float, w: float, equity: float, rules: Rules, flattens: bool) -> bool:
+def deserves(held: float, p: float, w: float, equity: float, rules: Rules, lot: Grid, flattens: bool) -> bool:
     """Tell whether target w deserves an order beside what is held at p: outside the drift band, something to move.
 
     Without a band, a weight that is met at this close may be off at the next open: only 0 and 1 stay what they are
@@ -121,8 +122,8 @@ def deserves(held: float, p: float, w: float, equity: float, rules: Rules, flatt
         return False
     if w == 0.0:
         return bool(held != 0.0)
-    if rules.lot.numerator > 0.0 and p > 0.0:
-        return bool(gap > col.DUST and moved(held, w * equity / p, rules.lot) != held)
+    if lot.numerator > 0.0 and p > 0.0:
+        return bool(gap > col.DUST and moved(held, w * equity / p, lot) != held)
     return bool(gap > col.DUST or (rules.fill != options.SAME_CLOSE and abs(w - 1.0) > col.DUST))
 
 

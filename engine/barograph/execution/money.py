@@ -21,8 +21,8 @@ from barograph.jit.periods import month_of
 from barograph.jit.views import by_address, frozen
 from barograph.types import Bars
 
-__all__ = ["apply_actions", "charge", "finance", "interest_of", "liquidate", "open_account", "pay", "rates_of", "rebase",
-           "settle"]  # fmt: skip
+__all__ = ["apply_actions", "charge", "finance", "interest_of", "liquidate", "open_account", "pay", "rates_of",
+           "rebase", "settle"]  # fmt: skip
 
 # Decay of the volatility that slippage models use (RiskMetrics, daily).
 DECAY: Final = 0.94

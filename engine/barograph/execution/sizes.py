@@ -12,8 +12,8 @@ from barograph.execution.grid import FEW, Grid, above, below, settled, toward_ze
 from barograph.jit.kernel import kernel
 from barograph.types import Floats
 
-__all__ = ["ROUNDING", "allowed", "base_of", "ends", "gone", "grows", "marked", "moved", "reduced", "ruin", "shrunk", "units_of",
-           "value_of", "volume_after", "why_none"]  # fmt: skip
+__all__ = ["ROUNDING", "allowed", "base_of", "ends", "gone", "grows", "marked", "moved", "reduced", "ruin", "shrunk",
+           "units_of", "value_of", "volume_after", "why_none"]  # fmt: skip
 
 
 # What rounding leaves of a number that would be nothing, or the same.

@@ -244,7 +244,7 @@ def _bounds() -> list[tuple[str, Mapping[str, Any], tuple[tuple[type, ...], floa
 
     Written down once: a sweep makes thousands of terms.
     """
-    found = []
+    found: list[tuple[str, Mapping[str, Any], tuple[tuple[type, ...], float, float] | None]] = []
     for term in fields(Terms):
         told, sure = term.metadata, None
         if "ge" in told or "gt" in told:

@@ -191,7 +191,8 @@ def _door(book_shape: Any, rules_shape: Any, full: bool) -> Kernel[..., Any]:
                 actions = frozen(floats2(a, t * 4 * n if acting else 0, 4, n))
                 rates = frozen(floats1(r, 2 * t if varying else 0, 2))
                 open_bar(account, book, rules, log, bars, t, actions, acting, rates,
-                         floats2(equity, (t - start) * row, 6, column), floats1(weights, (t - start) * n, n))  # fmt: skip
+                         floats2(equity, (t - start) * row, 6, column),
+                         floats1(weights, (t - start) * n, n))  # fmt: skip
             if decided != 0:
                 for j in range(n):
                     given.weights[j] = real(decided, t * n + j)
@@ -272,10 +273,11 @@ class Body:
 
     def ahead(self, memory: Memory, params: Memory) -> Kernel[..., Any] | None:
         """Return the part that decides at many closes at once; None where a strategy may look at the account."""
-        if self.answer.kind is not Target or self.apart or self.plain(len(self.steps) - 1) or looks(self.steps[-1]):
+        step = self.steps[-1]
+        if self.answer.kind is not Target or self.apart or not isinstance(step, Kernel) or looks(step):
             return None
         how = (self.layout.horizons, self.layout.assets > 0, self.declared > 0)
-        return decisions_part(self.steps[-1], memory.shapes[STRATEGY], params.shapes[STRATEGY], *how)
+        return decisions_part(step, memory.shapes[STRATEGY], params.shapes[STRATEGY], *how)
 
     def name(self, names: Sequence[str]) -> None:
         """Say what the parts are called, for whoever waits while they are compiled."""
@@ -292,7 +294,8 @@ class Body:
     def observe(self, first: int, last: int, columns: Columns, memory: Memory, params: Memory, X: Floats) -> None:
         """Let the machine's features alone see bars [first, last): for the training window."""
         nothing = np.zeros((0, 1))
-        bound = Bound(self, 0, columns, nothing, memory, params, Tape(X, *[nothing] * 6), first, seeing=True)
+        tape = Tape(X, nothing, nothing, nothing, nothing, nothing, nothing)
+        bound = Bound(self, 0, columns, nothing, memory, params, tape, first, seeing=True)
         for t in range(first, last, at.BLOCK):
             bound.see(t, min(last, t + at.BLOCK))
 

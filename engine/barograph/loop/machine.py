@@ -76,8 +76,7 @@ def strategy(
     ['sma(20)', 'sma(50)']
     """
     called = name or step.__name__
-    told = {"horizons": tuple(horizons), "reads": reads, "features": tuple(features)}
-    return Strategy(init=init, step=step, params=params, name=called, **told)
+    return Strategy(init, step, params, called, None, tuple(horizons), reads, tuple(features))
 
 
 _TERMS: Final = tuple(term.name for term in fields(Terms))

@@ -75,7 +75,7 @@ def _plain(values: Any, _beside: Any, _mean: float, j: int) -> float:
 
 @kernel
 def _loss_squared(values: Any, _beside: Any, _mean: float, j: int) -> float:
-    return min(values[j], 0.0) * min(values[j], 0.0)
+    return float(min(values[j], 0.0) * min(values[j], 0.0))
 
 
 @kernel
@@ -161,7 +161,7 @@ _total, _losses, _squares, _cubes, _products = map(make_total, (_plain, _loss_sq
 @kernel
 def total(values: Any, count: int) -> float:
     """Add the first `count` numbers as numpy does."""
-    return _total(values, values, 0.0, count)
+    return float(_total(values, values, 0.0, count))
 
 
 @kernel

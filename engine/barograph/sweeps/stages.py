@@ -155,7 +155,7 @@ def _of_function(value: Any) -> Hashable:
     return found
 
 
-def _look_into(value: FunctionType) -> Hashable:
+def _look_into(value: Any) -> Hashable:
     given = tuple(sorted((value.__kwdefaults__ or {}).items()))
     try:
         cells = tuple(cell.cell_contents for cell in value.__closure__ or ())

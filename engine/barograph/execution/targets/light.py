@@ -21,8 +21,8 @@ from barograph.execution.targets.room import increases, share_of, share_room
 from barograph.jit.kernel import kernel
 from barograph.types import Bars, Floats
 
-__all__ = ["deserves", "fill_targets", "granted_of", "outcome", "place_targets", "reductions_wait", "tradable", "unfilled",
-           "wait_for_reductions", "write_equity_row"]  # fmt: skip
+__all__ = ["deserves", "fill_targets", "granted_of", "outcome", "place_targets", "reductions_wait", "tradable",
+           "unfilled", "wait_for_reductions", "write_equity_row"]  # fmt: skip
 
 
 @kernel

@@ -163,7 +163,8 @@ def told(strategy: Strategy, story: Story, symbols: tuple[str, ...] = ("A",), st
 
 @functools.cache
 def _door(init: Any, step: Any, horizons: int, declares: bool) -> Any:
-    lent, shown = make_lent(horizons), kernel(lambda own, t: frozen(own[t])) if declares else kernel(lambda _own, _t: ())
+    lent = make_lent(horizons)
+    shown = kernel(lambda own, t: frozen(own[t])) if declares else kernel(lambda _own, _t: ())
 
     @compiled
     def path(ts, last, factor, probs, held, params, out, forecasts, width, table, own):  # type: ignore[no-untyped-def]

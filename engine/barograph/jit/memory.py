@@ -41,6 +41,7 @@ __all__ = ["Memory", "joined", "lay_out", "make_load", "make_store", "slots", "s
 
 _SCALARS = {"f": "f", "i": "i"}
 _KINDS = (np.float64, np.int64)
+_WHICH: Final = {float: 0, int: 1}
 
 
 def structure(tree: Any, where: str) -> Any:
@@ -195,7 +196,14 @@ def lay_out(tree: Any, table: list[int], sizes: list[int], leaves: tuple[list[An
     """Say where a tree's leaves lie, and gather them: floats, and whole numbers."""
     if isinstance(tree, tuple):
         for leaf in tree:
-            lay_out(leaf, table, sizes, leaves)
+            # Most leaves are plain numbers.
+            which = _WHICH.get(type(leaf))
+            if which is None:
+                lay_out(leaf, table, sizes, leaves)
+            else:
+                table.append(sizes[which])
+                sizes[which] += 1
+                leaves[which].append((leaf,))
     elif isinstance(tree, np.ndarray):
         which = 0 if tree.dtype == np.float64 else 1
         table += [sizes[which], sizes[which] + tree.size, *tree.shape]

@@ -90,7 +90,7 @@ class Tape(NamedTuple):
 
     `B` (n, K+1) holds one belief a row, or, with one an asset, N times as many numbers: all probabilities first. `F`
     (n, width) are the forecasts that the strategy looks at, `Y` (T, F) the features that it declares. A `turned` table
-    of equity is (6, n).
+    of equity is (6, n), and there is one row of weights then, the last.
     """
 
     X: Floats
@@ -170,14 +170,14 @@ def _door(book_shape: Any, rules_shape: Any, full: bool) -> Kernel[..., Any]:
         acting, varying = word(frame, at.ACTING) == 1, word(frame, at.VARYING) == 1
         c, a, r = columns(frame), word(frame, at.ACTIONS), word(frame, at.RATES)
         equity, weights = word(frame, at.E), word(frame, at.W)
-        row, column = word(frame, at.E_ROW), word(frame, at.E_COLUMN)
+        row, column, across = word(frame, at.E_ROW), word(frame, at.E_COLUMN), word(frame, at.W_ROW)
         own = word(frame, at.PARTS) + (d + 1) * at.OWN * 8
         decide = word(own, at.CODE)
         t, seen_to, decided = first, word(frame, at.SEEN_TO), word(frame, at.DECIDED)
         # What is known before, one asset of which nothing is told but prices, may be quiet for many bars.
         known = decided != 0 and n == 1 and not acting and not varying
         page = by_address(Page(c.ts, c.open, c.close, decided, word(frame, at.DAYS), word(frame, at.TURNS),
-                               equity, weights, start, column, real(r, 0), real(r, 1)))  # fmt: skip
+                               equity, start, column, real(r, 0), real(r, 1)))  # fmt: skip
         while t < last and book.counters[col.FAULT] == 0 and (what == AFTER or book.counters[col.LOGGED] <= log_limit):
             if t >= seen_to and what != AFTER:
                 seen_to = min(last, t + at.BLOCK)
@@ -192,7 +192,7 @@ def _door(book_shape: Any, rules_shape: Any, full: bool) -> Kernel[..., Any]:
                 rates = frozen(floats1(r, 2 * t if varying else 0, 2))
                 open_bar(account, book, rules, log, bars, t, actions, acting, rates,
                          floats2(equity, (t - start) * row, 6, column),
-                         floats1(weights, (t - start) * n, n))  # fmt: skip
+                         floats1(weights, (t - start) * across, n))  # fmt: skip
             if decided != 0:
                 for j in range(n):
                     given.weights[j] = real(decided, t * n + j)
@@ -354,7 +354,9 @@ class Bound:
         """Take another tape, whose log may hold so many words before a bar."""
         self.tape, self.log_limit, frame = tape, log_limit, self.frame
         frame[[at.K, at.B, at.E, at.W]] = self.body.layout.regimes, spot(tape.B), spot(tape.E), spot(tape.W)
-        frame[[at.E_ROW, at.E_COLUMN]] = (1, tape.E.shape[1]) if tape.turned else (6, 1)
+        # A turned table is for figures, which want no weights: all of them are written to one row.
+        rows = (1, tape.E.shape[1], 0) if tape.turned else (6, 1, tape.W.shape[1])
+        frame[[at.E_ROW, at.E_COLUMN, at.W_ROW]] = rows
         frame[at.FORECASTS] = spot(tape.F)
         frame[[at.LOG, at.LOG_WORDS, at.LOG_LIMIT]] = spot(tape.log), len(tape.log), log_limit
 

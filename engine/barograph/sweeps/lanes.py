@@ -88,7 +88,7 @@ class Lane:
         ends = len(seen.history)
         self.turned, self.numbers = np.empty((6, n)), log.view(np.float64)
         own = np.empty((ends, wired.body.declared))
-        tape = Tape(seen.X, self.turned, np.empty((n, assets)), seen.B, seen.F, log, own, turned=True)
+        tape = Tape(seen.X, self.turned, np.empty((1, assets)), seen.B, seen.F, log, own, turned=True)
         self.bound = Bound(wired.body, len(log) - a_bar, seen.columns, wired.rates, wired.memory.copy(), wired.params,
                            tape, ends)  # fmt: skip
         self.f, self.i = np.zeros(layout.size[0] + 1), np.zeros(layout.size[1] + 1, dtype=np.int64)

@@ -27,6 +27,10 @@ if TYPE_CHECKING:
 __all__ = ["Plan"]
 
 
+# Where a strategy's params and its memory lie, and their structure.
+_Laid = tuple[tuple[int, ...], Image, Hashable]
+
+
 class _Group(NamedTuple):
     """Points that one lane can run: they see the same, their strategies have one structure, their book is one kind."""
 
@@ -59,7 +63,9 @@ class Plan:
         self.columns: list[Floats] = []
         self._arena, self._memories = Arena(), Images((0, 0))
         self._sees, self._decides, self._trades, self._kinds = _Numbers(), _Numbers(), _Numbers(), _Numbers()
-        self._observes = _Numbers()
+        self._observes, self._lies = _Numbers(), _Numbers()
+        self._laid: list[_Laid] = []
+        self._bound: dict[Hashable, tuple[Any, tuple[Floats, ...]]] = {}
         self._shapes: list[Hashable] = []
         self._terms: list[tuple[Terms, History, int]] = []
         self.rows = np.array([self._row(point) for point in points], dtype=np.int64).reshape(-1, 3)
@@ -73,7 +79,7 @@ class Plan:
             self.seen.append(look(point.whole, point.history))
         decider, new = self._decides((seen, decides))
         if new:
-            self._add_decider(point, self.seen[seen])
+            self._add_decider(point, seen)
         group = self._group(point, seen, self._shapes[decider])
         slots = self.groups[group].slots
         account, new = self._trades((trades, slots, id(point.history)))
@@ -81,15 +87,37 @@ class Plan:
             self._terms.append((point.terms, point.history, slots))
         return decider, account, group
 
-    def _add_decider(self, point: Point, seen: Seen) -> None:
+    def _add_decider(self, point: Point, seen: int) -> None:
+        plan = point.strategy
+        # Strategies that differ in what they declare alone lie in one place.
+        alike = content((plan.step, plan.init, plan.bind, plan.params)) if plan.features else Alone(plan)
+        laid, new = self._lies((seen, alike, plan.reads))
+        if new:
+            self._laid.append(self._laid_out(point, self.seen[seen]))
+        params, memory, shape = self._laid[laid]
+        columns = self._columns_of(point) if plan.features else ()
+        self.deciders.append(Decider(params, memory, columns))
+        self._shapes.append((content(plan.step), plan.reads, len(columns), shape))
+
+    def _laid_out(self, point: Point, seen: Seen) -> _Laid:
+        """Lay a strategy's params and memory out; return where they lie, and their structure."""
         plan, whole = point.strategy, point.whole
         plans = [plan_of(whole, fitted, point.history) for fitted in seen.fits]
         trees, memory = [of.params for of in plans], memory_of(whole, plans[0])
         shape = (structure(memory, plan.name), structure(trees[0], plan.name))
-        columns = tuple(self._column(feature, point.history) for feature in declared_by(whole, point.history))
         tables = [self._arena.add(tree) for tree in (trees if plan.bind is not None else trees[:1])]
-        self.deciders.append(Decider(tuple(tables * (len(trees) // len(tables))), self._memories.add(memory), columns))
-        self._shapes.append((content(plan.step), plan.reads, len(columns), shape))
+        return tuple(tables * (len(trees) // len(tables))), self._memories.add(memory), shape
+
+    def _columns_of(self, point: Point) -> tuple[Floats, ...]:
+        """Return what the features of a strategy make of all bars; what they are bound to is looked up once."""
+        key = (*map(id, point.strategy.features), point.machine.each, point.strategy.reads, id(point.history))
+        found = self._bound.get(key)
+        if found is None:
+            bound = declared_by(point.whole, point.history)
+            # They are kept with their columns, so that no other takes their place in memory.
+            kept = tuple(self._column(feature, point.history) for feature in bound)
+            found = self._bound[key] = (point.strategy.features, kept)
+        return found[1]
 
     def _column(self, feature: Feature, history: History) -> Floats:
         """Return what a strategy's feature, bound to columns, makes of all bars: once for all strategies."""

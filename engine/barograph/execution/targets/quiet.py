@@ -31,8 +31,8 @@ _ANY: Final = Grid(0.0, 1.0)
 class Page(NamedTuple):
     """Where a run of one asset reads and writes, as addresses; rates on negative and positive cash, the same each bar.
 
-    `ts`, `open`, `close`, `decided`, `days` and `turns` begin at bar 0; the columns of equity and the weights at bar
-    `start`, `bars` numbers each.
+    `ts`, `open`, `close`, `decided`, `days` and `turns` begin at bar 0; the columns of equity at bar `start`, `bars`
+    numbers each. Weights are not written: whoever decides first wants none.
     """
 
     ts: int
@@ -42,7 +42,6 @@ class Page(NamedTuple):
     days: int
     turns: int
     equity: int
-    weights: int
     start: int
     bars: int
     negative: float
@@ -133,16 +132,14 @@ def _pay(page: Page, t: int, count: int, cash: float) -> None:
 
 @kernel
 def _write(page: Page, at: int, count: int, held: float) -> None:
-    """Write the other columns of `count` rows: exposures and no fees; and the weights."""
+    """Write the other columns of `count` rows: exposures, and no fees."""
     n, equity, price = page.bars, floats1(page.equity, at, count), floats1(page.close, at + page.start, count)
     gross, net = floats1(page.equity, 2 * n + at, count), floats1(page.equity, 3 * n + at, count)
-    weights, fees = floats1(page.weights, at, count), floats1(page.equity, 4 * n + at, count)
+    fees = floats1(page.equity, 4 * n + at, count)
     for k in range(count):
         net[k] = marked(0.0, held, price[k]) / equity[k]
     for k in range(count):
         gross[k] = abs(net[k])
-    for k in range(count):
-        weights[k] = held * price[k] / equity[k] if held != 0.0 else 0.0
     for k in range(count):
         fees[k] = 0.0
 

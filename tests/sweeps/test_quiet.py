@@ -10,8 +10,10 @@ import pytest
 
 import barograph as bg
 from barograph.data.history import History
-from barograph.execution.targets import quiet
+from barograph.execution import money, sizes
+from barograph.execution.targets import light, quiet
 from barograph.features import sma
+from barograph.jit.kernel import Kernel
 from barograph.loop.parts import looks
 from barograph.loop.run import scan
 from barograph.sweeps.lanes import Lane, turning
@@ -116,6 +118,17 @@ def test_most_bars_are_passed_together(monkeypatch: pytest.MonkeyPatch) -> None:
     lane = plan.lane(0)
     lane.run(plan.deciders[0], plan.accounts[0])
     assert sum(after - t for t, after in calls) > 50
+
+
+def test_no_formula_stands_here() -> None:
+    """What quiet bars ask is asked of the kernels that every bar asks, and none of the terms of trade is read here."""
+    asked = {"deserves": light, "gone": sizes, "interest_of": money, "marked": sizes}
+    assert all(getattr(quiet, name) is getattr(where, name) for name, where in asked.items())
+    own = [of for of in vars(quiet).values() if isinstance(of, Kernel) and of.__module__ == quiet.__name__]
+    read = {name for of in own for name in of.py_func.__code__.co_names}
+    charges = {"fee", "maker_fee", "unit_fee", "fixed_fee", "minimum_fee", "slippage", "tick", "leverage", "band"}
+    assert len(own) > 4
+    assert not read & charges
 
 
 def test_where_decisions_turn() -> None:

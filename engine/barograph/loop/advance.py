@@ -90,7 +90,7 @@ class Tape(NamedTuple):
 
     `B` (n, K+1) holds one belief a row, or, with one an asset, N times as many numbers: all probabilities first. `F`
     (n, width) are the forecasts that the strategy looks at, `Y` (T, F) the features that it declares. A `turned` table
-    of equity is (6, n), and there is one row of weights then, the last.
+    of equity is (6, n); there is one row of weights then, of whichever bar was written last.
     """
 
     X: Floats

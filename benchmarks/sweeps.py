@@ -5,12 +5,14 @@ from __future__ import annotations
 import resource
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 import barograph as bg
 from barograph.data.history import History
+from barograph.features import sma
 from barograph.loop.run import scan
 from barograph.sweeps.run import sweep
 from barograph.testing import some_bars
@@ -29,6 +31,12 @@ def _turn(state: Any, bars: Any, belief: Any, portfolio: Any, params: Any) -> An
     return -state, bg.Target(params + 0.1 * state)
 
 
+@bg.kernel
+def _cross(state: Any, bars: Any, belief: Any, portfolio: Any, params: Any) -> Any:
+    """In while the fast average is above the slow one: both are declared."""
+    return state, bg.Target(1.0 if belief.features[0] > belief.features[1] else 0.0)
+
+
 def measure(size: float = 1.0) -> Table:
     """Sweep a fixed filter and a moving average in several ways over 5,000 bars; two threads beside one."""
     history = some_bars(bars(_BARS, size), missing=0.0)
@@ -40,35 +48,40 @@ def measure(size: float = 1.0) -> Table:
             strategy=regime_filter(threshold=threshold, dwell=dwell), model=fitted, terms=bg.Terms(fee=fee)
         )
 
-    def stopped(stop: float) -> bg.Machine:
-        return bg.Machine(strategy=protected(of=regime_filter(), stop=stop), model=fitted)
+    def turning(weight: float) -> bg.Strategy:
+        return bg.strategy(_turn, weight, init=lambda _: 1.0)
 
-    def turning(weight: float) -> bg.Machine:
-        return bg.Machine(strategy=bg.strategy(_turn, weight, init=lambda _: 1.0), model=fitted)
+    def crossed(fast: int, slow: int) -> bg.Strategy:
+        return bg.strategy(_cross, features=(averages[fast], averages[slow]))
 
-    def average(window: int) -> bg.Machine:
-        return bg.Machine(strategy=sma_filter(window))
-
+    averages = {window: sma(window) for window in range(2, 250)}
     thresholds, few = np.linspace(0.05, 0.95, count // 20 or 1).tolist(), np.linspace(0.0, 0.01, 4).tolist()
-    subjects: list[tuple[str, Callable[..., bg.Machine], Mapping[str, Sequence[Any]], str]] = [
-        (
-            "thresholds, dwell and fees",
-            filtered,
-            {"threshold": thresholds, "dwell": [1, 2, 3, 5, 8], "fee": few},
-            "10000",
-        ),
-        ("fees only", lambda fee: filtered(0.5, 1, fee), {"fee": np.linspace(0.0, 0.01, count).tolist()}, "20000"),
-        ("a fill every bar", turning, {"weight": np.linspace(0.2, 0.8, count // 4 or 1).tolist()}, "3000"),
-        ("full book with stops", stopped, {"stop": np.linspace(0.01, 0.1, count // 4 or 1).tolist()}, "2000"),
-        ("windows of an average", average, {"window": np.arange(5, 5 + max(2, count // 10)).tolist()}, "10000"),
-    ]
+    three = {"threshold": thresholds, "dwell": [1, 2, 3, 5, 8], "fee": few}
+    side = max(2, int(100 * np.sqrt(size)))
+    windows = {"fast": range(2, 2 + side), "slow": range(240 - side, 240)}
+    rule, terms = (
+        (lambda threshold, dwell: regime_filter(threshold=threshold, dwell=dwell)),
+        lambda fee: bg.Terms(fee=fee),
+    )
+    base, plain = filtered(0.5), bg.Machine(strategy=crossed(2, 240))
+    subjects: list[tuple[str, Any, Mapping[str, Sequence[Any]], dict[str, Any], str]] = [
+        ("cross of two averages", plain, windows, {"strategy": crossed}, "10000"),
+        ("thresholds, dwell and fees", base, three, {"strategy": rule, "terms": terms}, "10000"),
+        ("the same, a function that makes machines", filtered, three, {}, ""),
+        ("fees only", base, {"fee": np.linspace(0.0, 0.01, count).tolist()}, {"terms": terms}, "20000"),
+        ("a fill every bar", base, {"weight": np.linspace(0.2, 0.8, count // 4 or 1).tolist()},
+         {"strategy": turning}, "3000"),
+        ("full book with stops", base, {"stop": np.linspace(0.01, 0.1, count // 4 or 1).tolist()},
+         {"strategy": lambda stop: protected(of=regime_filter(), stop=stop)}, "2000"),
+        ("windows of an average", plain, {"window": range(5, 5 + max(2, count // 10))}, {"strategy": sma_filter},
+         "10000"),
+    ]  # fmt: skip
     rows = []
-    for name, make, keys, wanted in subjects:
-        spent = _cpu(lambda make=make, keys=keys: sweep(make, keys, history, threads=1))
+    for name, make, keys, how, wanted in subjects:
+        spent = _cpu(partial(sweep, make, keys, history, threads=1, **how))
         combinations = int(np.prod([len(values) for values in keys.values()]))
-        rows.append(Row(f"{name}, combinations a CPU second", combinations / spent, "1/s", f">= {wanted}"))
-    make, keys = subjects[0][1:3]
-    one, two = (_cpu(lambda n=n: sweep(make, keys, history, threads=n)) for n in (1, 2))
+        rows.append(Row(f"{name}, combinations a CPU second", combinations / spent, "1/s", wanted and f">= {wanted}"))
+    one, two = (_cpu(partial(sweep, base, three, history, threads=n, strategy=rule, terms=terms)) for n in (1, 2))
     rows.append(Row("CPU of two threads, of one", two / one, "x", "<= 1.1"))
     alone = _cpu(lambda: [scan(filtered(float(t)), history) for t in thresholds[:20]]) / len(thresholds[:20])
     rows.append(Row("one by one with `scan`, without figures", 1.0 / alone, "1/s"))

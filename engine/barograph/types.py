@@ -58,11 +58,13 @@ class Belief(NamedTuple):
 
     `forecasts` holds a `Forecast` for each of the horizons that the strategy declares, in its order. With a belief an
     asset `probs` is (N, R) and `logpdf` (N,), a row for every column of the bars, NaN for one that is not traded.
+    `features` (F,) are the numbers of this bar that the strategy declares, in its order; the model does not see them.
     """
 
     probs: Floats
     logpdf: Any
     forecasts: Any = ()
+    features: Any = ()
 
 
 class Portfolio(NamedTuple):
@@ -175,6 +177,9 @@ class Strategy(NamedTuple):
     (N, R); "none"; or "own": a rule for one asset, which looks at one belief, and of which a machine with a belief an
     asset runs one for each. Such a rule answers with numbers, names its asset in its params (`Asset("")`), and the
     number of each is shared as that of one would be: divided by how many assets are traded.
+
+    `features` are numbers of every bar that the rule wants to see, in its order, as `belief.features` (F,): no model
+    learns from them. A rule for one asset sees its own asset's.
     """
 
     init: Callable[..., Any]
@@ -184,6 +189,7 @@ class Strategy(NamedTuple):
     bind: Callable[[Any, Any], Any] | None = None
     horizons: tuple[int, ...] = ()
     reads: str = "one"
+    features: tuple[Feature, ...] = ()
 
 
 class Step(NamedTuple):

@@ -111,7 +111,7 @@ def protected(
     init, step = _kernels(of.init, of.step)
     far = {key: math.nan if value is None else float(value) for key, value in given.items()}
     params = Params(rule=of.params, column=Asset(asset), pause=int(pause), **far)
-    return Strategy(init, step, params, "protected", _bind(of), of.horizons, of.reads)
+    return Strategy(init, step, params, "protected", _bind(of), of.horizons, of.reads, of.features)
 
 
 def _bind(of: Strategy) -> Callable[[Any, Any], Any] | None:

@@ -2,61 +2,51 @@
 
 from __future__ import annotations
 
-import functools
 import math
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from barograph.features import CLOSE, sma
-from barograph.features.combine import adjusted, stack
-from barograph.jit.kernel import Kernel, kernel
+from barograph.jit.kernel import kernel
 from barograph.types import Feature, Strategy, Target
 
 __all__ = ["sma_filter"]
 
 
 class Params(NamedTuple):
-    """The params of the number and of its average, and the two weights."""
+    """The two weights."""
 
-    features: Any
     weight: float
     otherwise: float
 
 
-class Seen(NamedTuple):
-    """What the features remember, and the last weight given."""
+class Held(NamedTuple):
+    """The last weight given."""
 
-    features: Any
     weight: float
 
 
-@functools.cache
-def _kernels(begin: Callable[..., Any], observe: Callable[..., Any]) -> tuple[Callable[..., Any], Callable[..., Any]]:
-    def init(params: Any) -> Any:
-        return Seen(begin(params.features), params.otherwise)
+@kernel
+def _begin(params: Any) -> Held:
+    return Held(params.otherwise)
 
-    def step(state: Any, bars: Any, _belief: Any, _portfolio: Any, params: Any) -> Any:
-        features, values = observe(state.features, bars, params.features)
-        weight = state.weight
-        if not math.isnan(values[1]):
-            weight = params.weight if values[0] > values[1] else params.otherwise
-        return Seen(features, weight), Target(weight)
 
-    if isinstance(begin, Kernel) and isinstance(observe, Kernel):
-        return kernel(init), kernel(step)
-    return init, step
+@kernel
+def _step(held: Any, _bars: Any, belief: Any, _portfolio: Any, params: Any) -> Any:
+    number, mean = belief.features[0], belief.features[1]
+    weight = held.weight if math.isnan(mean) else params.weight if number > mean else params.otherwise
+    return Held(weight), Target(weight)
 
 
 def sma_filter(window: int = 200, weight: float = 1.0, otherwise: float = 0.0, of: Feature = CLOSE) -> Strategy:
     """Hold `weight` while the number `of` (the first asset's close) is above its mean of `window` bars.
 
     Equal is not above; prices are compared across splits and dividends. Until the mean is warm the weight is
-    `otherwise`; on a bar that is missing the last one stands.
+    `otherwise`; on a bar that is missing the last one stands. Both numbers are declared, so that a sweep over windows
+    computes each mean once.
     Source: Faber, *A Quantitative Approach to Tactical Asset Allocation*, Journal of Wealth Management, 2007.
 
-    >>> sma_filter(100).name
-    'sma_filter'
+    >>> [of.name for of in sma_filter(100).features]
+    ['close', 'sma(100)']
     """
-    pair = adjusted(stack([of, sma(window, of)]))
-    init, step = _kernels(pair.init, pair.step)
-    return Strategy(init, step, Params(pair.params, float(weight), float(otherwise)), "sma_filter", reads="own")
+    params = Params(float(weight), float(otherwise))
+    return Strategy(_begin, _step, params, "sma_filter", reads="own", features=(of, sma(window, of)))

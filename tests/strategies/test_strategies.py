@@ -21,7 +21,7 @@ from scipy import integrate, optimize, stats
 from barograph.errors import BarographError, ConfigError, DataError, PartError
 from barograph.features import close, rolling_volatility
 from barograph.features.combine import name_columns
-from barograph.jit.kernel import Kernel, compiled
+from barograph.jit.kernel import Kernel, compiled, kernel
 from barograph.jit.reach import spot
 from barograph.jit.views import frozen
 from barograph.loop.machine import Machine
@@ -129,35 +129,52 @@ def some_story(seed: int = 5) -> Story:
     return Story(prices, probs, np.arange(T) > 250)
 
 
+def observed(strategy: Strategy, story: Story, symbols: tuple[str, ...] = ("A",)) -> Any:
+    """What the features that a strategy declares make of a story's prices, which compare for them; () for none."""
+    columns: list[list[float]] = []
+    for feature in strategy.features:
+        params = name_columns(feature.params, lambda asset: symbols.index(asset.symbol) if asset.symbol else 0)
+        state, ones, numbers = feature.init(params), np.ones(len(symbols)), []
+        for t in range(len(story.ts)):
+            prices = frozen(story.close[t] * story.factor[t])
+            state, number = feature.step(state, Bars(int(story.ts[t]), *[prices] * 5, ones), params)
+            numbers.append(number)
+        columns.append(numbers)
+    return frozen(np.array(columns).T.copy()) if columns else [()] * len(story.ts)
+
+
 def told(strategy: Strategy, story: Story, symbols: tuple[str, ...] = ("A",), stop_at: int | None = None) -> Any:
     """Run a strategy in plain Python; with `stop_at`, go on from a deep copy of the state at that bar."""
     params = name_columns(strategy.params, lambda asset: symbols.index(asset.symbol) if asset.symbol else 0)
     state, answers = strategy.init(params), []
     rows, layout = ahead(strategy, story)
+    own = observed(strategy, story, symbols)
     for t in range(len(story.ts)):
         if t == stop_at:
             state = copy.deepcopy(state)
         prices = frozen(story.close[t])
         bars = Bars(int(story.ts[t]), prices, prices, prices, prices, prices, frozen(story.factor[t]))
         account = Portfolio(1.0, 1.0, frozen(story.held[t]), prices)
-        belief = Belief(frozen(story.probs[t]), 0.0, forecasts_in(frozen(rows[t]), layout))
+        belief = Belief(frozen(story.probs[t]), 0.0, forecasts_in(frozen(rows[t]), layout), own[t])
         state, target = strategy.step(state, bars, belief, account, params)
         answers.append(np.copy(target.weights))
     return np.array(answers, dtype=np.float64)
 
 
 @functools.cache
-def _door(init: Any, step: Any, horizons: int) -> Any:
+def _door(init: Any, step: Any, horizons: int, declares: bool) -> Any:
     lent = make_lent(horizons)
+    shown = kernel(lambda own, t: frozen(own[t])) if declares else kernel(lambda _own, _t: ())
 
     @compiled
-    def path(ts, last, factor, probs, held, params, out, forecasts, width, table):  # type: ignore[no-untyped-def]
+    def path(ts, last, factor, probs, held, params, out, forecasts, width, table, own):  # type: ignore[no-untyped-def]
         state = init(params)
         for t in range(ts.size):
             prices = frozen(last[t])
             bars = Bars(ts[t], prices, prices, prices, prices, prices, frozen(factor[t]))
             account = Portfolio(1.0, 1.0, frozen(held[t]), prices)
-            belief = Belief(frozen(probs[t]), 0.0, lent(forecasts + 8 * t * width, table, probs.shape[1], 0, 1, 0))
+            expected = lent(forecasts + 8 * t * width, table, probs.shape[1], 0, 1, 0)
+            belief = Belief(frozen(probs[t]), 0.0, expected, shown(own, t))
             state, target = step(state, bars, belief, account, params)
             out[t] = target.weights
 
@@ -167,8 +184,9 @@ def _door(init: Any, step: Any, horizons: int) -> Any:
 def compiled_path(strategy: Strategy, story: Story, params: Any, out: Any) -> None:
     rows, layout = ahead(strategy, story)
     bars = (story.ts, story.close, story.factor, story.probs, story.held)
-    path = _door(strategy.init, strategy.step, layout.horizons)
-    path(*bars, params, out, spot(rows), layout.width, spot(layout.table))
+    path = _door(strategy.init, strategy.step, layout.horizons, bool(strategy.features))
+    own = np.array(observed(strategy, story)) if strategy.features else np.empty((0, 0))
+    path(*bars, params, out, spot(rows), layout.width, spot(layout.table), own)
 
 
 @each

@@ -65,7 +65,7 @@ def table_of(found: Sweep, number: int) -> Any:
     decider, account, group = found.plan.rows[number].tolist()
     lane = found.plan.lane(group)
     if lane.in_python:
-        lane.run_in_python(found.point(number))
+        lane.run_in_python(found.point(number), found.plan.deciders[decider])
     else:
         lane.run(found.plan.deciders[decider], found.plan.accounts[account])
     return lane.table

@@ -128,7 +128,7 @@ def _parts(machine: Machine) -> Iterator[tuple[str, Sequence[Any], Any]]:
             for part, functions, params in _parts(candidate):
                 yield f"{part} ({machine.choose.told(number)})", functions, params
         return
-    for feature in features_of(machine):
+    for feature in (*features_of(machine), *machine.strategy.features):
         yield f"feature {feature.name}", (feature.step, feature.init), feature.params
     model, chosen, plan = machine.model, machine.filter, machine.strategy
     if isinstance(model, Fitted):

@@ -112,14 +112,24 @@ def _late(of: Strategy, lag: int, whole: Result) -> Strategy:
     params = name_columns(of.params, lambda asset: history.column(asset.symbol) if asset.symbol else 0)
     blank = forecasts_in(frozen(np.full(whole.layout.width, math.nan)), whole.layout)
     row = frozen(np.full(whole.layout.belief_width, 1.0 / whole.layout.regimes))
-    answer = _trial(of, params, len(history.symbols), belief_in(row, whole.layout, blank))
+    shown = belief_in(row, whole.layout, blank)._replace(features=_ones(of))
+    answer = _trial(of, params, len(history.symbols), shown)
     traded = np.array(history.traded, dtype=np.int64)
     if not isinstance(answer, Target):
         return _late_in_python(of, lag, _rows(answer, traded), traded)
     init, step = _late_weights(of.init, of.step)
     look = of.bind
     bind = None if look is None else lambda params, fitted: params._replace(rule=look(params.rule, fitted))
-    return Strategy(init, step, _Delay(of.params, traded, lag), of.name, bind, of.horizons, of.reads)
+    return Strategy(init, step, _Delay(of.params, traded, lag), of.name, bind, *_shown(of))
+
+
+def _shown(of: Strategy) -> tuple[Any, ...]:
+    """Return what a rule is shown beside bars, belief and account."""
+    return of.horizons, of.reads, of.features
+
+
+def _ones(of: Strategy) -> Any:
+    return frozen(np.ones(len(of.features))) if of.features else ()
 
 
 def _asset_of(symbol: str, asset: Asset) -> Asset:
@@ -130,6 +140,8 @@ def _as_one(of: Strategy, whole: Result) -> Strategy:
     """Return one rule an asset as a single one that looks at all beliefs, in plain Python."""
     layout, symbols = whole.layout, [whole.history.symbols[a] for a in whole.layout.columns]
     params = tuple(name_columns(of.params, partial(_asset_of, symbol)) for symbol in symbols)
+    features = tuple(one._replace(params=name_columns(one.params, partial(_asset_of, symbol)))
+                     for symbol in symbols for one in of.features)  # fmt: skip
     look = of.bind
 
     def bound(params: Any, fitted: Fitted) -> Any:
@@ -137,7 +149,7 @@ def _as_one(of: Strategy, whole: Result) -> Strategy:
         return tuple(look(given, fitted.of_asset(symbol)) for given, symbol in each)  # type: ignore[misc]
 
     begin, step = (lambda params: tuple(of.init(given) for given in params)), partial(decide_apart, of.step, layout)
-    return Strategy(begin, step, params, of.name, bound if look else None, of.horizons, "all")
+    return Strategy(begin, step, params, of.name, bound if look else None, of.horizons, "all", features)
 
 
 @functools.cache
@@ -172,7 +184,7 @@ def _late_in_python(of: Strategy, lag: int, like: Any, traded: Any) -> Strategy:
         state.answers[place] = _rows(answer, traded)
         return _Waiting(rule, state.answers, state.bars + 1), _answer(isinstance(answer, Orders), due, like)
 
-    return Strategy(init, step, of.params, of.name, of.bind, of.horizons, of.reads)
+    return Strategy(init, step, of.params, of.name, of.bind, *_shown(of))
 
 
 def _trial(of: Strategy, params: Any, assets: int, belief: Belief) -> Any:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from fractions import Fraction
+from functools import cache
 from typing import Final, NamedTuple
 
 from barograph.jit.kernel import kernel
@@ -28,6 +29,7 @@ class Grid(NamedTuple):
     denominator: float
 
 
+@cache
 def grid_of(step: float) -> Grid:
     """Return the grid of a step as its shortest decimals spell it.
 

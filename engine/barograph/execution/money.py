@@ -14,15 +14,15 @@ from barograph.execution import events
 from barograph.execution.book import Account, Book, Rules, log_event
 from barograph.execution.grid import Grid, above, settled, toward_zero
 from barograph.execution.prices import cheaper, dearer, slippage_of
-from barograph.execution.sizes import ROUNDING, gone, ruin, value_of, volume_after
+from barograph.execution.sizes import ROUNDING, gone, marked, ruin, value_of, volume_after
 from barograph.jit import arithmetic
 from barograph.jit.kernel import kernel, shared
 from barograph.jit.periods import month_of
 from barograph.jit.views import by_address, frozen
 from barograph.types import Bars
 
-__all__ = ["apply_actions", "charge", "finance", "liquidate", "open_account", "pay", "rates_of", "rebase",
-           "settle"]  # fmt: skip
+__all__ = ["apply_actions", "charge", "finance", "interest_of", "liquidate", "open_account", "pay", "rates_of",
+           "rebase", "settle"]  # fmt: skip
 
 # Decay of the volatility that slippage models use (RiskMetrics, daily).
 DECAY: Final = 0.94
@@ -81,7 +81,7 @@ def finance(book: Book, bars: Bars, rates: Any, rules: Rules) -> None:
     days = bars.ts // DAY - last // DAY if last != NEVER and (owes or rate != 0.0) else 0
     # Most bars of a minute begin no day.
     if days > 0:
-        interest = cash * rate * days / YEAR
+        interest = interest_of(cash, rate, days)
         if rules.short_rate > 0.0:
             interest -= _shorts(book.rows) * rules.short_rate * days / YEAR
         money[col.CASH] = cash + interest
@@ -93,6 +93,12 @@ def finance(book: Book, bars: Bars, rates: Any, rules: Rules) -> None:
     ):
         money[col.TRADED] = 0.0
     counters[col.TS] = bars.ts
+
+
+@kernel
+def interest_of(cash: float, rate: float, days: int) -> float:
+    """Return what cash earns, or a loan costs as a negative number, in so many days."""
+    return cash * rate * days / YEAR
 
 
 @kernel
@@ -187,12 +193,9 @@ def settle(account: Account, book: Book, rules: Rules, bars: Bars, t: int) -> No
             if watched:
                 _learn(rows, a, p)
             rows[col.PRICE, a] = p
-        held = rows[col.QUANTITY, a]
-        if held != 0.0:
-            v = held * rows[col.PRICE, a]
-            equity += v
-            gross += abs(v)
-            net += v
+        held, p = rows[col.QUANTITY, a], rows[col.PRICE, a]
+        equity, net = marked(equity, held, p), marked(net, held, p)
+        gross = marked(gross, abs(held), abs(p))
     ruined = gone(equity, money[col.EQUITY])
     money[col.EQUITY], money[col.GROSS], money[col.NET] = equity, 0.0, 0.0
     if ruined:

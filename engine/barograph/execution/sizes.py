@@ -12,8 +12,8 @@ from barograph.execution.grid import FEW, Grid, above, below, settled, toward_ze
 from barograph.jit.kernel import kernel
 from barograph.types import Floats
 
-__all__ = ["ROUNDING", "allowed", "base_of", "ends", "gone", "grows", "moved", "reduced", "ruin", "shrunk", "units_of",
-           "value_of", "volume_after", "why_none"]  # fmt: skip
+__all__ = ["ROUNDING", "allowed", "base_of", "ends", "gone", "grows", "marked", "moved", "reduced", "ruin", "shrunk",
+           "units_of", "value_of", "volume_after", "why_none"]  # fmt: skip
 
 
 # What rounding leaves of a number that would be nothing, or the same.
@@ -21,13 +21,18 @@ ROUNDING: Final = 1e-12
 
 
 @kernel
+def marked(cash: float, held: float, price: float) -> float:
+    """Return what cash and a position are worth together: one that is not held has no price."""
+    return cash + held * price if held != 0.0 else cash
+
+
+@kernel
 def value_of(cash: float, rows: Any, prices: Floats) -> float:
     """Return the equity at these prices; an asset without one is worth its last."""
     equity = cash
     for a in range(prices.size):
-        held = rows[col.QUANTITY, a]
-        if held != 0.0:
-            equity += held * (prices[a] if prices[a] == prices[a] else rows[col.PRICE, a])
+        price = prices[a] if prices[a] == prices[a] else rows[col.PRICE, a]
+        equity = marked(equity, rows[col.QUANTITY, a], price)
     return equity
 
 

@@ -10,6 +10,7 @@ import math
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
+from functools import cache
 from itertools import pairwise
 from operator import ge, gt, le, lt
 from types import MethodType
@@ -177,9 +178,13 @@ class Terms:
 
     def __post_init__(self) -> None:
         """Refuse what cannot be meant: each term alone, then together; rows and guards are kept as tuples."""
-        for term in fields(self):
-            _judge(term.name, getattr(self, term.name), term.metadata)
-        object.__setattr__(self, "tiers", tuple(map(tuple, tier_rows(self.tiers).tolist())))
+        for name, told, sure in _bounds():
+            value = getattr(self, name)
+            # What is a plain number within its bounds need not be looked at again.
+            if sure is None or type(value) not in sure[0] or not sure[1] <= value <= sure[2]:
+                _judge(name, value, told)
+        if not isinstance(self.tiers, tuple) or self.tiers:
+            object.__setattr__(self, "tiers", tuple(map(tuple, tier_rows(self.tiers).tolist())))
         object.__setattr__(self, "guards", tuple(self.guards))
         self._judge_together()
 
@@ -231,6 +236,23 @@ class Terms:
             traded=np.array(traded, dtype=np.int64),
             guards=np.array([guard.row() for guard in self.guards]).reshape(len(self.guards), 4),
         )
+
+
+@cache
+def _bounds() -> list[tuple[str, Mapping[str, Any], tuple[tuple[type, ...], float, float] | None]]:
+    """Return each term's name, what is told of it, and the kinds and bounds of a number that is sure to be sound.
+
+    Written down once: a sweep makes thousands of terms.
+    """
+    found: list[tuple[str, Mapping[str, Any], tuple[tuple[type, ...], float, float] | None]] = []
+    for term in fields(Terms):
+        told, sure = term.metadata, None
+        if "ge" in told or "gt" in told:
+            low = told["ge"] if "ge" in told else math.nextafter(told["gt"], math.inf)
+            high = told["le"] if "le" in told else math.nextafter(told["lt"], 0.0) if "lt" in told else LARGEST
+            sure = ((int,) if isinstance(told.get("ge"), int) else (int, float), low, high)
+        found.append((term.name, told, sure))
+    return found
 
 
 def _judge(name: str, value: Any, told: Mapping[str, Any]) -> None:

@@ -12,7 +12,7 @@ from typing import Final
 
 __all__ = ["BLOCK", "LAYOUT", "WORDS"]
 
-LAYOUT: Final = 4
+LAYOUT: Final = 5
 """The number of the layout; it grows when a word below changes its place or its meaning."""
 
 BLOCK: Final = 512
@@ -38,7 +38,15 @@ BLANK, PARTS, CALLED = range(40, 43)
 FORECASTS, FORECAST_WIDTH, FORECAST_TABLE, PLANS, BLANK_FORECAST = range(43, 48)
 # How many beliefs lie in a row, how many filters write them, and the row of each (filters,).
 BELIEFS, FILTERS, WHOSE = range(48, 51)
-WORDS: Final = 51
+# How far the equity's rows lie apart, and its columns: a table is (n, 6), or turned, (6, n); how far those of weights.
+E_ROW, E_COLUMN, W_ROW = range(51, 54)
+# How many features are seen, a strategy's own among them; those (T, count), and how many there are in a row.
+SEEN, OWN_FEATURES, OWN_COUNT = range(54, 57)
+# Decisions of all bars (T, N) that were made before, or 0; with them the days (UTC) since the bar before (T,), and the
+# next bar that decides otherwise than the one before it (T,).
+DECIDED, DAYS, TURNS = range(57, 60)
+WORDS: Final = 60
 
-# Words of a part's own record: its code, the tables of its memory and parameters, its column, the bar it is at.
-CODE, AT, PAT, COLUMN, AT_BAR, OWN = range(6)
+# Words of a part's own record: its code, the tables of its memory and parameters, the bar it is at; where a feature's
+# first number is written, and how far its numbers lie apart.
+CODE, AT, PAT, AT_BAR, TO, APART, OWN = range(7)

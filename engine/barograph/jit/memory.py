@@ -8,8 +8,9 @@ or another number of assets changes the table, not the code, so nothing is compi
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import cache
+from itertools import groupby
 from typing import Any, Final, NamedTuple
 
 import numba
@@ -36,9 +37,11 @@ from barograph.jit.reach import (
 )
 from barograph.jit.views import frozen
 
-__all__ = ["Memory", "lay_out", "make_load", "make_store", "slots", "structure", "whole"]
+__all__ = ["Memory", "joined", "lay_out", "make_load", "make_store", "slots", "structure", "whole"]
 
 _SCALARS = {"f": "f", "i": "i"}
+_KINDS = (np.float64, np.int64)
+_WHICH: Final = {float: 0, int: 1}
 
 
 def structure(tree: Any, where: str) -> Any:
@@ -148,14 +151,14 @@ class Memory(NamedTuple):
         """Lay the trees out and write them in."""
         shapes = tuple(structure(tree, name) for tree, name in zip(trees, names, strict=True))
         tables, sizes = [], [0, 0]
-        leaves: tuple[list[Any], list[Any]] = ([np.empty(0)], [np.empty(0, dtype=np.int64)])
+        leaves: tuple[list[Any], list[Any]] = ([], [])
         for tree in trees:
             table = [0, 0]
             lay_out(tree, table, sizes, leaves)
             tables.append(table)
         starts = np.cumsum([len(trees) + 1, *(len(table) for table in tables)])
         at = np.array([*starts, *(x for table in tables for x in table)], dtype=np.int64)
-        return cls(np.concatenate(leaves[0]), np.concatenate(leaves[1]), at, shapes)
+        return cls(*joined(leaves), at, shapes)
 
     def read(self, k: int) -> Any:
         """Return tree `k`, its arrays as views into the buffers."""
@@ -193,7 +196,14 @@ def lay_out(tree: Any, table: list[int], sizes: list[int], leaves: tuple[list[An
     """Say where a tree's leaves lie, and gather them: floats, and whole numbers."""
     if isinstance(tree, tuple):
         for leaf in tree:
-            lay_out(leaf, table, sizes, leaves)
+            # Most leaves are plain numbers.
+            which = _WHICH.get(type(leaf))
+            if which is None:
+                lay_out(leaf, table, sizes, leaves)
+            else:
+                table.append(sizes[which])
+                sizes[which] += 1
+                leaves[which].append((leaf,))
     elif isinstance(tree, np.ndarray):
         which = 0 if tree.dtype == np.float64 else 1
         table += [sizes[which], sizes[which] + tree.size, *tree.shape]
@@ -204,6 +214,20 @@ def lay_out(tree: Any, table: list[int], sizes: list[int], leaves: tuple[list[An
         table.append(sizes[which])
         sizes[which] += 1
         leaves[which].append((float(tree),) if which == 0 else (int(tree),))
+
+
+def joined(leaves: tuple[list[Any], list[Any]]) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Return the buffers of gathered leaves; numbers that follow each other become an array together."""
+    f, i = (np.concatenate([np.empty(0, kind), *_pieces(of, kind)]) for of, kind in zip(leaves, _KINDS, strict=True))
+    return f, i
+
+
+def _pieces(leaves: list[Any], kind: Any) -> Iterator[Any]:
+    for alone, of in groupby(leaves, lambda leaf: isinstance(leaf, tuple)):
+        if alone:
+            yield np.array([number for (number,) in of], dtype=kind)
+        else:
+            yield from of
 
 
 def _read(shape: Any, f: Any, i: Any, table: list[int]) -> Any:

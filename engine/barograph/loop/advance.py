@@ -20,13 +20,23 @@ from barograph.execution.answers import each, spread
 from barograph.execution.book import Account, requests_a_bar
 from barograph.execution.clauses import make_close, make_open
 from barograph.execution.money import FACTOR
+from barograph.execution.targets.quiet import Page, pass_quiet_bars
 from barograph.jit import frame as at
 from barograph.jit.calling import address, call_alone
 from barograph.jit.kernel import Kernel, compiled, kernel
 from barograph.jit.memory import Memory, make_load, slots
 from barograph.jit.reach import call_part, floats1, floats2, ints1, put_real, put_word, real, spot, word
 from barograph.jit.views import by_address, frozen
-from barograph.loop.parts import ANSWERS, bars_at, columns, feature_part, rules_part, strategy_part
+from barograph.loop.parts import (
+    ANSWERS,
+    bars_at,
+    columns,
+    decisions_part,
+    feature_part,
+    looks,
+    rules_part,
+    strategy_part,
+)
 from barograph.orders import WIDTH
 from barograph.regimes.filtering import filter_part, filters_part
 from barograph.regimes.forecasts import Layout, belief_in, forecasts_in, of_asset
@@ -79,7 +89,8 @@ class Tape(NamedTuple):
     """What a run writes: features (T, d), then from the start equity (n, 6), weights (n, N), beliefs, log.
 
     `B` (n, K+1) holds one belief a row, or, with one an asset, N times as many numbers: all probabilities first. `F`
-    (n, width) are the forecasts that the strategy looks at.
+    (n, width) are the forecasts that the strategy looks at, `Y` (T, F) the features that it declares. A `turned` table
+    of equity is (6, n); there is one row of weights then, of whichever bar was written last.
     """
 
     X: Floats
@@ -88,6 +99,8 @@ class Tape(NamedTuple):
     B: Floats
     F: Floats
     log: Any
+    Y: Floats
+    turned: bool = False
 
 
 @kernel
@@ -106,7 +119,7 @@ def _adjust_block(frame: Any, first: int, last: int) -> None:
 @kernel
 def _see_block(frame: Any, first: int, last: int) -> None:
     """Let features and filter see bars [first, last)."""
-    d, parts, start = word(frame, at.D), word(frame, at.PARTS), word(frame, at.START)
+    d, parts, start = word(frame, at.SEEN), word(frame, at.PARTS), word(frame, at.START)
     put_word(frame, at.SEEN_FROM, first)
     if word(frame, at.ACTING) == 1:
         _adjust_block(frame, first, last)
@@ -133,6 +146,7 @@ def _door(book_shape: Any, rules_shape: Any, full: bool) -> Kernel[..., Any]:
     """Return ``advance(frame, first, last, what)``: bars gone over, words in the log, what went wrong."""
     load_book, load_rules = make_load(book_shape, False), make_load(rules_shape, True)
     open_bar, close_bar = make_open(full), _close_full if full else _close_light
+    pass_by = _pass_none if full else pass_quiet_bars
 
     @compiled
     def advance(frame, first, last, what):  # type: ignore[no-untyped-def]
@@ -143,7 +157,12 @@ def _door(book_shape: Any, rules_shape: Any, full: bool) -> Kernel[..., Any]:
             word(frame, at.PARAM_INTS),
         )
         book, rules = load_book(f, i, word(frame, at.BOOK_AT)), load_rules(pf, pi, word(frame, at.RULES_AT))
-        n, d, start, log_limit = word(frame, at.N), word(frame, at.D), word(frame, at.START), word(frame, at.LOG_LIMIT)
+        n, d, start, log_limit = (
+            word(frame, at.N),
+            word(frame, at.SEEN),
+            word(frame, at.START),
+            word(frame, at.LOG_LIMIT),
+        )
         log = ints1(word(frame, at.LOG), 0, word(frame, at.LOG_WORDS))
         given = _Given(floats1(word(frame, at.WEIGHTS), 0, n), floats2(word(frame, at.LEVELS), 0, 3, n))
         account = by_address(Account(book, rules, log))
@@ -151,20 +170,33 @@ def _door(book_shape: Any, rules_shape: Any, full: bool) -> Kernel[..., Any]:
         acting, varying = word(frame, at.ACTING) == 1, word(frame, at.VARYING) == 1
         c, a, r = columns(frame), word(frame, at.ACTIONS), word(frame, at.RATES)
         equity, weights = word(frame, at.E), word(frame, at.W)
+        row, column, across = word(frame, at.E_ROW), word(frame, at.E_COLUMN), word(frame, at.W_ROW)
         own = word(frame, at.PARTS) + (d + 1) * at.OWN * 8
         decide = word(own, at.CODE)
-        t, seen_to = first, word(frame, at.SEEN_TO)
+        t, seen_to, decided = first, word(frame, at.SEEN_TO), word(frame, at.DECIDED)
+        # What is known before, one asset of which nothing is told but prices, may be quiet for many bars.
+        known = decided != 0 and n == 1 and not acting and not varying
+        page = by_address(Page(c.ts, c.open, c.close, decided, word(frame, at.DAYS), word(frame, at.TURNS),
+                               equity, start, column, real(r, 0), real(r, 1)))  # fmt: skip
         while t < last and book.counters[col.FAULT] == 0 and (what == AFTER or book.counters[col.LOGGED] <= log_limit):
             if t >= seen_to and what != AFTER:
                 seen_to = min(last, t + at.BLOCK)
                 _see_block(frame, t, seen_to)
+            if known and t >= start:
+                t = pass_by(account, page, t, last)
+                if t == last:
+                    break
             bars = bars_at(c, t)
             if t >= start and what != AFTER:
                 actions = frozen(floats2(a, t * 4 * n if acting else 0, 4, n))
                 rates = frozen(floats1(r, 2 * t if varying else 0, 2))
                 open_bar(account, book, rules, log, bars, t, actions, acting, rates,
-                         floats1(equity, (t - start) * 6, 6), floats1(weights, (t - start) * n, n))  # fmt: skip
-            if what == WHOLE:
+                         floats2(equity, (t - start) * row, 6, column),
+                         floats1(weights, (t - start) * across, n))  # fmt: skip
+            if decided != 0:
+                for j in range(n):
+                    given.weights[j] = real(decided, t * n + j)
+            elif what == WHOLE:
                 put_word(frame, at.CALLED, d + 1)
                 call_part(decide, frame, own, t, t)
             if t >= start and what != BEFORE and book.counters[col.FAULT] == 0:
@@ -176,6 +208,11 @@ def _door(book_shape: Any, rules_shape: Any, full: bool) -> Kernel[..., Any]:
 
     advance.name("the engine")
     return advance
+
+
+@kernel
+def _pass_none(account: Any, page: Any, t: int, last: int) -> int:
+    return t
 
 
 _take_weights = make_close(Target, False)
@@ -205,14 +242,15 @@ class Body:
     """The loop's body over a machine's parts; `Bound` ties it to the arrays of a run.
 
     With a belief an asset the filter's states, params and plans are tuples, one an asset; where a rule is for `apart`,
-    one asset, its own are too.
+    one asset, its own are too. The last `declared` of the features are the strategy's.
     """
 
     def __init__(
         self, steps: Sequence[Any], believe: Any, decide: Any, memory: Memory, params: Memory, answer: Answer,
-        layout: Layout, forecast: Any = None, interpret: bool = False, apart: bool = False,
+        layout: Layout, forecast: Any = None, interpret: bool = False, apart: bool = False, declared: int = 0,
     ) -> None:  # fmt: skip
         self.answer, self.steps, self.layout, self.apart = answer, (*steps, believe, decide), layout, apart
+        self.declared = declared
         self.forecast = forecast if layout.horizons else None
         self.interpret = interpret or bool(config.DISABLE_JIT)
         states, given = _split(memory.shapes[FEATURES], len(steps)), _split(params.shapes[FEATURES], len(steps))
@@ -230,8 +268,16 @@ class Body:
     def _deciding(self, memory: Memory, params: Memory) -> Kernel[..., Any]:
         shapes, of = (memory.shapes[STRATEGY], params.shapes[STRATEGY]), (self.answer.kind, self.layout.horizons)
         if self.apart:
-            return rules_part(self.steps[-1], *map(_of_first, shapes), *of)
-        return strategy_part(self.steps[-1], *shapes, *of, self.layout.assets > 0)
+            return rules_part(self.steps[-1], *map(_of_first, shapes), *of, self.declared > 0)
+        return strategy_part(self.steps[-1], *shapes, *of, self.layout.assets > 0, self.declared > 0)
+
+    def ahead(self, memory: Memory, params: Memory) -> Kernel[..., Any] | None:
+        """Return the part that decides at many closes at once; None where a strategy may look at the account."""
+        step = self.steps[-1]
+        if self.answer.kind is not Target or self.apart or not isinstance(step, Kernel) or looks(step):
+            return None
+        how = (self.layout.horizons, self.layout.assets > 0, self.declared > 0)
+        return decisions_part(step, memory.shapes[STRATEGY], params.shapes[STRATEGY], *how)
 
     def name(self, names: Sequence[str]) -> None:
         """Say what the parts are called, for whoever waits while they are compiled."""
@@ -246,9 +292,10 @@ class Body:
         return self.interpret or not all(isinstance(step, Kernel) for step in steps)
 
     def observe(self, first: int, last: int, columns: Columns, memory: Memory, params: Memory, X: Floats) -> None:
-        """Let the features alone see bars [first, last): for the training window."""
+        """Let the machine's features alone see bars [first, last): for the training window."""
         nothing = np.zeros((0, 1))
-        bound = Bound(self, 0, columns, nothing, memory, params, Tape(X, *[nothing] * 5), first, seeing=True)
+        tape = Tape(X, nothing, nothing, nothing, nothing, nothing, nothing)
+        bound = Bound(self, 0, columns, nothing, memory, params, tape, first, seeing=True)
         for t in range(first, last, at.BLOCK):
             bound.see(t, min(last, t + at.BLOCK))
 
@@ -259,7 +306,7 @@ class Bound:
     def __init__(self, body: Body, log_limit: int, columns: Columns, rates: Floats, memory: Memory, params: Memory,
                  tape: Tape, seen_to: int, seeing: bool = False) -> None:  # fmt: skip
         self.body, self.columns, self.rates, self.memory, self.params = body, columns, rates, memory, params
-        n, d = columns.open.shape[1], tape.X.shape[1]
+        n, d, seen = columns.open.shape[1], tape.X.shape[1], len(body.steps) - 2
         self.scratch = memory.read(SCRATCH)
         self.acting = len(columns.actions) > 1
         self.adjusted = np.zeros((4, at.BLOCK, n) if self.acting else 1)
@@ -274,7 +321,8 @@ class Bound:
         frame[at.TS : at.ACTIONS + 1] = [spot(column) for column in columns]
         frame[[at.ACTING, at.RATES, at.VARYING]] = self.acting, spot(rates), len(rates) > 1
         frame[at.FLOATS : at.PARAM_INTS + 1] = [spot(of) for of in (memory.f, memory.i, params.f, params.i)]
-        frame[at.X] = spot(tape.X)
+        frame[at.X], frame[at.SEEN] = spot(tape.X), seen
+        frame[[at.OWN_FEATURES, at.OWN_COUNT]] = spot(tape.Y), body.declared
         frame[[at.MONEY, at.ROWS]] = memory.place(BOOK, 0), memory.place(BOOK, 2)
         frame[at.BOOK_AT] = spot(memory.at) + 8 * memory.at[BOOK]
         frame[at.RULES_AT] = spot(params.at) + 8 * params.at[RULES]
@@ -294,41 +342,49 @@ class Bound:
         self.whose = np.array(layout.columns, dtype=np.int64)
         frame[[at.BELIEFS, at.FILTERS, at.WHOSE]] = layout.beliefs, len(self.whose), spot(self.whose)
         self.renew(tape, log_limit)
-        self.own = self._own(d if seeing else d + 2)
+        self.own = self._own(d if seeing else seen + 2)
         frame[at.PARTS] = spot(self.own)
         self.where = spot(frame)
         door = body.door
         self.run: Callable[..., Any] = door.py_func if body.interpret else door.dispatcher
-        self.mixed = not body.interpret and any(map(body.plain, range(d + 2)))
-        self.python = _Python(self) if self.mixed and body.plain(d + 1) else None
+        self.mixed = not body.interpret and any(map(body.plain, range(seen + 2)))
+        self.python = _Python(self) if self.mixed and body.plain(seen + 1) else None
 
     def renew(self, tape: Tape, log_limit: int) -> None:
         """Take another tape, whose log may hold so many words before a bar."""
         self.tape, self.log_limit, frame = tape, log_limit, self.frame
         frame[[at.K, at.B, at.E, at.W]] = self.body.layout.regimes, spot(tape.B), spot(tape.E), spot(tape.W)
+        # A turned table is for figures, which want no weights: all of them are written to one row.
+        rows = (1, tape.E.shape[1], 0) if tape.turned else (6, 1, tape.W.shape[1])
+        frame[[at.E_ROW, at.E_COLUMN, at.W_ROW]] = rows
         frame[at.FORECASTS] = spot(tape.F)
         frame[[at.LOG, at.LOG_WORDS, at.LOG_LIMIT]] = spot(tape.log), len(tape.log), log_limit
 
     def _own(self, count: int) -> Any:
         memory, params, (states, given) = self.memory, self.params, self.body.offsets
-        d = len(states)
+        seen = len(states)
         own = np.zeros((count, at.OWN), dtype=np.int64)
         for j in range(count):
-            tree = min(max(0, j - d + 1), STRATEGY)
+            tree = min(max(0, j - seen + 1), STRATEGY)
             own[j, at.CODE] = address(self.body.parts[j], self.body.plain(j))
-            own[j, at.AT] = spot(memory.at) + 8 * (memory.at[tree] + (states[j] if j < d else 0))
-            own[j, at.PAT] = spot(params.at) + 8 * (params.at[tree] + (given[j] if j < d else 0))
-            own[j, at.COLUMN] = j
+            own[j, at.AT] = spot(memory.at) + 8 * (memory.at[tree] + (states[j] if j < seen else 0))
+            own[j, at.PAT] = spot(params.at) + 8 * (params.at[tree] + (given[j] if j < seen else 0))
+            own[j, at.TO], own[j, at.APART] = self._column(j, seen - self.body.declared)
         return own
+
+    def _column(self, j: int, d: int) -> tuple[int, int]:
+        """Return where feature `j` writes its first number, and how far its numbers lie apart; d are the machine's."""
+        table, k = (self.tape.X, j) if j < d else (self.tape.Y, j - d)
+        return spot(table) + 8 * k, table.shape[1]
 
     def see(self, first: int, last: int) -> None:
         """Let features and filter see bars [first, last), each at its own speed."""
-        frame, d, start = self.frame, self.tape.X.shape[1], int(self.frame[at.START])
+        frame, seen, start = self.frame, len(self.body.steps) - 2, int(self.frame[at.START])
         frame[at.SEEN_FROM] = first
         if self.acting:
             self._adjust(first, last)
-        for j in range(len(self.own) - (len(self.own) > d)):
-            self.call(j, first if j < d else max(first, start), last)
+        for j in range(len(self.own) - (len(self.own) > seen)):
+            self.call(j, first if j < seen else max(first, start), last)
         frame[at.SEEN_TO] = last
 
     def call(self, j: int, first: int, last: int) -> None:
@@ -385,6 +441,7 @@ class _Python:
         self.quantity, self.price = frozen(book.rows[col.QUANTITY]), frozen(book.rows[col.PRICE])
         blank = np.full(bound.body.layout.belief_width, math.nan)
         self.blank = belief_in(blank, bound.body.layout, self._ahead([bound.blank_forecast])[0])
+        self.declared = bound.body.declared > 0
         self.params = bound.params.read(STRATEGY)
         self.load, self.store = memory.reader(STRATEGY), memory.writer(STRATEGY)
         self.write, self.plain = _writer(bound), any(map(bound.body.plain, range(len(bound.own) - 1)))
@@ -403,8 +460,9 @@ class _Python:
                 until, views = self._seen(t, last), self._views(t, start)
             if t == begun:
                 begun, logged, fault = run(where, t, t + 1, BEFORE)
-            bars, probs, density, ahead = next(views)
-            belief = _named(Belief, (probs, density, ahead)) if t >= start else self.blank
+            bars, probs, density, ahead, own = next(views)
+            known = t >= start
+            belief = _named(Belief, (probs, density, ahead, own)) if known else self.blank._replace(features=own)
             account = _named(Portfolio, (money[col.EQUITY], money[col.CASH], quantity, price))
             try:
                 memory, answer = decide(memory, bars, belief, account, params)
@@ -438,7 +496,8 @@ class _Python:
             B, blank = frozen(bound.tape.B)[max(0, t - start) : max(0, t + at.BLOCK - start)], [None] * (start - t)
             probs, logpdf = _beliefs(B, bound.body.layout)
             F = self._ahead(frozen(bound.tape.F)[max(0, t - start) : max(0, t + at.BLOCK - start)])
-            self.views = zip(list(bars), [*blank, *probs], [*blank, *logpdf], [*blank, *F], strict=False)
+            own = frozen(bound.tape.Y)[rows] if self.declared else repeat(())
+            self.views = zip(list(bars), [*blank, *probs], [*blank, *logpdf], [*blank, *F], own, strict=False)
             self.end = min(len(c.ts), t + at.BLOCK)
         self.shown = -1
         return self.views
@@ -467,9 +526,10 @@ def decide_apart(
     step: Callable[..., Any], layout: Layout, memory: Any, bars: Bars, belief: Belief, account: Portfolio, params: Any
 ) -> Any:
     """Let one rule an asset decide, each by its asset's own belief; return their states, and their answers as one."""
-    kept, told = [], []
-    for state, given, a in zip(memory, params, layout.columns, strict=True):
-        after, answer = step(state, bars, of_asset(belief, a), account, given)
+    kept, told, each = [], [], len(belief.features) // len(layout.columns)
+    for m, (state, given, a) in enumerate(zip(memory, params, layout.columns, strict=True)):
+        now = of_asset(belief, a)._replace(features=belief.features[m * each : (m + 1) * each])
+        after, answer = step(state, bars, now, account, given)
         kept.append(after)
         told.append(answer)
     return tuple(kept), _together(told, layout)

@@ -58,10 +58,11 @@ def strategy(
     name: str = "",
     horizons: Sequence[int] = (),
     reads: str = "one",
+    features: Sequence[Feature] = (),
 ) -> Strategy:
     """Make a strategy of one function; without `init` it remembers nothing, without `horizons` it sees no forecasts.
 
-    `reads` says which beliefs it can look at (`Strategy`).
+    `reads` says which beliefs it can look at (`Strategy`). `features` are seen as ``belief.features``, in their order.
 
     >>> import barograph as bg
     >>> @bg.kernel
@@ -69,9 +70,14 @@ def strategy(
     ...     return state, bg.Target(0.5)
     >>> strategy(half).name
     'half'
+    >>> @bg.kernel
+    ... def crossed(state, bars, belief, portfolio, params):
+    ...     return state, bg.Target(1.0 if belief.features[0] > belief.features[1] else 0.0)
+    >>> [of.name for of in strategy(crossed, features=(bg.features.sma(20), bg.features.sma(50))).features]
+    ['sma(20)', 'sma(50)']
     """
     called = name or step.__name__
-    return Strategy(init=init, step=step, params=params, name=called, horizons=tuple(horizons), reads=reads)
+    return Strategy(init, step, params, called, None, tuple(horizons), reads, tuple(features))
 
 
 _TERMS: Final = tuple(term.name for term in fields(Terms))

@@ -7,6 +7,8 @@ it looks at has been there.
 
 from __future__ import annotations
 
+import dis
+import inspect
 import math
 from functools import cache
 from typing import Any, NamedTuple
@@ -22,7 +24,7 @@ from barograph.orders import WIDTH
 from barograph.regimes.forecasts import make_lent
 from barograph.types import Bars, Belief, Orders, Portfolio, Protected, Target
 
-__all__ = ["ANSWERS", "bars_at", "columns", "feature_part", "rules_part", "strategy_part"]
+__all__ = ["ANSWERS", "bars_at", "columns", "decisions_part", "feature_part", "looks", "rules_part", "strategy_part"]
 
 ANSWERS = (Target, Protected, Orders)
 """The kinds of answer, by the number that stands in a frame."""
@@ -82,11 +84,11 @@ def feature_part(step: Any, state: Any, params: Any) -> Kernel[..., Any]:
         f, i, table = word(frame, at.FLOATS), word(frame, at.INTS), word(own, at.AT)
         seen = load(f, i, table)
         p = load_params(word(frame, at.PARAM_FLOATS), word(frame, at.PARAM_INTS), word(own, at.PAT))
-        x, d, column, c = word(frame, at.X), word(frame, at.D), word(own, at.COLUMN), _comparable(frame)
+        to, apart, c = word(own, at.TO), word(own, at.APART), _comparable(frame)
         for t in range(first, last):
             put_word(own, at.AT_BAR, t)
             seen, value = step(seen, bars_at(c, t), p)
-            put_real(x, t * d + column, value)
+            put_real(to, t * apart, value)
         store(f, i, table, seen)
 
     return observe
@@ -121,7 +123,10 @@ HANDS = {Target: _hand_target, Protected: _hand_protected, Orders: _hand_orders}
 
 
 class _Shown(NamedTuple):
-    """Where a bar's beliefs and forecasts lie, and how they are read; before the first decided bar rows are blank."""
+    """Where a bar's beliefs, forecasts and a strategy's features lie, and how they are read.
+
+    Before the first decided bar the rows of beliefs and forecasts are blank. One rule sees `each` of the features.
+    """
 
     since: int
     beliefs: int
@@ -129,16 +134,20 @@ class _Shown(NamedTuple):
     table: int
     regimes: int
     n: int
+    features: int
+    each: int
 
 
 @kernel
-def _shown(frame: Any, t: int) -> _Shown:
+def _shown(frame: Any, t: int, rules: int) -> _Shown:
     regimes, n, since = word(frame, at.K), word(frame, at.BELIEFS), t - word(frame, at.START)
     place, ahead = word(frame, at.BLANK), word(frame, at.BLANK_FORECAST)
     if since >= 0:
         place = word(frame, at.B) + since * n * (regimes + 1) * 8
         ahead = word(frame, at.FORECASTS) + since * word(frame, at.FORECAST_WIDTH) * 8
-    return _Shown(since, place, ahead, word(frame, at.FORECAST_TABLE), regimes, n)
+    own = word(frame, at.OWN_COUNT)
+    return _Shown(since, place, ahead, word(frame, at.FORECAST_TABLE), regimes, n,
+                  word(frame, at.OWN_FEATURES) + t * own * 8, own // rules)  # fmt: skip
 
 
 @kernel
@@ -148,37 +157,53 @@ def _account(frame: Any) -> Portfolio:
     return Portfolio(real(money, col.EQUITY), real(money, col.CASH), held, prices)
 
 
+@kernel
+def _no_features(shown: _Shown, m: int) -> tuple[()]:
+    return ()
+
+
+@kernel
+def _features(shown: _Shown, m: int) -> Any:
+    return frozen(floats1(shown.features, m * shown.each, shown.each))
+
+
 @cache
-def _belief(horizons: int, every: bool) -> Kernel[..., Any]:
-    """Return the kernel ``belief(shown, a)``: that of row `a` with so many forecasts, or of `every` row."""
-    lent = make_lent(horizons, every)
+def _belief(horizons: int, every: bool, features: bool) -> Kernel[..., Any]:
+    """Return the kernel ``belief(shown, m, a)``: that of row `a` with so many forecasts, or of `every` row.
+
+    With `features` rule `m` sees its own.
+    """
+    lent, own = make_lent(horizons, every), _features if features else _no_features
 
     @kernel
-    def of_row(shown, a):  # type: ignore[no-untyped-def]
+    def of_row(shown, m, a):  # type: ignore[no-untyped-def]
         forecasts = lent(shown.forecasts, shown.table, shown.regimes, 0, shown.n, a)
         probs = frozen(floats1(shown.beliefs, a * shown.regimes, shown.regimes))
         known = shown.since >= 0
-        return Belief(probs, real(shown.beliefs, shown.n * shown.regimes + a) if known else math.nan, forecasts)
+        density = real(shown.beliefs, shown.n * shown.regimes + a) if known else math.nan
+        return Belief(probs, density, forecasts, own(shown, m))
 
     @kernel
-    def of_all(shown, a):  # type: ignore[no-untyped-def]
+    def of_all(shown, m, a):  # type: ignore[no-untyped-def]
         forecasts = lent(shown.forecasts, shown.table, shown.regimes, 0, shown.n, a)
         probs = frozen(floats2(shown.beliefs, 0, shown.n, shown.regimes))
-        return Belief(probs, frozen(floats1(shown.beliefs, shown.n * shown.regimes, shown.n)), forecasts)
+        densities = frozen(floats1(shown.beliefs, shown.n * shown.regimes, shown.n))
+        return Belief(probs, densities, forecasts, own(shown, m))
 
     return of_all if every else of_row
 
 
 @cache
 def strategy_part(
-    step: Any, state: Any, params: Any, kind: type, horizons: int = 0, every: bool = False
+    step: Any, state: Any, params: Any, kind: type, horizons: int = 0, every: bool = False, features: bool = False
 ) -> Kernel[..., Any]:
     """Return the part ``(frame, own, t, last)`` that decides at the close of bar `t`, and leaves its answer.
 
-    It is lent the belief with forecasts of so many `horizons`; where there is one an asset, `every` one.
+    It is lent the belief with forecasts of so many `horizons`; where there is one an asset, `every` one; and where the
+    strategy declares `features`, those.
     """
     load, store, load_params, hand = make_load(state, False), make_store(state), make_load(params, True), HANDS[kind]
-    belief = _belief(horizons, every)
+    belief = _belief(horizons, every, features)
 
     @shared
     def decide(frame, own, t, last):  # type: ignore[no-untyped-def]
@@ -186,12 +211,55 @@ def strategy_part(
         f, i, table = word(frame, at.FLOATS), word(frame, at.INTS), word(own, at.AT)
         memory = load(f, i, table)
         p = load_params(word(frame, at.PARAM_FLOATS), word(frame, at.PARAM_INTS), word(own, at.PAT))
-        now = belief(_shown(frame, t), 0)
+        now = belief(_shown(frame, t, 1), 0, 0)
         memory, answer = step(memory, bars_at(columns(frame), t), now, _account(frame), p)
         store(f, i, table, memory)
         hand(answer, frame)
 
     return decide
+
+
+def looks(step: Kernel[..., Any]) -> bool:
+    """Tell whether a strategy's step may look at the account: whether its code names that argument at all.
+
+    >>> @kernel
+    ... def blind(state, bars, belief, account, params):
+    ...     return state, Target(belief.probs[0])
+    >>> looks(blind), looks(kernel(lambda state, bars, belief, account, params: (account, Target(0.0))))
+    (False, True)
+    """
+    code = step.py_func.__code__
+    if code.co_argcount < 4 or code.co_flags & (inspect.CO_VARARGS | inspect.CO_VARKEYWORDS):
+        return True
+    name = code.co_varnames[3]
+    named = (of.argval for of in dis.get_instructions(code) if of.opcode in (*dis.haslocal, *dis.hasfree))
+    return name in code.co_cellvars or any(name in of if isinstance(of, tuple) else name == of for of in named)
+
+
+@cache
+def decisions_part(
+    step: Any, state: Any, params: Any, horizons: int = 0, every: bool = False, features: bool = False
+) -> Kernel[..., Any]:
+    """Return the part ``(frame, own, first, last)`` that decides at the closes of these bars, one after another.
+
+    It is for a strategy that never looks at the account: its weights are the same whatever an account makes of them.
+    """
+    load, store, load_params = make_load(state, False), make_store(state), make_load(params, True)
+    belief = _belief(horizons, every, features)
+
+    @shared
+    def decide_all(frame, own, first, last):  # type: ignore[no-untyped-def]
+        f, i, table, n = word(frame, at.FLOATS), word(frame, at.INTS), word(own, at.AT), word(frame, at.N)
+        memory, traded, decided = load(f, i, table), floats1(word(frame, at.TRADED), 0, n), word(frame, at.DECIDED)
+        p = load_params(word(frame, at.PARAM_FLOATS), word(frame, at.PARAM_INTS), word(own, at.PAT))
+        c, account = columns(frame), _account(frame)
+        for t in range(first, last):
+            put_word(own, at.AT_BAR, t)
+            memory, answer = step(memory, bars_at(c, t), belief(_shown(frame, t, 1), 0, 0), account, p)
+            spread(answer.weights, floats1(decided, t * n, n), traded)
+        store(f, i, table, memory)
+
+    return decide_all
 
 
 @kernel
@@ -212,13 +280,16 @@ HANDS_OF_ONE = {Target: _hand_one_target, Protected: _hand_one_protected}
 
 
 @cache
-def rules_part(step: Any, state: Any, params: Any, kind: type, horizons: int = 0) -> Kernel[..., Any]:
+def rules_part(
+    step: Any, state: Any, params: Any, kind: type, horizons: int = 0, features: bool = False
+) -> Kernel[..., Any]:
     """Return the part that lets one rule an asset decide, each by its asset's own belief; all see the same account.
 
     Their states and params are of one structure and lie one behind the other.
     """
     load, store, load_params = make_load(state, False), make_store(state), make_load(params, True)
-    belief, hand, state_size, params_size = _belief(horizons, False), HANDS_OF_ONE[kind], slots(state), slots(params)
+    belief, hand = _belief(horizons, False, features), HANDS_OF_ONE[kind]
+    state_size, params_size = slots(state), slots(params)
 
     @shared
     def decide_each(frame, own, t, last):  # type: ignore[no-untyped-def]
@@ -229,12 +300,12 @@ def rules_part(step: Any, state: Any, params: Any, kind: type, horizons: int = 0
             word(frame, at.PARAM_FLOATS),
             word(frame, at.PARAM_INTS),
         )
-        shown, account, bars = _shown(frame, t), _account(frame), bars_at(columns(frame), t)
         count, whose = word(frame, at.FILTERS), word(frame, at.WHOSE)
+        shown, account, bars = _shown(frame, t, count), _account(frame), bars_at(columns(frame), t)
         for m in range(count):
             table, a = word(own, at.AT) + 8 * m * state_size, word(whose, m)
             memory, p = load(f, i, table), load_params(pf, pi, word(own, at.PAT) + 8 * m * params_size)
-            memory, answer = step(memory, bars, belief(shown, a), account, p)
+            memory, answer = step(memory, bars, belief(shown, m, a), account, p)
             store(f, i, table, memory)
             hand(answer, frame, a, count)
 

@@ -90,7 +90,7 @@ class Session:
         """Begin with a choice: what its shadow remembers is ours, but for the account."""
         self.start = self.bar = choosing.start(self.history)
         first = choosing.shadow(0).session
-        self.memory, self.X = first.wired.memory.copy(), first.X
+        self.memory, self.X, self.Y = first.wired.memory.copy(), first.X, first.Y
         self._choose(self.bar - 1)
         self._shown.clear()
 
@@ -100,10 +100,14 @@ class Session:
 
     def _start_afresh(self) -> None:
         wired = self._wire(None, 0)
-        self.X = np.full((len(self.history), len(wired.names)), np.nan)
+        self._unseen(wired)
         self.start = self.origin = self._start(wired)
         self.bar = 0
         self.memory, self.wired = self._begin(wired)
+
+    def _unseen(self, wired: Wired) -> None:
+        """Begin the tables of features, the machine's and those that its strategy declares."""
+        self.X, self.Y = (np.full((len(self.history), len(of)), np.nan) for of in (wired.names, wired.declared))
 
     def _go_on(self, world: World) -> None:
         """Take up a world: that of a machine that chooses says which candidate is in use."""
@@ -114,7 +118,7 @@ class Session:
         if world.in_use is not None:
             self.machine, self.origin = candidate_of(self.given, world.in_use.candidate), world.in_use.origin
         wired = self._wire(None, 0)
-        self.X = np.full((len(self.history), len(wired.names)), np.nan)
+        self._unseen(wired)
         self.wired = self._wire(self.fitted, 0)
         self.memory = world.into(self.wired.memory)
         if self.machine.learns:
@@ -141,7 +145,7 @@ class Session:
         while self.bar < until:
             self.settle()
             # A choice may have brought other features.
-            tape = self._advance(tape._replace(X=self.X), self._until(until), stride, first)
+            tape = self._advance(tape._replace(X=self.X, Y=self.Y), self._until(until), stride, first)
             if self.progress is not None:
                 self.progress(self.bar, until)
         self._drain(tape.log)
@@ -161,7 +165,7 @@ class Session:
             return
         more = len(history) - len(self.history)
         self.history, self.columns = history, columns_of(history)
-        self.X = np.vstack([self.X, np.full((more, self.X.shape[1]), np.nan)])
+        self.X, self.Y = (np.vstack([of, np.full((more, of.shape[1]), np.nan)]) for of in (self.X, self.Y))
         terms = self.machine.terms
         self.wired = self.wired._replace(rates=rates_on(history.ts, terms.borrow_rate, terms.cash_rate))
 
@@ -200,7 +204,7 @@ class Session:
             # Nothing is believed about what is not traded, and nobody writes that.
             beliefs.fill(np.nan)
             forecasts.fill(np.nan)
-        return Tape(self.X, np.empty((n, 6)), np.empty((n, assets)), beliefs, forecasts, log)
+        return Tape(self.X, np.empty((n, 6)), np.empty((n, assets)), beliefs, forecasts, log, self.Y)
 
     def _piece(self, bars: int, size: int) -> Any:
         """Return words for the events of so many bars, or of as many as go into `size` bytes, at least four."""
@@ -235,7 +239,7 @@ class Session:
         plan = self.machine.fit
         if plan is None or plan.trigger is None or self.last is None or bar < self.origin:
             return False
-        probs, logpdf, _ = belief_in(self.last, self.wired.layout)
+        probs, logpdf = belief_in(self.last, self.wired.layout)[:2]
         close = Close(bar, int(self.history.ts[bar]), bar - self.learned, probs, logpdf, frozen(self.X[bar]))
         return bool(plan.trigger(close))
 
@@ -299,7 +303,8 @@ class Session:
         raise self._told(error, j, bar) from error
 
     def _told(self, error: Exception, j: int, bar: int) -> Exception:
-        names = [f"feature {name}" for name in self.wired.names] + [f"filter {self.wired.filter.name}"]
+        seen = (*self.wired.names, *self.wired.declared)
+        names = [f"feature {name}" for name in seen] + [f"filter {self.wired.filter.name}"]
         where = self.history.when(min(bar, len(self.history) - 1))
         line = f" ({line_of(error)})" if self.wired.body.plain(j) else ""
         told = f"raised {type(error).__name__} at the close of {where}: {error}{line}"
@@ -466,7 +471,8 @@ class Session:
         shown = sum(map(len, self._shown))
         self._shown.append(self.X[shown : bar + 1].copy())
         self._note(other, bar)
-        self.X, self.memory, self.wired, self.machine = other.X.copy(), memory, other.wired, other.machine
+        self.X, self.Y = other.X.copy(), other.Y.copy()
+        self.memory, self.wired, self.machine = memory, other.wired, other.machine
         self.fitted, self.learned, self.last, self.origin = other.fitted, other.learned, other.last, other.start
 
     def _note(self, other: Session, bar: int) -> None:

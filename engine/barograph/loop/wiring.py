@@ -40,7 +40,18 @@ if TYPE_CHECKING:
     from barograph.data.history import History
     from barograph.regimes.fitted import Fitted
 
-__all__ = ["PARTS", "Wired", "believed_about", "features_of", "memory_of", "needs_table", "plan_of", "seen_by", "wire"]
+__all__ = [
+    "PARTS",
+    "Wired",
+    "believed_about",
+    "declared_by",
+    "features_of",
+    "memory_of",
+    "needs_table",
+    "plan_of",
+    "seen_by",
+    "wire",
+]
 
 PARTS: Final = ("features", "filter", "strategy", "book", "scratch")
 
@@ -48,7 +59,8 @@ PARTS: Final = ("features", "filter", "strategy", "book", "scratch")
 class Wired(NamedTuple):
     """A machine bound to a history's columns: its kernels, its first memory, and its parameters.
 
-    There is one of `filters`, or, with a belief an asset, one for each that is traded.
+    There is one of `filters`, or, with a belief an asset, one for each that is traded. `names` are those of the
+    machine's features, `declared` those of its strategy's.
     """
 
     body: Body
@@ -56,6 +68,7 @@ class Wired(NamedTuple):
     params: Memory
     filters: tuple[Filter, ...]
     names: tuple[str, ...]
+    declared: tuple[str, ...]
     rates: Floats
     resting: int
     layout: Layout
@@ -95,8 +108,8 @@ def wire(
     chosen = tuple(filters) or tuple(_filter(machine, fitted, symbol) for symbol in believed or ("",))
     columns = tuple(history.column(symbol) for symbol in believed) or (0,)
     beside = _Beside(chosen, columns, len(history.symbols) if believed else 0)
-    plan = plan_of(machine, fitted, history)
-    return _wired(machine, seen_by(machine, history), beside, plan, history, interpret)._replace(fitted=fitted)
+    plan, seen = plan_of(machine, fitted, history), (seen_by(machine, history), declared_by(machine, history))
+    return _wired(machine, *seen, beside, plan, history, interpret)._replace(fitted=fitted)
 
 
 def believed_about(machine: Machine, history: History) -> tuple[str, ...]:
@@ -138,9 +151,18 @@ def features_of(machine: Machine) -> list[Feature]:
 
 def seen_by(machine: Machine, history: History) -> list[Feature]:
     """Return the features bound to columns; with a belief an asset those of each, one asset after another."""
+    return _bound(features_of(machine), believed_about(machine, history), history)
+
+
+def declared_by(machine: Machine, history: History) -> list[Feature]:
+    """Return the strategy's features bound to columns; of a rule for one asset those of each, one after another."""
+    return _bound(machine.strategy.features, believed_about(machine, history) if _apart(machine) else (), history)
+
+
+def _bound(features: Sequence[Feature], symbols: Sequence[str], history: History) -> list[Feature]:
     found = []
-    for symbol in believed_about(machine, history) or ("",):
-        for feature in features_of(machine):
+    for symbol in symbols or ("",):
+        for feature in features:
             name = f"{symbol}: {feature.name}" if symbol else feature.name
             found.append(feature._replace(params=_resolve(feature.params, history, symbol), name=name))
     return found
@@ -161,10 +183,9 @@ def needs_table(machine: Machine, answer: type) -> bool:
     return answer is not Target or not machine.terms.fits_light_book()
 
 
-def _wired(
-    machine: Machine, seen: list[Feature], beside: _Beside, plan: Strategy, history: History, interpret: bool
-) -> Wired:
-    assets, chosen, parts, apart = len(history.symbols), beside.filters[0], stack(seen), _apart(machine)
+def _wired(machine: Machine, seen: list[Feature], declared: list[Feature], beside: _Beside, plan: Strategy,
+           history: History, interpret: bool) -> Wired:  # fmt: skip
+    assets, chosen, parts, apart = len(history.symbols), beside.filters[0], stack([*seen, *declared]), _apart(machine)
     features = _begin("features", parts.init, parts.params)
     believed = _begin_each(f"filter {chosen.name}", chosen.init, [of.params for of in beside.filters], beside.assets)
     decided = memory_of(machine, plan)
@@ -175,20 +196,22 @@ def _wired(
     if beside.assets:
         _check_alike(f"filter {chosen.name}", params.shapes[1], params.shapes[4])
     trial = Memory.of((features, believed, decided), PARTS[:3])
-    kind = _try(trial, params, parts, chosen, plan, assets, layout, apart)
+    kind = _try(trial, params, parts, chosen, plan, assets, layout, apart, len(declared))
     resting = machine.terms.resting if needs_table(machine, kind) else 0
     book = open_book(float(machine.terms.cash), assets, len(rules.guards), resting)
     memory = Memory.of((features, believed, decided, book, _scratch(assets, layout)), PARTS)
     answer = Answer(kind, resting > 0)
-    steps = [feature.step for feature in seen]
-    body = Body(steps, chosen.step, plan.step, memory, params, answer, layout, chosen.forecast, interpret, apart)
+    steps = [feature.step for feature in (*seen, *declared)]
+    body = Body(steps, chosen.step, plan.step, memory, params, answer, layout, chosen.forecast, interpret, apart,
+                len(declared))  # fmt: skip
     body.name([*parts.names, chosen.name, plan.name])
     return Wired(
         body=body,
         memory=memory,
         params=params,
         filters=beside.filters,
-        names=parts.names,
+        names=parts.names[: len(seen)],
+        declared=parts.names[len(seen) :],
         rates=rates_on(history.ts, machine.terms.borrow_rate, machine.terms.cash_rate),
         resting=resting,
         layout=layout,
@@ -245,7 +268,7 @@ def _begin(name: str, init: Callable[..., Any], params: Any) -> Any:
 
 
 def _try(memory: Memory, params: Memory, parts: Stack, chosen: Filter, plan: Strategy, assets: int,
-         layout: Layout, apart: bool) -> type:  # fmt: skip
+         layout: Layout, apart: bool, declared: int) -> type:  # fmt: skip
     """Run one made-up bar through every part in plain Python: wrong shapes and kinds are named here, not by numba."""
     m, p = memory.copy(), params.copy()
     ones = frozen(np.ones(assets))
@@ -253,7 +276,9 @@ def _try(memory: Memory, params: Memory, parts: Stack, chosen: Filter, plan: Str
     with np.errstate(all="ignore"):
         state, x = _call("features", parts.step, m.read(0), bars, p.read(0))
         _same("features", memory.shapes[0], state)
-        belief = _try_filters(m.read(1), p.read(1), p.read(4), np.array(x, dtype=np.float64), chosen, layout)
+        numbers, d = np.array(x, dtype=np.float64), len(x) - declared
+        belief = _try_filters(m.read(1), p.read(1), p.read(4), numbers[:d], chosen, layout)
+        belief = belief._replace(features=frozen(numbers[d:]) if declared else ())
         account = Portfolio(1.0, 1.0, frozen(np.zeros(assets)), ones)
         of = (m.read(2), bars, belief, account, p.read(2))
         if apart:
@@ -298,7 +323,8 @@ def _look(chosen: Filter, now: Any, plans: Any, rooms: Sequence[Forecast]) -> No
 def _try_alone(plan: Strategy, layout: Layout, of: tuple[Any, ...]) -> None:
     """Let one asset's rule decide alone: it has to answer with numbers, for they are shared among the assets."""
     states, bars, belief, account, params = of
-    told = (states[0], bars, of_asset(belief, layout.columns[0]), account, params[0])
+    own = belief.features[: len(belief.features) // len(layout.columns)]
+    told = (states[0], bars, of_asset(belief, layout.columns[0])._replace(features=own), account, params[0])
     _, answer = _call(f"strategy {plan.name}", plan.step, *told)
     wanted = isinstance(answer, Target | Protected) and all(
         isinstance(value, int | float | np.number) for value in answer

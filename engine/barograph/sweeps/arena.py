@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from barograph.jit.memory import lay_out
+from barograph.jit.memory import joined, lay_out
 from barograph.jit.reach import spot
 
 __all__ = ["Arena", "Image", "Images", "Plain"]
@@ -35,7 +35,7 @@ class Arena:
     def __init__(self) -> None:
         self._tables: list[int] = []
         self._sizes = [0, 0]
-        self._leaves: tuple[list[Any], list[Any]] = ([np.empty(0)], [np.empty(0, dtype=np.int64)])
+        self._leaves: tuple[list[Any], list[Any]] = ([], [])
 
     def add(self, tree: Any) -> int:
         """Take a tree in; return where its table begins."""
@@ -46,7 +46,7 @@ class Arena:
 
     def closed(self) -> Plain:
         """Return the buffers, once all trees are in."""
-        f, i = (np.concatenate(leaves) for leaves in self._leaves)
+        f, i = joined(self._leaves)
         # An address is wanted even where nothing lies.
         return Plain(np.append(f, 0.0), np.append(i, 0), np.array([*self._tables, 0], dtype=np.int64))
 
@@ -71,12 +71,12 @@ class Images:
     def add(self, tree: Any) -> Image:
         """Take a tree in; return how a run begins with it."""
         at, sizes = len(self._tables), list(self.place)
-        leaves: tuple[list[Any], list[Any]] = ([np.empty(0)], [np.empty(0, dtype=np.int64)])
+        leaves: tuple[list[Any], list[Any]] = ([], [])
         self._tables += (0, 0)
         lay_out(tree, self._tables, sizes, leaves)
         for k in range(2):
             self.largest[k] = max(self.largest[k], sizes[k] - self.place[k])
-        return Image(self.place, np.concatenate(leaves[0]), np.concatenate(leaves[1]), at)
+        return Image(self.place, *joined(leaves), at)
 
     def tables(self) -> NDArray[np.int64]:
         """Return all tables, once all trees are in."""

@@ -7,14 +7,15 @@ of summing included, and `tests/sweeps/test_figures.py` holds every figure to `R
 from __future__ import annotations
 
 import math
+from functools import cache
 from typing import Any, Final, NamedTuple
 
 import numpy as np
 
 from barograph.execution import events
-from barograph.jit.kernel import compiled, kernel, shared
+from barograph.jit.kernel import Kernel, compiled, kernel, shared
 from barograph.metrics.formulas import ROUNDING
-from barograph.validation.block_sums import fill_from_returns
+from barograph.validation.block_sums import fill_both
 
 __all__ = ["FIGURES", "FILL_ROWS", "SCRATCH_ROWS", "Market", "gather", "measure_run"]
 
@@ -27,8 +28,8 @@ FIGURES: Final = ("first", "last", "total_return", "mean_return", "volatility", 
  VALUE_AT_RISK, EXPECTED_SHORTFALL, SKEW, HIT_RATE, FILLS, TURNOVER, EXPOSURE, INVESTED, FEES, SLIPPAGE, FINANCING,
  FEE_RATE, SLIPPAGE_RATE, FINANCING_RATE, DIVIDENDS, BETA) = range(25)  # fmt: skip
 
-SCRATCH_ROWS: Final = 4
-# Columns of a run's table, and of the fills that are gathered beside it.
+SCRATCH_ROWS: Final = 3
+# Rows of a run's table, turned, and of the fills that are gathered beside it.
 EQUITY, GROSS, FINANCED = 0, 2, 5
 BAR, QUANTITY, PRICE, CHARGED, SLIPPED, VALUES, CHARGED_SHARES, SLIPPED_SHARES = range(8)
 FILL_ROWS: Final = 8
@@ -36,6 +37,8 @@ FILL_ROWS: Final = 8
 # numpy's: so many numbers are added in eight sums, more of them in halves.
 _BLOCK: Final = 128
 _DEEPEST: Final = 64
+# So many bars are looked at together for a new peak or a new low.
+_STRETCH: Final = 32
 
 
 class Market(NamedTuple):
@@ -66,59 +69,99 @@ def gather(log: Any, numbers: Any, end: int, fills: Any, count: int, paid: Any, 
 
 
 @kernel
-def _few(values: Any, first: int, count: int) -> float:
-    """Add up to 128 numbers as numpy does."""
-    if count < 8:
-        found = -0.0
-        for j in range(first, first + count):
-            found += values[j]
-        return found
-    a, b, c, d = values[first], values[first + 1], values[first + 2], values[first + 3]
-    e, f, g, h = values[first + 4], values[first + 5], values[first + 6], values[first + 7]
-    whole = count - count % 8
-    for j in range(first + 8, first + whole, 8):
-        a += values[j]
-        b += values[j + 1]
-        c += values[j + 2]
-        d += values[j + 3]
-        e += values[j + 4]
-        f += values[j + 5]
-        g += values[j + 6]
-        h += values[j + 7]
-    found = ((a + b) + (c + d)) + ((e + f) + (g + h))
-    for j in range(first + whole, first + count):
-        found += values[j]
-    return float(found)
+def _plain(values: Any, _beside: Any, _mean: float, j: int) -> float:
+    return float(values[j])
 
 
-@shared
-def total(values: Any, count: int) -> float:
-    """Add the first `count` numbers in numpy's order: halves down to 128, each in eight sums side by side.
+@kernel
+def _loss_squared(values: Any, _beside: Any, _mean: float, j: int) -> float:
+    return float(min(values[j], 0.0) * min(values[j], 0.0))
 
-    numpy adds pairwise, so its result is not that of a plain loop (Higham 1993); here the halves wait on a stack.
+
+@kernel
+def _squared(values: Any, _beside: Any, mean: float, j: int) -> float:
+    return float((values[j] - mean) * (values[j] - mean))
+
+
+@kernel
+def _cubed(values: Any, _beside: Any, mean: float, j: int) -> float:
+    return float((values[j] - mean) * (values[j] - mean) * (values[j] - mean))
+
+
+@kernel
+def _times(values: Any, beside: Any, mean: float, j: int) -> float:
+    return float((values[j] - mean) * beside[j])
+
+
+@cache
+def make_total(of: Kernel[..., float]) -> Kernel[..., float]:
+    """Return ``total(values, beside, mean, count)``: the sum of ``of(values, beside, mean, j)``, j < count, as numpy's.
+
+    numpy adds pairwise, so its result is not that of a plain loop (Higham 1993): halves down to 128, each in eight sums
+    side by side. Here the halves wait on a stack, and what is added is written nowhere.
     """
-    if count == 0:
-        return 0.0
-    begin, size, half = np.empty(_DEEPEST, np.int64), np.empty(_DEEPEST, np.int64), np.empty(_DEEPEST, np.int64)
-    left = np.empty(_DEEPEST)
-    begin[0], size[0], half[0], top, found = 0, count, 0, 0, 0.0
-    while top >= 0:
-        if size[top] > _BLOCK:
-            part = size[top] // 2
-            part -= part % 8
-            begin[top + 1], size[top + 1], half[top + 1], half[top] = begin[top], part, 0, part
-            top += 1
-            continue
-        found = _few(values, begin[top], size[top])
-        top -= 1
-        while top >= 0 and half[top] < 0:
-            found = left[top] + found
+
+    @kernel
+    def eight(a, values, beside, mean, j):  # type: ignore[no-untyped-def]
+        return (
+            a[0] + of(values, beside, mean, j),
+            a[1] + of(values, beside, mean, j + 1),
+            a[2] + of(values, beside, mean, j + 2),
+            a[3] + of(values, beside, mean, j + 3),
+            a[4] + of(values, beside, mean, j + 4),
+            a[5] + of(values, beside, mean, j + 5),
+            a[6] + of(values, beside, mean, j + 6),
+            a[7] + of(values, beside, mean, j + 7),
+        )
+
+    @kernel
+    def few(values, beside, mean, first, count):  # type: ignore[no-untyped-def]
+        found, whole = -0.0, count - count % 8
+        if whole > 0:
+            # Nothing added to -0.0 is what it was.
+            a = eight((-0.0,) * 8, values, beside, mean, first)
+            for j in range(first + 8, first + whole, 8):
+                a = eight(a, values, beside, mean, j)
+            found = ((a[0] + a[1]) + (a[2] + a[3])) + ((a[4] + a[5]) + (a[6] + a[7]))
+        for j in range(first + whole, first + count):
+            found += of(values, beside, mean, j)
+        return found
+
+    @shared
+    def total(values, beside, mean, count):  # type: ignore[no-untyped-def]
+        if count == 0:
+            return 0.0
+        begin, size, half = np.empty(_DEEPEST, np.int64), np.empty(_DEEPEST, np.int64), np.empty(_DEEPEST, np.int64)
+        left = np.empty(_DEEPEST)
+        begin[0], size[0], half[0], top, found = 0, count, 0, 0, 0.0
+        while top >= 0:
+            if size[top] > _BLOCK:
+                part = size[top] // 2
+                part -= part % 8
+                begin[top + 1], size[top + 1], half[top + 1], half[top] = begin[top], part, 0, part
+                top += 1
+                continue
+            found = few(values, beside, mean, begin[top], size[top])
             top -= 1
-        if top >= 0:
-            left[top], part, half[top] = found, half[top], -1
-            begin[top + 1], size[top + 1], half[top + 1] = begin[top] + part, size[top] - part, 0
-            top += 1
-    return found
+            while top >= 0 and half[top] < 0:
+                found = left[top] + found
+                top -= 1
+            if top >= 0:
+                left[top], part, half[top] = found, half[top], -1
+                begin[top + 1], size[top + 1], half[top + 1] = begin[top] + part, size[top] - part, 0
+                top += 1
+        return found
+
+    return total
+
+
+_total, _losses, _squares, _cubes, _products = map(make_total, (_plain, _loss_squared, _squared, _cubed, _times))
+
+
+@kernel
+def total(values: Any, count: int) -> float:
+    """Add the first `count` numbers as numpy does."""
+    return float(_total(values, values, 0.0, count))
 
 
 @kernel
@@ -130,15 +173,15 @@ def _mean(values: Any, count: int) -> float:
 def measure_run(table: Any, rows: Any, every: bool, fills: Any, count: int, first: int, paid: Any, payments: int,
                 market: Market, periods: float, rank: int, scratch: Any, out: Any, sums: Any,
                 beyond: Any) -> None:  # fmt: skip
-    """Write the figures of one run from its table (n, 6), which begins at bar `first`, and its fills.
+    """Write the figures of one run from its table (6, n), a column a row, which begins at bar `first`, and its fills.
 
     `rows` are the rows between which returns lie (`barograph.metrics.steps`), `every` says that they are all of them,
     `rank` is that of the value at risk among the returns; `sums` and `beyond` (B, 3) are the block sums of the returns,
     and of those less the benchmark's.
     """
-    r, x, y, equity, T = scratch[0], scratch[1], scratch[2], scratch[3], rows.size - 1
+    equity, r, x, y, T = table[EQUITY], scratch[0], scratch[1], scratch[2], rows.size - 1
     years = T / periods
-    _table(table, years, equity, x, y, out)
+    _held(table, years, x, out)
     # Two loops of one kind: of rows that follow each other many are divided at a time.
     if every:
         for j in range(T):
@@ -146,39 +189,36 @@ def measure_run(table: Any, rows: Any, every: bool, fills: Any, count: int, firs
     else:
         for j in range(T):
             r[j] = equity[rows[j + 1]] / equity[rows[j]] - 1.0
-    out[FIRST], out[LAST] = equity[0], equity[table.shape[0] - 1]
+    out[FIRST], out[LAST] = equity[0], equity[equity.size - 1]
     out[TOTAL_RETURN], out[DIVIDENDS] = out[LAST] / out[FIRST] - 1.0, total(paid, payments)
-    _moments(r, T, periods, x, out)
+    _moments(r, T, periods, out)
     _tail(r, T, rank, x, y, out)
     _deals(equity, fills, count, first, years, out)
-    _beside(r, T, market, x, out)
-    _drawdown(equity, table.shape[0], x, out)
-    fill_from_returns(r[:T], sums)
-    for t in range(T):
-        x[t] = r[t] - market.returns[t] if t < market.returns.size else math.nan
-    fill_from_returns(x[:T], beyond)
+    _beside(r, T, market, out)
+    _drawdown(equity, equity.size, out)
+    fill_both(r[:T], market.returns, sums, beyond)
 
 
 @shared
-def _table(table: Any, years: float, equity: Any, x: Any, y: Any, out: Any) -> None:
-    """Take the columns out of the table in one pass, and write what they say without a return."""
-    n, held, financed = table.shape[0], 0, False
+def _held(table: Any, years: float, x: Any, out: Any) -> None:
+    """Write what the table says without a return: exposure, and what was paid for loans."""
+    equity, gross, financing, n, held, financed = table[EQUITY], table[GROSS], table[FINANCED], table.shape[1], 0, 0
+    for t in range(1, n):
+        held += 1 if gross[t] > 0.0 else 0
     for t in range(n):
-        equity[t], x[t] = table[t, EQUITY], table[t, GROSS]
-        held += 1 if x[t] > 0.0 and t > 0 else 0
-        financed = financed or table[t, FINANCED] != 0.0
-    out[EXPOSURE] = total(x[1:], n - 1) / (n - 1) if n > 1 else math.nan
+        financed += 1 if financing[t] != 0.0 else 0
+    out[EXPOSURE] = total(gross[1:], n - 1) / (n - 1) if n > 1 else math.nan
     out[INVESTED] = held / (n - 1) if n > 1 else math.nan
     out[FINANCING], out[FINANCING_RATE] = 0.0, 0.0 if years > 0.0 else math.nan
-    if financed:
+    if financed > 0:
         for t in range(n):
-            x[t] = table[t, FINANCED]
-            y[t] = x[t] / equity[max(t - 1, 0)]
-        out[FINANCING], out[FINANCING_RATE] = total(x, n), total(y, n) / years if years > 0.0 else math.nan
+            x[t] = financing[t] / equity[max(t - 1, 0)]
+        out[FINANCING] = total(financing, n)
+        out[FINANCING_RATE] = total(x, n) / years if years > 0.0 else math.nan
 
 
 @shared
-def _moments(r: Any, T: int, periods: float, x: Any, out: Any) -> None:
+def _moments(r: Any, T: int, periods: float, out: Any) -> None:
     moved, rising = 0, 0
     out[MEAN_RETURN] = out[VOLATILITY] = out[SHARPE] = out[SORTINO] = out[SKEW] = out[HIT_RATE] = math.nan
     if T == 0:
@@ -188,23 +228,18 @@ def _moments(r: Any, T: int, periods: float, x: Any, out: Any) -> None:
     for t in range(T):
         moved += 1 if r[t] != 0.0 else 0
         rising += 1 if r[t] > 0.0 else 0
-        x[t] = min(r[t], 0.0) * min(r[t], 0.0)
     out[HIT_RATE] = rising / moved if moved > 0 else math.nan
-    downside = math.sqrt(_mean(x, T))
+    downside = math.sqrt(_losses(r, r, 0.0, T) / T)
     out[SORTINO] = mean / downside * math.sqrt(periods) if downside > ROUNDING else math.nan
     if T < 2:
         return
-    for t in range(T):
-        x[t] = (r[t] - mean) * (r[t] - mean)
-    squares = total(x, T)
+    squares = _squares(r, r, mean, T)
     spread = math.sqrt(squares / (T - 1))
     out[VOLATILITY] = spread * math.sqrt(periods)
     out[SHARPE] = mean / spread * math.sqrt(periods) if spread > ROUNDING else math.nan
     second = squares / T
     if math.sqrt(second) > ROUNDING:
-        for t in range(T):
-            x[t] = x[t] * (r[t] - mean)
-        out[SKEW] = _mean(x, T) / (second * math.sqrt(second))
+        out[SKEW] = _cubes(r, r, mean, T) / T / (second * math.sqrt(second))
 
 
 @shared
@@ -279,31 +314,37 @@ def _deals(equity: Any, fills: Any, count: int, first: int, years: float, out: A
 
 
 @shared
-def _beside(r: Any, T: int, market: Market, x: Any, out: Any) -> None:
+def _beside(r: Any, T: int, market: Market, out: Any) -> None:
     """Write the slope on the benchmark's returns, cov / var (`formulas.beta`)."""
     # The returns of a benchmark that lost everything end there, and those beside it too.
     paired = min(T, market.returns.size)
     mean = out[MEAN_RETURN] if paired == T else _mean(r, paired) if paired > 0 else math.nan
-    for t in range(paired):
-        x[t] = (r[t] - mean) * market.centred[t]
-    out[BETA] = _mean(x, paired) / market.variance if market.variance > 0.0 and paired > 1 else math.nan
+    risky = market.variance > 0.0 and paired > 1
+    out[BETA] = _products(r, market.centred, mean, paired) / paired / market.variance if risky else math.nan
 
 
 @shared
-def _drawdown(equity: Any, n: int, path: Any, out: Any) -> None:
-    peak = equity[0]
-    for t in range(n):
-        peak = max(peak, equity[t])
-        path[t] = peak
-    for t in range(n):
-        path[t] = equity[t] / path[t] - 1.0
-    deepest, trough = 0.0, 0
-    for t in range(n):
-        if path[t] < deepest:
-            deepest, trough = path[t], t
-    first, end = trough, trough
-    while first > 0 and path[first] < 0.0:
-        first -= 1
-    while end < n - 1 and path[end] < 0.0:
-        end += 1
-    out[MAX_DRAWDOWN], out[MAX_DRAWDOWN_BARS] = deepest, end - first
+def _drawdown(equity: Any, n: int, out: Any) -> None:
+    """Write the deepest fall below the peak so far, and how many bars lie between that peak and its next.
+
+    A number between the peak and the lowest since it falls no deeper; where all of a stretch do, none is divided.
+    """
+    peak, lowest, deepest, trough, top, first = equity[0], equity[0], 0.0, 0, 0, 0
+    for begin in range(0, n, _STRETCH):
+        end, out_of = min(n, begin + _STRETCH), 0
+        for t in range(begin, end):
+            out_of += 1 if equity[t] >= peak or equity[t] < lowest else 0
+        if out_of == 0:
+            continue
+        for t in range(begin, end):
+            if equity[t] >= peak:
+                peak, lowest, top = equity[t], equity[t], t
+            elif equity[t] < lowest:
+                lowest = equity[t]
+                fall = lowest / peak - 1.0
+                if fall < deepest:
+                    deepest, trough, first = fall, t, top
+    last = trough
+    while last < n - 1 and equity[last] < equity[first]:
+        last += 1
+    out[MAX_DRAWDOWN], out[MAX_DRAWDOWN_BARS] = deepest, last - first

@@ -14,17 +14,21 @@ from barograph.errors import PartError
 from barograph.execution.book import open_book
 from barograph.jit.memory import structure
 from barograph.loop.faults import gist
-from barograph.loop.wiring import Wired, memory_of, plan_of, wire
+from barograph.loop.wiring import Wired, declared_by, memory_of, plan_of, wire
 from barograph.sweeps.arena import Arena, Image, Images
 from barograph.sweeps.lanes import Account, Decider, Lane, Layout
-from barograph.sweeps.stages import Alone, Point, Seen, content, look, look_whole, point_of
-from barograph.types import Floats
+from barograph.sweeps.stages import Alone, Point, Seen, content, look, look_whole, observe, point_of
+from barograph.types import Feature, Floats
 
 if TYPE_CHECKING:
     from barograph.data.history import History
     from barograph.execution.terms import Terms
 
 __all__ = ["Plan"]
+
+
+# Where a strategy's params and its memory lie, and their structure.
+_Laid = tuple[tuple[int, ...], Image, Hashable]
 
 
 class _Group(NamedTuple):
@@ -56,8 +60,12 @@ class Plan:
         self.seen: list[Seen] = []
         self.groups: list[_Group] = []
         self.deciders: list[Decider] = []
+        self.columns: list[Floats] = []
         self._arena, self._memories = Arena(), Images((0, 0))
         self._sees, self._decides, self._trades, self._kinds = _Numbers(), _Numbers(), _Numbers(), _Numbers()
+        self._observes, self._lies = _Numbers(), _Numbers()
+        self._laid: list[_Laid] = []
+        self._bound: dict[Hashable, tuple[Any, tuple[Floats, ...]]] = {}
         self._shapes: list[Hashable] = []
         self._terms: list[tuple[Terms, History, int]] = []
         self.rows = np.array([self._row(point) for point in points], dtype=np.int64).reshape(-1, 3)
@@ -73,7 +81,7 @@ class Plan:
             self.seen.append(look(point.whole, point.history))
         decider, new = self._decides((seen, decides))
         if new:
-            self._add_decider(point, self.seen[seen])
+            self._add_decider(point, seen)
         group = self._group(point, seen, self._shapes[decider])
         slots = self.groups[group].slots
         account, new = self._trades((trades, slots, id(point.history)))
@@ -91,14 +99,44 @@ class Plan:
         self._sees(("whole", len(self.seen)))
         return -1, account, self._kinds(("whole", len(self.seen)))[0]
 
-    def _add_decider(self, point: Point, seen: Seen) -> None:
+    def _add_decider(self, point: Point, seen: int) -> None:
+        plan = point.strategy
+        # Strategies that differ in what they declare alone lie in one place.
+        alike = content((plan.step, plan.init, plan.bind, plan.params)) if plan.features else Alone(plan)
+        laid, new = self._lies((seen, alike, plan.reads))
+        if new:
+            self._laid.append(self._laid_out(point, self.seen[seen]))
+        params, memory, shape = self._laid[laid]
+        columns = self._columns_of(point) if plan.features else ()
+        self.deciders.append(Decider(params, memory, columns))
+        self._shapes.append((content(plan.step), plan.reads, len(columns), shape))
+
+    def _laid_out(self, point: Point, seen: Seen) -> _Laid:
+        """Lay a strategy's params and memory out; return where they lie, and their structure."""
         plan, whole = point.strategy, point.whole
         plans = [plan_of(whole, fitted, point.history) for fitted in seen.fits]
         trees, memory = [of.params for of in plans], memory_of(whole, plans[0])
         shape = (structure(memory, plan.name), structure(trees[0], plan.name))
         tables = [self._arena.add(tree) for tree in (trees if plan.bind is not None else trees[:1])]
-        self.deciders.append(Decider(tuple(tables * (len(trees) // len(tables))), self._memories.add(memory)))
-        self._shapes.append((content(plan.step), plan.reads, shape))
+        return tuple(tables * (len(trees) // len(tables))), self._memories.add(memory), shape
+
+    def _columns_of(self, point: Point) -> tuple[Floats, ...]:
+        """Return what the features of a strategy make of all bars; what they are bound to is looked up once."""
+        key = (*map(id, point.strategy.features), point.machine.each, point.strategy.reads, id(point.history))
+        found = self._bound.get(key)
+        if found is None:
+            bound = declared_by(point.whole, point.history)
+            # They are kept with their columns, so that no other takes their place in memory.
+            kept = tuple(self._column(feature, point.history) for feature in bound)
+            found = self._bound[key] = (point.strategy.features, kept)
+        return found[1]
+
+    def _column(self, feature: Feature, history: History) -> Floats:
+        """Return what a strategy's feature, bound to columns, makes of all bars: once for all strategies."""
+        number, new = self._observes((content((feature.init, feature.step, feature.params)), id(history)))
+        if new:
+            self.columns.append(observe(feature, history))
+        return self.columns[number]
 
     def _group(self, point: Point, seen: int, shape: Hashable) -> int:
         terms = point.terms

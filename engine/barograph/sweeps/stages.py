@@ -12,18 +12,20 @@ from dataclasses import replace
 from functools import partial
 from types import FunctionType
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
-from barograph.jit.kernel import Kernel
-from barograph.loop.machine import Machine
+from barograph.jit.kernel import Kernel, kernel
+from barograph.loop.columns import columns_of
+from barograph.loop.machine import Machine, strategy
 from barograph.loop.session import Session
-from barograph.loop.wiring import Wired
+from barograph.loop.wiring import Wired, wire
 from barograph.metrics.formulas import switches
 from barograph.metrics.steps import Steps, steps
 from barograph.regimes.forecasts import Layout as Horizons
 from barograph.sweeps.whole import Whole, run_whole
-from barograph.types import Floats, Strategy
+from barograph.types import Feature, Floats, Strategy, Target
 
 if TYPE_CHECKING:
     from barograph.data.history import History
@@ -31,7 +33,7 @@ if TYPE_CHECKING:
     from barograph.loop.advance import Columns
     from barograph.loop.result import Learned
 
-__all__ = ["Alone", "Point", "Seen", "content", "look", "look_whole", "point_of", "seeing"]
+__all__ = ["Alone", "Point", "Seen", "content", "look", "look_whole", "observe", "point_of", "seeing"]
 
 
 class Seen(NamedTuple):
@@ -75,7 +77,9 @@ def look(machine: Machine, history: History) -> Seen:
 
     Raises what a run of the machine raises before its account is looked at.
     """
-    session = Session(machine, history, None, None)
+    # What a strategy declares for itself is observed apart.
+    idle = strategy(_idle, horizons=machine.strategy.horizons, reads=machine.strategy.reads)
+    session = Session(replace(machine, strategy=idle), history, None, None)
     tape = session.look()
     learned = tuple(session.fits)
     in_force = [(max(0, one.bar + 1), one.fitted) for one in learned if not one.refused]
@@ -101,6 +105,32 @@ def look(machine: Machine, history: History) -> Seen:
     )
 
 
+@kernel
+def _idle(state: Any, _bars: Any, _belief: Any, _portfolio: Any, _params: Any) -> Any:
+    return state, Target(0.0)
+
+
+def observe(feature: Feature, history: History) -> Floats:
+    """Return the numbers (T,) that a feature, bound to columns, makes of a history.
+
+    >>> from barograph.features import sma
+    >>> from barograph.testing import some_bars
+    >>> observe(sma(3), some_bars(5, missing=0.0)).round(1).tolist()
+    [nan, nan, 0.0, 0.0, 0.0]
+
+    Raises what a run that declares it raises.
+    """
+    machine, X = Machine(strategy=strategy(_idle), features=(feature,)), np.empty((len(history), 1))
+    wired = wire(machine, history)
+    try:
+        wired.body.observe(0, len(history), columns_of(history), wired.memory.copy(), wired.params, X)
+    except Exception:
+        # A run of it tells part and bar.
+        Session(machine, history, None, None).look()
+        raise
+    return X[:, 0]
+
+
 def _switches(B: Floats, layout: Horizons) -> float:
     """How often the believed regime changed, as `metrics` counts it; of one regime nobody can tell."""
     if layout.regimes < 2:
@@ -115,27 +145,41 @@ def content(value: Any) -> Hashable:  # noqa: PLR0911  a kind of value a line
 
     >>> content((1, np.array([2.0]))) == content((1, np.array([2.0])))
     True
-    >>> content([1]) == content([1.0])
-    False
+    >>> content([1]) == content([1.0]), content(0.0) == content(-0.0)
+    (False, False)
     """
+    kind = type(value)
+    if kind in _PLAIN:
+        return (kind, value)
+    if kind is float:
+        # Two zeros have one hash and are not the same bits; NaN is not even itself.
+        return (kind, value) if value < 0.0 or value > 0.0 else (kind, value.hex(), math.copysign(1.0, value))
+    if isinstance(value, FunctionType | Kernel):
+        return _of_function(value)
     if isinstance(value, tuple | list):
-        return (type(value), *map(content, value))
+        return (kind, *map(content, value))
     if isinstance(value, np.ndarray):
         return (value.dtype.str, value.shape, value.tobytes())
-    if value is None or isinstance(value, bool | int | str | bytes):
-        return (type(value), value)
-    if isinstance(value, float | np.generic):
-        return (type(value), np.asarray(value).tobytes())
+    if isinstance(value, np.generic):
+        return (kind, value.tobytes())
     if isinstance(value, partial):
         return (partial, content(value.func), content(value.args), content(tuple(sorted(value.keywords.items()))))
-    if isinstance(value, FunctionType):
-        return _of_function(value)
-    if isinstance(value, Kernel):
-        return (Kernel, content(value.py_func))
     return Alone(value)
 
 
-def _of_function(value: FunctionType) -> Hashable:
+_PLAIN: Final = frozenset({type(None), bool, int, str, bytes})
+# Functions are told once: the same one is the same whatever it closes over now.
+_told: WeakKeyDictionary[Any, Hashable] = WeakKeyDictionary()
+
+
+def _of_function(value: Any) -> Hashable:
+    found = _told.get(value)
+    if found is None:
+        found = _told[value] = (Kernel, _look_into(value.py_func)) if isinstance(value, Kernel) else _look_into(value)
+    return found
+
+
+def _look_into(value: Any) -> Hashable:
     given = tuple(sorted((value.__kwdefaults__ or {}).items()))
     try:
         cells = tuple(cell.cell_contents for cell in value.__closure__ or ())
@@ -181,7 +225,7 @@ def point_of(machine: Machine, history: History) -> Point:
     """Return a machine as a point of a sweep."""
     terms = tuple(content(getattr(machine.terms, name)) for name in machine.terms.__dataclass_fields__)
     plan = machine.strategy
-    decides = tuple(map(content, (plan.step, plan.init, plan.bind, plan.reads, plan.params)))
+    decides = tuple(map(content, (plan.step, plan.init, plan.bind, plan.reads, plan.params, plan.features)))
     return Point(machine, plan, machine.terms, history, (seeing(machine), decides, terms))
 
 

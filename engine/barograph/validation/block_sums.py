@@ -17,8 +17,8 @@ import numpy as np
 from barograph.jit.kernel import compiled, kernel
 from barograph.types import Floats
 
-__all__ = ["BLOCKS", "COUNT", "SQUARES", "SUM", "Moments", "block_sums", "coarser", "fill_from_equity",
-           "fill_from_returns", "moments"]  # fmt: skip
+__all__ = ["BLOCKS", "COUNT", "SQUARES", "SUM", "Moments", "block_sums", "coarser", "fill_both",
+           "fill_from_equity", "fill_from_returns", "moments"]  # fmt: skip
 
 BLOCKS: Final = 128
 """Blocks a trial: 16 · 8, so that every usual number of CSCV groups divides it."""
@@ -49,20 +49,38 @@ class Moments(NamedTuple):
 
 
 @kernel
+def _added(count: int, total: float, squares: float, r: float) -> tuple[int, float, float]:
+    return (count + 1, total + r, squares + r * r) if r == r else (count, total, squares)
+
+
+@kernel
 def fill_from_returns(returns: Any, sums: Any) -> None:
     """Write the block sums (B, 3) of one stream of returns (T,): count, sum, sum of squares."""
     bars, blocks = returns.shape[0], sums.shape[0]
     for b in range(blocks):
         count, total, squares = 0, 0.0, 0.0
         for t in range(b * bars // blocks, (b + 1) * bars // blocks):
-            r = returns[t]
-            if r == r:
-                count += 1
-                total += r
-                squares += r * r
+            count, total, squares = _added(count, total, squares, returns[t])
         sums[b, 0] = count
         sums[b, 1] = total
         sums[b, 2] = squares
+
+
+@kernel
+def fill_both(returns: Any, market: Any, sums: Any, beyond: Any) -> None:
+    """Write the block sums (B, 3) of one stream of returns (T,), and of the same less those of a market.
+
+    A market that ends before has no returns from there on. Both are added side by side: each alone waits for itself.
+    """
+    bars, blocks = returns.shape[0], sums.shape[0]
+    for b in range(blocks):
+        count, total, squares, above, over, square = 0, 0.0, 0.0, 0, 0.0, 0.0
+        for t in range(b * bars // blocks, (b + 1) * bars // blocks):
+            count, total, squares = _added(count, total, squares, returns[t])
+            if t < market.shape[0]:
+                above, over, square = _added(above, over, square, returns[t] - market[t])
+        sums[b, 0], sums[b, 1], sums[b, 2] = count, total, squares
+        beyond[b, 0], beyond[b, 1], beyond[b, 2] = above, over, square
 
 
 @kernel
@@ -77,9 +95,7 @@ def fill_from_equity(equity: Any, sums: Any) -> None:
         for t in range(b * bars // blocks, (b + 1) * bars // blocks):
             if equity[t] > 0.0:
                 r = equity[t + 1] / equity[t] - 1.0
-                count += 1
-                total += r
-                squares += r * r
+                count, total, squares = count + 1, total + r, squares + r * r
         sums[b, 0] = count
         sums[b, 1] = total
         sums[b, 2] = squares

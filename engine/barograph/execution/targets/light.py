@@ -13,6 +13,7 @@ from barograph.execution import book as col
 from barograph.execution import events, options
 from barograph.execution.book import Book, Rules
 from barograph.execution.events import write
+from barograph.execution.grid import Grid
 from barograph.execution.money import rebase
 from barograph.execution.sizes import gone, grows, moved, ruin, value_of, why_none
 from barograph.execution.targets.costs import size_together
@@ -20,8 +21,8 @@ from barograph.execution.targets.room import increases, share_of, share_room
 from barograph.jit.kernel import kernel
 from barograph.types import Bars, Floats
 
-__all__ = ["fill_targets", "granted_of", "outcome", "place_targets", "reductions_wait", "tradable", "unfilled",
-           "wait_for_reductions", "write_equity_row"]  # fmt: skip
+__all__ = ["deserves", "fill_targets", "granted_of", "outcome", "place_targets", "reductions_wait", "tradable",
+           "unfilled", "wait_for_reductions", "write_equity_row"]  # fmt: skip
 
 
 @kernel
@@ -56,10 +57,10 @@ def fill_targets(book: Book, bars: Bars, rules: Rules, log: Any, t: int, closing
 
 @kernel
 def write_equity_row(book: Book, equity: Any, weights: Any) -> None:
-    """Write the equity point, before the decision (clause 6), and begin the next row's charges at nothing."""
+    """Write the equity point (6, 1), before the decision (clause 6), and begin the next row's charges at nothing."""
     money, rows = book.money, book.rows
-    equity[0], equity[1], equity[2] = money[col.EQUITY], money[col.CASH], money[col.GROSS]
-    equity[3], equity[4], equity[5] = money[col.NET], money[col.FEES], money[col.FINANCING]
+    equity[0, 0], equity[1, 0], equity[2, 0] = money[col.EQUITY], money[col.CASH], money[col.GROSS]
+    equity[3, 0], equity[4, 0], equity[5, 0] = money[col.NET], money[col.FEES], money[col.FINANCING]
     worth = money[col.EQUITY]
     for a in range(weights.size):
         held = rows[col.QUANTITY, a]
@@ -96,7 +97,7 @@ def place_targets(book: Book, weights: Floats, rules: Rules, log: Any, t: int, c
                            0.0, 0.0, events.REPLACED)  # fmt: skip
             flags[col.PENDING, a] = 0
             waiting -= 1
-        if _moves(rows, a, w, equity, rules, flattens):
+        if deserves(rows[col.QUANTITY, a], rows[col.PRICE, a], w, equity, rules, rules.lot, flattens):
             logged = write(log, logged, events.BORN, n, t, a, w, 0.0, 0.0, 0.0, 0.0, events.AS_WANTED)
             rows[col.WANTED, a] = w
             flags[col.PENDING, a], flags[col.PARTLY, a], flags[col.CURBED, a] = n, 0, curbed
@@ -109,21 +110,20 @@ def place_targets(book: Book, weights: Floats, rules: Rules, log: Any, t: int, c
 
 
 @kernel
-def _moves(rows: Any, a: int, w: float, equity: float, rules: Rules, flattens: bool) -> bool:
-    """Tell whether target w deserves an order: outside the drift band, and something to move.
+def deserves(held: float, p: float, w: float, equity: float, rules: Rules, lot: Grid, flattens: bool) -> bool:
+    """Tell whether target w deserves an order beside what is held at p: outside the drift band, something to move.
 
     Without a band, a weight that is met at this close may be off at the next open: only 0 and 1 stay what they are
     while prices move.
     """
-    held, p = rows[col.QUANTITY, a], rows[col.PRICE, a]
     gap = abs(w - (held * p / equity if held != 0.0 else 0.0))
     # A gap of exactly the band is one, whatever its last bit.
     if gap < rules.band - col.DUST and not flattens:
         return False
     if w == 0.0:
         return bool(held != 0.0)
-    if rules.lot.numerator > 0.0 and p > 0.0:
-        return bool(gap > col.DUST and moved(held, w * equity / p, rules.lot) != held)
+    if lot.numerator > 0.0 and p > 0.0:
+        return bool(gap > col.DUST and moved(held, w * equity / p, lot) != held)
     return bool(gap > col.DUST or (rules.fill != options.SAME_CLOSE and abs(w - 1.0) > col.DUST))
 
 

@@ -5,12 +5,24 @@ BIN := $(VENV)/bin
 # The broker code in which `make mutation` plants bugs; FILES=engine/barograph/execution/money.py takes one file.
 FILES := $(addprefix engine/barograph/execution/,money.py grid.py targets/light.py targets/costs.py targets/room.py touch.py auction.py intrabar.py resting.py placing.py guards.py clauses.py prices.py sizes.py)
 
-.PHONY: demo test lint types imports wheel-test soak mutation bench bench-peers lock clean
+# What the extras add lies in an environment of its own, over the first one: the same versions of all they share.
+EXTRAS := .venv-extras
+WITH_EXTRAS := $(EXTRAS)/bin/python
+
+.PHONY: demo test lint types imports wheel-test extras-test soak extras-soak mutation bench bench-peers lock clean
 
 $(VENV)/ready: requirements.lock pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	touch $@
+
+$(EXTRAS)/ready: requirements-extras.lock $(VENV)/ready
+	$(PYTHON) -m venv --clear --without-pip $(EXTRAS)
+	$(BIN)/python -c "import site; print(f'import site; site.addsitedir({site.getsitepackages()[0]!r})')" \
+		> $$($(WITH_EXTRAS) -c "import site; print(site.getsitepackages()[0])")/lean.pth
+	$(BIN)/pip --python $(WITH_EXTRAS) install --quiet --no-compile --disable-pip-version-check --require-hashes \
+		-r requirements-extras.lock
 	touch $@
 
 demo: $(VENV)/ready
@@ -33,8 +45,15 @@ imports: $(VENV)/ready
 wheel-test: $(VENV)/ready
 	sh tests/wheel.sh $(BIN)/python
 
+# What wants vectorbt, distributed or optuna; `make test` skips it.
+extras-test: $(EXTRAS)/ready
+	$(WITH_EXTRAS) -m pytest -n 2 --dist loadfile tests/extras
+
+extras-soak: $(EXTRAS)/ready
+	$(WITH_EXTRAS) -m tests.campaigns.cluster --workers 20 --sweeps 20
+
 # Other random runs every time, and many.
-soak: $(VENV)/ready
+soak: $(VENV)/ready extras-soak
 	$(BIN)/pytest -n auto --hypothesis-profile=soak tests/test_laws.py tests/test_oracle.py tests/test_parity.py
 	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m tests.campaigns.crashes --kills 500 --store sqlite
 	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m tests.campaigns.crashes --kills 200 --store postgresql
@@ -59,9 +78,13 @@ bench-peers:
 	.venv-peers/bin/pip install --quiet --disable-pip-version-check -r benchmarks/requirements-peers.txt -e ".[sample]"
 	.venv-peers/bin/python -m benchmarks
 
+LOCKED := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate
+
+# The extras' lock keeps to the versions of the first, which `make demo` and `make test` install, and stays apart from it.
 lock: $(VENV)/ready
-	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
-		--all-extras pyproject.toml -o requirements.lock
+	$(LOCKED) --extra sample --extra live --extra postgres --extra dev pyproject.toml -o requirements.lock
+	$(LOCKED) --extra vectorbt --extra dask --extra optuna --group extras-test -c requirements.lock pyproject.toml \
+		-o requirements-extras.lock
 
 clean:
-	rm -rf $(VENV) runs dist
+	rm -rf $(VENV) $(EXTRAS) runs dist

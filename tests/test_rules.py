@@ -23,7 +23,16 @@ import barograph_strategies
 from barograph import orders
 from barograph.cli.app import app
 from barograph.config.paper import KINDS, SEVERITIES, AlertPlan, PaperPlan, Recipient, WatchPlan
-from barograph.config.schema import ChoosePlan, Config, Execution, FitPlan, GuardPlan, Period, RegistryPlan
+from barograph.config.schema import (
+    ChoosePlan,
+    Config,
+    Execution,
+    FitPlan,
+    GuardPlan,
+    Period,
+    RegistryPlan,
+    SweepPlan,
+)
 from barograph.execution import events, guards, options
 from barograph.paper.parity import CAUSES
 from barograph.paper.projection import TABLES
@@ -88,19 +97,8 @@ def commands() -> list[str]:
     return found
 
 
-MODELS = (
-    Config,
-    Period,
-    ChoosePlan,
-    FitPlan,
-    Execution,
-    GuardPlan,
-    PaperPlan,
-    WatchPlan,
-    AlertPlan,
-    Recipient,
-    RegistryPlan,
-)
+MODELS = (Config, Period, ChoosePlan, FitPlan, Execution, GuardPlan, SweepPlan, PaperPlan, WatchPlan, AlertPlan,
+          Recipient, RegistryPlan)  # fmt: skip
 KEYS = [name for model in MODELS for name in model.model_fields]
 WORDS = [
     *options.FILLS,

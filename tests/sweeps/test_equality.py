@@ -12,6 +12,7 @@ import pytest
 
 import barograph as bg
 from barograph.data.history import History
+from barograph.jit.frame import BLOCK
 from barograph.loop.run import scan
 from barograph.loop.wiring import wire
 from barograph.metrics.measure import measure
@@ -119,6 +120,19 @@ def test_machines_of_the_laws(name: str) -> None:
         {"fee": [0.0, 0.002]},
         learnable(),
     )
+
+
+def test_plain_python_over_more_bars_than_a_block() -> None:
+    def near_the_top(state: Any, bars: Any, belief: Any, portfolio: Any, params: Any) -> Any:
+        return max(state, bars.close[0]), bg.Target(1.0 if bars.close[0] > params * state else 0.0)
+
+    long = some_bars(2 * BLOCK + 30, seed=4)
+    found = held_to_runs(
+        lambda within: of(bg.strategy(near_the_top, init=lambda _: 0.0, params=within), {}),
+        {"within": [0.9, 0.95]},
+        long,
+    )
+    assert found.failed == ["", ""]
 
 
 def test_two_assets_each_month() -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import shutil
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,10 +13,11 @@ import typer
 
 from barograph.cli.console import print_json, progress
 from barograph.cli.shared import Json, Runs, Set, naming
-from barograph.errors import BarographError
+from barograph.errors import BarographError, ConfigError
 
 if TYPE_CHECKING:
     from barograph.config.varied import Varied
+    from barograph.sweeps.backends import Search
     from barograph.sweeps.run import Sweep
 
 __all__ = ["sweep"]
@@ -27,6 +30,9 @@ def sweep(
     explain: Annotated[bool, typer.Option("--explain", help="Say what would be computed how often, and stop.")] = False,
     best: Annotated[int, typer.Option("--best", min=0, help="So many of the best are run again, with reports.")] = 3,
     threads: Annotated[int, typer.Option("--threads", min=0, help="How many at a time; 0: one a core.")] = 0,
+    backend: Annotated[
+        str | None, typer.Option("--backend", help="What runs the points, instead of [sweep]'s.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Run every point of a config's [sweep], and say what the best is worth after so many were tried."""
@@ -35,7 +41,7 @@ def sweep(
 
     check_root(runs)
     with naming(config):
-        varied = Varied(config, set or [])
+        varied = Varied(config, [*(set or []), *([f"sweep.backend={backend}"] if backend else [])])
     if explain:
         return _explain(varied, as_json)
     started = time.perf_counter()
@@ -46,21 +52,40 @@ def sweep(
 
 def _swept(varied: Varied, runs: Path, threads: int, quiet: bool) -> tuple[Sweep, Path]:
     """Run what is missing; a sweep that was killed goes on where its files in the folder of work say."""
+    from barograph.sweeps.backends import Job
     from barograph.sweeps.harvest import Harvest
-    from barograph.sweeps.plan import Plan
-    from barograph.sweeps.run import Sweep, run_plan
+    from barograph.sweeps.run import check_figure, opened, run_all
 
-    name = varied.config.name
-    with naming(varied.path), progress(name, quiet) as tell:
-        plan = Plan(varied.points())
-        work = runs / f".sweep-{varied.mark()}"
-        work.mkdir(parents=True, exist_ok=True)
-        harvest = Harvest(len(varied), work)
-        found = Sweep(varied.keys, varied.values, plan, harvest, varied.point)
+    asked = varied.plan
+    with naming(varied.path), progress(varied.config.name, quiet) as tell:
         # A figure that there is not is told before anything is run.
-        found.best(varied.plan.figure, 0)
-        run_plan(plan, varied.point, harvest, threads, tell)
-    return Sweep(varied.keys, varied.values, plan, harvest, varied.point), work
+        check_figure(asked.figure)
+        search = _search(varied)
+        job = Job(varied.keys, varied, threads, tell and _of_all(varied, tell), asked.scheduler)
+        with opened(asked.backend, job) as backend:
+            plan = backend.look()
+            work = runs / f".sweep-{varied.mark()}"
+            work.mkdir(parents=True, exist_ok=True)
+            harvest = Harvest(len(varied), work)
+            found = run_all(backend, plan, harvest, varied.keys, varied, search, asked.figure)
+    return found, work
+
+
+def _search(varied: Varied) -> Search | None:
+    """Return what asks for points, asked for the first of them; None where all are known."""
+    from barograph.sweeps.backends import BATCH, search_over
+
+    plan = varied.plan
+    if plan.how != "optuna":
+        return None
+    search = search_over(plan.keys, plan.seed, plan.sampler)
+    varied.values.extend(search.ask(min(BATCH, len(varied))))
+    return search
+
+
+def _of_all(varied: Varied, tell: Callable[[int, int], None]) -> Callable[[int, int], None]:
+    """Count from the first point: what was found, or came in a batch before, is done."""
+    return lambda done, total: tell(len(varied.values) - total + done, len(varied))
 
 
 def _told(varied: Varied, found: Sweep, work: Path, runs: Path, best: int, seconds: float, as_json: bool) -> None:
@@ -87,7 +112,7 @@ def _again(varied: Varied, found: Sweep, number: int, runs: Path) -> dict[str, A
     started = time.perf_counter()
     result = found.run(number)
     metrics, row = result.metrics, found.metrics(number)
-    differs = [key for key, value in row.items() if metrics[key] != value]
+    differs = [key for key, value in row.items() if not _same(metrics[key], value, found.backend["name"])]
     if differs:
         told = f"{differs[0]} is {row[differs[0]]} in the sweep, {metrics[differs[0]]} in a run; please report this"
         raise BarographError(f"point {number} ({varied.told(number)}): {told}")
@@ -96,10 +121,19 @@ def _again(varied: Varied, found: Sweep, number: int, runs: Path) -> dict[str, A
     return {"point": number, "folder": folder.name, "metrics": metrics}
 
 
+def _same(ours: float | None, theirs: float | None, backend: str) -> bool:
+    """To the bit, but of another engine's account: that is equal to 1e-9, and its figures to a little more."""
+    if backend != "vectorbt" or ours is None or theirs is None:
+        return ours == theirs
+    return math.isclose(ours, theirs, rel_tol=1e-7, abs_tol=1e-9)
+
+
 def _explain(varied: Varied, as_json: bool) -> None:
     from barograph.sweeps.explain import explained
 
     with naming(varied.path):
+        if varied.plan.how == "optuna":
+            raise ConfigError("--explain: a search asks for its points as it goes; explain a grid over the same keys")
         told = explained(varied.points(), len(varied))
     if as_json:
         return print_json(told._asdict())

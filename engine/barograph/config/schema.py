@@ -155,15 +155,21 @@ def _values(values: Any) -> Any:
 class SweepPlan(Strict):
     """Which points of a config a sweep runs: keys of it, and the values that each takes."""
 
-    how: Literal["grid", "random"] = Field(
-        default="grid", description="grid: every combination; random: `points` drawn ones"
+    how: Literal["grid", "random", "optuna"] = Field(
+        default="grid",
+        description="grid: every combination; random: `points` drawn ones; optuna: `points` searched for",
     )
     figure: str = Field(default="sharpe", description="what is shown as best: a figure of metrics.json")
     keys: dict[str, Annotated[list[Any] | Span, BeforeValidator(_values)]] = Field(
         min_length=1, description="key = [values] or { from, to, points }"
     )
-    points: int | None = Field(default=None, ge=1, description="how many, where they are drawn")
-    seed: int = Field(default=0, ge=0, description="of the draws")
+    points: int | None = Field(default=None, ge=1, description="how many, where they are drawn or searched for")
+    seed: int = Field(default=0, ge=0, description="of the draws, and of the search")
+    sampler: Literal["tpe", "random", "qmc"] = Field(default="tpe", description="how optuna searches")
+    backend: Literal["compiled", "vectorbt", "dask"] = Field(default="compiled", description="what runs the points")
+    scheduler: str | None = Field(
+        default=None, description="address of a dask cluster that runs already; default: workers of this machine"
+    )
 
 
 class ChoosePlan(Strict):

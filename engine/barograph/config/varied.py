@@ -37,6 +37,7 @@ __all__ = ["Varied", "values_of"]
 
 _NO_PARTS = ("name", "paper", "sweep")
 _TRADES = ("execution", "guards")
+_DOES = {"random": "draw", "optuna": "search for"}
 
 
 class _Sight(NamedTuple):
@@ -51,8 +52,10 @@ class Varied:
     """The points of a config's [sweep]. Raises `ConfigError` naming file and key."""
 
     def __init__(self, path: Path, overrides: Sequence[str] = ()) -> None:
-        self.path, self.folder = path, path.parent
-        self.tree = tree_of(path, overrides)
+        self._begin(path, tree_of(path, overrides))
+
+    def _begin(self, path: Path, tree: dict[str, Any]) -> None:
+        self.path, self.folder, self.tree = path, path.parent, tree
         self.config = checked(self.tree, path)
         if self.config.sweep is None:
             raise ConfigError(f"{path}: has no [sweep]; wanted one with keys, as in docs/sweeps.md")
@@ -68,12 +71,20 @@ class Varied:
         self._histories: dict[Hashable, History] = {}
         self._factories: dict[str, Any] = {}
 
+    def __getstate__(self) -> tuple[Path, dict[str, Any], dict[Hashable, History]]:
+        """Give what another process makes it of: the text of the config, and the data."""
+        return self.path.resolve(), self.tree, self._histories
+
+    def __setstate__(self, state: tuple[Path, dict[str, Any], dict[Hashable, History]]) -> None:
+        self._begin(*state[:2])
+        self._histories = state[2]
+
     def __len__(self) -> int:
-        return len(self.values)
+        return self.plan.points or len(self.values)
 
     def points(self) -> Iterator[Point]:
         """Yield all points, in the order of `values`."""
-        return map(self.point, range(len(self)))
+        return map(self.point, range(len(self.values)))
 
     def point(self, number: int) -> Point:
         """Return one point, made of what others have made."""
@@ -171,6 +182,8 @@ def _hashable(value: Any) -> Hashable:
 def values_of(plan: SweepPlan, where: str = "sweep") -> list[tuple[Any, ...]]:
     """Return the values of every point, a tuple in the order of the plan's keys; a grid's last key changes fastest.
 
+    A search has none yet: it asks for them as it goes.
+
     >>> values_of(SweepPlan(keys={"strategy.threshold": Span(first=0.3, last=0.4, points=3)}))
     [(0.3,), (0.35,), (0.4,)]
 
@@ -179,10 +192,13 @@ def values_of(plan: SweepPlan, where: str = "sweep") -> list[tuple[Any, ...]]:
     check_values(plan.keys, plan.how == "grid", f"{where}.keys")
     if plan.how == "grid":
         if plan.points is not None:
-            raise ConfigError(f"{where}.points is {plan.points}, but a grid runs all; set how = 'random' to draw")
+            told = "but a grid runs all; set how = 'random' to draw, or 'optuna' to search"
+            raise ConfigError(f"{where}.points is {plan.points}, {told}")
         return list(itertools.product(*map(all_of, plan.keys.values())))
     if plan.points is None:
-        raise ConfigError(f"{where}.points is missing; wanted how many points to draw")
+        raise ConfigError(f"{where}.points is missing; wanted how many points to {_DOES[plan.how]}")
+    if plan.how == "optuna":
+        return []
     rng = np.random.default_rng(plan.seed)
     return [tuple(_drawn(values, rng) for values in plan.keys.values()) for _ in range(plan.points)]
 

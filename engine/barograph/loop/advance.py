@@ -452,12 +452,12 @@ class _Python:
         """Go over bars; what comes after a decision and what comes before the next one are one call."""
         run, where, limit, decide = self.bound.run, self.bound.where, self.bound.log_limit, self.decide
         money, quantity, price, params = self.money, self.quantity, self.price, self.params
-        memory, until, views = self.load(), self._seen(first, last), self._views(first, start)
+        memory, (until, views) = self.load(), self._ready(first, last, start)
         # Of the bars before `begun` all is done that comes before the decision.
         t, begun, logged, fault = first, first, 0, 0
         while t < begun or (t < last and fault == 0 and logged <= limit):
             if t == until:
-                until, views = self._seen(t, last), self._views(t, start)
+                until, views = self._ready(t, last, start)
             if t == begun:
                 begun, logged, fault = run(where, t, t + 1, BEFORE)
             bars, probs, density, ahead, own = next(views)
@@ -477,6 +477,11 @@ class _Python:
         self.store(memory)
         self.shown = t
         return t, logged, fault
+
+    def _ready(self, t: int, last: int, start: int) -> tuple[int, Any]:
+        """Return up to where a strategy can go on, and its views: in a sweep all is seen, and views are of a block."""
+        seen, views = self._seen(t, last), self._views(t, start)
+        return min(seen, self.end), views
 
     def _seen(self, t: int, last: int) -> int:
         """Let features and filter see bars from here on, which the door does for a single one; return up to where."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -126,6 +127,15 @@ class Result:
 
         own = self.history
         return measure(self.tables, own.periods, by_day=own.by_day, calendars=len(own.calendars))
+
+    def to_vectorbt(self) -> Any:
+        """Return the run as a `vectorbt.Portfolio`: its fills, in order, worth its equity to 1e-9 at every bar.
+
+        It wants the extra ``vectorbt``, which users install themselves (docs/sweeps.md). Raises `ConfigError` where it
+        is missing, and for a run with loans, interest, dividends or splits, which vectorbt cannot hold.
+        """
+        # An adapter, known by name only.
+        return importlib.import_module("barograph_adapters.sweeps.to_vectorbt").portfolio(self)
 
     def __str__(self) -> str:
         """Say the main figures in a few lines."""

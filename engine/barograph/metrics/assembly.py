@@ -6,12 +6,14 @@ import math
 from collections.abc import Mapping
 from typing import Final, NamedTuple
 
+import numpy as np
+
 from barograph.metrics import formulas
 from barograph.metrics.drawdown import max_drawdown
 from barograph.metrics.steps import Steps
 from barograph.types import Floats
 
-__all__ = ["MEASURED", "Beside", "assembled"]
+__all__ = ["MEASURED", "Beside", "assembled", "names"]
 
 MEASURED: Final = ("total_return", "cagr", "mean_return", "volatility", "sharpe", "sortino", "max_drawdown",
                    "max_drawdown_bars", "value_at_risk", "expected_shortfall", "skew", "hit_rate", "fills", "turnover",
@@ -63,6 +65,16 @@ def assembled(measured: Mapping[str, float], beside: Beside) -> dict[str, float]
         **_of(m, "beta"),
         **_benchmark(m["cagr"], beside),
     }
+
+
+def names() -> tuple[str, ...]:
+    """Return the names of the figures, in their order.
+
+    >>> names()[:4]
+    ('bars', 'returns', 'years', 'calendars')
+    """
+    nothing, flat = Steps(np.arange(2), 1.0, 1.0), np.ones(2)
+    return tuple(assembled(dict.fromkeys(MEASURED, math.nan), Beside(1, nothing, 1, math.nan, flat, flat[1:] - 1.0)))
 
 
 def _of(measured: Mapping[str, float], *keys: str) -> dict[str, float]:

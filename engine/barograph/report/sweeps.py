@@ -67,6 +67,7 @@ def _told(
         "last": history.when(len(history) - 1),
         "bars": len(seen.B),
         "counters": found.counters._asdict(),
+        "backend": found.backend,
         "failed": sum(map(bool, found.failed)),
         "seconds": round(seconds, 3),
         "best": [_best(varied, one) for one in again],

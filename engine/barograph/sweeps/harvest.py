@@ -15,7 +15,7 @@ from barograph.execution.book import FAULTS
 from barograph.sweeps.figures import FIGURES
 from barograph.validation.block_sums import BLOCKS
 
-__all__ = ["Harvest"]
+__all__ = ["NOT_YET", "Harvest"]
 
 # How a point ended, beside the faults of a book: not at all yet; a part raised.
 NOT_YET: Final = -1
@@ -53,12 +53,23 @@ class Harvest:
 
     def raised(self, number: int, error: Exception) -> None:
         """Note what a part of a point raised."""
-        self._said[number] = f"{type(error).__name__}: {error}"
+        self._say(number, f"{type(error).__name__}: {error}")
+        self.finish(number, -1, RAISED)
+
+    def take(self, numbers: NDArray[np.intp], part: Harvest) -> None:
+        """Take in what another brought home of these points, in this order; figures stand first here too."""
+        self.rows[numbers], self.sums[numbers], self.beyond[numbers] = part.rows, part.sums, part.beyond
+        for n, text in part._said.items():
+            self._say(int(numbers[n]), text)
+        self.ended[numbers, 1] = part.ended[:, 1]
+        self.ended[numbers, 0] = part.ended[:, 0]
+
+    def _say(self, number: int, text: str) -> None:
+        self._said[number] = text
         if self.folder is not None:
             with (self.folder / _LINES).open("a", encoding="utf-8") as lines:
                 # A line of its own, whatever a kill has left of the one before.
-                lines.write("\n" + json.dumps([number, self._said[number]]) + "\n")
-        self.finish(number, -1, RAISED)
+                lines.write("\n" + json.dumps([number, text]) + "\n")
 
     def failed(self, number: int, when: Any) -> str:
         """Say why a point has no figures, "" where it has; ``when(bar)`` spells a bar's moment."""

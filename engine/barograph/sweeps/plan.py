@@ -17,14 +17,14 @@ from barograph.loop.faults import gist
 from barograph.loop.wiring import Wired, declared_by, memory_of, plan_of, wire
 from barograph.sweeps.arena import Arena, Image, Images
 from barograph.sweeps.lanes import Account, Decider, Lane, Layout
-from barograph.sweeps.stages import Alone, Point, Seen, content, look, look_whole, observe, point_of
+from barograph.sweeps.stages import Alone, Looks, Point, Seen, content, look_whole, observe, point_of
 from barograph.types import Feature, Floats
 
 if TYPE_CHECKING:
     from barograph.data.history import History
     from barograph.execution.terms import Terms
 
-__all__ = ["Plan"]
+__all__ = ["Numbers", "Plan"]
 
 
 # Where a strategy's params and its memory lie, and their structure.
@@ -40,7 +40,7 @@ class _Group(NamedTuple):
     name: str
 
 
-class _Numbers:
+class Numbers:
     """Numbers for what is the same."""
 
     def __init__(self) -> None:
@@ -56,14 +56,15 @@ class _Numbers:
 class Plan:
     """All points of a sweep, by what they share; `lane` makes what runs those of one group."""
 
-    def __init__(self, points: Iterable[Point]) -> None:
+    def __init__(self, points: Iterable[Point], looks: Looks | None = None) -> None:
+        self._looks = looks or Looks()
         self.seen: list[Seen] = []
         self.groups: list[_Group] = []
         self.deciders: list[Decider] = []
         self.columns: list[Floats] = []
         self._arena, self._memories = Arena(), Images((0, 0))
-        self._sees, self._decides, self._trades, self._kinds = _Numbers(), _Numbers(), _Numbers(), _Numbers()
-        self._observes, self._lies = _Numbers(), _Numbers()
+        self._sees, self._decides, self._trades, self._kinds = Numbers(), Numbers(), Numbers(), Numbers()
+        self._observes, self._lies = Numbers(), Numbers()
         self._laid: list[_Laid] = []
         self._bound: dict[Hashable, tuple[Any, tuple[Floats, ...]]] = {}
         self._shapes: list[Hashable] = []
@@ -76,9 +77,10 @@ class Plan:
         if point.machine.choose is not None:
             return self._whole(point)
         sees, decides, trades = point.keys or point_of(point.whole, point.history).keys  # type: ignore[misc]
-        seen, new = self._sees((sees, point.strategy.horizons, id(point.history)))
+        key = (sees, point.strategy.horizons, id(point.history))
+        seen, new = self._sees(key)
         if new:
-            self.seen.append(look(point.whole, point.history))
+            self.seen.append(self._looks.of(key, point))
         decider, new = self._decides((seen, decides))
         if new:
             self._add_decider(point, seen)

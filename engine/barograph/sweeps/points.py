@@ -34,7 +34,7 @@ class Made:
     def __init__(self, make: Callable[..., Machine], keys: Mapping[str, Sequence[Any]], history: History) -> None:
         self.make, self.keys, self.values, self.history = make, tuple(keys), grid(keys), history
 
-    def __call__(self, number: int) -> Point:
+    def point(self, number: int) -> Point:
         """Return one point."""
         return point_of(self.make(**dict(zip(self.keys, self.values[number], strict=True))), self.history)
 
@@ -56,7 +56,7 @@ class Parted:
             raise ConfigError(f"sweep: nothing is made of key {left[0]!r}; {told}")
         self._parts = [_Part(of, names, keys) for of, names in zip((strategy, terms), taken, strict=True)]
 
-    def __call__(self, number: int) -> Point:
+    def point(self, number: int) -> Point:
         """Return one point, of parts that others have made."""
         (decides, strategy), (trades, terms) = self._parts[0].at(number), self._parts[1].at(number)
         machine = self.machine

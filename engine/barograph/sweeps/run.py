@@ -8,7 +8,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self
 
 import numpy as np
 
@@ -17,13 +17,14 @@ from barograph.loop.machine import Machine
 from barograph.loop.result import benchmark_of
 from barograph.loop.run import scan
 from barograph.metrics import formulas
-from barograph.metrics.assembly import Beside, assembled
+from barograph.metrics.assembly import Beside, assembled, names
+from barograph.sweeps.backends import BATCH, Backend, Job, Search, backend_elsewhere
 from barograph.sweeps.figures import FIGURES, Market
 from barograph.sweeps.harvest import Harvest
 from barograph.sweeps.lanes import Lane
 from barograph.sweeps.plan import Plan
 from barograph.sweeps.points import Made, Parted
-from barograph.sweeps.stages import Point
+from barograph.sweeps.stages import Looks
 from barograph.types import Floats, Strategy
 
 if TYPE_CHECKING:
@@ -32,9 +33,10 @@ if TYPE_CHECKING:
     from barograph.data.history import History
     from barograph.execution.terms import Terms
     from barograph.loop.result import Result
-    from barograph.sweeps.stages import Seen
+    from barograph.sweeps.outline import Outline
+    from barograph.sweeps.stages import Point, Seen
 
-__all__ = ["Counters", "Sweep", "run_plan", "sweep"]
+__all__ = ["Compiled", "Counters", "Sweep", "check_figure", "opened", "run_all", "run_plan", "sweep"]
 
 Progress = Callable[[int, int], None]
 # Points that a thread takes at a time: enough that taking them costs nothing, few enough that all threads end together.
@@ -60,14 +62,17 @@ class Counters(NamedTuple):
 
 def sweep(make: Callable[..., Machine] | Machine, keys: Mapping[str, Sequence[Any]], history: History, *,
           strategy: Callable[..., Strategy] | None = None, terms: Callable[..., Terms] | None = None, threads: int = 0,
-          progress: Progress | None = None) -> Sweep:  # fmt: skip
+          progress: Progress | None = None, backend: str = "compiled",
+          scheduler: str | None = None) -> Sweep:  # fmt: skip
     """Run every combination of `keys` through the engine: ``make(**combination)`` returns its machine.
 
     Or `make` is a machine, and `strategy` and `terms` are functions of the keys that their parameters name: each is
     called once for all points with the same values, which costs a tenth of making every machine.
 
     What combinations share is computed once: features, fits and beliefs, then strategies, then terms. Every row of the
-    result is that of ``bg.run`` of the same machine, to the bit. `threads` are as many as there are cores.
+    result is that of ``bg.run`` of the same machine, to the bit. `threads` are as many as there are cores. `backend`
+    says who runs them: "compiled", "vectorbt" (to 1e-9) or "dask", on a cluster's `scheduler` where there is one, as in
+    docs/sweeps.md.
 
     >>> import barograph as bg
     >>> from barograph.testing import some_bars
@@ -84,21 +89,76 @@ def sweep(make: Callable[..., Machine] | Machine, keys: Mapping[str, Sequence[An
     Raises `ConfigError` for a key that nothing is made of, and a parameter that is no key.
     """
     if isinstance(make, Machine):
-        point: Made | Parted = Parted(make, keys, history, strategy, terms)
+        source: Made | Parted = Parted(make, keys, history, strategy, terms)
     elif strategy is None and terms is None:
-        point = Made(make, keys, history)
+        source = Made(make, keys, history)
     else:
         raise ConfigError("sweep: strategy= and terms= go with a machine, not with a function that makes machines")
-    plan = Plan(map(point, range(len(point.values))))
-    harvest = Harvest(len(point.values))
-    run_plan(plan, point, harvest, threads, progress)
-    return Sweep(tuple(keys), point.values, plan, harvest, point)
+    with opened(backend, Job(source.keys, source, threads, progress, scheduler)) as running:
+        return run_all(running, running.look(), Harvest(len(source.values)), source.keys, source)
+
+
+def check_figure(figure: str) -> None:
+    """Raise `ConfigError` for a figure that there is not."""
+    if figure not in names():
+        raise ConfigError(f"sweep: no figure {figure!r}; wanted one of {', '.join(names())}")
+
+
+def opened(backend: str, job: Job) -> Backend:
+    """Return what runs a job. Raises `ConfigError` for no backend, and where its extra is not installed."""
+    return Compiled(job) if backend == "compiled" else backend_elsewhere(backend, job)
+
+
+def run_all(backend: Backend, plan: Plan | Outline, harvest: Harvest, keys: tuple[str, ...], source: Any,
+            search: Search | None = None, figure: str = "sharpe") -> Sweep:  # fmt: skip
+    """Run all points of the harvest; a `search` is asked for more, batch after batch, until there are so many."""
+    known = 0
+    while True:
+        backend.run(harvest)
+        found = Sweep(keys, list(source.values), plan, harvest, source.point, backend.told())
+        left = len(harvest.ended) - len(source.values)
+        if search is None or left == 0:
+            return found
+        search.tell([found.metrics(n).get(figure) for n in range(known, len(found))])
+        known = len(found)
+        source.values.extend(search.ask(min(BATCH, left)))
+        plan = backend.look()
+
+
+class Compiled:
+    """The backend that needs nobody: threads of this process, through the loops of every run."""
+
+    exact = True
+
+    def __init__(self, job: Job) -> None:
+        self.job, self.looks, self.plan = job, Looks(), Plan([])
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *how: object) -> None:
+        """Nothing is held open."""
+
+    def look(self) -> Plan:
+        """Lay the points out; what was seen before is not looked at again."""
+        source = self.job.source
+        self.plan = Plan(map(source.point, range(len(source.values))), self.looks)
+        return self.plan
+
+    def run(self, harvest: Harvest) -> None:
+        """Run those that are missing, in threads."""
+        run_plan(self.plan, self.job.source.point, harvest, self.job.threads, self.job.progress)
+
+    def told(self) -> dict[str, Any]:
+        """Say that it is this one."""
+        return {"name": "compiled"}
 
 
 def run_plan(plan: Plan, point: Callable[[int], Point], harvest: Harvest, threads: int = 0,
              progress: Progress | None = None) -> None:  # fmt: skip
     """Run the points of a plan that were not run yet, in the order of what they share; no answer depends on it."""
-    missing = harvest.missing
+    # A search has not asked for all of them yet.
+    missing = harvest.missing[harvest.missing < len(plan.rows)]
     order = missing[np.argsort(plan.rows[missing, 2], kind="stable")]
     chunks = iter([order[k : k + _CHUNK] for k in range(0, len(order), _CHUNK)])
     count = threads or os.cpu_count() or 1
@@ -132,7 +192,7 @@ def run_plan(plan: Plan, point: Callable[[int], Point], harvest: Harvest, thread
 class _Markets:
     """What runs are measured beside: of every history seen and every starting cash."""
 
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, plan: Plan | Outline) -> None:
         self.plan = plan
         self._known: dict[tuple[int, float], tuple[Market, Beside]] = {}
 
@@ -186,8 +246,9 @@ class Sweep:
     `Result.metrics` but the bootstrap's; where a run failed its figures are missing and `failed` says why.
     """
 
-    def __init__(self, keys: tuple[str, ...], points: list[tuple[Any, ...]], plan: Plan, harvest: Harvest,
-                 point: Callable[[int], Point]) -> None:  # fmt: skip
+    def __init__(self, keys: tuple[str, ...], points: list[tuple[Any, ...]], plan: Plan | Outline, harvest: Harvest,
+                 point: Callable[[int], Point], backend: Mapping[str, Any] | None = None) -> None:  # fmt: skip
+        self.backend = dict(backend or {"name": "compiled"})
         self.keys, self.points, self.harvest, self.plan, self.point = keys, points, harvest, plan, point
         self._markets = _Markets(plan)
         taken = sorted({*self.figures, "failed"} & set(keys))
@@ -215,7 +276,7 @@ class Sweep:
     @cached_property
     def figures(self) -> tuple[str, ...]:
         """The names of the figures."""
-        return tuple(self._figures(0))
+        return names()
 
     @cached_property
     def table(self) -> pd.DataFrame:
@@ -243,8 +304,7 @@ class Sweep:
 
     def best(self, figure: str = "sharpe", count: int = 1) -> list[int]:
         """Return the numbers of the points with the highest figure, the first of equals first."""
-        if figure not in self.figures:
-            raise ConfigError(f"sweep: no figure {figure!r}; wanted one of {', '.join(self.figures)}")
+        check_figure(figure)
         ranked = self.table[figure].sort_values(ascending=False, kind="stable").dropna()
         return [int(n) for n in ranked.index[:count]]
 

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from barograph.loop.advance import Columns
     from barograph.loop.result import Learned
 
-__all__ = ["Alone", "Point", "Seen", "content", "look", "look_whole", "observe", "point_of", "seeing"]
+__all__ = ["Alone", "Looks", "Point", "Seen", "content", "look", "look_whole", "observe", "point_of", "seeing"]
 
 
 class Seen(NamedTuple):
@@ -129,6 +129,25 @@ def observe(feature: Feature, history: History) -> Floats:
         Session(machine, history, None, None).look()
         raise
     return X[:, 0]
+
+
+class Looks:
+    """Looks that were made, by what stands for what sees; `most` of them are kept, those asked for last."""
+
+    def __init__(self, most: int | None = None) -> None:
+        self.most, self.made = most, 0
+        self._kept: dict[Hashable, Seen] = {}
+
+    def of(self, key: Hashable, point: Point) -> Seen:
+        """Return what a point sees; it is looked at where that was not done yet."""
+        seen = self._kept.pop(key, None)
+        if seen is None:
+            seen = look(point.whole, point.history)
+            self.made += 1
+        self._kept[key] = seen
+        if self.most is not None and len(self._kept) > self.most:
+            del self._kept[next(iter(self._kept))]
+        return seen
 
 
 def _switches(B: Floats, layout: Horizons) -> float:

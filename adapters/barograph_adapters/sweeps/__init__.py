@@ -1,0 +1,1 @@
+"""What runs or searches the points of a sweep outside the engine: each a library that users install themselves."""

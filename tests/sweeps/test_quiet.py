@@ -101,6 +101,16 @@ def test_a_ruin_at_an_open_and_one_at_a_close() -> None:
         assert (bar, fault > 0) == (302, True)
 
 
+def test_a_margin_warning_among_quiet_bars() -> None:
+    price = np.linspace(100.0, 95.0, 120)[:, None]
+    bars = dataclasses.replace(some_bars(120, missing=0.0), open=price, high=price, low=price, close=price)
+    terms = bg.Terms(leverage=3.0, maintenance=0.1, warning=0.4, band=1.5)
+    machine = bg.Machine(strategy=told(np.full(120, 2.4)), terms=terms)
+    _, slow, _ = both_ways(machine, bars)
+    # The column is gross exposure as a fraction of equity.
+    assert 1.0 / slow.table[-1, 2] < 0.4 < 1.0 / slow.table[5, 2]
+
+
 def test_most_bars_are_passed_together(monkeypatch: pytest.MonkeyPatch) -> None:
     """In plain Python each call can be counted: a stretch is one call, and what it passes nobody else goes over."""
     calls: list[tuple[int, int]] = []

@@ -10,11 +10,10 @@ History(ABC: 2 bars, 2024-07-01 20:00:00 .. 2024-07-02 20:00:00 UTC, folder)
 
 from __future__ import annotations
 
-import io
 import re
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -25,6 +24,7 @@ from barograph.data.history import History
 from barograph.data.table import Reading
 from barograph.errors import DataError, FeedError, nearest
 from barograph.types import Feed
+from barograph_adapters._csv import table
 from barograph_adapters._text import one_line
 from barograph_adapters.feeds._bars import Asset, beside, cut, nothing, tabled, tickers
 
@@ -98,10 +98,12 @@ def folder(
     how = Reading(columns=columns, time_zone=time_zone, closes_at=closes_at, bars_mark=bars_mark)
     how = how._replace(date_format=date_format, decimal=decimal, thousands=thousands)
     foreign = decimal != "." or thousands is not None
+    told = tuple((columns or {}).values())
+    read = partial(table, separator=separator, encoding=encoding, foreign=foreign, times=told)
 
     def opened(file: Path, last: bool) -> pd.DataFrame | None:
         if file.suffix == ".csv":
-            return _csv(file, last, separator, encoding, foreign)
+            return _csv(file, last, read)
         return _parquet(file, last)
 
     def fetch(after: int, until: int) -> History | None:
@@ -163,16 +165,9 @@ def _recent(files: list[Path], after: int) -> list[Path]:
     ]
 
 
-def _csv(file: Path, last: bool, separator: str, encoding: str, foreign: bool) -> pd.DataFrame | None:
+def _csv(file: Path, last: bool, read: Callable[..., pd.DataFrame | None]) -> pd.DataFrame | None:
     try:
-        content = file.read_bytes()
-        whole = content[: content.rfind(b"\n") + 1] if last else content
-        if not whole.strip():
-            return None
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", pd.errors.ParserWarning)
-            kind = "str" if foreign else None
-            return pd.read_csv(io.BytesIO(whole), sep=separator, encoding=encoding, index_col=False, dtype=kind)
+        return read(file, growing=last)
     except (ValueError, OSError, pd.errors.ParserWarning) as error:
         raise FeedError(f"{file.name}: cannot be read: {one_line(error)}") from error
 

@@ -15,6 +15,7 @@ from barograph.config.secrets import redacted
 from barograph.data.actions import ACTIONS, filled
 from barograph.data.calendars import DAY, span_of
 from barograph.data.history import FIELDS, History
+from barograph.data.stamped import beyond
 from barograph.epoch import FIRST
 from barograph.errors import BarographError, DataError, FeedError
 from barograph.types import Feed
@@ -129,24 +130,31 @@ def feeds_of(config: Config, folder: Path) -> list[Feed]:
     end = span_of(None, config.run.end)[1]
 
     def fetch(after: int, until: int) -> History | None:
-        found = _beside(data, observed, after, min(until, end))
-        return None if found is None else between(found, after, until)
+        found = _beside(data, observed, after, until)
+        return None if found is None else between(found, after, min(until, end))
 
     return [data._replace(fetch=fetch) if observed or config.run.end is not None else data]
 
 
 def _asked(part: Part, where: str, folder: Path) -> Feed:
     """Return a part as a feed: one that is a feed is asked, a loader loads again at every look."""
-    found = feed_or_history(part, where, folder)
+    found = feed_or_history(part, where, folder, growing=True)
     if isinstance(found, Feed):
         return found
 
     def load(after: int, until: int) -> History | None:
-        again = feed_or_history(part, where, folder)
+        again = feed_or_history(part, where, folder, growing=True)
         assert isinstance(again, History)
+        _refuse_beyond(again, until)
         return between(again, after, until)
 
     return Feed(where, load)
+
+
+def _refuse_beyond(history: History, now: int) -> None:
+    """Refuse a history that goes on after the clock of whoever asks: times are read wrongly, or the clock is wrong."""
+    if told := beyond(history.source, history.ts, now):
+        raise DataError(told)
 
 
 def _beside(data: Feed, observed: Sequence[Feed], after: int, until: int) -> History | None:
@@ -175,8 +183,10 @@ def between(history: History, after: int, until: int) -> History | None:
 
 def seed(config: Config, folder: Path, chain: Chain, until: int) -> History:
     """Return all bars up to now, for a deployment that begins: those of [data], then what the feeds have since."""
-    found = load_history(config, folder)
+    found = load_history(config, folder, growing=True)
     history = between(found, FIRST, until)
+    if history is not None:
+        _refuse_beyond(found, until)
     if history is None:
         raise DataError(f"{found.source}: has no bar before now; the first closes {found.when(0)}")
     if config.paper.feeds:

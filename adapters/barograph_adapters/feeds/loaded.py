@@ -23,10 +23,11 @@ from barograph.data.calendars import DAY
 from barograph.data.history import History
 from barograph.data.table import Reading
 from barograph.errors import DataError, FeedError, nearest
+from barograph.paper.ports import Clock
 from barograph.types import Feed
 from barograph_adapters._csv import table
 from barograph_adapters._text import one_line
-from barograph_adapters.feeds._bars import Asset, beside, cut, nothing, tabled, tickers
+from barograph_adapters.feeds._bars import WALL, Asset, beside, cut, nothing, tabled, tickers
 
 __all__ = ["folder", "loaded", "replay"]
 
@@ -79,6 +80,7 @@ def folder(
     encoding: str = "utf-8",
     accept: Sequence[str] = (),
     name: str = "folder",
+    clock: Clock | None = None,
 ) -> Feed:
     """Return a feed of CSV and Parquet files to which somebody adds lines, or files.
 
@@ -108,7 +110,8 @@ def folder(
 
     def fetch(after: int, until: int) -> History | None:
         """Read what may hold bars of the span."""
-        parts = [_bars(base, asset, how, opened, after, until, accept) for asset in assets]
+        now = (clock or WALL).now()
+        parts = [_bars(base, asset, how, opened, after, until, now, accept) for asset in assets]
         return cut(beside(parts), after, until)
 
     return Feed(name, fetch)
@@ -121,6 +124,7 @@ def _bars(
     opened: Callable[[Path, bool], pd.DataFrame | None],
     after: int,
     until: int,
+    now: int,
     accept: Sequence[str],
 ) -> History:
     files = _recent(_files(base, asset), after)
@@ -132,7 +136,7 @@ def _bars(
     how = how._replace(source=source)
     if len(found) == 1 and next(iter(found)).suffix == ".csv":
         how = how._replace(place="line", first_row=2)
-    return tabled(asset, pd.concat(found.values(), ignore_index=True), how, after, until, accept)
+    return tabled(asset, pd.concat(found.values(), ignore_index=True), how, after, until, now, accept)
 
 
 def _files(base: Path, asset: Asset) -> list[Path]:

@@ -3,7 +3,8 @@
 Where a share pays d, of its last close c, a raw price moves by y = log(1 - d / c) over the night and an adjusted one by
 nothing. With r the night's return less the usual one, s the usual size of a night about that day, weights y / s^2, the
 slope b = sum(r y / s^2) / sum(y^2 / s^2) is 1 for raw prices and 0 for adjusted ones, and its standard error 1 / S with
-S^2 = sum(y^2 / s^2). r is clipped three s beyond what either says, so that one crash decides nothing.
+S^2 = sum(y^2 / s^2). r is clipped three s beyond what either says, and what is refused is so without any one of the
+dividends too: no crash and no wrong number decides alone.
 """
 
 from __future__ import annotations
@@ -31,10 +32,14 @@ _UNKNOWN: Final = 1e3
 
 
 class Slope(NamedTuple):
-    """The slope b of the nights on their dividends, and S, the inverse of its standard error."""
+    """The slope b of the nights on their dividends, S, and how many standard errors b lies below 1 at the least.
+
+    The last is of all dividends but any one.
+    """
 
     value: float
     strength: float
+    below_one: float
 
 
 def held_twice(table: Table) -> Iterator[Finding]:
@@ -43,9 +48,9 @@ def held_twice(table: Table) -> Iterator[Finding]:
         return
     found = slope(*_nights(table))
     where = table.dividends > 0.0
-    if found.value < 0.5 and (1.0 - found.value) * found.strength > _ERRORS:
-        told = f"the nights at ex-dates fell by {found.value:.0%} of the dividends, such as {{value}}"
-        text = f"{told}: prices are adjusted already, and dividends count twice"
+    if found.value < 0.5 and found.below_one > _ERRORS:
+        told = f"over the nights before them prices fell by {found.value:.0%} of dividends such as {{value}}"
+        text = f"{told}: they are adjusted already, and dividends would count twice"
         yield from finding(table, "dividend_without_drop", where, "dividend", table.dividends, text)
     elif found.strength < _TOLD_APART or found.value < 0.5:
         text = "dividends such as {value} are too few or too small to tell by their nights whether prices are adjusted"
@@ -62,14 +67,17 @@ def slope(night: Floats, paid: Floats) -> Slope:
     [-0.1, 0.9]
     """
     rows = np.flatnonzero((paid > 0.0) & (paid < 1.0) & np.isfinite(night))
+    if len(rows) == 0:
+        return Slope(1.0, 0.0, 0.0)
     others = np.where((paid == 0.0) & np.isfinite(night), night, np.nan)
     usual = [_usual(others[max(0, row - _AROUND) : row + _AROUND + 1]) for row in rows]
     middle, size = (np.array([one[n] for one in usual]) for n in (0, 1))
     fall = np.log1p(-paid[rows])
     moved = np.clip(night[rows] - middle, fall - 3.0 * size, 3.0 * size)
-    weight = fall / size**2
-    strength = float(np.sum(fall * weight))
-    return Slope(float(np.sum(moved * weight)) / strength, strength**0.5) if strength > 0.0 else Slope(1.0, 0.0)
+    top, bottom = moved * fall / size**2, fall**2 / size**2
+    rest = np.maximum(bottom.sum() - bottom, 0.0)
+    below = np.min((rest - (top.sum() - top)) / np.sqrt(np.maximum(rest, _LEAST)))
+    return Slope(float(top.sum() / bottom.sum()), float(bottom.sum() ** 0.5), float(below))
 
 
 def _usual(nights: Floats) -> tuple[float, float]:

@@ -152,20 +152,26 @@ def _names(frame: pd.DataFrame, how: Reading) -> dict[str, str]:
 
 def _found(frame: pd.DataFrame, source: str, given: Mapping[str, str]) -> dict[str, str]:
     """Return the parts that columns play by their names; two for one part are an error."""
-    twice = [name for name in frame.columns if list(frame.columns).count(name) > 1]
+    columns = list(frame.columns)
+    plainly = [plain(name) for name in columns]
+    twice = {name for name in columns if columns.count(name) > 1}
     found: dict[str, str] = {}
     for part, aliases in COLUMNS.items():
-        own = [name for name in frame.columns if plain(name) in aliases]
-        if wrong := [name for name in own if name in twice] or [name for name in twice if given.get(part) == name]:
+        own = [name for name, alias in zip(columns, plainly, strict=True) if alias in aliases]
+        if wrong := [name for name in (*own, given.get(part)) if name in twice]:
             raise DataError(f"{source}: two columns are called {wrong[0]!r}; wanted one: rename or remove the other")
         if part == "time" and part not in given:
-            found |= stamps.parts(frame, {plain(name): name for name in own}, source)
+            found |= stamps.parts(frame, own, source)
         elif own and part not in given:
-            if len(own) > 1:
-                told = " and ".join(map(repr, own))
-                raise DataError(f"{source}: {told} are both {part}; say which with columns = {{{part} = {own[0]!r}}}")
-            found[part] = own[0]
+            found[part] = _one(part, own, source)
     return found
+
+
+def _one(part: str, own: list[str], source: str) -> str:
+    if len(own) > 1:
+        told = " and ".join(map(repr, own))
+        raise DataError(f"{source}: {told} are both {part}; say which with columns = {{{part} = {own[0]!r}}}")
+    return own[0]
 
 
 def _also_by_name(frame: pd.DataFrame, names: dict[str, str]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -22,18 +22,17 @@ _VENDORS: Final = {"gmt_time": ("Dukascopy", ".", "DMY"), "close/last": ("Nasdaq
 """Known vendors by a column that nobody else has: name, separator of their dates, order."""
 
 
-def parts(frame: pd.DataFrame, named: Mapping[str, str], source: str) -> dict[str, str]:
+def parts(frame: pd.DataFrame, named: Sequence[str], source: str) -> dict[str, str]:
     """Return which of the columns called like a time is the time, and which the clock beside it.
 
     Raises `DataError` when several are whole times.
     """
-    clock = {n for n in named if n == "time" and len(named) > 1 and times.are_clocks(_texts(frame[named[n]]))}
-    dates = [name for key, name in named.items() if key not in clock]
+    clock = [n for n in named if plain(n) == "time" and len(named) > 1 and times.are_clocks(_texts(frame[n].dropna()))]
+    dates = [name for name in named if name not in clock]
     if len(dates) > 1:
         told = " and ".join(map(repr, dates))
         raise DataError(f"{source}: {told} are both times; say which with columns = {{time = {dates[0]!r}}}")
-    found = {"time": dates[0]} if dates else {}
-    return found | ({"clock": named["time"]} if clock else {})
+    return ({"time": dates[0]} if dates else {}) | ({"clock": clock[0]} if clock else {})
 
 
 def closes(frame: pd.DataFrame, names: Mapping[str, str], how: Reading) -> tuple[Times, Days | None, tuple[Note, ...]]:

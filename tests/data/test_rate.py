@@ -42,7 +42,7 @@ def test_columns_by_name_and_parquet(tmp_path: Path) -> None:
         ("date,a,b\n2024-01-01,1,2\n", {}, "which column is meant cannot be told of date, a, b; name it with column"),
         ("day,a\n2024-01-01,1\n", {}, "name it with time"),
         ("date,a\n2024-01-01,1\n", {"column": "aa"}, "no column 'aa'; did you mean 'a'?; the file has date, a"),
-        ("date,a\n2024-01-01,1\n2024-01-02,.\n", {}, "rates.csv: row 1: '.' is no rate"),
+        ("date,a\n2024-01-01,1\n2024-01-02,.\n", {}, "rates.csv: line 3: '.' is no rate"),
         ("date,a\n2024-13-01,1\n", {}, "rates.csv: line 2: '2024-13-01' is no time"),
         ("date,a\n2024-01-02,1\n2024-01-01,1\n", {}, "rates.csv: a rate wants increasing moments"),
         ("date,a\n", {}, "found 0 moments"),

@@ -12,7 +12,7 @@ from typing import Final
 import numpy as np
 
 from barograph.data import calendars
-from barograph.data.calendars import ALWAYS, DAY, Sessions, Times
+from barograph.data.calendars import ALWAYS, DAY, Days, Sessions, Times
 from barograph.data.findings import CODES, Finding, Mask, finding
 from barograph.data.table import Table, spacing
 from barograph.epoch import HOUR
@@ -29,18 +29,18 @@ _WEEK: Final = 7 * DAY
 def early_stamps(table: Table) -> Iterator[Finding]:
     """Days that close before their session opens or on a closed day; weeks and months named by their first day."""
     step = spacing(table.ts)
-    if table.days is not None and step > 4 * DAY:
+    if step > 4 * DAY and not table.marked_open:
         yield from _coarse(table, step)
     elif table.days is None and 12 * HOUR < step <= 4 * DAY and table.calendar != ALWAYS:
         yield from _daily(table)
 
 
 def _coarse(table: Table, step: int) -> Iterator[Finding]:
-    assert table.days is not None
-    if table.marked_open or len(table.days) < 3:
+    dates = (_dates(table) if table.days is None else table.days).astype("M8[D]")
+    if len(dates) < 3:
         return
-    weekday = (table.days.astype("M8[D]").astype(np.int64) + 3) % 7
-    of_month = (table.days - table.days.astype("M8[M]").astype("M8[D]")).astype(np.int64) + 1
+    weekday = (dates.astype(np.int64) + 3) % 7
+    of_month = (dates - dates.astype("M8[M]").astype("M8[D]")).astype(np.int64) + 1
     # A holiday moves a week's first day by one, and a month's by up to three.
     begins = of_month <= 4 if step > 20 * DAY else (weekday <= 1) & (abs(step - _WEEK) < DAY)
     if step <= 20 * DAY and np.mean(weekday == 0) < _MONDAYS:
@@ -51,9 +51,18 @@ def _coarse(table: Table, step: int) -> Iterator[Finding]:
         yield from finding(table, "early_stamp", begins, "time", None, text)
 
 
-def _daily(table: Table) -> Iterator[Finding]:
+def _around(table: Table) -> Sessions:
     days = np.array([table.ts.min(), table.ts.max()]).astype("M8[ns]").astype("M8[D]")
-    known = calendars.sessions(table.calendar, days[0] - np.timedelta64(7, "D"), days[1] + np.timedelta64(7, "D"))
+    return calendars.sessions(table.calendar, days[0] - np.timedelta64(7, "D"), days[1] + np.timedelta64(7, "D"))
+
+
+def _dates(table: Table) -> Days:
+    """Return the dates of the moments in the market's own time."""
+    return calendars.wall_of(table.ts, _around(table).time_zone).astype("M8[ns]").astype("M8[D]")
+
+
+def _daily(table: Table) -> Iterator[Finding]:
+    known = _around(table)
     if len(known.days) == 0:
         return
     wall = calendars.wall_of(table.ts, known.time_zone)

@@ -77,13 +77,15 @@ def _proved(
     fits = [order for order, (_, real) in read.items() if real.all()]
     if not fits:
         raise DataError(_none_fits(read, matrix, place))
-    if all((read[order][0] == read[fits[0]][0]).all() for order in fits):
+    # Two orders that read every row alike, as 07/07/2024, are one reading.
+    apart = [o for n, o in enumerate(fits) if all((read[o][0] != read[p][0]).any() for p in fits[:n])]
+    if len(apart) == 1:
         order, why = fits[0], "fits no other reading"
         row = max((int(np.argmin(real)) for _, real in read.values() if not real.all()), default=form.row)
     elif vendor is not None and vendor[1] == form.separator and vendor[2] in fits:
         order, row, why = vendor[2], form.row, f"is how {vendor[0]} writes"
     else:
-        raise _two_fit({order: read[order] for order in fits}, form, matrix, place)
+        raise _two_fit({order: read[order] for order in apart}, form, matrix, place)
     days = read[order][0]
     _refuse_century(column, order, form, days, matrix, place)
     text = text_at(matrix, row)

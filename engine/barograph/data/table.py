@@ -104,7 +104,9 @@ def plain(name: object) -> str:
 
 def spacing(ts: Times) -> int:
     """Return the usual time between two bars in ns: the median step of the sorted stamps, 0 when there is but one."""
-    steps = np.diff(np.unique(ts))
+    steps = np.diff(ts)
+    if not (steps > 0).all():
+        steps = np.diff(np.unique(ts))
     return int(np.median(steps)) if len(steps) else 0
 
 

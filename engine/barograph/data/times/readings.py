@@ -80,7 +80,7 @@ def _proved(
     # Two orders that read every row alike, as 07/07/2024, are one reading.
     apart = [o for n, o in enumerate(fits) if all((read[o][0] != read[p][0]).any() for p in fits[:n])]
     if len(apart) == 1:
-        order, why = fits[0], "fits no other reading"
+        order, why = fits[0], "fits no other reading" if len(fits) == 1 else "and the others read alike in every order"
         row = max((int(np.argmin(real)) for _, real in read.values() if not real.all()), default=form.row)
     elif vendor is not None and vendor[1] == form.separator and vendor[2] in fits:
         order, row, why = vendor[2], form.row, f"is how {vendor[0]} writes"

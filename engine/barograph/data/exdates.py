@@ -19,12 +19,10 @@ from barograph.data.table import Table, spacing
 from barograph.epoch import HOUR
 from barograph.types import Floats
 
-__all__ = ["Slope", "held_twice", "slope"]
+__all__ = ["Slope", "held_twice", "slope", "verdict"]
 
 _ERRORS: Final = 3.5
-"""How many standard errors below 1 a slope under one half must lie to be refused."""
-_TOLD_APART: Final = 4.0
-"""Below this S nothing is told: raw and adjusted lie four standard errors apart."""
+"""How many standard errors below 1 a slope under one half must lie to be refused, or above 0 another to be raw."""
 _AROUND: Final = 60
 _LEAST: Final = 1e-4
 _FEW: Final = 5
@@ -48,13 +46,27 @@ def held_twice(table: Table) -> Iterator[Finding]:
         return
     found = slope(*_nights(table))
     where = table.dividends > 0.0
-    if found.value < 0.5 and found.below_one > _ERRORS:
-        told = f"over the nights before them prices fell by {found.value:.0%} of dividends such as {{value}}"
-        text = f"{told}: they are adjusted already, and dividends would count twice"
+    told = verdict(found)
+    if told == "adjusted":
+        text = (
+            f"over the nights before them prices fell by {found.value:.0%} of dividends such as {{value}}: they are "
+            f"adjusted already, and dividends would count twice"
+        )
         yield from finding(table, "dividend_without_drop", where, "dividend", table.dividends, text)
-    elif found.strength < _TOLD_APART or found.value < 0.5:
+    elif told == "undecided":
         text = "dividends such as {value} are too few or too small to tell by their nights whether prices are adjusted"
         yield from finding(table, "undecided_dividends", where, "dividend", table.dividends, text)
+
+
+def verdict(found: Slope) -> str:
+    """Say what the nights tell: "raw", "adjusted" or "undecided".
+
+    >>> verdict(Slope(0.1, 8.0, 6.0)), verdict(Slope(0.9, 8.0, 0.5)), verdict(Slope(0.1, 2.0, 1.5))
+    ('adjusted', 'raw', 'undecided')
+    """
+    if found.value < 0.5 and found.below_one > _ERRORS:
+        return "adjusted"
+    return "raw" if found.value >= 0.5 and found.value * found.strength > _ERRORS else "undecided"
 
 
 def slope(night: Floats, paid: Floats) -> Slope:

@@ -300,6 +300,15 @@ def test_weeks_stamped_with_the_monday_of_new_york_in_utc() -> None:
     assert "early_stamp" not in codes(fridays.tz_convert("UTC"))
 
 
+@pytest.mark.parametrize("calendar", ["XNYS", "XLON", "XHKG"])
+def test_half_hours_named_by_their_open_are_an_error(calendar: str) -> None:
+    known = sessions(calendar, np.datetime64("2024-07-01"), np.datetime64("2024-07-31"))
+    opens = np.concatenate([np.arange(o, c, HOUR // 2) for o, c in zip(known.opens, known.closes, strict=True)])
+    assert 'set bars_mark = "open"' in codes(pd.DatetimeIndex(opens, tz="UTC"), calendar=calendar)["early_stamp"]
+    assert "early_stamp" not in codes(pd.DatetimeIndex(opens, tz="UTC"), calendar=calendar, bars_mark="open")
+    assert "early_stamp" not in codes(pd.DatetimeIndex(opens + HOUR // 2, tz="UTC"), calendar=calendar)
+
+
 def test_bars_beyond_the_clock() -> None:
     days = DAY * np.arange(1, 5)
     assert beyond("a", days, 4 * DAY) == beyond("a", days, 3 * DAY) == ""

@@ -27,12 +27,28 @@ _WEEK: Final = 7 * DAY
 
 
 def early_stamps(table: Table) -> Iterator[Finding]:
-    """Days that close before their session opens or on a closed day; weeks and months named by their first day."""
+    """Days that close before their session opens or on a closed day; weeks, months and hours named by their first."""
     step = spacing(table.ts)
     if step > 4 * DAY and not table.marked_open:
         yield from _coarse(table, step)
     elif table.days is None and 12 * HOUR < step <= 4 * DAY and table.calendar != ALWAYS:
         yield from _daily(table)
+    elif table.days is None and 0 < step <= 12 * HOUR and table.calendar != ALWAYS and not table.marked_open:
+        yield from _within(table)
+
+
+def _within(table: Table) -> Iterator[Finding]:
+    """Bars within a day of which one ends just when its session opens, in most sessions, and none with its close."""
+    known = _around(table)
+    if len(known.days) == 0:
+        return
+    opening, closing = np.isin(table.ts, known.opens), np.isin(table.ts, known.closes)
+    held = len(np.unique(table.ts.astype("M8[ns]").astype("M8[D]")))
+    if held >= 3 and opening.sum() > 0.5 * held and not closing.any():
+        text = (
+            'bars end when the session opens, none with its close: they are named by their open; set bars_mark = "open"'
+        )
+        yield from finding(table, "early_stamp", opening, "time", None, text)
 
 
 def _coarse(table: Table, step: int) -> Iterator[Finding]:

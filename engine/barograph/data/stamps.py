@@ -40,7 +40,7 @@ def closes(frame: pd.DataFrame, names: Mapping[str, str], how: Reading) -> tuple
     if how.bars_mark not in ("close", "open"):
         raise DataError(f"{how.source}: bars_mark = {how.bars_mark!r}; wanted 'close' or 'open'")
     stamps, zone = _stamps(frame, names, how)
-    notes = tuple(note._replace(row=int(how.at(note.row).split()[-1])) for note in stamps.notes)
+    notes = tuple(note._replace(row=how.row(note.row)) for note in stamps.notes)
     local = _local(stamps, how)
     if bool((local % DAY == 0).all()):
         _days_without_end(stamps, how)

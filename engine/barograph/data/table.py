@@ -51,8 +51,12 @@ class Reading(NamedTuple):
     kept: Times | None = None
 
     def at(self, row: int) -> str:
-        """Return where a row of the table stands in its file: "line 3"; `kept` are the file's rows that are read."""
-        return f"{self.place} {(row if self.kept is None else int(self.kept[row])) + self.first_row}"
+        """Return where a row of the table stands in its file, for people: "line 3"."""
+        return f"{self.place} {self.row(row)}"
+
+    def row(self, row: int) -> int:
+        """Return the number of a row in its file; `kept` are the rows that are read of it."""
+        return (row if self.kept is None else int(self.kept[row])) + self.first_row
 
 
 class Table(NamedTuple):

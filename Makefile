@@ -64,6 +64,8 @@ soak: $(VENV)/ready extras-soak
 	$(BIN)/python -m tests.campaigns.cycles --cycles 10000
 	$(BIN)/python -m tests.campaigns.processors
 	$(BIN)/python -m tests.campaigns.reading --runs 100000
+	$(BIN)/python -m tests.campaigns.times --columns 100000
+	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m tests.campaigns.exdates --worlds 1000
 	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m tests.campaigns.calibration
 
 mutation: $(VENV)/ready

@@ -12,7 +12,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -24,8 +23,10 @@ from barograph.data.findings import CODES, Finding
 from barograph.data.history import History
 from barograph.data.rates import Rate
 from barograph.data.reading import COLUMNS
-from barograph.data.table import Reading
+from barograph.data.stamps import instants
+from barograph.data.table import Reading, plain
 from barograph.errors import DataError, nearest
+from barograph_adapters._csv import table
 
 __all__ = ["check", "csv", "files", "joined", "parquet", "rate"]
 
@@ -49,26 +50,27 @@ def csv(
     end: str | None = None,
     accept: Sequence[str] = (),
     currency: str = "",
+    growing: bool = False,
 ) -> History:
     """Load one asset's bars from a CSV file with a header line.
 
-    `symbol` is the file's name without its ending unless given. `columns` maps time, open, high, low, close, volume,
-    quote_volume, adj_close, dividend, split, final and currency to the file's names (plain English ones are found; ""
-    leaves a column out). Dates are stamped with the close of
-    their session on `calendar`, other dates with `closes_at`; times of day without an offset are in `time_zone`
-    (default UTC). `bars_mark="open"` says that times name a bar's open: they are moved to its close. `adjusted` scales
-    all prices by adj_close / close. `decimal`, `thousands` and `date_format` say how numbers and times are written.
-    `start` and `end` cut before the checks; `accept` lists the codes of errors that shall not stop the load. `currency`
-    says what the prices are in, for assets that are to be joined.
+    `symbol` is the file's name without its ending unless given, and chooses the rows where a column names several.
+    `columns` maps time, clock (a time of day of its own), open, high, low, close, volume, quote_volume, adj_close,
+    dividend, split, final and currency to the file's names (plain English ones are found; "" leaves a column out).
+    Dates are stamped with the close of their session on `calendar`, other dates with `closes_at`; times of day without
+    an offset are in `time_zone` (default UTC). `bars_mark="open"` says that times name a bar's open: they are moved to
+    its close. `adjusted` scales all prices by adj_close / close. `decimal`, `thousands` and `date_format` say how
+    numbers and times are written. `start` and `end` cut before the checks; `accept` lists the codes of errors that
+    shall not stop the load. `currency` says what the prices are in, for assets that are to be joined. In a file that is
+    `growing` a line counts once it has its end; a deployment reads the files of ``[data]`` so.
 
     Raises `DataError`, one line naming file, line and value.
     """
     how = _reading(path, symbol, columns, calendar, time_zone, closes_at, bars_mark, date_format, adjusted, traded)
     how = how._replace(currency=currency)
     how = how._replace(decimal=decimal, thousands=thousands, place="line", first_row=2)
-    # With foreign marks pandas would take 27.12.2000 for a number: then everything is read as text.
-    kind = None if decimal == "." and thousands is None else "str"
-    frame = _opened(path, lambda: pd.read_csv(path, sep=separator, encoding=encoding, index_col=False, dtype=kind))
+    foreign = decimal != "." or thousands is not None
+    frame = _opened(path, lambda: table(Path(path), separator, encoding, foreign, (columns or {}).values(), growing))
     return History.from_table(frame, how, start, end, accept)
 
 
@@ -113,6 +115,7 @@ def files(
     accept: Sequence[str] = (),
     currency: str = "",
     convert: Conversion | None = None,
+    growing: bool = False,
 ) -> History:
     """Load several assets, one file (.csv or .parquet) a symbol, and join them: NaN where one has no bar.
 
@@ -128,9 +131,10 @@ def files(
     shared: dict[str, Any] = {"columns": columns, "calendar": calendar, "time_zone": time_zone, "closes_at": closes_at}
     shared |= {"bars_mark": bars_mark, "adjusted": adjusted, "start": start, "end": end, "accept": accept}
     shared["currency"] = currency
-    parts = [
-        _loader(path)(path, symbol=symbol, traded=symbol not in observed, **shared) for symbol, path in paths.items()
-    ]
+    parts = []
+    for symbol, path in paths.items():
+        own = {"growing": growing} if _loader(path) is csv else {}
+        parts.append(_loader(path)(path, symbol=symbol, traded=symbol not in observed, **shared, **own))
     return _together(parts, convert)
 
 
@@ -167,16 +171,20 @@ def rate(path: str | Path, column: str | None = None, time: str | None = None, p
     Raises `DataError`, one line naming file, row and value.
     """
     source = Path(path).name
-    reads: Callable[..., pd.DataFrame] = pd.read_csv if _loader(path) is csv else pd.read_parquet
-    frame = _opened(path, lambda: reads(path))
+    named = () if time is None else (time,)
+    frame = _opened(path, lambda: table(Path(path), times=named) if _loader(path) is csv else pd.read_parquet(path))
     if isinstance(frame.index, pd.DatetimeIndex):
         frame = frame.reset_index()
-    when = _chosen(source, frame, time, [name for name in frame if str(name).lower() in COLUMNS["time"]], "time")
+    when = _chosen(source, frame, time, [name for name in frame if plain(name) in COLUMNS["time"]], "time")
     value = _chosen(source, frame, column, [name for name in frame if name != when], "column")
-    moments = _each(source, frame[when], pd.to_datetime(frame[when], errors="coerce"), "date")
-    values = _each(source, frame[value], pd.to_numeric(frame[value], errors="coerce"), "rate")
+    how = Reading(source=source)
+    how = how._replace(place="line", first_row=2) if _loader(path) is csv else how
+    moments = instants(frame[when], how)
+    values = _numbers(frame[value], how)
     try:
-        return Rate.of(pd.Series(values.to_numpy() / (100.0 if percent else 1.0), index=pd.DatetimeIndex(moments)))
+        return Rate.of(
+            pd.Series(values.to_numpy() / (100.0 if percent else 1.0), index=pd.DatetimeIndex(moments.astype("M8[ns]")))
+        )
     except DataError as error:
         raise DataError(f"{source}: {error}") from error
 
@@ -192,10 +200,11 @@ def _chosen(source: str, frame: pd.DataFrame, given: str | None, found: Sequence
     return found[0]
 
 
-def _each(source: str, raw: pd.Series, read: pd.Series, wanted: str) -> pd.Series:
+def _numbers(raw: pd.Series, how: Reading) -> pd.Series:
+    read = pd.to_numeric(raw, errors="coerce")
     if bool(read.isna().any()):
         row = int(read.isna().to_numpy().argmax())
-        raise DataError(f"{source}: row {row}: {raw.iloc[row]!r} is no {wanted}; mend it or leave the row out")
+        raise DataError(f"{how.source}: {how.at(row)}: {raw.iloc[row]!r} is no rate; mend it or leave the row out")
     return read
 
 
@@ -235,13 +244,13 @@ def _reading(
     )
 
 
-def _opened(path: str | Path, read: Callable[[], pd.DataFrame]) -> pd.DataFrame:
+def _opened(path: str | Path, read: Callable[[], pd.DataFrame | None]) -> pd.DataFrame:
     if not Path(path).is_file():
         raise DataError(f"{path}: no such file")
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", pd.errors.ParserWarning)
-            frame = read()
+        frame = read()
     except (ValueError, OSError, pd.errors.ParserWarning) as error:
         raise DataError(f"{path}: cannot be read: {' '.join(str(error).split())}") from error
+    if frame is None:
+        raise DataError(f"{path}: no line has its end yet; wanted a header line and one bar")
     return frame

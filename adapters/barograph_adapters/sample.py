@@ -13,6 +13,7 @@ from pathlib import Path
 import pandas as pd
 
 from barograph.data.history import History
+from barograph.data.table import Reading
 from barograph.errors import DataError, with_extra
 
 __all__ = ["nasdaq", "sp500"]
@@ -37,4 +38,5 @@ def _index(name: str, symbol: str, start: str | None, end: str | None) -> Histor
     if not path.is_file():
         raise DataError(f"this version of the package arch has no {path.name}; pip install 'arch>=8,<9'")
     frame = pd.read_csv(path)
-    return History.from_pandas(frame, symbol=symbol, calendar="XNYS", start=start, end=end, source=f"arch.data.{name}")
+    how = Reading(source=f"arch.data.{name}", symbol=symbol, date_format="%m/%d/%Y")
+    return History.from_table(frame, how, start, end)

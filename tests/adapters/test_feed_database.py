@@ -147,7 +147,7 @@ def test_a_missing_file_is_not_made(tmp_path: Path) -> None:
 
 
 def test_a_locked_database_is_tried_again(url: str) -> None:
-    clock = Clock(0)
+    clock = Clock(FRIDAY)
     feed = database(url, ["SPY"], table="bars", timeout=0.05, tries=2, clock=clock)
     with sqlite3.connect(url.removeprefix("sqlite:///"), isolation_level=None) as writer:
         writer.execute("BEGIN EXCLUSIVE")

@@ -119,10 +119,11 @@ def test_weeks_and_months_named_by_their_first_day_close_with_their_last_session
 def test_counted_and_compact_times(tmp_path: Path) -> None:
     path = write(tmp_path, "timestamp,close\n1719900000,1\n1719903600,2\n")
     assert stamps(csv(path, calendar="24/7", date_format="s")) == ["2024-07-02 06:00", "2024-07-02 07:00"]
-    with pytest.raises(DataError, match="date_format = 's'"):
-        csv(path)
+    assert stamps(csv(path, calendar="24/7")) == ["2024-07-02 06:00", "2024-07-02 07:00"]
     compact = write(tmp_path, "date,close\n20240701,1\n20240702,2\n")
-    assert stamps(csv(compact, date_format="%Y%m%d"))[0] == "2024-07-01 20:00"
+    assert (
+        stamps(csv(compact, date_format="%Y%m%d")) == stamps(csv(compact)) == ["2024-07-01 20:00", "2024-07-02 20:00"]
+    )
 
 
 def test_start_and_end_cut_before_the_checks(tmp_path: Path) -> None:
@@ -157,7 +158,21 @@ def test_start_and_end_cut_before_the_checks(tmp_path: Path) -> None:
         ("Date,Close\n2024-07-01,1\n", {"adjusted": True}, "no column for adj_close"),
         ("Date,Close\n2024-07-01,1\n", {"accept": ["gaps"]}, "no finding is called 'gaps'; did you mean 'gap'"),
         ("Date,Close\n2024-07-01,1\n2024-07-01,2\n", {}, "duplicate_time: line 3"),
-        ("Date,Close\n2024-07-02,1\n2024-07-01,2\n", {}, "wrong_order: line 2 .*newest first"),
+        (
+            "Date,Close\n2024-07-02,1\n2024-07-01,2\n2024-07-03,2\n",
+            {},
+            "wrong_order: line 3 .*older than the row before",
+        ),
+        ("Date,Close,Close\n2024-07-02,1,2\n", {}, "two columns are called 'Close'"),
+        ("Date,Close,close\n2024-07-02,1,2\n", {}, "'Close' and 'close' are both close; say which with columns"),
+        ("Date,Timestamp,Close\n2024-07-02,1719878400,2\n", {}, "'Date' and 'Timestamp' are both times; say which"),
+        ("Date,Symbol,Close\n2024-07-01,A,1\n2024-07-01,B,2\n", {}, "'Symbol' holds the symbols A, B; choose one"),
+        ("Time,Close\n09:30,1\n", {}, "line 2: '09:30' is a time of day without a date"),
+        (
+            "Date,Close\n01/07/2024,1\n",
+            {},
+            r"line 2: '01/07/2024' is 2024-07-01 .*'%d/%m/%Y'.* or 2024-01-07 .*'%m/%d/%Y'",
+        ),
     ],
 )
 def test_mistakes_are_one_line(tmp_path: Path, text: str, how: dict[str, object], words: str) -> None:
@@ -241,7 +256,7 @@ def test_several_files(tmp_path: Path) -> None:
 def test_check_tells_and_does_not_stop(tmp_path: Path) -> None:
     findings = check(write(tmp_path, "Date,Close\n2024-07-02,1\n2024-07-01,0\n"))
     assert {f.code: f.severity for f in findings} == {
-        "wrong_order": "error",
+        "newest_first": "warning",
         "non_positive_price": "error",
         "unknown_volume": "warning",
         "close_only": "warning",

@@ -259,6 +259,34 @@ def test_compare_with_one_broken_config_leaves_nothing(project: Path) -> None:
     assert (done.returncode, (project / "runs").exists()) == (2, False)
 
 
+def test_doubts_about_bars_are_told_after_a_run_on_the_error_stream(project: Path) -> None:
+    frame = pd.read_csv(project / "bars.csv")
+    frame["date"] = pd.DatetimeIndex(frame["date"]).strftime("%d/%m/%Y")
+    frame[::-1].to_csv(project / "bars.csv", index=False)
+    done = barograph("run", project / "small.toml", "--runs", project / "runs", "--json")
+    assert done.returncode == 0
+    assert "warning: bars.csv: proved_order: line " in done.stderr
+    assert "warning: bars.csv: newest_first: " in done.stderr
+    assert json.loads(done.stdout)["metrics"]
+    frame.iloc[:12].assign(date=[f"{day:02d}/07/2024" for day in range(1, 13)]).to_csv(
+        project / "bars.csv", index=False
+    )
+    done = barograph("run", project / "small.toml", "--runs", project / "runs")
+    assert done.returncode == 3
+    assert "2024-07-01 with the day first" in done.stderr
+    assert "2024-01-07 with the month first" in done.stderr
+    frame["date"] = pd.date_range("2240-01-01", periods=len(frame)).strftime("%Y-%m-%d")
+    frame.to_csv(project / "bars.csv", index=False)
+    done = barograph("data", "check", project / "bars.csv", "--calendar", "24/7")
+    assert "warning beyond_clock        bars.csv: beyond_clock: " in done.stdout
+
+
+def test_replay_from_a_day_that_may_be_two_is_refused(project: Path) -> None:
+    done = barograph("paper", project / "small.toml", "--replay", "01/02/2020", "--store", f"sqlite:///{project}/p.db")
+    assert done.returncode == 3
+    assert "start = '01/02/2020' is 2020-02-01 with the day first or 2020-01-02 with the month first" in done.stderr
+
+
 def test_data_check_names_findings_and_fails_on_errors(project: Path) -> None:
     done = barograph("data", "check", project / "bars.csv", "--calendar", "24/7")
     assert done.returncode == 0, done.stderr

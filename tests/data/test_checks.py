@@ -145,13 +145,13 @@ def test_duplicate_time() -> None:
 
 def test_wrong_order() -> None:
     frame = good()
-    newest_first = found(frame[::-1])["wrong_order"]
-    assert (newest_first.severity, newest_first.count) == ("error", 300)
-    assert "newest first" in newest_first.message
+    newest_first = found(frame[::-1])
+    assert (newest_first["newest_first"].severity, newest_first["newest_first"].count) == ("warning", 300)
+    assert "wrong_order" not in newest_first
     order = [*range(50), 51, 50, *range(52, 300)]
     shuffled = found(frame.iloc[order])["wrong_order"]
     assert (shuffled.row, shuffled.count) == (51, 1)
-    history = History.from_pandas(frame[::-1], symbol="ABC", accept=["wrong_order"])
+    history = History.from_pandas(frame[::-1], symbol="ABC")
     assert (history.close[:, 0] == frame["close"].to_numpy()).all()
 
 
@@ -243,7 +243,7 @@ def test_twenty_for_one_at_a_price_of_25_swaps_no_columns() -> None:
 def test_split_without_jump() -> None:
     frame = good().assign(split=0.0, dividend=0.0)
     finding = found(changed(frame, 150, split=2.0))["split_without_jump"]
-    assert (finding.row, finding.value, finding.severity) == (150, "2.0", "warning")
+    assert (finding.row, finding.value, finding.severity) == (150, "2.0", "error")
     assert set(found(changed(frame, 150, split=2.0))) == {"split_without_jump"}
     assert found(changed(frame, 150, split=1.01)) == {}  # no larger than what a price does every day
     assert found(changed(frame, 0, split=2.0)) == {}  # nothing before it to compare with
@@ -460,7 +460,7 @@ def test_btc_volume_swapped_and_newest_first(shared: Path, tmp_path: Path) -> No
     assert "swapped_columns" in {f.code for f in files.check(tmp_path / "one.parquet", calendar="24/7")}
     frame[::-1].to_csv(tmp_path / "newest.csv")
     newest = {f.code: f for f in files.check(tmp_path / "newest.csv", calendar="24/7")}
-    assert newest["wrong_order"].row == 2
+    assert newest["newest_first"].row == 2
     assert newest["swapped_columns"].count == 20143
 
 

@@ -16,6 +16,7 @@ from barograph.data.checks import check
 from barograph.data.findings import accepted
 from barograph.data.history import FIELDS, History
 from barograph.data.reading import read
+from barograph.data.stamped import beyond
 from barograph.data.table import Reading, mended
 from barograph.epoch import FIRST
 from barograph.errors import ConfigError, DataError, FeedError, nearest
@@ -168,19 +169,21 @@ def _opens(calendar: str, after: int, until: int, daily: bool) -> bool:
 
 
 def tabled(
-    asset: Asset, frame: pd.DataFrame, how: Reading, after: int, until: int, accept: Sequence[str] = ()
+    asset: Asset, frame: pd.DataFrame, how: Reading, after: int, until: int, now: int, accept: Sequence[str] = ()
 ) -> History:
     """Return one asset's bars of (after, until] from a table as somebody keeps it, or a moment without one.
 
     Two weeks before the span are read and checked too. A row without a price is no bar, rows may stand in any order,
     and one that stands there twice counts once.
 
-    Raises `FeedError` naming row and value of what cannot be read or cannot be true: whoever keeps the table may mend
-    it while the service waits.
+    Raises `FeedError` naming row and value of what cannot be read or cannot be true, or closes after `now`: whoever
+    keeps the table may mend it while the service waits.
     """
     frame = frame.drop_duplicates(ignore_index=True)
     try:
         table = read(frame, how._replace(symbol=asset.symbol, traded=asset.traded, calendar=asset.calendar))
+        if told := beyond(how.source, table.ts, now):
+            raise DataError(told)
         table = table.at((table.ts > after - 14 * DAY) & (table.ts <= until))
         # Of a single bar that is known by its open nobody can tell when it closes.
         if len(table.ts) < (2 if how.bars_mark == "open" else 1):

@@ -90,7 +90,8 @@ def database(
     def fetch(after: int, until: int) -> History | None:
         """Read the rows of all assets at once."""
         frame = retried(lambda: _rows(place, assets, after), name, tries, sleep=wall.sleep)
-        return cut(beside([_bars(asset, frame, how, after, until, accept) for asset in assets]), after, until)
+        now = wall.now()
+        return cut(beside([_bars(asset, frame, how, after, until, now, accept) for asset in assets]), after, until)
 
     return Feed(name, fetch)
 
@@ -233,10 +234,12 @@ def _known(place: _Place, connection: Connection, select: Any, symbol: Any, asse
             raise DataError(f"{place.name}: {place.table} has no symbol {asset.ticker!r}{hint}")
 
 
-def _bars(asset: Asset, frame: pd.DataFrame, how: Reading, after: int, until: int, accept: Sequence[str]) -> History:
+def _bars(
+    asset: Asset, frame: pd.DataFrame, how: Reading, after: int, until: int, now: int, accept: Sequence[str]
+) -> History:
     own = frame[frame["symbol"] == asset.ticker].drop(columns="symbol") if "symbol" in frame else frame
     if len(own) == 0:
         return nothing(asset, after + 1)
     if "ts" in own and "time" not in (how.columns or {}):
         how = how._replace(columns={**(how.columns or {}), "time": "ts"})
-    return tabled(asset, own.reset_index(drop=True), how, after, until, accept)
+    return tabled(asset, own.reset_index(drop=True), how, after, until, now, accept)

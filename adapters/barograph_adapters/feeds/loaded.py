@@ -10,11 +10,10 @@ History(ABC: 2 bars, 2024-07-01 20:00:00 .. 2024-07-02 20:00:00 UTC, folder)
 
 from __future__ import annotations
 
-import io
 import re
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -24,9 +23,11 @@ from barograph.data.calendars import DAY
 from barograph.data.history import History
 from barograph.data.table import Reading
 from barograph.errors import DataError, FeedError, nearest
+from barograph.paper.ports import Clock
 from barograph.types import Feed
+from barograph_adapters._csv import table
 from barograph_adapters._text import one_line
-from barograph_adapters.feeds._bars import Asset, beside, cut, nothing, tabled, tickers
+from barograph_adapters.feeds._bars import WALL, Asset, beside, cut, nothing, tabled, tickers
 
 __all__ = ["folder", "loaded", "replay"]
 
@@ -79,6 +80,7 @@ def folder(
     encoding: str = "utf-8",
     accept: Sequence[str] = (),
     name: str = "folder",
+    clock: Clock | None = None,
 ) -> Feed:
     """Return a feed of CSV and Parquet files to which somebody adds lines, or files.
 
@@ -98,15 +100,18 @@ def folder(
     how = Reading(columns=columns, time_zone=time_zone, closes_at=closes_at, bars_mark=bars_mark)
     how = how._replace(date_format=date_format, decimal=decimal, thousands=thousands)
     foreign = decimal != "." or thousands is not None
+    told = tuple((columns or {}).values())
+    read = partial(table, separator=separator, encoding=encoding, foreign=foreign, times=told)
 
     def opened(file: Path, last: bool) -> pd.DataFrame | None:
         if file.suffix == ".csv":
-            return _csv(file, last, separator, encoding, foreign)
+            return _csv(file, last, read)
         return _parquet(file, last)
 
     def fetch(after: int, until: int) -> History | None:
         """Read what may hold bars of the span."""
-        parts = [_bars(base, asset, how, opened, after, until, accept) for asset in assets]
+        now = (clock or WALL).now()
+        parts = [_bars(base, asset, how, opened, after, until, now, accept) for asset in assets]
         return cut(beside(parts), after, until)
 
     return Feed(name, fetch)
@@ -119,6 +124,7 @@ def _bars(
     opened: Callable[[Path, bool], pd.DataFrame | None],
     after: int,
     until: int,
+    now: int,
     accept: Sequence[str],
 ) -> History:
     files = _recent(_files(base, asset), after)
@@ -130,7 +136,7 @@ def _bars(
     how = how._replace(source=source)
     if len(found) == 1 and next(iter(found)).suffix == ".csv":
         how = how._replace(place="line", first_row=2)
-    return tabled(asset, pd.concat(found.values(), ignore_index=True), how, after, until, accept)
+    return tabled(asset, pd.concat(found.values(), ignore_index=True), how, after, until, now, accept)
 
 
 def _files(base: Path, asset: Asset) -> list[Path]:
@@ -163,16 +169,9 @@ def _recent(files: list[Path], after: int) -> list[Path]:
     ]
 
 
-def _csv(file: Path, last: bool, separator: str, encoding: str, foreign: bool) -> pd.DataFrame | None:
+def _csv(file: Path, last: bool, read: Callable[..., pd.DataFrame | None]) -> pd.DataFrame | None:
     try:
-        content = file.read_bytes()
-        whole = content[: content.rfind(b"\n") + 1] if last else content
-        if not whole.strip():
-            return None
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", pd.errors.ParserWarning)
-            kind = "str" if foreign else None
-            return pd.read_csv(io.BytesIO(whole), sep=separator, encoding=encoding, index_col=False, dtype=kind)
+        return read(file, growing=last)
     except (ValueError, OSError, pd.errors.ParserWarning) as error:
         raise FeedError(f"{file.name}: cannot be read: {one_line(error)}") from error
 

@@ -10,10 +10,10 @@ import csv
 import gzip
 import json
 import pickle
+import re
 import subprocess
 import sys
 import tempfile
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
@@ -21,6 +21,9 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import numpy as np
 
 from barograph.audit.opened import Opened
+from barograph.data.times import from_texts
+from barograph.epoch import NEVER
+from barograph.errors import DataError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -32,8 +35,8 @@ __all__ = ["Again", "again", "cut_copy"]
 
 _TEXT: Final = (".csv", ".tsv", ".txt")
 _SHARE: Final = 0.95
-# The least number that a moment of our days is in nanoseconds, microseconds, milliseconds, seconds; and the unit in ns.
-_EPOCHS: Final = ((10**17, 1), (10**14, 10**3), (10**11, 10**6), (10**8, 10**9))
+_DIGITS: Final = re.compile(r"\d.*[-/.:].*\d|^\s*-?\d[\d.]*\s*$")
+_NUMBER: Final = re.compile(r"-?\d+(\.\d*)?")
 
 
 class Again(NamedTuple):
@@ -133,7 +136,8 @@ def _moments(column: pd.Series) -> pd.Series | None:
     import pandas as pd
 
     if pd.api.types.is_datetime64_any_dtype(column.dtype):
-        return pd.Series(pd.to_datetime(column, utc=True))
+        index = pd.DatetimeIndex(column)
+        return pd.Series(index.tz_localize("UTC") if index.tz is None else index.tz_convert("UTC"))
     return _times(column.tolist(), "") if pd.api.types.is_string_dtype(column.dtype) else None
 
 
@@ -164,38 +168,31 @@ def _kept(lines: list[str], moment: int, rows: int, total: int) -> list[str] | N
 
 
 def _times(cells: list[str], head: str) -> pd.Series | None:
-    """Read a column as moments; None where it holds others. Plain numbers are moments as dates, or by their name."""
-    import pandas as pd
+    """Read a column as moments, NaT where a cell is none; None where it holds others, or what two readings fit.
 
-    column = pd.Series(cells, dtype="str")
-    number = pd.to_numeric(column, errors="coerce")
-    if number.notna().mean() >= _SHARE:
-        return _numbered(number, head)
-    # Words are no moments, and to find that out word by word takes long.
-    if not column.str.contains(r"\d.*[-/.:].*\d").mean() >= _SHARE:
-        return None
-    hows: tuple[dict[str, Any], ...] = ({"format": "ISO8601"}, {"dayfirst": False}, {"dayfirst": True})
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        for how in hows:
-            times = pd.Series(pd.to_datetime(column, utc=True, errors="coerce", **how))
-            if times.notna().mean() >= _SHARE:
-                return times
-    return None
-
-
-def _numbered(number: pd.Series, head: str) -> pd.Series | None:
+    Plain numbers are moments as dates in digits, or by their column's name.
+    """
     import pandas as pd
 
     from barograph.data.reading import COLUMNS
 
-    if bool(number.dropna().between(19000101, 21001231).all()):
-        times = pd.to_datetime(number.astype("Int64").astype("str"), utc=True, errors="coerce", format="%Y%m%d")
-        return times if times.notna().mean() >= _SHARE else None
-    unit = next((unit for least, unit in _EPOCHS if number.median() >= least), None)
-    if unit is None or head.lower() not in COLUMNS["time"] or number.isna().any():
+    shown = [row for row, cell in enumerate(cells) if _DIGITS.search(cell)]
+    plain = sum(_NUMBER.fullmatch(cells[row].strip()) is not None for row in shown)
+    if not cells or len(shown) < _SHARE * len(cells):
         return None
-    return pd.Series(pd.to_datetime(number.to_numpy(np.int64) * unit, utc=True))
+    if plain == len(shown) and not (head.lower() in COLUMNS["time"] or _dates_in_digits(cells, shown)):
+        return None
+    try:
+        found = from_texts([cells[row] for row in shown], "row {}".format)
+    except DataError:
+        return None
+    moments = np.full(len(cells), NEVER)
+    moments[shown] = found.wall - found.offset
+    return pd.Series(pd.DatetimeIndex(moments.astype("M8[ns]"), tz="UTC"))
+
+
+def _dates_in_digits(cells: list[str], rows: list[int]) -> bool:
+    return all(len(text) == 8 and "1900" < text < "2101" for text in (cells[row].strip() for row in rows))
 
 
 def _early(times: pd.Series, moment: int) -> pd.Series:

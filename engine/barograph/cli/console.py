@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any, Final
 
-__all__ = ["print_json", "progress"]
+if TYPE_CHECKING:
+    from barograph.data.history import History
+
+__all__ = ["print_json", "progress", "tell_findings"]
+
+_TOLD: Final = 5
+_WIDTH: Final = 300
 
 
 def print_json(content: Any) -> None:
@@ -17,6 +24,20 @@ def print_json(content: Any) -> None:
 
 def _plain(value: Any) -> Any:
     return value.item() if hasattr(value, "item") else str(value)
+
+
+def tell_findings(history: History, now: int) -> None:
+    """Print on the error stream what is doubtful about the bars of a run: a line each, the first few."""
+    from barograph.data.stamped import beyond
+
+    late = beyond(history.source, history.ts, now)
+    lines = [f"{finding.severity}: {finding.message}" for finding in history.findings] + (
+        [f"warning: {late}"] if late else []
+    )
+    for line in lines[:_TOLD]:
+        print(line if len(line) <= _WIDTH else f"{line[: _WIDTH - 3]}...", file=sys.stderr)
+    if len(lines) > _TOLD:
+        print(f"{len(lines) - _TOLD} more are in the report", file=sys.stderr)
 
 
 @contextmanager

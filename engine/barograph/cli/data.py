@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Annotated
 
@@ -27,7 +28,8 @@ def data_check(
 ) -> None:
     """Check a CSV or Parquet file of bars and print every finding; exit code 3 if one is an error."""
     from barograph.config.parts import Part, make
-    from barograph.data.findings import CODES
+    from barograph.data.findings import CODES, Finding
+    from barograph.data.stamped import beyond
 
     loader = use or f"barograph_adapters.files:{'parquet' if file.suffix == '.parquet' else 'csv'}"
     wrong = [item for item in column or [] if "=" not in item]
@@ -40,6 +42,10 @@ def data_check(
     )
     history = make(part, "data", Path())
     findings = history.findings
+    late = beyond(history.source, history.ts, time.time_ns())
+    if late:
+        told = Finding("beyond_clock", "warning", history.source, -1, int(history.ts[-1]), "time", "", late)
+        findings = (*findings, told)
     if as_json:
         print_json({"bars": len(history), "findings": [f._asdict() for f in findings]})
     else:

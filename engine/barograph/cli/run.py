@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
-from barograph.cli.console import print_json, progress
+from barograph.cli.console import print_json, progress, tell_findings
 from barograph.cli.paper import Url, check_record, recorded
 from barograph.cli.shared import Json, Prepared, Runs, Set, naming, prepared
 from barograph.errors import ConfigError
@@ -54,6 +54,7 @@ def run(
         with progress(record, quiet=as_json) as tell:
             recorded(store, record, one.config, config.parent, one.machine, done.result, tell)
     metrics = done.result.metrics
+    tell_findings(one.history, time.time_ns())
     if as_json:
         told = {} if done.bounds is None else {"bounds": done.bounds._asdict()}
         print_json({"folder": str(done.folder), "metrics": metrics, **told})
@@ -80,6 +81,8 @@ def compare(configs: list[Path], set: Set = None, runs: Runs = Path("runs"), as_
         raise ConfigError(f"compare: the runs cover different periods ({told}); add {cure}")
     page = compare_report([f for _, f in results], runs / "compare.html", names)
     metrics = {name: r.metrics for name, (r, _) in zip(names, results, strict=True)}
+    for source in {one.history.source: one.history for one in ready}.values():
+        tell_findings(source, time.time_ns())
     if as_json:
         print_json({"folders": [f.name for _, f in results], "metrics": metrics, "report": str(page)})
         return

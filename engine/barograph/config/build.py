@@ -28,19 +28,22 @@ if TYPE_CHECKING:
 __all__ = ["build", "feed_or_history", "load_history", "strategy_of", "terms_of"]
 
 
-def load_history(config: Config, folder: Path) -> History:
-    """Load the data of a config, joined with what is only observed; paths are relative to the config's folder."""
-    history = _history(config.data, "data", folder)
+def load_history(config: Config, folder: Path, growing: bool = False) -> History:
+    """Load the data of a config, joined with what is only observed; paths are relative to the config's folder.
+
+    With `growing` somebody may be writing its files: loaders that can tell leave out a line that has no end yet.
+    """
+    history = _history(config.data, "data", folder, growing)
     for n, part in enumerate(config.observed):
-        seen = _history(part, f"observed.{n}", folder)
+        seen = _history(part, f"observed.{n}", folder, growing)
         history = history.join(seen.observe(*seen.symbols), rows="mine")
     return history if config.run.end is None else history.between(None, config.run.end)
 
 
-def _history(part: Part, where: str, folder: Path) -> History:
+def _history(part: Part, where: str, folder: Path, growing: bool) -> History:
     from barograph.types import Feed
 
-    found = feed_or_history(part, where, folder)
+    found = feed_or_history(part, where, folder, growing)
     if not isinstance(found, Feed):
         return found
     from barograph.epoch import FIRST
@@ -51,16 +54,35 @@ def _history(part: Part, where: str, folder: Path) -> History:
     return cast("History", history)
 
 
-def feed_or_history(part: Part, where: str, folder: Path) -> History | Feed:
+def feed_or_history(part: Part, where: str, folder: Path, growing: bool = False) -> History | Feed:
     """Make a part that brings bars: all there are (a `History`), or those of a span when asked (a `Feed`)."""
     from barograph.data.history import History
     from barograph.types import Feed
 
+    if growing:
+        part = part.model_copy(update=_growing(part.use, part.arguments, where, folder))
     conversion = _conversion(part, where, folder)
     found = make(_told(part, conversion, where, folder), where, folder)
     if not isinstance(found, History | Feed):
         raise PartError(f"{where}: {part.use} returned {type(found).__name__}; wanted a History or a Feed")
     return found if conversion is None else _converted(found, conversion, where)
+
+
+def _growing(use: str, arguments: dict[str, Any], where: str, folder: Path) -> dict[str, Any]:
+    """Tell a loader that takes the word, and the loaders among its arguments, that files are being written."""
+    factory = attribute(use, where, folder)
+    told = {name: _told_growing(value, where, folder) for name, value in arguments.items()}
+    takes = callable(factory) and "growing" in inspect.signature(factory).parameters
+    return {"growing": True, **told} if takes else told
+
+
+def _told_growing(value: Any, where: str, folder: Path) -> Any:
+    if isinstance(value, list):
+        return [_told_growing(one, where, folder) for one in value]
+    if isinstance(value, dict) and "use" in value:
+        rest = {name: one for name, one in value.items() if name != "use"}
+        return {"use": value["use"], **_growing(value["use"], rest, where, folder)}
+    return value
 
 
 def _conversion(part: Part, where: str, folder: Path) -> Conversion | None:

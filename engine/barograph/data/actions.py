@@ -53,7 +53,7 @@ def declared(columns: Mapping[str, Floats], how: Reading) -> dict[str, Floats]:
         wrong = ~action.allowed(found[name])
         if wrong.any():
             row = int(np.argmax(wrong))
-            where = f"{how.source}: {how.place} {row + how.first_row}"
+            where = f"{how.source}: {how.at(row)}"
             raise DataError(f"{where}: {action.column} is {values[row]:.10g}; wanted {action.wanted}")
     return found
 
@@ -67,7 +67,7 @@ def counted_once(actions: Mapping[str, Floats], names: Mapping[str, str], how: R
             row = int(np.argmax(told))
             why = "is in money of its own day" if name == "final" else "is in adj_close already and would count twice"
             raise DataError(
-                f"{how.source}: {how.place} {row + how.first_row}: with adjusted = true the {action.column} "
+                f"{how.source}: {how.at(row)}: with adjusted = true the {action.column} "
                 f"{values[row]:.10g} of column {names[action.column]!r} {why}; use adjusted = false, or leave the "
                 f'column out with columns = {{{action.column} = ""}}'
             )

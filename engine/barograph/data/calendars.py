@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 __all__ = ["ALWAYS", "DAY", "Days", "Sessions", "Times", "apart", "bars_a_session", "check_times", "closes",
-           "nanoseconds", "opened", "placed", "sessions", "sessions_a_bar", "span_of", "together", "utc"]  # fmt: skip
+           "nanoseconds", "opened", "placed", "sessions", "sessions_a_bar", "span_of", "together", "utc",
+           "wall_of"]  # fmt: skip
 
 Times = NDArray[np.int64]
 Days = NDArray[np.datetime64]
@@ -159,6 +160,18 @@ def utc(local: pd.DatetimeIndex, time_zone: str) -> pd.DatetimeIndex:
     return aware.tz_convert("UTC").as_unit("ns")
 
 
+def wall_of(ts: Times, time_zone: str) -> Times:
+    """Return what the clocks of a time zone show at these moments, in ns since their 1970.
+
+    >>> wall_of(np.array([0]), "Asia/Tokyo") // HOUR
+    array([9])
+    """
+    import pandas as pd
+
+    local = pd.DatetimeIndex(ts, tz="UTC").tz_convert(time_zone).tz_localize(None)
+    return np.asarray(local.as_unit("ns").asi8)
+
+
 @lru_cache(maxsize=32)
 def _built(code: str, first_year: int, last_year: int) -> Sessions:
     import exchange_calendars
@@ -210,6 +223,9 @@ def span_of(start: Any, end: Any) -> tuple[int, int]:
 def _moment(value: Any, name: str, of_day: int) -> int:
     if isinstance(value, int | np.integer):
         return int(value)
+    if isinstance(value, str):
+        found, whole_day = _told_moment(value, name)
+        return found + of_day if whole_day else found
     import pandas as pd
 
     try:
@@ -221,8 +237,18 @@ def _moment(value: Any, name: str, of_day: int) -> int:
     except (ValueError, TypeError):
         raise DataError(f"{name} = {value!r} is no time; write it like '2024-07-01'") from None
     is_date = isinstance(value, datetime.date) and not isinstance(value, datetime.datetime)
-    whole_day = is_date or (isinstance(value, str) and len(value.strip()) <= len("2024-07-01"))
-    return nanoseconds + of_day if whole_day else nanoseconds
+    return nanoseconds + of_day if is_date else nanoseconds
+
+
+def _told_moment(text: str, name: str) -> tuple[int, bool]:
+    from barograph.data.times import TwoReadings, moment
+
+    try:
+        return moment(text)
+    except TwoReadings as error:
+        raise DataError(f"{name} = {text!r} is {' or '.join(error.ways)}; write it like '2024-07-01'") from None
+    except DataError:
+        raise DataError(f"{name} = {text!r} is no time; write it like '2024-07-01'") from None
 
 
 def nanoseconds(ts: Any) -> Times:

@@ -17,7 +17,9 @@ from numpy.typing import NDArray
 from barograph.data import calendars
 from barograph.data.actions import effective
 from barograph.data.calendars import ALWAYS, DAY
+from barograph.data.exdates import held_twice
 from barograph.data.findings import CODES, Finding, Mask, finding
+from barograph.data.stamped import early_stamps
 from barograph.data.table import Table, impossible, spacing, volume_is_unknown
 from barograph.epoch import HOUR
 from barograph.types import Floats
@@ -39,7 +41,7 @@ def check(table: Table) -> tuple[Finding, ...]:
     >>> check(read(frame, Reading(source="abc.csv", symbol="ABC")))[0].message
     'abc.csv: impossible_ohlc: row 1 (2024-07-02): open 5 lies outside [low 3, high 4]'
     """
-    found = [*_order(table)]
+    found = [*_noted(table), *_order(table)]
     table = table.at(np.unique(table.ts, return_index=True)[1])
     found.extend(_lost_actions(table))
     table = _carried(table)
@@ -47,6 +49,13 @@ def check(table: Table) -> tuple[Finding, ...]:
         found.extend(rule(table))
     rank = list(CODES)
     return tuple(sorted(found, key=lambda one: (rank.index(one.code), one.row)))
+
+
+def _noted(table: Table) -> Iterator[Finding]:
+    """What was found out while the times were read; the rows that show it may have been cut off."""
+    for note in table.notes:
+        message = f"{table.source}: {note.code}: {table.place} {note.row}: {note.text}"
+        yield Finding(note.code, CODES[note.code].severity, table.source, note.row, None, "time", "", message)
 
 
 def _prices(table: Table) -> Floats:
@@ -61,7 +70,7 @@ def _order(table: Table) -> Iterator[Finding]:
     steps = np.diff(table.ts)
     back = np.concatenate([[False], steps < 0])
     if len(steps) and (steps <= 0).all() and (steps < 0).any():
-        yield from finding(table, "wrong_order", np.array([0]), "time", None, "newest first", count=len(table.ts))
+        yield from finding(table, "newest_first", np.array([0]), "time", None, "newest first", count=len(table.ts))
     else:
         yield from finding(table, "wrong_order", back, "time", None, "is older than the row before it")
     first = np.unique(table.ts, return_index=True)[1]
@@ -324,11 +333,13 @@ def _hours(table: Table, at: NDArray[np.int64], inside: Mask) -> Iterator[Findin
 
 
 _RULES: Final[tuple[Callable[[Table], Iterator[Finding]], ...]] = (
+    early_stamps,
     _missing_prices,
     _impossible_ohlc,
     _scale_jumps,
     _splits,
     _still_prices,
+    held_twice,
     _frozen,
     _illiquid,
     _volumes,

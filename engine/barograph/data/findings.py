@@ -45,6 +45,7 @@ class Code(NamedTuple):
 CODES: Final[dict[str, Code]] = {
     "wrong_order": Code("error", "sort the file by time"),
     "duplicate_time": Code("error", "keep one row a moment"),
+    "early_stamp": Code("error", "stamp bars with their close"),
     "wrong_calendar": Code("error", "name the market's calendar with calendar="),
     "outside_hours": Code("error", "check time_zone= and bars_mark="),
     "swapped_columns": Code("error", "put the volume columns right, or leave volume out"),
@@ -55,7 +56,17 @@ CODES: Final[dict[str, Code]] = {
     "impossible_ohlc": Code("error", "get the file afresh, or load it close-only"),
     "unadjusted_split": Code("error", "declare it in a column named split, or use adjusted prices (adjusted=true)"),
     "lost_action": Code("error", "put it on a bar of the asset, or add the bars that are missing"),
-    "split_without_jump": Code("warning", "leave the splits out if the prices are split-adjusted already"),
+    "split_without_jump": Code(
+        "error", 'leave them out with columns = {split = ""} if prices are split-adjusted already'
+    ),
+    "dividend_without_drop": Code(
+        "error", 'leave them out with columns = {dividend = ""}, or get prices that are not adjusted for dividends'
+    ),
+    "undecided_dividends": Code("warning", "look whether the prices are adjusted for dividends: then they count twice"),
+    "proved_order": Code("warning", "say it with date_format="),
+    "unit_changes": Code("warning", "nothing, if the source changed it"),
+    "newest_first": Code("warning", "nothing: the rows were turned round"),
+    "beyond_clock": Code("warning", "check times and clock"),
     "ends_early": Code("warning", "give the price at which it ended, in a column named final"),
     "gap": Code("warning", "get the missing bars, if the market was open"),
     "not_a_session": Code("warning", "drop them, or name another calendar"),

@@ -5,23 +5,23 @@ Nothing is judged here but what cannot be read at all; whether the numbers can b
 
 from __future__ import annotations
 
-import re
+from collections.abc import Mapping
 from typing import Final
 
 import numpy as np
 import pandas as pd
 
-from barograph.data import calendars
+from barograph.data import stamps
 from barograph.data.actions import counted_once, declared
-from barograph.data.calendars import ALWAYS, DAY, Days, Times
-from barograph.data.table import Reading, Table, one_currency, spacing
+from barograph.data.table import Reading, Table, one_currency, plain
 from barograph.errors import DataError, nearest
 from barograph.types import Floats
 
 __all__ = ["COLUMNS", "read"]
 
 COLUMNS: Final[dict[str, tuple[str, ...]]] = {
-    "time": ("time", "date", "datetime", "timestamp"),
+    "time": ("time", "date", "datetime", "timestamp", "gmt_time"),
+    "clock": (),
     "open": ("open",),
     "high": ("high",),
     "low": ("low",),
@@ -34,9 +34,13 @@ COLUMNS: Final[dict[str, tuple[str, ...]]] = {
     "final": ("final",),
     "currency": ("currency",),
 }
-"""What each column may be called when no mapping is given; case, spaces and underscores do not count."""
+"""What each column may be called when no mapping is given; case, spaces, underscores and <> do not count.
+
+A `clock` is the time of day where it has a column of its own: one called time, beside one called date.
+"""
+_SYMBOLS: Final = ("symbol", "ticker")
+_TEXTS: Final = ("time", "clock", "currency")
 _SUFFIXES: Final = {"K": "e3", "M": "e6", "B": "e9"}
-_FIRST, _LAST = 1700, 2250
 
 
 def read(frame: pd.DataFrame, how: Reading) -> Table:
@@ -45,11 +49,12 @@ def read(frame: pd.DataFrame, how: Reading) -> Table:
     Raises `DataError` naming what cannot be read: no such column, no number, no time, an unknown calendar.
     """
     flat, ticker = _one_ticker(frame, how)
+    flat, how = _one_symbol(flat, how)
     if len(flat) == 0:
         raise DataError(f"{how.source}: no rows; wanted at least one bar")
     names = _names(flat, how)
-    ts, days = _closes(_stamps(flat, names, how), how)
-    column = {name: _numbers(flat[names[name]], how) for name in names if name not in ("time", "currency")}
+    ts, days, notes = stamps.closes(flat, names, how)
+    column = {name: _numbers(flat[names[name]], how) for name in names if name not in _TEXTS}
     close = column["close"]
     price = {name: column.get(name, close) for name in ("open", "high", "low", "close")}
     actions = declared(column, how)
@@ -60,7 +65,7 @@ def read(frame: pd.DataFrame, how: Reading) -> Table:
         source=how.source,
         symbol=how.symbol or ticker or how.fallback,
         place=how.place,
-        rows=np.arange(len(flat), dtype=np.int64) + how.first_row,
+        rows=(np.arange(len(flat), dtype=np.int64) if how.kept is None else how.kept) + how.first_row,
         ts=ts,
         days=days,
         open=price["open"],
@@ -77,6 +82,8 @@ def read(frame: pd.DataFrame, how: Reading) -> Table:
         dividends=actions.get("dividends"),
         splits=actions.get("splits"),
         final=actions.get("final"),
+        notes=notes,
+        marked_open=how.bars_mark == "open",
     )
 
 
@@ -101,12 +108,24 @@ def _one_ticker(frame: pd.DataFrame, how: Reading) -> tuple[pd.DataFrame, str | 
     return frame.loc[:, keep].set_axis(fields[keep], axis=1), chosen
 
 
-def _plain(name: object) -> str:
-    return re.sub(r"[\s_]+", "_", str(name).strip()).lower()
+def _one_symbol(frame: pd.DataFrame, how: Reading) -> tuple[pd.DataFrame, Reading]:
+    """Keep the rows of the asset that is told where a column names several."""
+    columns = [at for at, name in enumerate(frame.columns) if plain(name) in _SYMBOLS]
+    symbols = frame.iloc[:, columns[0]].astype("str").str.strip() if columns else pd.Series([], dtype="str")
+    known = list(symbols.dropna().unique())
+    if len(known) < 2:
+        return frame, how
+    if how.symbol not in known:
+        some = ", ".join(known[:5]) + (", ..." if len(known) > 5 else "")
+        near = nearest(how.symbol, known) if how.symbol else ""
+        column = frame.columns[columns[0]]
+        raise DataError(f"{how.source}: column {column!r} holds the symbols {some}{near}; choose one with symbol=")
+    kept = np.flatnonzero((symbols == how.symbol).to_numpy(dtype=bool))
+    return frame.iloc[kept], how._replace(kept=kept)
 
 
 def _plain_all(names: pd.Index) -> list[str]:
-    return [_plain(name) for name in names]
+    return [plain(name) for name in names]
 
 
 def _names(frame: pd.DataFrame, how: Reading) -> dict[str, str]:
@@ -123,7 +142,7 @@ def _names(frame: pd.DataFrame, how: Reading) -> dict[str, str]:
                 f"{how.source}: no column {name!r} for {part!r}"
                 f"{nearest(name, map(str, frame.columns))}; the file has {', '.join(map(str, frame.columns))}"
             )
-    found = {part: name for part, aliases in COLUMNS.items() for name in frame.columns if _plain(name) in aliases}
+    found = _found(frame, how.source, given)
     names = {part: name for part, name in {**found, **given}.items() if part not in left_out}
     if "quote_volume" not in left_out:
         _also_by_name(frame, names)
@@ -131,8 +150,32 @@ def _names(frame: pd.DataFrame, how: Reading) -> dict[str, str]:
     return names
 
 
+def _found(frame: pd.DataFrame, source: str, given: Mapping[str, str]) -> dict[str, str]:
+    """Return the parts that columns play by their names; two for one part are an error."""
+    columns = list(frame.columns)
+    plainly = [plain(name) for name in columns]
+    twice = {name for name in columns if columns.count(name) > 1}
+    found: dict[str, str] = {}
+    for part, aliases in COLUMNS.items():
+        own = [name for name, alias in zip(columns, plainly, strict=True) if alias in aliases]
+        if wrong := [name for name in (*own, given.get(part)) if name in twice]:
+            raise DataError(f"{source}: two columns are called {wrong[0]!r}; wanted one: rename or remove the other")
+        if part == "time" and part not in given:
+            found |= stamps.parts(frame, own, source)
+        elif own and part not in given:
+            found[part] = _one(part, own, source)
+    return found
+
+
+def _one(part: str, own: list[str], source: str) -> str:
+    if len(own) > 1:
+        told = " and ".join(map(repr, own))
+        raise DataError(f"{source}: {told} are both {part}; say which with columns = {{{part} = {own[0]!r}}}")
+    return own[0]
+
+
 def _also_by_name(frame: pd.DataFrame, names: dict[str, str]) -> None:
-    others = [name for name in frame.columns if _plain(name).startswith("volume") and name not in names.values()]
+    others = [name for name in frame.columns if plain(name).startswith("volume") and name not in names.values()]
     if "volume" in names and "quote_volume" not in names and others:
         names["quote_volume"] = others[0]
 
@@ -162,7 +205,7 @@ def _numbers(column: pd.Series, how: Reading) -> Floats:
     if broken.any():
         row = int(np.argmax(broken))
         raise DataError(
-            f"{how.source}: {how.place} {row + how.first_row}, column {column.name!r}: {text.iloc[row]!r} is no "
+            f"{how.source}: {how.at(row)}, column {column.name!r}: {text.iloc[row]!r} is no "
             f"number; say how numbers are written with decimal= and thousands="
         )
     return numbers
@@ -179,93 +222,3 @@ def _rescaled(price: dict[str, Floats], adjusted: Floats) -> dict[str, Floats]:
     with np.errstate(divide="ignore", invalid="ignore"):
         ratio = adjusted / price["close"]
     return {**{name: value * ratio for name, value in price.items()}, "close": adjusted}
-
-
-def _stamps(frame: pd.DataFrame, names: dict[str, str], how: Reading) -> pd.DatetimeIndex:
-    raw = pd.Series(frame.index) if "time" not in names else frame[names["time"]].reset_index(drop=True)
-    stamps = raw if isinstance(raw.dtype, pd.DatetimeTZDtype) or raw.dtype.kind == "M" else _parsed(raw, how)
-    if bool(stamps.isna().any()):
-        row = int(np.argmax(stamps.isna().to_numpy()))
-        raise DataError(
-            f"{how.source}: {how.place} {row + how.first_row}: {raw.iloc[row]!r} is no time; "
-            f"say how times are written with date_format="
-        )
-    index = pd.DatetimeIndex(stamps)
-    outside = np.asarray((index.year < _FIRST) | (index.year >= _LAST))
-    if outside.any():
-        row = int(np.argmax(outside))
-        raise DataError(
-            f"{how.source}: {how.place} {row + how.first_row}: {index[row]} lies outside {_FIRST}..{_LAST}, "
-            f"the years that 64-bit nanoseconds can hold"
-        )
-    return index
-
-
-def _parsed(raw: pd.Series, how: Reading) -> pd.Series:
-    kind = how.date_format
-    if pd.api.types.is_numeric_dtype(raw) and kind in ("s", "ms", "us", "ns"):
-        counted: pd.Series = pd.to_datetime(raw, unit=kind, utc=True, errors="coerce")  # type: ignore[call-overload]
-        return counted
-    if pd.api.types.is_numeric_dtype(raw) and kind is None:
-        raise DataError(
-            f"{how.source}: times are numbers ({raw.iloc[0]}); say what they count with date_format = 's', 'ms', 'us', "
-            f"'ns', or how they are written, such as '%Y%m%d'"
-        )
-    try:
-        parsed: pd.Series = pd.to_datetime(raw.astype("str"), format=kind, errors="coerce")
-        return parsed
-    except ValueError as error:
-        raise DataError(f"{how.source}: times cannot be read: {error}".splitlines()[0]) from None
-
-
-def _closes(stamps: pd.DatetimeIndex, how: Reading) -> tuple[Times, Days | None]:
-    """Turn the file's stamps into closes, and say which are whole dates."""
-    if how.bars_mark not in ("close", "open"):
-        raise DataError(f"{how.source}: bars_mark = {how.bars_mark!r}; wanted 'close' or 'open'")
-    if stamps.tz is not None and how.time_zone is not None:
-        stamps = stamps.tz_convert(how.time_zone)
-    local = stamps.tz_localize(None)
-    if bool((local == local.normalize()).all()):
-        return _of_dates(local.to_numpy().astype("M8[D]"), how, None if stamps.tz is None else str(stamps.tz))
-    moments = _instants(stamps, how).as_unit("ns").asi8
-    return (_ends(moments, how.calendar) if how.bars_mark == "open" else np.array(moments)), None
-
-
-def _instants(stamps: pd.DatetimeIndex, how: Reading) -> pd.DatetimeIndex:
-    if stamps.tz is not None:
-        return stamps.tz_convert("UTC")
-    try:
-        return stamps.tz_localize(how.time_zone or "UTC", ambiguous="infer").tz_convert("UTC")
-    except (KeyError, ValueError) as error:
-        raise DataError(
-            f"{how.source}: times do not fit time_zone = {how.time_zone!r}: {error}; use 'UTC' if that is what they are"
-        ) from None
-
-
-def _of_dates(days: Days, how: Reading, zone: str | None) -> tuple[Times, Days]:
-    step = spacing(days.astype("M8[ns]").astype(np.int64))
-    if how.bars_mark == "open" and step > 4 * DAY:
-        days = _last_days(days, step, how.calendar)
-    return calendars.closes(how.calendar, days, how.closes_at, how.time_zone or zone), days
-
-
-def _last_days(starts: Days, step: int, calendar: str) -> Days:
-    """Weeks and months stamped with their first day close on the last session before the next one starts."""
-    if step < 20 * DAY:
-        ends = starts + 6
-    else:
-        ends = (starts.astype("M8[M]") + 1).astype("M8[D]") - 1
-    if calendar == ALWAYS:
-        return ends
-    known = calendars.sessions(calendar, starts.min(), ends.max()).days
-    at = np.searchsorted(known, ends, side="right") - 1
-    return np.where(at >= 0, known[np.maximum(at, 0)], ends) if len(known) else ends
-
-
-def _ends(opens: Times, calendar: str) -> Times:
-    """A bar stamped with its open ends one spacing later, or at the session's close if that is sooner."""
-    ends = opens + spacing(opens)
-    if calendar == ALWAYS:
-        return ends
-    known, at, inside = calendars.placed(calendar, opens + 1)  # a bar that opens at the close is not inside
-    return np.where(inside, np.minimum(ends, known.closes[at]), ends) if len(known.days) else ends

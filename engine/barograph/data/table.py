@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
@@ -9,10 +10,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from barograph.data.calendars import Days, Times
+from barograph.data.times import Note
 from barograph.errors import DataError
 from barograph.types import Floats
 
-__all__ = ["ROUNDING", "Reading", "Table", "impossible", "mended", "one_currency", "spacing", "volume_is_unknown"]
+__all__ = [
+    "ROUNDING",
+    "Reading",
+    "Table",
+    "impossible",
+    "mended",
+    "one_currency",
+    "plain",
+    "spacing",
+    "volume_is_unknown",
+]
 
 ROUNDING: Final = 1e-9
 
@@ -36,6 +48,15 @@ class Reading(NamedTuple):
     currency: str = ""
     place: str = "row"
     first_row: int = 0
+    kept: Times | None = None
+
+    def at(self, row: int) -> str:
+        """Return where a row of the table stands in its file, for people: "line 3"."""
+        return f"{self.place} {self.row(row)}"
+
+    def row(self, row: int) -> int:
+        """Return the number of a row in its file; `kept` are the rows that are read of it."""
+        return (row if self.kept is None else int(self.kept[row])) + self.first_row
 
 
 class Table(NamedTuple):
@@ -43,6 +64,7 @@ class Table(NamedTuple):
 
     `ts` is the bar's close in int64 ns UTC; `days` the session's date where the file gives dates and no times. Of the
     actions `dividends` is 0, `splits` 1 and `final` NaN where there is none, and None where the file has no column.
+    `notes` are what was found out about the file's times; their rows are the file's.
     """
 
     source: str
@@ -65,6 +87,8 @@ class Table(NamedTuple):
     dividends: Floats | None
     splits: Floats | None
     final: Floats | None
+    notes: tuple[Note, ...] = ()
+    marked_open: bool = False
 
     def at(self, chosen: NDArray[np.bool_] | Times) -> Table:
         """Return the chosen rows (a mask, or row numbers), in that order."""
@@ -73,9 +97,20 @@ class Table(NamedTuple):
         return self._replace(**cut)
 
 
+def plain(name: object) -> str:
+    """Return a column's name as it is compared.
+
+    >>> plain("<Stock  Splits>")
+    'stock_splits'
+    """
+    return re.sub(r"[\s_]+", "_", str(name).strip().strip("<>")).lower()
+
+
 def spacing(ts: Times) -> int:
     """Return the usual time between two bars in ns: the median step of the sorted stamps, 0 when there is but one."""
-    steps = np.diff(np.unique(ts))
+    steps = np.diff(ts)
+    if not (steps > 0).all():
+        steps = np.diff(np.unique(ts))
     return int(np.median(steps)) if len(steps) else 0
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
@@ -15,6 +15,7 @@ from barograph.config.secrets import redacted
 from barograph.data.actions import ACTIONS, filled
 from barograph.data.calendars import DAY, span_of
 from barograph.data.history import FIELDS, History
+from barograph.data.stamped import beyond
 from barograph.epoch import FIRST
 from barograph.errors import BarographError, DataError, FeedError
 from barograph.types import Feed
@@ -27,6 +28,8 @@ __all__ = ["Chain", "Fetched", "Revision", "compared", "feeds_of", "replaying", 
 
 _NOTHING: Final = dict.fromkeys(FIELDS[:4], np.nan) | {name: action.neutral for name, action in ACTIONS.items()}
 """What is said of an asset at a moment without a bar."""
+
+Now = Callable[[], int]
 
 # Longer than any holiday.
 _EARLIER: Final = 15 * DAY
@@ -120,33 +123,43 @@ def _columns(history: History, symbols: Sequence[str]) -> History:
     return replace(history, symbols=tuple(symbols), traded=tuple(history.traded[c] for c in place), **picked)
 
 
-def feeds_of(config: Config, folder: Path) -> list[Feed]:
-    """Return the feeds of a config; without [paper] feeds, its [data] and what is observed are asked at every look."""
+def feeds_of(config: Config, folder: Path, now: Now | None = None) -> list[Feed]:
+    """Return the feeds of a config; without [paper] feeds, its [data] and what is observed are asked at every look.
+
+    `now` is the clock of whoever asks, ns UTC: a loader whose bars go on after it fails.
+    """
     if config.paper.feeds:
-        return [_asked(part, f"paper.feeds.{n}", folder) for n, part in enumerate(config.paper.feeds)]
-    data = _asked(config.data, "data", folder)
-    observed = [_asked(part, f"observed.{n}", folder) for n, part in enumerate(config.observed)]
+        return [_asked(part, f"paper.feeds.{n}", folder, now) for n, part in enumerate(config.paper.feeds)]
+    data = _asked(config.data, "data", folder, now)
+    observed = [_asked(part, f"observed.{n}", folder, now) for n, part in enumerate(config.observed)]
     end = span_of(None, config.run.end)[1]
 
     def fetch(after: int, until: int) -> History | None:
-        found = _beside(data, observed, after, min(until, end))
-        return None if found is None else between(found, after, until)
+        found = _beside(data, observed, after, until)
+        return None if found is None else between(found, after, min(until, end))
 
     return [data._replace(fetch=fetch) if observed or config.run.end is not None else data]
 
 
-def _asked(part: Part, where: str, folder: Path) -> Feed:
+def _asked(part: Part, where: str, folder: Path, now: Now | None) -> Feed:
     """Return a part as a feed: one that is a feed is asked, a loader loads again at every look."""
-    found = feed_or_history(part, where, folder)
+    found = feed_or_history(part, where, folder, growing=True)
     if isinstance(found, Feed):
         return found
 
     def load(after: int, until: int) -> History | None:
-        again = feed_or_history(part, where, folder)
+        again = feed_or_history(part, where, folder, growing=True)
         assert isinstance(again, History)
+        _refuse_beyond(again, now)
         return between(again, after, until)
 
     return Feed(where, load)
+
+
+def _refuse_beyond(history: History, now: Now | None) -> None:
+    """Refuse a history that goes on after the clock of whoever asks: times are read wrongly, or the clock is wrong."""
+    if now is not None and (told := beyond(history.source, history.ts, now())):
+        raise DataError(told)
 
 
 def _beside(data: Feed, observed: Sequence[Feed], after: int, until: int) -> History | None:
@@ -173,12 +186,13 @@ def between(history: History, after: int, until: int) -> History | None:
     return history.slice(first, last) if last > first else None
 
 
-def seed(config: Config, folder: Path, chain: Chain, until: int) -> History:
+def seed(config: Config, folder: Path, chain: Chain, until: int, now: Now | None = None) -> History:
     """Return all bars up to now, for a deployment that begins: those of [data], then what the feeds have since."""
-    found = load_history(config, folder)
+    found = load_history(config, folder, growing=True)
     history = between(found, FIRST, until)
     if history is None:
         raise DataError(f"{found.source}: has no bar before now; the first closes {found.when(0)}")
+    _refuse_beyond(found, now)
     if config.paper.feeds:
         chain.symbols = history.symbols
         later = chain.fetch(int(history.ts[-1]), until).history

@@ -337,10 +337,10 @@ class Service:
 
 def deployable(config: Config, folder: Path, store: Store, name: str, clock: Clock, fresh: bool = True) -> Service:
     """Return the service of a config on its own feeds; when it is deployed, the newest bar is the first decided."""
-    chain = Chain(feeds_of(config, folder))
+    chain = Chain(feeds_of(config, folder, clock.now))
 
     def begin(until: int) -> tuple[History, int]:
-        history = seed(config, folder, chain, until)
+        history = seed(config, folder, chain, until, clock.now)
         _refuse_spacing(config.paper.every, history)
         late = (seconds(config.paper.delay) + seconds(config.paper.patience)) * SECOND
         overdue = closes_between(history.calendar, config.paper.every, int(history.ts[-1]), until - late)

@@ -23,7 +23,7 @@ from barograph.errors import DataError, nearest
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["ALWAYS", "DAY", "Days", "Sessions", "Times", "apart", "bars_a_session", "check_times", "closes",
+__all__ = ["ALWAYS", "CURRENCIES", "DAY", "Days", "Sessions", "Times", "apart", "bars_a_session", "check_times", "closes",
            "nanoseconds", "opened", "placed", "sessions", "sessions_a_bar", "span_of", "together", "utc"]  # fmt: skip
 
 Times = NDArray[np.int64]
@@ -32,9 +32,14 @@ Days = NDArray[np.datetime64]
 ALWAYS: Final = "24/7"
 """The calendar of markets that never close: every day is a session, from midnight to midnight UTC."""
 
+CURRENCIES: Final = "FX"
+"""The calendar of the currency week: from Sunday 17:00 to Friday 17:00 New York, five days that end at 17:00."""
+
 DAY: Final = 24 * HOUR
+_NEW_YORK: Final = "America/New_York"
 
 _AND: Final = "+"
+_OURS: Final = (ALWAYS, CURRENCIES)
 
 
 def together(codes: Iterable[str]) -> str:
@@ -51,7 +56,7 @@ def _own_name(code: str) -> str:
     from exchange_calendars import errors, resolve_alias
 
     try:
-        return ALWAYS if code == ALWAYS else str(resolve_alias(code))
+        return code if code in _OURS else str(resolve_alias(code))
     except errors.InvalidCalendarName:
         return code
 
@@ -66,12 +71,16 @@ def apart(code: str) -> tuple[str, ...]:
 
 
 class Sessions(NamedTuple):
-    """Trading sessions in order: date (S,), open and close (S,) in int64 ns UTC, and the exchange's time zone."""
+    """Trading sessions in order: date (S,), open and close (S,) in int64 ns UTC, and the exchange's time zone.
+
+    `pauses` (S, 2) is when the midday break begins and ends; both are the close where there is none.
+    """
 
     days: Days
     opens: Times
     closes: Times
     time_zone: str
+    pauses: Times
 
 
 def sessions(code: str, first: np.datetime64, last: np.datetime64) -> Sessions:
@@ -93,10 +102,21 @@ def sessions(code: str, first: np.datetime64, last: np.datetime64) -> Sessions:
     if code == ALWAYS:
         days = np.arange(first, last + 1)
         opens = days.astype("M8[ns]").astype(np.int64)
-        return Sessions(days, opens, opens + DAY, "UTC")
+        return Sessions(days, opens, opens + DAY, "UTC", np.stack([opens + DAY] * 2, axis=1))
+    if code == CURRENCIES:
+        return _currency_days(first, last)
     whole = _built(code, int(str(first)[:4]), int(str(last)[:4]))
     inside = slice(int(np.searchsorted(whole.days, first)), int(np.searchsorted(whole.days, last, side="right")))
-    return Sessions(whole.days[inside], whole.opens[inside], whole.closes[inside], whole.time_zone)
+    columns = (whole.days[inside], whole.opens[inside], whole.closes[inside], whole.time_zone, whole.pauses[inside])
+    return Sessions(*columns)
+
+
+def _currency_days(first: np.datetime64, last: np.datetime64) -> Sessions:
+    """Return the days of the currency week: each begins at 17:00 New York of the day before, Monday's on Sunday."""
+    days = np.arange(first, last + 1)
+    days = days[np.is_busday(days)]
+    opens, ends = (_moments(each, "17:00", _NEW_YORK) for each in (days - 1, days))
+    return Sessions(days, opens, ends, _NEW_YORK, np.stack([ends, ends], axis=1))
 
 
 def closes(code: str, days: Days, closes_at: str = "16:00", time_zone: str | None = None) -> Times:
@@ -168,15 +188,18 @@ def _built(code: str, first_year: int, last_year: int) -> Sessions:
     try:
         found = _quietly(exchange_calendars.get_calendar, code, start, end)
     except exchange_calendars.errors.InvalidCalendarName:
-        known = [ALWAYS, *exchange_calendars.get_calendar_names()]
+        known = [*_OURS, *exchange_calendars.get_calendar_names()]
         raise DataError(
-            f"calendar = {code!r} is unknown{nearest(code, known)}; wanted an exchange's code (XNYS) or {ALWAYS!r}"
+            f"calendar = {code!r} is unknown{nearest(code, known)}; wanted an exchange's code (XNYS), {ALWAYS!r} or "
+            f"{CURRENCIES!r}"
         ) from None
     except ValueError:  # some holidays are recorded for part of the years only
         found = _within_bounds(exchange_calendars, code, start, end)
     days = found.sessions.to_numpy().astype("M8[D]")
     opens, ends = (pd.DatetimeIndex(column).as_unit("ns").asi8 for column in (found.opens, found.closes))
-    return Sessions(days, opens, ends, str(found.tz))
+    breaks = (pd.DatetimeIndex(column).as_unit("ns") for column in (found.break_starts, found.break_ends))
+    pauses = np.stack([np.where(column.isna(), ends, column.asi8) for column in breaks], axis=1)
+    return Sessions(days, opens, ends, str(found.tz), pauses)
 
 
 def _quietly(get_calendar: Callable[..., Any], code: str, start: Any, end: Any) -> Any:

@@ -34,6 +34,7 @@ class Observer:
         self.sources, self.closes = study.sources(), [int(ts) for ts in study.market().closes]
         self.bars = dict(seen)
         self.order = sorted(self.bars)
+        self.silence = 0
         self.found = Expected({}, {}, {}, set(), [])
         self.keys: set[Any] = set()
         for now in moments:
@@ -66,7 +67,7 @@ class Observer:
         An answer is in order, of the past, with all our assets in it.
         """
         answers: list[tuple[str, list[Row]]] = []
-        overdue = max(self._due(self.order[-1], now - self.study.overdue), default=0)
+        overdue = max(self._unheard(now - self.study.overdue), default=0)
         overlap = self.order[-self.study.overlap :][0]
         for source in self.sources:
             try:
@@ -96,14 +97,14 @@ class Observer:
         return wrong
 
     def _decide(self, ts: int, bars: dict[str, tuple[float, ...]], now: int, source: str, doubt: bool) -> None:
-        missed = self._due(self.order[-1], ts - 1)
-        for close in missed:
-            self._tell("missed_cycle", close)
+        missed = len(self._due(self.order[-1], ts - 1))
+        stale = missed > 2 * self.silence
+        self.silence = max(self.silence, missed)
         if now > ts + self.study.late + self.study.retry * MINUTE:
             self._tell("late_cycle", ts)
         if not self._whole(bars):
             self._tell("bad_data", ts, "absent")
-        if self.study.reducing and (doubt or missed):
+        if self.study.reducing and (doubt or stale):
             self.found.reduced.add(ts)
         self.bars[ts] = bars
         self.order.append(ts)
@@ -112,7 +113,12 @@ class Observer:
     def _due(self, after: int, until: int) -> list[int]:
         return self.closes[bisect_right(self.closes, after) : bisect_right(self.closes, until)]
 
+    def _unheard(self, until: int) -> list[int]:
+        """Return the closes without a bar, once they are more than twice what the source ever left out in a row."""
+        due = self._due(self.order[-1], until)
+        return due if len(due) > 2 * self.silence else []
+
     def _overdue(self, now: int) -> None:
-        overdue = self._due(self.order[-1], now - self.study.late)
+        overdue = self._unheard(now - self.study.late)
         if overdue:
             self._tell("stale_data", overdue[0])

@@ -7,12 +7,12 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
-from barograph.data.calendars import ALWAYS, DAY, Sessions, Times, sessions
+from barograph.data.calendars import Sessions, Times, sessions
 from barograph.data.closes import duration
 from barograph.data.history import History
 
 VENDORS: Final = ("opening", "hours", "milliseconds")
-"""Yahoo's way (from the opening, anew after the break), Alpaca's (full hours of UTC), Binance's (the same, as epochs)."""
+"""Yahoo's way (from the opening, anew after the break), Alpaca's (full hours of UTC), Binance's (as epochs)."""
 
 
 def stamps(calendar: str, step: str, vendor: str, first: str, last: str) -> Any:
@@ -54,8 +54,8 @@ def table(calendar: str, step: str, vendor: str, first: str, last: str, seed: in
     close = 100.0 * np.exp(np.cumsum(0.003 * drawn[0]))
     opened = close * np.exp(0.001 * drawn[1])
     wide = np.maximum(opened, close) * 1.001, np.minimum(opened, close) * 0.999
-    columns = {"open": opened, "high": wide[0], "low": wide[1], "close": close, "volume": 1000.0 + np.arange(len(index))}
-    return pd.DataFrame({"time": index, **columns})
+    columns = {"open": opened, "high": wide[0], "low": wide[1], "close": close}
+    return pd.DataFrame({"time": index, **columns, "volume": 1000.0 + np.arange(len(index))})
 
 
 def loaded(calendar: str, step: str, vendor: str, frame: pd.DataFrame) -> History:
@@ -64,6 +64,3 @@ def loaded(calendar: str, step: str, vendor: str, frame: pd.DataFrame) -> Histor
     if vendor == "milliseconds" and step not in ("session", "week"):
         told["date_format"] = "ms"
     return History.from_pandas(frame, "ABC", **told)
-
-
-__all__ = ["ALWAYS", "DAY", "VENDORS", "loaded", "stamps", "table"]

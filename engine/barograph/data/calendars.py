@@ -23,8 +23,9 @@ from barograph.errors import DataError, nearest
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["ALWAYS", "CURRENCIES", "DAY", "Days", "Sessions", "Times", "apart", "bars_a_session", "check_times", "closes",
-           "nanoseconds", "opened", "placed", "sessions", "sessions_a_bar", "span_of", "together", "utc"]  # fmt: skip
+__all__ = ["ALWAYS", "CURRENCIES", "DAY", "Days", "Sessions", "Times", "apart", "bars_a_session", "check_times",
+           "closes", "nanoseconds", "opened", "placed", "sessions", "sessions_a_bar", "span_of", "together",
+           "utc"]  # fmt: skip
 
 Times = NDArray[np.int64]
 Days = NDArray[np.datetime64]

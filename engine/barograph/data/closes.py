@@ -9,6 +9,7 @@ the bars so far (`barograph.data.learning`).
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -20,7 +21,7 @@ from barograph.epoch import HOUR
 
 Flags = NDArray[np.bool_]
 
-__all__ = ["ANCHORS", "OVER", "SECOND", "STEPS", "Closes", "duration", "union"]
+__all__ = ["ANCHORS", "OVER", "SECOND", "STEPS", "Closes", "Timetable", "clock", "clocked", "duration"]
 
 SECOND: Final = 1_000_000_000
 STEPS: Final = ("session", "week", "month")
@@ -32,6 +33,8 @@ _UNITS: Final = {"s": SECOND, "m": 60 * SECOND, "h": HOUR, "d": DAY}
 # The longest time without a session that any calendar knows is some two weeks; a month is searched at a time.
 _REACH: Final = 32 * DAY
 _ROOM: Final = 8 * DAY
+# Closes are computed and remembered by so many days at a time: a schedule asks for the next one again and again.
+_BLOCK: Final = 64 * DAY
 
 
 def duration(text: str) -> int:
@@ -81,13 +84,16 @@ class Closes(NamedTuple):
         """Return the closes in (after, until], ns UTC, in order."""
         if until <= after:
             return np.zeros(0, dtype=np.int64)
-        found = self._all(after - self.shift, until - self.shift) + self.shift
-        return found[(found > after) & (found <= until)]
+        if self.calendar == ALWAYS and self.step != "month" and not self.times:
+            found = _counted(after - self.shift, until - self.shift, self._always(), self.phase)
+        else:
+            blocks = range((after - self.shift) // _BLOCK, (until - self.shift) // _BLOCK + 1)
+            found = np.concatenate([_of_block(self, n) for n in blocks])
+        found = np.asarray(found + self.shift, dtype=np.int64)
+        return found[np.searchsorted(found, after, side="right") : np.searchsorted(found, until, side="right")]
 
     def _all(self, after: int, until: int) -> Times:
-        """Return the closes of all sessions that touch the span."""
-        if self.calendar == ALWAYS and not self.times:
-            return _counted(after, until, self._always(), self.phase)
+        """Return the closes of all sessions that touch the span, before they are shifted."""
         room = _ROOM if self.step in ("week", "month") else 2 * DAY
         days = np.array([after - room, until + room + (_REACH if self.step == "month" else 0)])
         known = calendars.sessions(self.calendar, *days.astype("M8[ns]").astype("M8[D]"))
@@ -102,7 +108,7 @@ class Closes(NamedTuple):
 
     def _of_days(self, known: Sessions) -> Times:
         """Return the closes of the sessions, or of the last ones of weeks and months."""
-        ends = known.closes if not self.times else self._wall(known) + self.times[0]
+        ends = np.asarray(known.closes if not self.times else self._wall(known) + self.times[0])
         if self.step == "session":
             return ends
         # A week begins on Monday; the epoch was a Thursday.
@@ -110,13 +116,14 @@ class Closes(NamedTuple):
         last = np.append(period[1:] != period[:-1], True)
         # Of a period that reaches beyond what is known, the last session is not known either.
         last[-1] = False
-        return ends[last]
+        return np.asarray(ends[last])
 
     def _wall(self, known: Sessions) -> Times:
         """Return midnight of each session's date, by the offset that the clock has when the session opens."""
         zone = self.zone or known.time_zone
         days = known.days.astype("M8[ns]").astype(np.int64)
-        return days - _offsets(known.opens, zone)
+        midnight: Times = days - _offsets(known.opens, zone)
+        return midnight
 
     def _at_times(self, known: Sessions) -> Times:
         """Return the told times of every date; of those after an early end one, at that end."""
@@ -159,6 +166,25 @@ class Closes(NamedTuple):
         """Tell where the next session opens as this one closes: a bar of the clock runs from one into the other."""
         return np.append(known.opens[1:] <= known.closes[:-1], False) & (self.anchor == "clock")
 
+
+class Timetable(NamedTuple):
+    """When the bars of a source close: those of each of its markets.
+
+    >>> both = Timetable((Closes("XNYS", "session"), Closes("XTKS", "session")))
+    >>> both.between(*calendars.span_of("2024-07-01", "2024-07-01")).astype("M8[ns]").astype("M8[h]").tolist()
+    [datetime.datetime(2024, 7, 1, 6, 0), datetime.datetime(2024, 7, 1, 20, 0)]
+    """
+
+    markets: tuple[Closes, ...]
+
+    def __repr__(self) -> str:
+        return "; ".join(map(repr, self.markets))
+
+    def between(self, after: int, until: int) -> Times:
+        """Return the closes in (after, until], ns UTC, in order and each once."""
+        found = [one.between(after, until) for one in self.markets]
+        return found[0] if len(found) == 1 else np.unique(np.concatenate(found))
+
     def next(self, after: int) -> int:
         """Return the first close after a moment; a year later where the calendar knows of none."""
         for reach in (_REACH, 12 * _REACH):
@@ -167,10 +193,31 @@ class Closes(NamedTuple):
                 return int(found[0])
         return after + reach
 
+    def off(self, ts: Times) -> Times:
+        """Return those of the moments at which no bar closes."""
+        return ts[~np.isin(ts, self.between(int(ts[0]) - 1, int(ts[-1])))] if len(ts) else ts
 
-def union(of: tuple[Closes, ...], after: int, until: int) -> Times:
-    """Return the closes of several markets in (after, until], each moment once."""
-    return np.unique(np.concatenate([one.between(after, until) for one in of]))
+    def silence(self, ts: Times) -> int:
+        """Return how many closes in a row had no bar at most, between two bars.
+
+        >>> hours = Timetable((Closes("24/7", "1h"),))
+        >>> hours.silence(HOUR * np.array([1, 2, 5, 6]))
+        2
+        """
+        if not len(ts):
+            return 0
+        at = np.searchsorted(self.between(int(ts[0]) - 1, int(ts[-1])), ts)
+        return int(np.max(np.diff(at), initial=1)) - 1
+
+
+@lru_cache(maxsize=256)
+def _of_block(of: Closes, number: int) -> Times:
+    """Return the closes of some weeks, unshifted; nobody writes into what is remembered."""
+    first = number * _BLOCK
+    found = np.sort(of._all(first, first + _BLOCK))
+    found = found[(found >= first) & (found < first + _BLOCK)]
+    found.flags.writeable = False
+    return found
 
 
 def _counted(after: int, until: int, step: int, phase: int) -> Times:

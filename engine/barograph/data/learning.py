@@ -12,22 +12,23 @@ from typing import Final
 
 import numpy as np
 
-from barograph.data.calendars import ALWAYS, DAY, Times, placed, sessions
-from barograph.data.closes import OVER, SECOND, STEPS, Closes, duration
+from barograph.data.calendars import ALWAYS, DAY, Times, apart, placed, sessions
+from barograph.data.closes import OVER, SECOND, STEPS, Closes, Timetable, duration
 from barograph.epoch import HOUR
 from barograph.errors import DataError
 
-__all__ = ["learned", "longest_silence", "off"]
+__all__ = ["agreeing", "learned"]
 
 # Bars that are looked at: hours of half a year, a week of minutes. Before that a vendor may have had other hours.
 _NEWEST: Final = 2_000
 # One bar of so many may be off its closes: a correction, a bar of a moment when the exchange halted.
 _ODD: Final = 100
 _MINUTE: Final = 60 * SECOND
+_CURE: Final = "mend calendar, bars_mark or every, or say when they close with [paper.closes]"
 
 
-def learned(calendar: str, ts: Times, step: str, source: str = "bars") -> Closes:
-    """Return when the bars with these closes are due.
+def learned(calendar: str, ts: Times, step: str, source: str = "bars") -> Timetable:
+    """Return when the bars with these closes are due; bars of several markets are due by one rule in each.
 
     >>> import numpy as np
     >>> hours = np.array(["2024-07-01T14:00", "2024-07-01T15:00", "2024-07-01T16:00"], "M8[ns]").astype(np.int64)
@@ -37,36 +38,28 @@ def learned(calendar: str, ts: Times, step: str, source: str = "bars") -> Closes
     Raises `DataError` when no way that is known explains the bars.
     """
     ts = ts[-_NEWEST:]
-    shift = _shift(ts)
-    best: tuple[int, int, Closes] | None = None
-    for candidate in _candidates(calendar, ts - shift, step):
-        one = candidate._replace(shift=shift)
-        due = one.between(int(ts[0]) - 1, int(ts[-1]))
-        stray = int(np.count_nonzero(~np.isin(ts, due)))
-        rank = (stray, len(due), one)
-        if stray * _ODD <= len(ts) and (best is None or rank[:2] < best[:2]):
-            best = rank
+    shift, codes = _shift(ts), apart(calendar)
+    best: tuple[int, int, Timetable] | None = None
+    for candidate in _candidates(codes, ts - shift, step):
+        table = Timetable(tuple(candidate._replace(calendar=code, shift=shift) for code in codes))
+        stray, due = len(table.off(ts)), len(table.between(int(ts[0]) - 1, int(ts[-1])))
+        if _agrees(stray, ts) and (best is None or (stray, due) < best[:2]):
+            best = (stray, due, table)
     if best is None:
-        _refuse(calendar, ts, step, source)
+        raise DataError(_refused(Timetable(tuple(Closes(code, step) for code in codes)), ts, source, _CURE))
     return best[2]
 
 
-def off(closes: tuple[Closes, ...], ts: Times) -> Times:
-    """Return those of the moments at which no bar closes."""
-    if not len(ts):
-        return ts
-    due = np.concatenate([one.between(int(ts[0]) - 1, int(ts[-1])) for one in closes])
-    return ts[~np.isin(ts, due)]
+def agreeing(told: Timetable, ts: Times, source: str) -> Timetable:
+    """Return what was told of the closes, once the bars agree with it; raises `DataError` when they do not."""
+    ts = ts[-_NEWEST:]
+    if not _agrees(len(told.off(ts)), ts):
+        raise DataError(_refused(told, ts, source, "mend [paper.closes], or leave it out and it is learned"))
+    return told
 
 
-def longest_silence(due: Times, ts: Times) -> int:
-    """Return how many closes in a row had no bar at most, between two bars.
-
-    >>> longest_silence(np.arange(10), np.array([0, 1, 4, 5, 9]))
-    3
-    """
-    at = np.searchsorted(due, ts)
-    return int(np.max(np.diff(at), initial=1)) - 1
+def _agrees(stray: int, ts: Times) -> bool:
+    return stray * _ODD <= len(ts)
 
 
 def _shift(ts: Times) -> int:
@@ -79,8 +72,12 @@ def _shift(ts: Times) -> int:
     return most if most <= _MINUTE // 2 else most - _MINUTE
 
 
-def _candidates(calendar: str, ts: Times, step: str) -> Iterator[Closes]:
-    if calendar == ALWAYS:
+def _candidates(codes: tuple[str, ...], ts: Times, step: str) -> Iterator[Closes]:
+    """Yield all ways of one market; of several those that need no look at which bar is whose."""
+    calendar = codes[0]
+    if len(codes) > 1:
+        yield from _of_several(step)
+    elif calendar == ALWAYS and step != "month":
         yield from _always(ts, step)
     elif step in STEPS:
         yield Closes(calendar, step)
@@ -89,10 +86,18 @@ def _candidates(calendar: str, ts: Times, step: str) -> Iterator[Closes]:
         yield from _of_sessions(calendar, ts, step)
 
 
+def _of_several(step: str) -> Iterator[Closes]:
+    if step in STEPS:
+        yield Closes("", step)
+        return
+    for anchor, zone in (("open", ""), ("clock", ""), ("clock", "UTC")):
+        for over in OVER:
+            yield Closes("", step, anchor, zone, over=over)
+        yield Closes("", step, anchor, zone, breaks=False)
+
+
 def _always(ts: Times, step: str) -> Iterator[Closes]:
     base = Closes(ALWAYS, step)
-    if step == "month":
-        return
     length = {"session": DAY, "week": 7 * DAY}.get(step) or duration(step)
     values, counts = np.unique(ts % length, return_counts=True)
     yield base
@@ -110,7 +115,7 @@ def _daily(calendar: str, ts: Times, step: str) -> Iterator[Closes]:
 
 
 def _of_sessions(calendar: str, ts: Times, step: str) -> Iterator[Closes]:
-    known, at, inside = placed(calendar, ts)
+    known, _, inside = placed(calendar, ts)
     if len(known.days) == 0:
         return
     paused = bool((known.pauses[:, 0] < known.pauses[:, 1]).any())
@@ -157,11 +162,7 @@ def _by_the_times(calendar: str, ts: Times, step: str) -> Iterator[Closes]:
         yield base._replace(times=tuple(int(value) for value in kept))
 
 
-def _refuse(calendar: str, ts: Times, step: str, source: str) -> None:
-    usual = Closes(calendar, step if calendar != ALWAYS or step != "month" else "session")
-    stray = off((usual,), ts)
-    first = np.datetime64(int(stray[0]) if len(stray) else int(ts[-1]), "ns").astype("M8[s]")
-    raise DataError(
-        f"{source}: no rule says when these bars close: {len(stray)} of the newest {len(ts)} are not {usual!r}, such as "
-        f"{first}Z; mend calendar, bars_mark or every, or say it with [paper.closes]"
-    )
+def _refused(wanted: Timetable, ts: Times, source: str, cure: str) -> str:
+    stray = wanted.off(ts)
+    first = np.datetime64(int(stray[0]), "ns").astype("M8[s]")
+    return f"{source}: {len(stray)} of {len(ts)} bars do not close {wanted!r}, such as that of {first}Z; {cure}"

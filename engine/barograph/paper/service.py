@@ -10,6 +10,7 @@ import hashlib
 import logging
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from itertools import groupby
 from pathlib import Path
@@ -29,13 +30,14 @@ from barograph.paper.deployment import Deployment, described, sealed
 from barograph.paper.feeds import Chain, Revision, compared, feeds_of, seed
 from barograph.paper.journal import GENESIS, begun_with
 from barograph.paper.ports import Alert, Clock
-from barograph.paper.schedule import SECOND, closes_between, next_look
+from barograph.paper.schedule import SECOND, late, next_look, silence, timetable
 from barograph.paper.store import Deployed, Lease, Note, Store
 from barograph.paper.testnet.mirror import brought
 from barograph.paper.verify import misfit
 
 if TYPE_CHECKING:
     from barograph.config.schema import Config
+    from barograph.data.closes import Timetable
 
 __all__ = ["Plan", "Service", "deployable"]
 
@@ -66,6 +68,8 @@ class Service:
         self.machine = build(plan.config, plan.folder)
         self.lease: Lease | None = None
         self.deployment: Deployment | None = None
+        self.due: Timetable | None = None
+        self.silence = 0
         self.doubts: list[str] = []
         self.found = False
 
@@ -107,7 +111,18 @@ class Service:
         except DataError as error:
             raise RefusalError(f"deployment {name}: {error}; restore a backup, or deploy under another name") from error
         self.chain.symbols = deployed.symbols
+        self._learn_closes(history)
         self._fit()
+
+    def _learn_closes(self, history: History) -> None:
+        """Learn from the bars so far when the next ones close, and how long their source was silent."""
+        if self.plan.kind == "paper":
+            self._close(timetable(self.paper, history), history)
+
+    def _close(self, due: Timetable, seen: History) -> None:
+        if repr(due) != repr(self.due):
+            self.store.note(self.plan.name, Note(self.clock.now(), "closes", f"bars close {due!r}"))
+        self.due, self.silence = due, silence(due, seen.ts)
 
     def _refuse_nothing(self) -> None:
         """Begin anew only where that was asked for: a state that is missing is not a reason to start over."""
@@ -182,19 +197,22 @@ class Service:
 
     def next(self) -> int:
         """Return when the next look is due, ns UTC."""
-        deployment = self.deployment
-        calendar = "24/7" if deployment is None else deployment.deployed.calendar
-        return next_look(self.paper, calendar, self.last, self.clock.now())
+        if self.due is None:
+            return self.clock.now() + seconds(self.paper.retry) * SECOND
+        return next_look(self.paper, self.due, self.last, self.clock.now())
 
     def _begin(self, now: int) -> int:
         """Deploy: the bars so far warm it up, the newest one is decided."""
         history, start = self.plan.seed(now)
+        due = timetable(self.paper, history) if self.plan.kind == "paper" else None
         deployed = described(self.plan.name, self.plan.kind, self.plan.config, self.plan.folder, history, start)
         made, batches = Deployment.begin(deployed, self.paper, self.machine, history, time.time_ns())
-        last = next_look(self.paper, history.calendar, int(history.ts[start]), now)
-        batches[-1] = batches[-1]._replace(next_look=last)
+        if due is not None:
+            batches[-1] = batches[-1]._replace(next_look=next_look(self.paper, due, int(history.ts[start]), now))
         self.store.create(self._mine(), deployed, history.head(start) if start else None, batches)
         self.deployment, self.chain.symbols, self.found = made, history.symbols, True
+        if due is not None:
+            self._close(due, history)
         told = f"{start} bars before warm it up, the first decided is that of {history.when(start)}"
         if self.plan.kind == "paper":
             log.info("%s: deployed anew in %r; %s", self.plan.name, self.store, told)
@@ -243,23 +261,51 @@ class Service:
             if revised and self.paper.revised == "reduce_only":
                 self.doubts = ["past bars were revised"]
             self._revised(revised, found.source)
-        return found.slice(past, len(found)) if past < len(found) else None
+        return self._on_time(found.slice(past, len(found))) if past < len(found) else None
+
+    def _on_time(self, fresh: History) -> History | None:
+        """Return the bars that close when bars of this source do; each of the others is refused by name."""
+        assert self.deployment is not None
+        if self.due is None or not len(self.due.off(fresh.ts)):
+            return fresh
+        seen = self.deployment.live.history
+        again = self._learned_again(seen, fresh)
+        if again is not None:
+            self._close(again, seen)
+            return fresh
+        strays = self.due.off(fresh.ts)
+        for ts in strays.tolist():
+            text = f"{fresh.source} has a bar of {_said(ts)}, when none closes ({self.due!r}); it was left out"
+            self._tell(Alert(f"bad_data:off:{ts}", "bad_data", KINDS["bad_data"], ts, {"text": text}))
+        kept = np.flatnonzero(~np.isin(fresh.ts, strays))
+        return fresh.at(kept) if len(kept) else None
+
+    def _learned_again(self, seen: History, fresh: History) -> Timetable | None:
+        """Return a way to close that explains these bars too: the full hour of New York may prove to be that of UTC."""
+        if self.paper.closes is not None:
+            return None
+        try:
+            again = timetable(self.paper, seen.then(replace(fresh, traded=seen.traded)))
+        except DataError:
+            # No way does: the bars are refused by who asked, and named.
+            return None
+        return None if len(again.off(fresh.ts)) else again
 
     def _overdue(self, now: int) -> int:
         """Return the newest close whose bar should be there: half of the patience is over; 0 if there is none."""
-        assert self.deployment is not None
-        if self.plan.kind == "replay":
-            return 0
         since = now - (seconds(self.paper.delay) + seconds(self.paper.patience) // 2) * SECOND
-        closes = closes_between(self.deployment.deployed.calendar, self.paper.every, self.last, since)
-        return int(closes[-1]) if len(closes) else 0
+        return self._unheard(since)
+
+    def _unheard(self, until: int) -> int:
+        """Return the newest close up to a moment without a bar, once silence is longer than this source's own; or 0."""
+        closes = np.zeros(0, dtype=np.int64) if self.due is None else self.due.between(self.last, until)
+        return int(closes[-1]) if len(closes) > 2 * self.silence else 0
 
     def _complete(self, fresh: History, t: int, now: int) -> bool:
         """Tell whether every asset has its bar, or was waited for long enough; a later bar ends the waiting."""
         if t + 1 < len(fresh) or not self._absent(fresh.head(t + 1)):
             return True
-        late = (seconds(self.paper.delay) + seconds(self.paper.patience)) * SECOND
-        return self.plan.kind == "replay" or now >= int(fresh.ts[t]) + late
+        return self.plan.kind == "replay" or now >= int(fresh.ts[t]) + late(self.paper)
 
     def _absent(self, fresh: History) -> list[str]:
         """Return the assets without a bar in the last of these rows, but for those whose market has ended."""
@@ -289,37 +335,40 @@ class Service:
     # What is wrong with data and clock.
 
     def _gaps(self, row: History, now: int) -> list[str]:
-        """Tell of closes and assets without a bar, and of a bar that is late; return why this one may only reduce."""
+        """Tell of assets without a bar, and of a bar that is late; return why this one may only reduce.
+
+        Closes before it that have no bar are a fact, once the source has a later one: a backtest of its bars sees the
+        same. What is longer than this source has ever been silent is noted.
+        """
         assert self.deployment is not None
+        assert self.due is not None
         ts = int(row.ts[0])
-        missed = closes_between(self.deployment.deployed.calendar, self.paper.every, self.last, ts - 1)
-        for close in missed:
-            text = f"no bar came for this close; the next one is that of {_said(ts)}"
-            self._tell(Alert(f"missed_cycle:{close}", "missed_cycle", "critical", int(close), {"text": text}))
+        missed = len(self.due.between(self.last, ts - 1))
+        stale, known = missed > 2 * self.silence, self.silence
+        if missed > known:
+            told = f"{missed} closes before the bar of {_said(ts)} have none; at most {known} in a row had none before"
+            self.store.note(self.plan.name, Note(now, "gap", told))
+            self.silence = missed
         # The last look that still waits for a bar comes up to one retry after patience is over.
-        late = sum(seconds(text) for text in (self.paper.delay, self.paper.patience, self.paper.retry)) * SECOND
-        if now > ts + late:
+        if now > ts + late(self.paper) + seconds(self.paper.retry) * SECOND:
             text = f"its bar was decided {np.timedelta64((now - ts) // SECOND, 's').item()} (h:mm:ss) after the close"
             self._tell(Alert(f"late_cycle:{ts}", "late_cycle", "warning", ts, {"text": text}))
         if absent := ", ".join(self._absent(row)):
             text = f"{absent} has no bar of {_said(ts)}, which was decided without it"
             self._tell(Alert(f"bad_data:absent:{ts}", "bad_data", KINDS["bad_data"], ts, {"text": text}))
-        if len(missed) and self.paper.stale == "reduce_only":
-            return [f"{len(missed)} bars are missing before this one"]
+        if stale and self.paper.stale == "reduce_only":
+            return [f"{missed} bars are missing before this one"]
         return []
 
     def judge_lateness(self, now: int) -> bool:
         """Tell that data are stale: a close is past, with all patience, and its bar is not there; return whether so."""
-        deployment = self.deployment
-        if self.plan.kind == "replay" or deployment is None:
+        until = now - late(self.paper)
+        if self.deployment is None or self.due is None or not self._unheard(until):
             return False
-        late = (seconds(self.paper.delay) + seconds(self.paper.patience)) * SECOND
-        overdue = closes_between(deployment.deployed.calendar, self.paper.every, self.last, now - late)
-        if len(overdue):
-            close = int(overdue[0])
-            text = f"no bar since {_said(self.last)}; {len(overdue)} closes have passed without one"
-            self._tell(Alert(f"stale_data:{close}", "stale_data", "critical", close, {"text": text}))
-        return len(overdue) > 0
+        overdue = self.due.between(self.last, until)
+        text = f"no bar since {_said(self.last)}; {len(overdue)} closes have passed without one"
+        self._tell(Alert(f"stale_data:{overdue[0]}", "stale_data", "critical", int(overdue[0]), {"text": text}))
+        return True
 
     def _revised(self, revisions: Sequence[Revision], source: str) -> None:
         """Tell of every asset's past bar that is not what it was; once, unless it changes again."""
@@ -341,9 +390,9 @@ def deployable(config: Config, folder: Path, store: Store, name: str, clock: Clo
     def begin(until: int) -> tuple[History, int]:
         history = seed(config, folder, chain, until)
         _refuse_spacing(config.paper.every, history)
-        late = (seconds(config.paper.delay) + seconds(config.paper.patience)) * SECOND
-        overdue = closes_between(history.calendar, config.paper.every, int(history.ts[-1]), until - late)
-        if len(overdue):
+        due = timetable(config.paper, history)
+        overdue = due.between(int(history.ts[-1]), until - late(config.paper))
+        if len(overdue) > 2 * silence(due, history.ts):
             raise DataError(
                 f"{history.source}: the newest bar is that of {history.when(-1)}, {len(overdue)} closes have passed "
                 "since; give [paper] feeds that go on to today, or try the config with --replay"
@@ -356,12 +405,13 @@ def deployable(config: Config, folder: Path, store: Store, name: str, clock: Clo
 def _refuse_spacing(every: str, history: History) -> None:
     """Refuse bars that do not come as [paper] every says: each would look like a gap, or like too many."""
     found = history.spacing // SECOND
-    wanted = DAY // SECOND if every == "session" else seconds(every)
+    days = {"session": 1, "week": 7, "month": 30}
+    wanted = days[every] * DAY // SECOND if every in days else seconds(every)
     if len(history) > 2 and not wanted / 2 < found < wanted * 2:
         told = f"{found // 3600}h" if found % 3600 == 0 else f"{found // 60}m"
         raise ConfigError(
             f"paper.every is {every!r}, but the bars of {history.source} are {told} apart; "
-            "set paper.every to that (bars longer than a session are not traded on paper)"
+            "set paper.every to that, or to session, week or month"
         )
 
 

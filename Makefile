@@ -43,6 +43,7 @@ soak: $(VENV)/ready
 	$(BIN)/python -m tests.campaigns.sessions --years 20
 	$(BIN)/python -m tests.campaigns.cycles --cycles 10000
 	$(BIN)/python -m tests.campaigns.processors
+	$(BIN)/python -m tests.campaigns.closes
 	$(BIN)/python -m tests.campaigns.reading --runs 100000
 	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m tests.campaigns.calibration
 

@@ -18,7 +18,7 @@ MARKETS = (
     "XNYS", "XHKG", "XSHG", "XTKS", "XLON", "XETR", "XASX", "XBOM", "XSES", "XKRX",
     "XSAU", "BVMF", "XTSE", "XMEX", "XJSE", "XIDX", "XBKK", "CMES", "FX", "24/7",
 )  # fmt: skip
-"""Calendars with and without a midday break, of both hemispheres, one of Sundays, two that hardly stop, one that never."""
+"""Calendars with and without a midday break, of both hemispheres, one of Sundays, two that hardly stop, one never."""
 
 STEPS = ("5m", "30m", "1h", "4h", "session", "week")
 
@@ -35,7 +35,8 @@ def shown(ts: np.ndarray[tuple[int], np.dtype[np.int64]]) -> list[str]:
 def test_what_is_learned_from_a_third_of_a_year_tells_every_close_of_the_rest(number: int) -> None:
     """Over clock changes, half-days, golden weeks and Lunar New Year; each market and step in one vendor's way."""
     market = MARKETS[number]
-    for n, step in enumerate(STEPS):
+    # Five minutes take a second each: one market in four has them, and each as a campaign (`closes`).
+    for n, step in enumerate(STEPS if number % 4 == 1 else STEPS[1:]):
         vendor = VENDORS[(number + n) % len(VENDORS)]
         # Minutes of a year are many: theirs is a winter that turns into spring.
         history = loaded(market, step, vendor, table(market, step, vendor, "2024-01-02", _until(step)))
@@ -117,7 +118,7 @@ def test_however_they_are_asked_for_they_are_the_same(closes: Closes) -> None:
 
 
 def test_bars_that_are_missing_are_no_reason_to_learn_another_way() -> None:
-    """A third of the hours without a trade, an odd bar in two hundred: the rule is found, and says how many are absent."""
+    """A third of the hours without a trade, an odd bar in two hundred: the rule is found, and knows the silences."""
     whole = Closes("24/7", "1h").between(at("2024-01-01"), at("2024-03-01"))
     kept = whole[np.random.default_rng(5).random(len(whole)) > 0.33]
     found = learned("24/7", kept, "1h")

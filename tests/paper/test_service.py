@@ -250,7 +250,7 @@ def test_a_source_that_was_silent_before_is_stale_after_twice_as_long(store: Sql
         live.look(row, 300 * MINUTE)
     assert live.told() == []
     live.look(13, 300 * MINUTE)
-    assert [text for _, text in live.told()] == ["no bar since 2023-01-11 00:00:00Z; 5 closes have passed without one"]
+    assert [text for _, text in live.told()] == ["no bar since 2023-01-12 00:00:00Z; 5 closes have passed without one"]
 
 
 def test_a_bar_that_closes_when_none_does_is_refused_by_name(store: SqlStore) -> None:
@@ -259,7 +259,7 @@ def test_a_bar_that_closes_when_none_does_is_refused_by_name(store: SqlStore) ->
     live.shown["best"] = replace(odd, ts=np.append(odd.ts[:-1], odd.ts[-1] - 77 * MINUTE))
     assert live.look(11) == 0
     (told,) = [text for kind, text in live.told() if kind == "bad_data"]
-    assert told.endswith("has a bar of 2023-01-11 22:43:00Z, when none closes (every session of 24/7); it was left out")
+    assert told.endswith("has a bar of 2023-01-12 22:43:00Z, when none closes (every session of 24/7); it was left out")
     live.shown["best"] = flat()
     assert live.look(12) == 2
     live.sound()

@@ -218,6 +218,7 @@ def test_stale_then_late_are_told_once_each(store: SqlStore) -> None:
     assert live.told() == [
         ("late_cycle", "its bar was decided 11:40:00 (h:mm:ss) after the close"),
         ("stale_data", "no bar since 2023-01-12 00:00:00Z; 1 closes have passed without one"),
+        ("stale_data", "over: the bars are back, the newest is that of 2023-01-13 00:00:00Z"),
     ]
     assert [one["switches"] for one in live.cycles()] == [[], []]
 
@@ -230,7 +231,8 @@ def test_a_close_that_never_gets_a_bar_is_missed_and_the_next_decision_reduces_b
     live.shown["best"] = without(flat(), 11, 12)
     assert [live.look(row) for row in (11, 12, 13, 14)] == [0, 0, 1, 1]
     told = [(kind, text) for kind, text in live.told() if kind == "missed_cycle"]
-    assert told == [("missed_cycle", "no bar came for this close; the next one is that of 2023-01-15 00:00:00Z")] * 2
+    whole = "no bar came for 2 closes from 2023-01-13 00:00:00Z on; the next one is that of 2023-01-15 00:00:00Z"
+    assert told == [("missed_cycle", whole)]
     reducing = [2] if stale == "reduce_only" else []
     assert [one["switches"] for one in live.cycles()] == [[], reducing, []]
     # It comes after all: nothing is decided again, and it is told.
@@ -250,7 +252,10 @@ def test_an_asset_that_is_missing_is_waited_for_then_left_out_and_told_once(stor
     assert live.told() == [("bad_data", "B has no bar of 2023-01-13 00:00:00Z, which was decided without it")]
     live.shown["best"] = truth
     assert live.look(12) == 1
-    assert live.told()[1:] == [("bad_data", "B of 2023-01-13 00:00:00Z at flat: bar was nothing, is now 100")]
+    assert live.told()[1:] == [
+        ("bad_data", "B of 2023-01-13 00:00:00Z at flat: bar was nothing, is now 100"),
+        ("bad_data", "over: B has a bar again, that of 2023-01-14 00:00:00Z"),
+    ]
     live.sound()
 
 

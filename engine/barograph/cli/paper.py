@@ -78,7 +78,7 @@ def status(deployment: Named = None, store: Url = None, as_json: Json = False) -
     """Tell how a deployment stands: positions, equity, regime, last and next cycle, and what is not well."""
     from barograph.paper.status import status as stands
 
-    opened = _store(store)
+    opened = _store(store, looking=True)
     with opened.moment():
         told = stands(opened, _deployed(opened, deployment), time.time_ns())
     if as_json:
@@ -110,7 +110,7 @@ def parity(deployment: Named = None, store: Url = None, as_json: Json = False) -
     """
     from barograph.paper.parity import parity as compare
 
-    opened = _store(store)
+    opened = _store(store, looking=True)
     found = compare(opened, _deployed(opened, deployment))
     if as_json:
         print_json({**found._asdict(), "difference": found.difference and found.difference._asdict()})
@@ -135,7 +135,7 @@ def store_verify(deployment: Named = None, store: Url = None) -> None:
     """Compute the journal's hashes and every table again; exit code 9 if anything is not as it was written."""
     from barograph.paper.verify import verify
 
-    opened = _store(store)
+    opened = _store(store, looking=True)
     names = [_deployed(opened, deployment)] if deployment else opened.deployments()
     found = [verify(opened, one) for one in names]
     print("\n".join(map(str, found)) or "there is no deployment")
@@ -170,7 +170,7 @@ def store_downgrade(
 
 def _migrated(store: str | None, version: str) -> None:
     if version != "head":
-        opened = _store(store)
+        opened = _store(store, looking=True)
         running = [name for name, who in opened.holders().items() if who.endswith("alive")]
         opened.close()
         if running:
@@ -191,7 +191,7 @@ def _ask(command: str, deployment: str | None, store: str | None) -> None:
 def _list(store: str | None, as_json: bool) -> None:
     from barograph.paper.status import listed
 
-    rows = listed(_store(store))
+    rows = listed(_store(store, looking=True))
     if as_json:
         print_json(rows)
         return
@@ -302,8 +302,8 @@ def _url(store: str | None, config: Config | None = None) -> str:
     return store or os.environ.get("BAROGRAPH_STORE") or told or STORE
 
 
-def _store(store: str | None, config: Config | None = None, create: bool = False) -> Any:
-    return _adapter("sql").open_store(_url(store, config), create)
+def _store(store: str | None, config: Config | None = None, create: bool = False, looking: bool = False) -> Any:
+    return _adapter("sql").open_store(_url(store, config), create, looking)
 
 
 def _checked(name: str) -> str:

@@ -17,6 +17,8 @@ from barograph.data.calendars import DAY, span_of
 from barograph.data.history import FIELDS, History
 from barograph.epoch import FIRST
 from barograph.errors import BarographError, DataError, FeedError
+from barograph.paper.ports import Doors, Rest
+from barograph.paper.schedule import SECOND, said
 from barograph.types import Feed
 
 if TYPE_CHECKING:
@@ -53,10 +55,14 @@ class Revision(NamedTuple):
 
 
 class Chain:
-    """Feeds in order of preference: each look begins with the best, so a feed that recovers is used again at once."""
+    """Feeds in order of preference: each look begins with the best, so a feed that recovers is used again at once.
 
-    def __init__(self, feeds: Sequence[Feed], symbols: Sequence[str] = ()) -> None:
-        self.feeds, self.symbols = list(feeds), tuple(symbols)
+    One whose host has asked to be left alone for so long is left alone, by all feeds of that host and as long as the
+    `doors` remember it: in a store also by the process that comes next.
+    """
+
+    def __init__(self, feeds: Sequence[Feed], symbols: Sequence[str] = (), doors: Doors | None = None) -> None:
+        self.feeds, self.symbols, self.doors = list(feeds), tuple(symbols), doors
 
     def fetch(self, after: int, until: int, overdue: int = 0) -> Fetched:
         """Ask one feed after the other until one answers; raises `DataError` when none does.
@@ -67,11 +73,15 @@ class Chain:
         failures: list[tuple[str, str]] = []
         answers: list[History | None] = []
         for feed in self.feeds:
+            if shut := self._shut(feed, until):
+                failures.append((feed.name, shut))
+                continue
             try:
                 found = feed.fetch(after, until)
                 answers.append(None if found is None else self._ours(feed, found, until))
             except BarographError as error:
                 failures.append((feed.name, str(redacted(str(error)))))
+                self._leave_alone(feed, error, until)
                 continue
             except Exception as error:  # What is no error of ours may hold a secret: its name and place are enough.
                 failures.append((feed.name, f"raised {type(error).__name__} ({_line(error)})"))
@@ -83,6 +93,16 @@ class Chain:
             raise DataError("no feed answers: " + "; ".join(f"{name}: {said}" for name, said in failures))
         # None has it: the best one that answered is as good as any, unless another went further.
         return Fetched(max(answers, key=_newest), tuple(failures))
+
+    def _shut(self, feed: Feed, now: int) -> str:
+        """Return why a feed is not asked now, or nothing."""
+        rest = None if self.doors is None else self.doors.resting(_door(feed), now)
+        return "" if rest is None else f"asked to be left alone until {said(rest.until)}: {rest.said}"
+
+    def _leave_alone(self, feed: Feed, error: BarographError, now: int) -> None:
+        wait = error.wait if isinstance(error, FeedError) else 0.0
+        if self.doors is not None and wait > 0.0:
+            self.doors.rest(Rest(_door(feed), now, now + int(wait * SECOND), str(redacted(str(error)))))
 
     def close(self) -> None:
         """End what feeds hold open; one that holds a connection has a `close` beside its `fetch`."""
@@ -101,6 +121,10 @@ class Chain:
         if missing:
             raise DataError(f"{feed.name}: has no {', '.join(missing)}; it has {', '.join(found.symbols)}")
         return found if not self.symbols or found.symbols == self.symbols else _columns(found, self.symbols)
+
+
+def _door(feed: Feed) -> str:
+    return f"from:{feed.host or feed.name}"
 
 
 def _newest(history: History | None) -> int:

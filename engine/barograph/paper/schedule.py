@@ -6,17 +6,18 @@ arithmetic is on moments in UTC, where no hour is missing and none comes twice.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
 from barograph.config.paper import seconds
-from barograph.data.calendars import ALWAYS, DAY, Times, apart, sessions
+from barograph.data.calendars import ALWAYS, DAY, Times, apart, sessions, span_of
 
 if TYPE_CHECKING:
     from barograph.config.paper import PaperPlan
 
-__all__ = ["SECOND", "closes_between", "next_close", "next_look"]
+__all__ = ["SECOND", "closes_between", "longest_closure", "next_close", "next_look", "said"]
 
 SECOND: Final = 1_000_000_000
 # The longest time without a session that any calendar knows is some two weeks; a month is searched at a time.
@@ -53,22 +54,44 @@ def _inside(opens: Times, closes: Times, step: int) -> Times:
     return np.concatenate(bars) if bars else np.zeros(0, dtype=np.int64)
 
 
-def next_close(calendar: str, every: str, after: int) -> int:
-    """Return the first close after a moment."""
+def next_close(calendar: str, every: str, after: int) -> int | None:
+    """Return the first close after a moment, or None where the calendar knows none any more."""
     for reach in (_REACH, 12 * _REACH):
         found = closes_between(calendar, every, after, after + reach)
         if len(found):
             return int(found[0])
-    return after + reach
+    return None
+
+
+@lru_cache(maxsize=32)
+def longest_closure(calendar: str, year: int) -> int:
+    """Return the longest time from one session's close to the next in ten years up to a year's beginning, ns.
+
+    >>> longest_closure("XNYS", 2024) // DAY, longest_closure("24/7", 2024) // DAY
+    (4, 1)
+    """
+    first, last = span_of(f"{year - 10}-01-01", f"{year}-01-01")
+    found = closes_between(calendar, "session", first, last)
+    return int(np.diff(found).max()) if len(found) > 1 else _REACH
 
 
 def next_look(plan: PaperPlan, calendar: str, last: int, now: int) -> int:
     """Return when to look for bars next, after a look at `now` that left the bar closed at `last` as the newest.
 
     A delay after the next close; while a bar that is due has not come, again and again, until it is so late that only
-    the next close is worth a look.
+    the next close is worth a look. Where the calendar knows no next close, a day later.
     """
     delay, retry, patience = (seconds(text) * SECOND for text in (plan.delay, plan.retry, plan.patience))
     missing = closes_between(calendar, plan.every, max(last, now - delay - patience), now - delay)
-    upcoming = next_close(calendar, plan.every, max(last, now - delay)) + delay
+    following = next_close(calendar, plan.every, max(last, now - delay))
+    upcoming = now + DAY if following is None else following + delay
     return min(now + retry, upcoming) if len(missing) else upcoming
+
+
+def said(ts: int) -> str:
+    """Return a moment as sentences spell it, to the second.
+
+    >>> said(1_719_864_000_000_000_000)
+    '2024-07-01 20:00:00Z'
+    """
+    return f"{np.datetime64(int(ts), 'ns').astype('M8[s]')}Z".replace("T", " ")

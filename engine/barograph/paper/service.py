@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import threading
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -21,15 +22,16 @@ from barograph.config.build import build
 from barograph.config.modules import load
 from barograph.config.paper import KINDS, seconds
 from barograph.config.provenance import code_hash
-from barograph.data.calendars import DAY
+from barograph.data.calendars import DAY, Times, horizon
 from barograph.data.history import History
-from barograph.errors import BarographError, ConfigError, DataError, LeaseError, RefusalError
+from barograph.errors import BarographError, ConfigError, DataError, LeaseError, RefusalError, ShortageError, short_of
 from barograph.jit.arithmetic import ARITHMETIC
+from barograph.paper.alerts.incidents import Incidents
 from barograph.paper.deployment import Deployment, described, sealed
 from barograph.paper.feeds import Chain, Revision, compared, feeds_of, seed
 from barograph.paper.journal import GENESIS, begun_with
 from barograph.paper.ports import Alert, Clock
-from barograph.paper.schedule import SECOND, closes_between, next_look
+from barograph.paper.schedule import SECOND, closes_between, longest_closure, next_close, next_look, said
 from barograph.paper.store import Deployed, Lease, Note, Store
 from barograph.paper.testnet.mirror import brought
 from barograph.paper.verify import misfit
@@ -38,6 +40,9 @@ if TYPE_CHECKING:
     from barograph.config.schema import Config
 
 __all__ = ["Plan", "Service", "deployable"]
+
+# How long before its end one is told of it, every day.
+_MONTH: Final = 31 * DAY
 
 log: Final = logging.getLogger("barograph.paper")
 
@@ -68,6 +73,9 @@ class Service:
         self.deployment: Deployment | None = None
         self.doubts: list[str] = []
         self.found = False
+        self.incidents = Incidents(store, plan.name, clock)
+        self.judging, self.beyond = threading.Lock(), 0
+        chain.doors = store
 
     # Starting, which is recovering.
 
@@ -155,16 +163,19 @@ class Service:
         """Do all that is due now; return how many bars were decided.
 
         What a feed cannot tell is an alert and another look later. Raises `StoreError` when nothing can be written,
-        `LeaseError` when another process has taken over; both leave the store whole.
+        `ShortageError` when the machine has run out of something, `LeaseError` when another process has taken over;
+        all leave the store whole.
         """
         now = self.clock.now()
         try:
             if self.deployment is None:
                 self._recover()
             return self._begin(now) if self.deployment is None else self._catch_up(now)
-        except BaseException:
+        except BaseException as error:
             # Whether the last transaction was written, or how far a part came, is not known: memory is no witness.
             self.deployment = None
+            if not isinstance(error, BarographError) and (short := short_of(error)):
+                raise ShortageError(f"this machine is short of {short}: {error}") from error
             raise
 
     @property
@@ -185,6 +196,16 @@ class Service:
         deployment = self.deployment
         calendar = "24/7" if deployment is None else deployment.deployed.calendar
         return next_look(self.paper, calendar, self.last, self.clock.now())
+
+    def sees_ahead(self, now: int) -> bool:
+        """Tell whether the next look that a close calls for is known, and no further than its markets ever close."""
+        deployment = self.deployment
+        if deployment is None:
+            return False
+        calendar, delay = deployment.deployed.calendar, seconds(self.paper.delay) * SECOND
+        following = next_close(calendar, self.paper.every, max(self.last, now - delay))
+        year = int(str(np.datetime64(now, "ns"))[:4])
+        return following is not None and following - now <= longest_closure(calendar, year)
 
     def _begin(self, now: int) -> int:
         """Deploy: the bars so far warm it up, the newest one is decided."""
@@ -213,11 +234,12 @@ class Service:
         done = 0
         for t in range(0 if fresh is None else len(fresh)):
             assert fresh is not None
-            if not self._complete(fresh, t, now):
+            if self._held(fresh, t) or not self._complete(fresh, t, now):
                 break
             self._cycle(fresh.slice(t, t + 1), now)
             done += 1
         self.judge_lateness(now)
+        self.judge_calendar(now)
         return done
 
     def _fresh(self, now: int) -> History | None:
@@ -229,12 +251,13 @@ class Service:
         try:
             found, failures = self.chain.fetch(after, now, self._overdue(now))
         except DataError as error:
-            self._tell(Alert(f"bad_data:{self.last}", "bad_data", KINDS["bad_data"], self.last, {"text": str(error)}))
-            self.store.note(self.plan.name, Note(now, "feed", str(error)))
+            self.incidents.met("bad_data:feeds", str(error), self.last, now)
+            self._note(now, str(error))
             log.warning("%s: %s", self.plan.name, error)
             return None
-        for name, said in failures:
-            self.store.note(self.plan.name, Note(now, "feed", f"{name} failed: {said}"))
+        self.incidents.over("bad_data:feeds", "a feed answers again")
+        for name, told in failures:
+            self._note(now, f"{name} failed: {told}")
         if found is None:
             return None
         past = int(np.searchsorted(found.ts, self.last, side="right"))
@@ -245,6 +268,11 @@ class Service:
             self._revised(revised, found.source)
         return found.slice(past, len(found)) if past < len(found) else None
 
+    def _note(self, now: int, text: str) -> None:
+        """Write down what a feed did wrong, unless it is one of the last things that were."""
+        if all(note.text != text for note in self.store.notes(self.plan.name, 5)):
+            self.store.note(self.plan.name, Note(now, "feed", text))
+
     def _overdue(self, now: int) -> int:
         """Return the newest close whose bar should be there: half of the patience is over; 0 if there is none."""
         assert self.deployment is not None
@@ -253,6 +281,13 @@ class Service:
         since = now - (seconds(self.paper.delay) + seconds(self.paper.patience) // 2) * SECOND
         closes = closes_between(self.deployment.deployed.calendar, self.paper.every, self.last, since)
         return int(closes[-1]) if len(closes) else 0
+
+    def _held(self, fresh: History, t: int) -> bool:
+        """Tell whether a bar closes after the calendar's end: it may be any day's, and waits for one who knows."""
+        assert self.deployment is not None
+        beyond = fresh.ts[t:] >= horizon(self.deployment.deployed.calendar)
+        self.beyond = int(beyond.sum()) if beyond[0] else 0
+        return self.beyond > 0
 
     def _complete(self, fresh: History, t: int, now: int) -> bool:
         """Tell whether every asset has its bar, or was waited for long enough; a later bar ends the waiting."""
@@ -293,20 +328,35 @@ class Service:
         assert self.deployment is not None
         ts = int(row.ts[0])
         missed = closes_between(self.deployment.deployed.calendar, self.paper.every, self.last, ts - 1)
-        for close in missed:
-            text = f"no bar came for this close; the next one is that of {_said(ts)}"
-            self._tell(Alert(f"missed_cycle:{close}", "missed_cycle", "critical", int(close), {"text": text}))
+        self._judge_gap(missed, ts)
         # The last look that still waits for a bar comes up to one retry after patience is over.
         late = sum(seconds(text) for text in (self.paper.delay, self.paper.patience, self.paper.retry)) * SECOND
         if now > ts + late:
             text = f"its bar was decided {np.timedelta64((now - ts) // SECOND, 's').item()} (h:mm:ss) after the close"
-            self._tell(Alert(f"late_cycle:{ts}", "late_cycle", "warning", ts, {"text": text}))
-        if absent := ", ".join(self._absent(row)):
-            text = f"{absent} has no bar of {_said(ts)}, which was decided without it"
-            self._tell(Alert(f"bad_data:absent:{ts}", "bad_data", KINDS["bad_data"], ts, {"text": text}))
+            self.incidents.met("late_cycle", text, ts)
+        else:
+            self.incidents.over("late_cycle", f"the bar of {said(ts)} was decided in time", always=False)
+        absent = self._absent(row)
+        for symbol in row.symbols:
+            if symbol in absent:
+                text = f"{symbol} has no bar of {said(ts)}, which was decided without it"
+                self.incidents.met(f"bad_data:absent:{symbol}", text, ts)
+            else:
+                self.incidents.over(f"bad_data:absent:{symbol}", f"{symbol} has a bar again, that of {said(ts)}")
         if len(missed) and self.paper.stale == "reduce_only":
             return [f"{len(missed)} bars are missing before this one"]
         return []
+
+    def _judge_gap(self, missed: Times, ts: int) -> None:
+        """Tell of closes that never got a bar, all of a gap at once."""
+        if len(missed) == 0:
+            self.incidents.over("missed_cycle", f"no close is missing before {said(ts)}", always=False)
+            return
+        before = self.incidents.lasting("missed_cycle")
+        count = len(missed) + (before.times if before else 0)
+        which = "this close" if count == 1 else f"{count} closes from {said(before.first if before else missed[0])} on"
+        text = f"no bar came for {which}; the next one is that of {said(ts)}"
+        self.incidents.met("missed_cycle", text, int(missed[0]), int(missed[-1]), count)
 
     def judge_lateness(self, now: int) -> bool:
         """Tell that data are stale: a close is past, with all patience, and its bar is not there; return whether so."""
@@ -314,19 +364,41 @@ class Service:
         if self.plan.kind == "replay" or deployment is None:
             return False
         late = (seconds(self.paper.delay) + seconds(self.paper.patience)) * SECOND
-        overdue = closes_between(deployment.deployed.calendar, self.paper.every, self.last, now - late)
-        if len(overdue):
-            close = int(overdue[0])
-            text = f"no bar since {_said(self.last)}; {len(overdue)} closes have passed without one"
-            self._tell(Alert(f"stale_data:{close}", "stale_data", "critical", close, {"text": text}))
+        # Two threads ask, and one of them may just have decided the bar that the other one misses.
+        with self.judging:
+            overdue = closes_between(deployment.deployed.calendar, self.paper.every, self.last, now - late)
+            if len(overdue):
+                text = f"no bar since {said(self.last)}; {len(overdue)} closes have passed without one"
+                self.incidents.met("stale_data", text, int(overdue[0]), int(overdue[-1]), len(overdue))
+            elif self.last:
+                self.incidents.over("stale_data", f"the bars are back, the newest is that of {said(self.last)}")
         return len(overdue) > 0
+
+    def judge_calendar(self, now: int) -> None:
+        """Tell from a month before that the calendar ends, and after it that nothing is decided any more."""
+        deployment = self.deployment
+        if self.plan.kind == "replay" or deployment is None:
+            return
+        calendar = deployment.deployed.calendar
+        until = horizon(calendar)
+        told = f"the calendar {calendar} is known until {_day(until - 1)}"
+        mend = "install a release of exchange_calendars that knows more"
+        with self.judging:
+            if now >= until:
+                held = f"; {self.beyond} bars are held until it is known whose they are" if self.beyond else ""
+                text = f"{told}: what comes after it is not decided{held}; {mend}"
+                self.incidents.met("calendar_end", text, until, severity="critical")
+            elif now >= until - _MONTH:
+                self.incidents.met("calendar_end", f"{told}: after it nothing will be decided; {mend}", until)
+            else:
+                self.incidents.over("calendar_end", told)
 
     def _revised(self, revisions: Sequence[Revision], source: str) -> None:
         """Tell of every asset's past bar that is not what it was; once, unless it changes again."""
         for (ts, symbol), found in groupby(revisions, key=lambda one: (one.ts, one.symbol)):
             values = [(one.column, _number(one.before), _number(one.now)) for one in found]
             told = ", ".join(f"{column} was {before}, is now {now}" for column, before, now in values)
-            facts = {"symbol": symbol, "source": source, "text": f"{symbol} of {_said(ts)} at {source}: {told}"}
+            facts = {"symbol": symbol, "source": source, "text": f"{symbol} of {said(ts)} at {source}: {told}"}
             key = f"bad_data:revised:{ts}:{symbol}:{hashlib.sha256(told.encode()).hexdigest()[:8]}"
             self._tell(Alert(key, "bad_data", KINDS["bad_data"], ts, facts))
 
@@ -340,6 +412,7 @@ def deployable(config: Config, folder: Path, store: Store, name: str, clock: Clo
 
     def begin(until: int) -> tuple[History, int]:
         history = seed(config, folder, chain, until)
+        _refuse_unknown(history.calendar, until)
         _refuse_spacing(config.paper.every, history)
         late = (seconds(config.paper.delay) + seconds(config.paper.patience)) * SECOND
         overdue = closes_between(history.calendar, config.paper.every, int(history.ts[-1]), until - late)
@@ -351,6 +424,15 @@ def deployable(config: Config, folder: Path, store: Store, name: str, clock: Clo
         return history, len(history) - 1
 
     return Service(store, Plan(config, folder, name, "paper", begin, fresh), chain, clock)
+
+
+def _refuse_unknown(calendar: str, now: int) -> None:
+    """Refuse to begin where the calendar has ended: nobody could say when the next bar is due."""
+    if now >= (until := horizon(calendar)):
+        raise DataError(
+            f"the calendar {calendar} is known until {_day(until - 1)}: nothing can be decided after it; "
+            "install a release of exchange_calendars that knows more"
+        )
 
 
 def _refuse_spacing(every: str, history: History) -> None:
@@ -369,5 +451,5 @@ def _number(value: float) -> str:
     return "nothing" if np.isnan(value) else f"{value:.10g}"
 
 
-def _said(ts: int) -> str:
-    return f"{np.datetime64(ts, 'ns').astype('M8[s]')}Z".replace("T", " ")
+def _day(ts: int) -> str:
+    return str(np.datetime64(ts, "ns").astype("M8[D]"))

@@ -190,7 +190,15 @@ def test_assets_in_another_order_and_some_that_nobody_asked_for_are_put_in_place
     assert np.array_equal(store.bars("one").close[11], [100.0, 50.0])
     live.shown["best"] = replace(truth, symbols=("A", "C"))
     assert live.look(12) == 0
-    assert "best: has no B; it has A, C" in live.told()[-1][1]
+    assert live.told() == []
+    # Of B nothing is known; after its patience the others are decided, and from then on without waiting for it.
+    assert [live.look(12, 125 * MINUTE), live.look(13), live.look(14)] == [1, 1, 1]
+    (kind, text), _ = live.told()
+    assert text.startswith(
+        "B has no bar of 2023-01-14 00:00:00Z, which was decided without it (best: has no such asset; it"
+    )
+    assert text.endswith("if it is gone for good, end it: barograph end one B PRICE")
+    live.sound()
 
 
 # Bars that are late, missing, revised.

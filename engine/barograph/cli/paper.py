@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from barograph.paper.store import Deployed, Store
     from barograph.paper.testnet.mirror import Mirror
 
-__all__ = ["Url", "alerts_app", "check_record", "flatten", "halt", "paper", "parity", "recorded", "resume",
+__all__ = ["Url", "alerts_app", "check_record", "end", "flatten", "halt", "paper", "parity", "recorded", "resume",
            "status", "store_app"]  # fmt: skip
 
 STORE = "sqlite:///paper.db"
@@ -101,6 +101,19 @@ def resume(deployment: Named = None, store: Url = None) -> None:
 def flatten(deployment: Named = None, store: Url = None) -> None:
     """Close all positions at the fill after the next cycle, and stay out until resumed."""
     _ask("flatten", deployment, store)
+
+
+def end(
+    deployment: Annotated[str, typer.Argument(help="Its name.")],
+    symbol: Annotated[str, typer.Argument(help="The asset that is gone.")],
+    price: Annotated[float, typer.Argument(help="What a share of it pays.")],
+    store: Url = None,
+) -> None:
+    """End an asset that is gone: from the next cycle on it has no bars, and its positions are paid this price."""
+    from barograph.paper.ends import asked_end
+
+    opened = _store(store)
+    _asked(opened, asked_end(_deployed(opened, deployment), symbol, price), deployment)
 
 
 def parity(deployment: Named = None, store: Url = None, as_json: Json = False) -> None:
@@ -180,7 +193,10 @@ def _migrated(store: str | None, version: str) -> None:
 
 
 def _ask(command: str, deployment: str | None, store: str | None) -> None:
-    opened = _store(store)
+    _asked(_store(store), command, deployment)
+
+
+def _asked(opened: Store, command: str, deployment: str | None) -> None:
     one = _deployed(opened, deployment)
     if one.kind != "paper":
         raise ConfigError(f"{one.name} is a {one.kind} one: nobody runs it on schedule, so it has no next cycle")

@@ -10,7 +10,7 @@ import hashlib
 import logging
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from itertools import groupby
 from pathlib import Path
@@ -28,7 +28,8 @@ from barograph.errors import BarographError, ConfigError, DataError, LeaseError,
 from barograph.jit.arithmetic import ARITHMETIC
 from barograph.paper.alerts.incidents import Incidents
 from barograph.paper.deployment import Deployment, described, sealed
-from barograph.paper.feeds import Chain, Revision, compared, feeds_of, seed
+from barograph.paper.ends import emptied, with_ends
+from barograph.paper.feeds import Chain, Fetched, Revision, compared, feeds_of, seed
 from barograph.paper.journal import GENESIS, begun_with
 from barograph.paper.ports import Alert, Clock
 from barograph.paper.schedule import SECOND, closes_between, longest_closure, next_close, next_look, said
@@ -75,6 +76,7 @@ class Service:
         self.found = False
         self.incidents = Incidents(store, plan.name, clock)
         self.judging, self.beyond = threading.Lock(), 0
+        self.missing: Mapping[str, str] = {}
         chain.doors = store
 
     # Starting, which is recovering.
@@ -249,24 +251,57 @@ class Service:
         after = int(seen.ts[max(0, len(seen) - self.paper.overlap)]) - 1
         self.doubts = []
         try:
-            found, failures = self.chain.fetch(after, now, self._overdue(now))
+            self.chain.ended = frozenset(self._ended())
+            fetched = self.chain.fetch(after, now, self._overdue(now))
         except DataError as error:
             self.incidents.met("bad_data:feeds", str(error), self.last, now)
             self._note(now, str(error))
             log.warning("%s: %s", self.plan.name, error)
             return None
         self.incidents.over("bad_data:feeds", "a feed answers again")
-        for name, told in failures:
+        for name, told in fetched.failures:
             self._note(now, f"{name} failed: {told}")
+        self.missing = fetched.missing
+        self._judge_doors(fetched, now)
+        found = None if fetched.history is None else self._after_the_end(fetched.history)
         if found is None:
             return None
         past = int(np.searchsorted(found.ts, self.last, side="right"))
         if past:
             revised = compared(seen, found.slice(0, past), self.paper.tolerance)
+            # Who has no answer for an asset says nothing of its past, and after its end nobody does.
+            silent = {*fetched.missing, *self._ended()}
+            revised = [one for one in revised if one.symbol not in silent]
             if revised and self.paper.revised == "reduce_only":
                 self.doubts = ["past bars were revised"]
             self._revised(revised, found.source)
         return found.slice(past, len(found)) if past < len(found) else None
+
+    def _ended(self) -> dict[str, int]:
+        """Return the assets that have a final price, and since when."""
+        assert self.deployment is not None
+        seen = self.deployment.live.history
+        if seen.final is None:
+            return {}
+        rows, columns = np.nonzero(~np.isnan(seen.final))
+        return {seen.symbols[a]: int(seen.ts[t]) for t, a in zip(rows.tolist(), columns.tolist(), strict=True)}
+
+    def _after_the_end(self, found: History) -> History:
+        """Leave out what a feed says of an asset after its final price, which may have been the operator's word."""
+        for symbol, ts in self._ended().items():
+            found = emptied(found, symbol, found.ts > ts)
+        return found
+
+    def _judge_doors(self, fetched: Fetched, now: int) -> None:
+        """Tell of feeds that have no answer for an asset which another one has, once that lasts."""
+        patience = seconds(self.paper.patience) * SECOND
+        for (feed, symbol), why in fetched.beside.items():
+            self.incidents.met(f"bad_data:door:{feed}:{symbol}", f"{symbol} at {feed}: {why}", now, after=patience)
+        for subject in self.incidents.all():
+            _, door, named = subject.partition("bad_data:door:")
+            feed, _, symbol = named.rpartition(":")
+            if door and feed in fetched.asked and (feed, symbol) not in fetched.beside:
+                self.incidents.over(subject, f"{feed} has an answer for {symbol} again")
 
     def _note(self, now: int, text: str) -> None:
         """Write down what a feed did wrong, unless it is one of the last things that were."""
@@ -290,11 +325,18 @@ class Service:
         return self.beyond > 0
 
     def _complete(self, fresh: History, t: int, now: int) -> bool:
-        """Tell whether every asset has its bar, or was waited for long enough; a later bar ends the waiting."""
-        if t + 1 < len(fresh) or not self._absent(fresh.head(t + 1)):
+        """Tell whether every asset has its bar, or was waited for long enough; a later bar ends the waiting.
+
+        One that no feed has an answer for, and that was waited for before in vain, is not waited for again.
+        """
+        absent = [] if t + 1 < len(fresh) else self._absent(fresh.head(t + 1))
+        if all(self._lost(symbol) for symbol in absent):
             return True
         late = (seconds(self.paper.delay) + seconds(self.paper.patience)) * SECOND
         return self.plan.kind == "replay" or now >= int(fresh.ts[t]) + late
+
+    def _lost(self, symbol: str) -> bool:
+        return symbol in self.missing and self.incidents.lasting(f"bad_data:absent:{symbol}") is not None
 
     def _absent(self, fresh: History) -> list[str]:
         """Return the assets without a bar in the last of these rows, but for those whose market has ended."""
@@ -310,6 +352,7 @@ class Service:
         assert self.deployment is not None
         arrived = time.time_ns()
         commands = self.store.asked(self.plan.name)
+        row = with_ends(row, commands, self._ended())
         trouble = [] if self.plan.kind == "replay" else [*self._gaps(row, now), *self.doubts]
         self.deployment.live.append(row)
         held = brought(self.store.placed_orders(self.plan.name)) if self.deployment.mirrors else None
@@ -339,13 +382,19 @@ class Service:
         absent = self._absent(row)
         for symbol in row.symbols:
             if symbol in absent:
-                text = f"{symbol} has no bar of {said(ts)}, which was decided without it"
-                self.incidents.met(f"bad_data:absent:{symbol}", text, ts)
+                self.incidents.met(f"bad_data:absent:{symbol}", self._missed(symbol, ts), ts)
             else:
                 self.incidents.over(f"bad_data:absent:{symbol}", f"{symbol} has a bar again, that of {said(ts)}")
         if len(missed) and self.paper.stale == "reduce_only":
             return [f"{len(missed)} bars are missing before this one"]
         return []
+
+    def _missed(self, symbol: str, ts: int) -> str:
+        text = f"{symbol} has no bar of {said(ts)}, which was decided without it"
+        if symbol not in self.missing:
+            return text
+        mend = f"if it is gone for good, end it: barograph end {self.plan.name} {symbol} PRICE"
+        return f"{text} ({self.missing[symbol]}); {mend}"
 
     def _judge_gap(self, missed: Times, ts: int) -> None:
         """Tell of closes that never got a bar, all of a gap at once."""

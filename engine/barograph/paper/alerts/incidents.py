@@ -36,28 +36,38 @@ class Incidents:
         return {one.subject: one for one in self.store.incidents(self.deployment)}
 
     def met(
-        self, subject: str, text: str, first: int, last: int | None = None, count: int = 0, severity: str | None = None
+        self,
+        subject: str,
+        text: str,
+        first: int,
+        last: int | None = None,
+        count: int = 0,
+        severity: str | None = None,
+        after: int = 0,
     ) -> None:
         """Say that something is wrong: `first` and `last` are the closes (or moments, ns UTC) that it concerns.
 
-        `count` is how often it was met in all; without it one more, unless `last` is the one that was met before.
+        `count` is how often it was met in all; without it one more, unless `last` is the one that was met before. It is
+        told once it has lasted for `after`, ns.
         """
         last, kind, now = first if last is None else last, subject.partition(":")[0], self.clock.now()
         known, severe = self.lasting(subject), severity or KINDS[kind]
         if known is None:
             once = max(count, 1)
-            begun = Incident(subject, kind, severe, first, last, once, now, now, 1, once, text)
-            self._keep(begun, [self._alert(begun, text, "begun", first)])
+            begun = Incident(subject, kind, severe, first, last, once, now, now, int(after == 0), once, text)
+            self._keep(begun, [] if after else [self._alert(begun, text, "begun", first)])
             return
         grown = count or known.times + int(last != known.last)
         seen = known._replace(last=last, times=grown, text=text, told=min(known.told, now), severity=severe)
-        if now - seen.told < self._pause(known) and severe == known.severity:
+        pause = self._pause(known) if known.messages else after
+        if now - seen.told < pause and severe == known.severity:
             if seen != known:
                 self._keep(seen, [])
             return
         seen = seen._replace(told=now, messages=known.messages + 1, counted=grown)
         often = "" if count or grown == 1 else f"; {grown} times since {said(seen.first)}"
-        self._keep(seen, [self._alert(seen, f"still: {text}{often}", "lasting", now)])
+        still = "still: " if known.messages else ""
+        self._keep(seen, [self._alert(seen, f"{still}{text}{often}", "lasting" if still else "begun", now)])
 
     def over(self, subject: str, text: str, always: bool = True) -> None:
         """Say that something is well again; unless `always`, it is told only when it was met since it was told."""
@@ -65,7 +75,7 @@ class Incidents:
         if known is None:
             return
         ended = known._replace(messages=known.messages + 1)
-        told = always or known.times != known.counted
+        told = known.messages > 0 and (always or known.times != known.counted)
         often = f"; {known.times} times from {said(known.first)} to {said(known.last)}" if known.times > 1 else ""
         alerts = [self._alert(ended, f"over: {text}{often}", "over", now)] if told else []
         self.store.keep(self.deployment, ended, alerts, True)

@@ -193,7 +193,7 @@ def test_assets_in_another_order_and_some_that_nobody_asked_for_are_put_in_place
     assert live.told() == []
     # Of B nothing is known; after its patience the others are decided, and from then on without waiting for it.
     assert [live.look(12, 125 * MINUTE), live.look(13), live.look(14)] == [1, 1, 1]
-    (kind, text), _ = live.told()
+    (_, text), _ = live.told()
     assert text.startswith(
         "B has no bar of 2023-01-14 00:00:00Z, which was decided without it (best: has no such asset; it"
     )
@@ -225,7 +225,7 @@ def test_stale_then_late_are_told_once_each(store: SqlStore) -> None:
     assert live.look(11, 700 * MINUTE) == 1
     assert live.told() == [
         ("late_cycle", "its bar was decided 11:40:00 (h:mm:ss) after the close"),
-        ("stale_data", "no bar since 2023-01-12 00:00:00Z; 1 closes have passed without one"),
+        ("stale_data", "no bar since 2023-01-12 00:00:00Z; 1 close has passed without one"),
         ("stale_data", "over: the bars are back, the newest is that of 2023-01-13 00:00:00Z"),
     ]
     assert [one["switches"] for one in live.cycles()] == [[], []]

@@ -77,6 +77,7 @@ class Service:
         self.incidents = Incidents(store, plan.name, clock)
         self.judging, self.beyond = threading.Lock(), 0
         self.missing: Mapping[str, str] = {}
+        self.said = ""
         chain.doors = store
 
     # Starting, which is recovering.
@@ -254,10 +255,13 @@ class Service:
             self.chain.ended = frozenset(self._ended())
             fetched = self.chain.fetch(after, now, self._overdue(now))
         except DataError as error:
-            self.incidents.met("bad_data:feeds", str(error), self.last, now)
+            self.said = str(error)
+            if self.incidents.lasting("stale_data") is None:
+                self.incidents.met("bad_data:feeds", self.said, self.last, now)
             self._note(now, str(error))
             log.warning("%s: %s", self.plan.name, error)
             return None
+        self.said = ""
         self.incidents.over("bad_data:feeds", "a feed answers again")
         for name, told in fetched.failures:
             self._note(now, f"{name} failed: {told}")
@@ -417,7 +421,10 @@ class Service:
         with self.judging:
             overdue = closes_between(deployment.deployed.calendar, self.paper.every, self.last, now - late)
             if len(overdue):
-                text = f"no bar since {said(self.last)}; {len(overdue)} closes have passed without one"
+                # What the feeds say is part of it from here on, and no incident of its own.
+                self.incidents.forget("bad_data:feeds")
+                passed = "1 close has passed" if len(overdue) == 1 else f"{len(overdue)} closes have passed"
+                text = f"no bar since {said(self.last)}; {passed} without one{f' ({self.said})' if self.said else ''}"
                 self.incidents.met("stale_data", text, int(overdue[0]), int(overdue[-1]), len(overdue))
             elif self.last:
                 self.incidents.over("stale_data", f"the bars are back, the newest is that of {said(self.last)}")

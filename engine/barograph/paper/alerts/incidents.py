@@ -80,6 +80,11 @@ class Incidents:
         alerts = [self._alert(ended, f"over: {text}{often}", "over", now)] if told else []
         self.store.keep(self.deployment, ended, alerts, True)
 
+    def forget(self, subject: str) -> None:
+        """Leave an incident to another one that says the same and more."""
+        if known := self.lasting(subject):
+            self.store.keep(self.deployment, known, [], True)
+
     def _pause(self, incident: Incident) -> int:
         """Return how long an incident is not told of again."""
         fading = incident.subject.startswith(_FADING)

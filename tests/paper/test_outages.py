@@ -20,7 +20,7 @@ def test_a_week_without_bars_reads_like_this() -> None:
     assert told["stale_data"] <= 8
 
 
-@pytest.mark.parametrize("study", studies(4, 7, 2 * HOUR))
+@pytest.mark.parametrize("study", studies(2, 9, 2 * HOUR))
 def test_outages_are_told_once_a_day_in_order_and_within_quotas(study: Study) -> None:
     Outage(study).run().judge()
 
@@ -28,7 +28,7 @@ def test_outages_are_told_once_a_day_in_order_and_within_quotas(study: Study) ->
 @pytest.mark.parametrize(
     ("where", "planted"),
     [
-        ("barograph.paper.alerts.incidents._DAY", 12 * HOUR),
+        ("barograph.paper.alerts.incidents._DAY", 6 * HOUR),
         ("barograph.paper.alerts.outbox._HOUR", 50 * MINUTE),
         ("barograph.paper.alerts.outbox._weight", lambda letter: -letter[0].alert.ts % 7),
         ("barograph.paper.alerts.outbox.reserved", lambda at_most: at_most),
@@ -36,6 +36,6 @@ def test_outages_are_told_once_a_day_in_order_and_within_quotas(study: Study) ->
 )
 def test_a_planted_fault_is_seen(where: str, planted: object, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(where, planted)
-    outage = Outage(Study(seed=3, lasts=2 * DAY, step=30 * MINUTE, at_most=4)).run()
+    outage = Outage(Study(seed=3, lasts=DAY, step=30 * MINUTE, at_most=6, others=2)).run()
     with pytest.raises(AssertionError):
         outage.judge()

@@ -26,7 +26,7 @@ from barograph.data.table import Reading
 from barograph.errors import DataError, FeedError, nearest
 from barograph.types import Feed
 from barograph_adapters._text import one_line
-from barograph_adapters.feeds._bars import Asset, beside, cut, nothing, tabled, tickers
+from barograph_adapters.feeds._bars import Asset, Roll, cut, nothing, tabled, tickers
 
 __all__ = ["folder", "loaded", "replay"]
 
@@ -94,7 +94,7 @@ def folder(
     read, or cannot be true.
     """
     base = Path(path)
-    assets = tickers(symbols, observed, calendar, name)
+    roll = Roll(tickers(symbols, observed, calendar, name))
     how = Reading(columns=columns, time_zone=time_zone, closes_at=closes_at, bars_mark=bars_mark)
     how = how._replace(date_format=date_format, decimal=decimal, thousands=thousands)
     foreign = decimal != "." or thousands is not None
@@ -106,8 +106,8 @@ def folder(
 
     def fetch(after: int, until: int) -> History | None:
         """Read what may hold bars of the span."""
-        parts = [_bars(base, asset, how, opened, after, until, accept) for asset in assets]
-        return cut(beside(parts), after, until)
+        asked = roll.ask(lambda asset: _bars(base, asset, how, opened, after, until, accept))
+        return roll.beside(*asked, after, until)
 
     return Feed(name, fetch)
 

@@ -30,6 +30,7 @@ KINDS: Final = {
     "weekly_summary": "info",
     "heartbeat": "info",
     "broker": "critical",
+    "calendar_end": "warning",
 }
 """Every kind of alert, and how severe it is."""
 
@@ -38,7 +39,7 @@ SEVERITIES: Final = ("info", "warning", "critical")
 Kind = Literal[
     "regime_change", "early_warning", "order_filled", "order_rejected", "guard", "drawdown", "var_breach",
     "stale_data", "bad_data", "model_health", "missed_cycle", "late_cycle", "command", "daily_summary",
-    "weekly_summary", "heartbeat", "broker",
+    "weekly_summary", "heartbeat", "broker", "calendar_end",
 ]  # fmt: skip
 Severity = Literal["info", "warning", "critical"]
 Probability = Annotated[float, Field(gt=0, lt=1)]
@@ -108,9 +109,13 @@ class AlertPlan(Strict):
         default=None, validate_default=True, description="end of the quiet hours; what waited goes out then"
     )
     time_zone: str = "UTC"
-    at_most: int = Field(default=20, ge=1, description="messages an hour to one recipient; the rest goes in a digest")
+    at_most: int = Field(
+        default=20, ge=1, description="messages an hour to one recipient, all together; the rest goes in a digest"
+    )
     heartbeat: Duration | None = Field(default=None, description="how often to say that all is well")
-    give_up: Duration = Field(default="2d", description="how long a message is tried before it is given up")
+    give_up: Duration = Field(
+        default="2d", description="how long, and as often as there is time for, a message is tried"
+    )
 
     @field_validator("to", mode="before")
     @classmethod

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 __all__ = ["ALWAYS", "CURRENCIES", "DAY", "Days", "Sessions", "Times", "apart", "bars_a_session", "check_times",
-           "closes", "nanoseconds", "opened", "placed", "sessions", "sessions_a_bar", "span_of", "together",
+           "closes", "horizon", "nanoseconds", "opened", "placed", "sessions", "sessions_a_bar", "span_of", "together",
            "utc"]  # fmt: skip
 
 Times = NDArray[np.int64]
@@ -120,6 +120,30 @@ def _currency_days(first: np.datetime64, last: np.datetime64) -> Sessions:
     return Sessions(days, opens, ends, _NEW_YORK, np.stack([ends, ends], axis=1))
 
 
+def horizon(code: str) -> int:
+    """Return until when a calendar is known, ns UTC: `LAST` where no end is recorded; of several markets the nearest.
+
+    Some holidays are announced a year ahead. After the last of them nobody can tell a day without trading from a day
+    without a bar.
+
+    >>> horizon("24/7") == LAST, horizon("XNYS+24/7") == LAST
+    (True, True)
+
+    Raises `DataError` for a calendar that nobody knows, or that cannot be built.
+    """
+    return min(LAST if one in _OURS else _recorded_until(one) for one in apart(code))
+
+
+def _recorded_until(code: str) -> int:
+    if code not in _UNTIL:
+        _calendar(code, "2020-01-01", "2020-12-31")
+    return _UNTIL[code]
+
+
+_UNTIL: Final[dict[str, int]] = {}
+"""Where the calendars end that were built so far: to build one for that alone would take its time."""
+
+
 def closes(code: str, days: Days, closes_at: str = "16:00", time_zone: str | None = None) -> Times:
     """Return the moment each date's session closes, int64 ns UTC.
 
@@ -182,12 +206,32 @@ def utc(local: pd.DatetimeIndex, time_zone: str) -> pd.DatetimeIndex:
 
 @lru_cache(maxsize=32)
 def _built(code: str, first_year: int, last_year: int) -> Sessions:
-    import exchange_calendars
     import pandas as pd
 
-    start, end = f"{first_year}-01-01", f"{last_year}-12-31"
+    found = _calendar(code, f"{first_year}-01-01", f"{last_year}-12-31")
+    days = found.sessions.to_numpy().astype("M8[D]")
+    opens, ends = (pd.DatetimeIndex(column).as_unit("ns").asi8 for column in (found.opens, found.closes))
+    breaks = (pd.DatetimeIndex(column).as_unit("ns") for column in (found.break_starts, found.break_ends))
+    pauses = np.stack([np.where(column.isna(), ends, column.asi8) for column in breaks], axis=1)
+    return Sessions(days, opens, ends, str(found.tz), pauses)
+
+
+def _calendar(code: str, start: str, end: str) -> Any:
+    """Return the library's calendar, and remember where it ends."""
+    import pandas as pd
+
+    found = _from_library(code, start, end)
+    last = type(found).bound_max()
+    _UNTIL[code] = LAST if last is None else pd.Timestamp(last).as_unit("ns").value + DAY
+    return found
+
+
+def _from_library(code: str, start: str, end: str) -> Any:
+    """Return the library's calendar; what it raises for one that it knows and cannot build may be as long as a book."""
+    import exchange_calendars
+
     try:
-        found = _quietly(exchange_calendars.get_calendar, code, start, end)
+        return _quietly(exchange_calendars.get_calendar, code, start, end)
     except exchange_calendars.errors.InvalidCalendarName:
         known = [*_OURS, *exchange_calendars.get_calendar_names()]
         raise DataError(
@@ -195,12 +239,24 @@ def _built(code: str, first_year: int, last_year: int) -> Sessions:
             f"{CURRENCIES!r}"
         ) from None
     except ValueError:  # some holidays are recorded for part of the years only
-        found = _within_bounds(exchange_calendars, code, start, end)
-    days = found.sessions.to_numpy().astype("M8[D]")
-    opens, ends = (pd.DatetimeIndex(column).as_unit("ns").asi8 for column in (found.opens, found.closes))
-    breaks = (pd.DatetimeIndex(column).as_unit("ns") for column in (found.break_starts, found.break_ends))
-    pauses = np.stack([np.where(column.isna(), ends, column.asi8) for column in breaks], axis=1)
-    return Sessions(days, opens, ends, str(found.tz), pauses)
+        try:
+            return _within_bounds(exchange_calendars, code, start, end)
+        except Exception as error:
+            raise _unbuildable(code, error) from error
+    except Exception as error:
+        raise _unbuildable(code, error) from error
+
+
+def _unbuildable(code: str, error: Exception) -> DataError:
+    import exchange_calendars
+    import pandas as pd
+
+    versions = f"exchange_calendars {exchange_calendars.__version__} cannot build it with pandas {pd.__version__}"
+    said = " ".join(str(error).split())[:60]
+    return DataError(
+        f"calendar = {code!r}: {versions} ({type(error).__name__}: {said}); use releases of the two that can, or, for "
+        f"a backtest, {ALWAYS!r} with the exchange's time_zone"
+    )
 
 
 def _quietly(get_calendar: Callable[..., Any], code: str, start: Any, end: Any) -> Any:

@@ -185,13 +185,13 @@ class Timetable(NamedTuple):
         found = [one.between(after, until) for one in self.markets]
         return found[0] if len(found) == 1 else np.unique(np.concatenate(found))
 
-    def next(self, after: int) -> int:
-        """Return the first close after a moment; a year later where the calendar knows of none."""
+    def next(self, after: int) -> int | None:
+        """Return the first close after a moment, or None where the calendars know none any more."""
         for reach in (_REACH, 12 * _REACH):
             found = self.between(after, after + reach)
             if len(found):
                 return int(found[0])
-        return after + reach
+        return None
 
     def off(self, ts: Times) -> Times:
         """Return those of the moments at which no bar closes."""

@@ -5,9 +5,13 @@ All arithmetic is on moments in UTC, where no hour is missing and none comes twi
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from functools import lru_cache
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
 
 from barograph.config.paper import seconds
+from barograph.data.calendars import DAY, span_of
 from barograph.data.closes import SECOND, Closes, Timetable, clocked
 from barograph.data.learning import agreeing, learned
 
@@ -16,10 +20,10 @@ if TYPE_CHECKING:
     from barograph.data.calendars import Times
     from barograph.data.history import History
 
-__all__ = ["SECOND", "late", "next_look", "silence", "timetable"]
+__all__ = ["SECOND", "late", "longest_closure", "next_look", "said", "silence", "timetable"]
 
 # How long a silence is remembered: an exchange that stood still for a week, long ago, says nothing of this month.
-_YEAR: int = 366 * 86_400 * SECOND
+_YEAR: Final = 366 * DAY
 
 
 def timetable(plan: PaperPlan, history: History) -> Timetable:
@@ -49,13 +53,35 @@ def late(plan: PaperPlan) -> int:
     return (seconds(plan.delay) + seconds(plan.patience)) * SECOND
 
 
+@lru_cache(maxsize=32)
+def longest_closure(due: Timetable, year: int) -> int:
+    """Return the longest time from one close to the next in ten years up to a year's beginning, ns.
+
+    >>> of = lambda code: Timetable((Closes(code, "session"),))
+    >>> longest_closure(of("XNYS"), 2024) // DAY, longest_closure(of("24/7"), 2024) // DAY
+    (4, 1)
+    """
+    found = due.between(*span_of(f"{year - 10}-01-01", f"{year}-01-01"))
+    return int(np.diff(found).max()) if len(found) > 1 else 32 * DAY
+
+
 def next_look(plan: PaperPlan, due: Timetable, last: int, now: int) -> int:
     """Return when to look for bars next, after a look at `now` that left the bar closed at `last` as the newest.
 
     A delay after the next close; while a bar that is due has not come, again and again, until it is so late that only
-    the next close is worth a look.
+    the next close is worth a look. Where the calendar knows no next close, a day later.
     """
     delay, retry = (seconds(text) * SECOND for text in (plan.delay, plan.retry))
     missing = due.between(max(last, now - late(plan)), now - delay)
-    upcoming = due.next(max(last, now - delay)) + delay
+    following = due.next(max(last, now - delay))
+    upcoming = now + DAY if following is None else following + delay
     return min(now + retry, upcoming) if len(missing) else upcoming
+
+
+def said(ts: int) -> str:
+    """Return a moment as sentences spell it, to the second.
+
+    >>> said(1_719_864_000_000_000_000)
+    '2024-07-01 20:00:00Z'
+    """
+    return f"{np.datetime64(int(ts), 'ns').astype('M8[s]')}Z".replace("T", " ")

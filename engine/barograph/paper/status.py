@@ -12,6 +12,7 @@ from barograph.paper.journal import begun_with
 from barograph.paper.schedule import SECOND
 
 if TYPE_CHECKING:
+    from barograph.paper.ports import Incident
     from barograph.paper.store import Deployed, Store
 
 __all__ = ["latency", "listed", "status"]
@@ -50,6 +51,7 @@ def status(store: Store, deployed: Deployed, now: int) -> dict[str, Any]:
         "run_by": store.holders().get(name, "nobody"),
         "overdue": due is not None and now > due + _GRACE,
         "healthy": healthy(snapshot.watch["health"]),
+        "incidents": [_lasting(one) for one in store.incidents(name)],
         "latency_ms": latency(store, name),
         "alerts": {"raised": len(store.rows("alerts", name)), **_deliveries(store, name)},
         "notes": [f"{_moment(note.at)} {note.kind}: {note.text}" for note in store.notes(name, 5)],
@@ -63,6 +65,12 @@ def _believed(store: Store, name: str) -> dict[str, Any]:
     last = [row for row in rows if row["ts"] == rows[-1]["ts"]]
     told = {row["symbol"]: _sure(row) | {"probabilities": json.loads(row["probabilities"])} for row in last}
     return told.get("", {"regimes": told})
+
+
+def _lasting(one: Incident) -> dict[str, Any]:
+    """Return a trouble that is not over."""
+    when = {"first": _moment(one.first), "last": _moment(one.last)}
+    return {"about": one.subject, **when, "times": one.times, "text": one.text}
 
 
 def _sure(row: dict[str, Any]) -> dict[str, Any]:

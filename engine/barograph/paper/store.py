@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from barograph.paper.journal import Entry
-from barograph.paper.ports import Alert, Intent, Ledger, Outbox
+from barograph.paper.ports import Alert, Casebook, Intent, Ledger, Outbox
 from barograph.paper.projection import Rows
 
 if TYPE_CHECKING:
     from barograph.data.history import History
 
-__all__ = ["COMMANDS", "Batch", "Command", "Deployed", "Lease", "Note", "Snapshot", "Store"]
-
-COMMANDS: Final = ("halt", "resume", "flatten")
+__all__ = ["Batch", "Command", "Deployed", "Lease", "Note", "Snapshot", "Store"]
 
 
 class Deployed(NamedTuple):
@@ -84,7 +82,7 @@ class Note(NamedTuple):
     text: str
 
 
-class Store(Outbox, Ledger, Protocol):
+class Store(Outbox, Ledger, Casebook, Protocol):
     """Where deployments are kept. Every method that writes does so in one transaction, all or nothing.
 
     All raise `StoreError` when the database cannot be used.

@@ -168,7 +168,7 @@ class Observer:
 
     def _decide(self, ts: int, bars: dict[str, tuple[float, ...]], now: int, source: str, doubt: bool) -> None:
         missed = len(self._due(self.order[-1], ts - 1))
-        stale = missed > 2 * self.silence
+        stale = missed > self._longest()
         self.silence = max(self.silence, missed)
         if now > ts + self.study.late + self.study.retry * MINUTE:
             self._met("late_cycle", ts, ts, now)
@@ -191,7 +191,10 @@ class Observer:
     def _unheard(self, until: int) -> list[int]:
         """Return the closes without a bar, once they are more than twice what the source ever left out in a row."""
         due = self._due(self.order[-1], until)
-        return due if len(due) > 2 * self.silence else []
+        return due if len(due) > self._longest() else []
+
+    def _longest(self) -> int:
+        return max(2 * self.silence, 0 if self.study.every == "session" else 1)
 
     def _overdue(self, now: int) -> None:
         overdue = self._unheard(now - self.study.late)

@@ -30,9 +30,9 @@ def test_hours_in_which_nobody_traded_forbid_nothing(tmp_path: Path) -> None:
     whole = loaded("24/7", "1h", "hours", table("24/7", "1h", "hours", "2024-01-01", "2024-01-12"))
     kept = np.random.default_rng(5).random(len(whole)) > 0.33
     verdict = traded(whole.at(np.flatnonzero(kept)), 60, "1h", tmp_path)
-    # One silence is longer than twice the longest of the sixty bars before.
+    # One silence is longer than twice the longest of the sixty bars before: an incident that begins and ends.
     assert verdict._replace(alarms=0).right, verdict
-    assert verdict.alarms <= 1
+    assert verdict.alarms <= 2
 
 
 def test_a_schedule_that_counts_on_through_the_break_is_caught(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

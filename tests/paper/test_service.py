@@ -237,8 +237,8 @@ def test_a_close_that_the_source_proves_empty_is_a_fact_and_is_noted_once(stale:
     live = Live(store, flat(), stale=stale)
     live.shown["best"] = without(flat(), 11, 12, 17)
     assert [live.look(row) for row in (11, 12, 13, 14, 15, 16, 17, 18)] == [0, 0, 1, 1, 1, 1, 0, 1]
-    # Until the later bar proves it, a source that was never silent is stale.
-    assert [kind for kind, _ in live.told()] == ["stale_data"]
+    # Until the later bar proves it, a source that was never silent is stale: an incident that begins and ends.
+    assert [kind for kind, _ in live.told()] == ["stale_data", "stale_data"]
     told = "2 closes before the bar of 2023-01-15 00:00:00Z have none; at most 0 in a row had none before"
     assert [note.text for note in store.notes("one", 20) if note.kind == "gap"] == [told]
     # Only who asks for it decides otherwise than a backtest of the same bars, and only after a silence that is new.

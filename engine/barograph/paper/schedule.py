@@ -12,7 +12,7 @@ import numpy as np
 
 from barograph.config.paper import seconds
 from barograph.data.calendars import DAY, span_of
-from barograph.data.closes import SECOND, Closes, Timetable, clocked
+from barograph.data.closes import SECOND, STEPS, Closes, Timetable, clocked
 from barograph.data.learning import agreeing, learned
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from barograph.data.calendars import Times
     from barograph.data.history import History
 
-__all__ = ["SECOND", "late", "longest_closure", "next_look", "said", "silence", "timetable"]
+__all__ = ["SECOND", "late", "longest_closure", "next_look", "said", "silence", "stale", "timetable"]
 
 # How long a silence is remembered: an exchange that stood still for a week, long ago, says nothing of this month.
 _YEAR: Final = 366 * DAY
@@ -46,6 +46,14 @@ def timetable(plan: PaperPlan, history: History) -> Timetable:
 def silence(due: Timetable, ts: Times) -> int:
     """Return how many closes in a row this source was proved to leave without a bar, in the last year of its bars."""
     return due.silence(ts[ts >= int(ts[-1]) - _YEAR])
+
+
+def stale(plan: PaperPlan, missing: int, longest: int) -> bool:
+    """Tell whether so many closes without a bar are more than twice the longest silence that was proved.
+
+    Inside a session a single one never is: the bar that proves it empty can come with the next close, and soon.
+    """
+    return missing > max(2 * longest, 0 if plan.every in STEPS else 1)
 
 
 def late(plan: PaperPlan) -> int:

@@ -33,7 +33,7 @@ from barograph.paper.ends import emptied, with_ends
 from barograph.paper.feeds import Chain, Fetched, Revision, compared, feeds_of, seed
 from barograph.paper.journal import GENESIS, begun_with
 from barograph.paper.ports import Alert, Clock
-from barograph.paper.schedule import SECOND, late, longest_closure, next_look, said, silence, timetable
+from barograph.paper.schedule import SECOND, late, longest_closure, next_look, said, silence, stale, timetable
 from barograph.paper.store import Deployed, Lease, Note, Store
 from barograph.paper.testnet.mirror import brought
 from barograph.paper.verify import misfit
@@ -371,7 +371,7 @@ class Service:
     def _unheard(self, until: int) -> Times:
         """Return the closes up to a moment without a bar, once silence is longer than this source's own; or none."""
         closes = np.zeros(0, dtype=np.int64) if self.due is None else self.due.between(self.last, until)
-        return closes if len(closes) > 2 * self.silence else closes[:0]
+        return closes if stale(self.paper, len(closes), self.silence) else closes[:0]
 
     def _held(self, fresh: History, t: int) -> bool:
         """Tell whether a bar closes after the calendar's end: it may be any day's, and waits for one who knows."""
@@ -431,7 +431,7 @@ class Service:
         assert self.due is not None
         ts = int(row.ts[0])
         missed = len(self.due.between(self.last, ts - 1))
-        stale, known = missed > 2 * self.silence, self.silence
+        lost, known = stale(self.paper, missed, self.silence), self.silence
         if missed > known:
             told = f"{missed} closes before the bar of {said(ts)} have none; at most {known} in a row had none before"
             self.store.note(self.plan.name, Note(now, "gap", told))
@@ -448,7 +448,7 @@ class Service:
                 self.incidents.met(f"bad_data:absent:{symbol}", self._missed(symbol, ts), ts)
             else:
                 self.incidents.over(f"bad_data:absent:{symbol}", f"{symbol} has a bar again, that of {said(ts)}")
-        if stale and self.paper.stale == "reduce_only":
+        if lost and self.paper.stale == "reduce_only":
             return [f"{missed} bars are missing before this one"]
         return []
 
@@ -518,7 +518,7 @@ def deployable(config: Config, folder: Path, store: Store, name: str, clock: Clo
         _refuse_spacing(config.paper.every, history)
         due = timetable(config.paper, history)
         overdue = due.between(int(history.ts[-1]), until - late(config.paper))
-        if len(overdue) > 2 * silence(due, history.ts):
+        if stale(config.paper, len(overdue), silence(due, history.ts)):
             raise DataError(
                 f"{history.source}: the newest bar is that of {history.when(-1)}, {len(overdue)} closes have passed "
                 "since; give [paper] feeds that go on to today, or try the config with --replay"

@@ -39,7 +39,7 @@ NAME: Final = "minutes"
 
 
 class Study(NamedTuple):
-    """One run: how long nothing comes and how a feed says so, how often is looked, what a recipient does, what else is."""
+    """One run: how long nothing comes and how a feed says so, how often is looked, how a recipient is, what else is."""
 
     seed: int
     lasts: int = 7 * DAY

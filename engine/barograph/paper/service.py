@@ -82,7 +82,7 @@ class Service:
         self.judging, self.beyond = threading.Lock(), 0
         self.missing: Mapping[str, str] = {}
         self.said = ""
-        chain.doors = store
+        chain.doors = store if plan.kind == "paper" else None
 
     # Starting, which is recovering.
 
@@ -104,6 +104,7 @@ class Service:
     def _recover(self) -> None:
         """Read the last state and go on from it; there is none before the first look of a deployment."""
         name = self.plan.name
+        self.incidents.read_again()
         deployed = self.store.find(name)
         if deployed is None:
             self._refuse_nothing()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
 from barograph.paper.journal import Entry
 from barograph.paper.ports import Alert, Casebook, Intent, Ledger, Outbox
@@ -13,7 +13,9 @@ from barograph.paper.projection import Rows
 if TYPE_CHECKING:
     from barograph.data.history import History
 
-__all__ = ["Batch", "Command", "Deployed", "Lease", "Note", "Snapshot", "Store"]
+__all__ = ["COMMANDS", "Batch", "Command", "Deployed", "Lease", "Note", "Snapshot", "Store"]
+
+COMMANDS: Final = ("halt", "resume", "flatten")
 
 
 class Deployed(NamedTuple):

@@ -7,6 +7,7 @@ on with it; times on the wall say only when it is told of again, and a clock tha
 
 from __future__ import annotations
 
+import threading
 from typing import Any, Final
 
 from barograph.config.paper import KINDS
@@ -26,14 +27,25 @@ class Incidents:
 
     def __init__(self, store: Casebook, deployment: str, clock: Clock) -> None:
         self.store, self.deployment, self.clock = store, deployment, clock
+        # Two threads of one process write, and no other process does: it would not hold the lease.
+        self.writing = threading.RLock()
+        self.known: dict[str, Incident] | None = None
+
+    def read_again(self) -> None:
+        """Trust nothing that is remembered: what lasts stands in the store."""
+        self.known = None
 
     def lasting(self, subject: str) -> Incident | None:
         """Return an incident that is not over, or None."""
-        return self.all().get(subject)
+        known = self.known
+        return self.all().get(subject) if known is None else known.get(subject)
 
     def all(self) -> dict[str, Incident]:
         """Return all that are not over, by subject."""
-        return {one.subject: one for one in self.store.incidents(self.deployment)}
+        with self.writing:
+            if self.known is None:
+                self.known = {one.subject: one for one in self.store.incidents(self.deployment)}
+            return dict(self.known)
 
     def met(
         self,
@@ -78,20 +90,25 @@ class Incidents:
         told = known.messages > 0 and (always or known.times != known.counted)
         often = f"; {known.times} times from {said(known.first)} to {said(known.last)}" if known.times > 1 else ""
         alerts = [self._alert(ended, f"over: {text}{often}", "over", now)] if told else []
-        self.store.keep(self.deployment, ended, alerts, True)
+        self._keep(ended, alerts, over=True)
 
     def forget(self, subject: str) -> None:
         """Leave an incident to another one that says the same and more."""
         if known := self.lasting(subject):
-            self.store.keep(self.deployment, known, [], True)
+            self._keep(known, [], over=True)
 
     def _pause(self, incident: Incident) -> int:
         """Return how long an incident is not told of again."""
         fading = incident.subject.startswith(_FADING)
         return _DAY * (min(2 ** (incident.messages - 1), _RAREST) if fading else 1)
 
-    def _keep(self, incident: Incident, alerts: list[Alert]) -> None:
-        self.store.keep(self.deployment, incident, alerts, False)
+    def _keep(self, incident: Incident, alerts: list[Alert], over: bool = False) -> None:
+        with self.writing:
+            # Until it is written nothing is known.
+            others, self.known = self.all(), None
+            self.store.keep(self.deployment, incident, alerts, over)
+            others.pop(incident.subject, None)
+            self.known = others if over else {**others, incident.subject: incident}
 
     def _alert(self, incident: Incident, text: str, state: str, ts: int) -> Alert:
         key = f"{incident.subject}:{incident.first}"

@@ -61,8 +61,10 @@ soak: $(VENV)/ready extras-soak
 	$(BIN)/python -m tests.campaigns.torn_migrations --kills 150 --store sqlite
 	$(BIN)/python -m tests.campaigns.torn_migrations --kills 150 --store postgresql
 	$(BIN)/python -m tests.campaigns.sessions --years 20
+	$(BIN)/python -m tests.campaigns.outages --runs 20
 	$(BIN)/python -m tests.campaigns.cycles --cycles 10000
 	$(BIN)/python -m tests.campaigns.processors
+	$(BIN)/python -m tests.campaigns.closes
 	$(BIN)/python -m tests.campaigns.reading --runs 100000
 	$(BIN)/python -m tests.campaigns.times --columns 100000
 	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m tests.campaigns.exdates --worlds 1000

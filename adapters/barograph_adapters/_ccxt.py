@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import logging
 import re
+import time
 from collections.abc import Callable, Mapping, Sequence
+from email.utils import parsedate_to_datetime
 from typing import Any, Final, TypeVar
 from urllib.parse import quote, urlsplit
 
@@ -17,7 +19,7 @@ from barograph.errors import ConfigError, DataError, FeedError, nearest, with_ex
 from barograph_adapters._retry import BusyError
 from barograph_adapters._text import revealed
 
-__all__ = ["MISREAD", "answered", "busy", "host", "library", "market", "opened", "plain", "told"]
+__all__ = ["MISREAD", "answered", "busy", "host", "host_of", "library", "market", "opened", "plain", "told"]
 
 MISREAD: Final = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError)
 """What ccxt raises, beside its own errors, when it meets JSON of another shape than it expects."""
@@ -25,6 +27,9 @@ MISREAD: Final = (LookupError, TypeError, ValueError, AttributeError, Arithmetic
 _SILENT: Final = logging.Logger("barograph.ccxt")
 _SILENT.disabled = True
 _CREDENTIALS: Final = ("apiKey", "secret", "password", "uid", "login", "privateKey", "walletAddress", "token", "twofa")
+
+# No ban is obeyed for longer without being heard again.
+_LONGEST: Final = 31 * 86_400.0
 
 Answer = TypeVar("Answer")
 
@@ -108,10 +113,21 @@ def told(source: str, error: BaseException, secrets: Sequence[str] = ()) -> str:
     return f"{source}: {type(error).__name__}: {text}" if text else f"{source}: {type(error).__name__}"
 
 
-def busy(exchange: Any, longest: float = 3600.0) -> float:
-    """Return the seconds that an exchange asked to be left alone in its last answer; 1 when it did not say."""
-    found = (getattr(exchange, "last_response_headers", None) or {}).get("Retry-After", "")
-    return min(longest, float(found)) if re.fullmatch(r"\d{1,9}(\.\d+)?", str(found)) else 1.0
+def busy(exchange: Any, error: object = "", longest: float = _LONGEST) -> float:
+    """Return the seconds that an exchange asked to be left alone in its last answer; 1 when it did not say.
+
+    It says so in a header, in seconds or as a date, or in words: Binance's "banned until" a moment in ms.
+    """
+    found = str((getattr(exchange, "last_response_headers", None) or {}).get("Retry-After", ""))
+    if re.fullmatch(r"\d{1,9}(\.\d+)?", found):
+        return min(longest, float(found))
+    now, until = time.time(), re.search(r"banned until (\d{10,13})\b", str(error))
+    if until:
+        return min(longest, max(1.0, float(until[1]) / (1000.0 if len(until[1]) > 10 else 1.0) - now))
+    try:
+        return min(longest, max(1.0, parsedate_to_datetime(found).timestamp() - now))
+    except ValueError:  # neither seconds nor a date: it did not say
+        return 1.0
 
 
 def answered(source: str, exchange: Any, call: Callable[[], Answer]) -> Answer:
@@ -124,7 +140,7 @@ def answered(source: str, exchange: Any, call: Callable[[], Answer]) -> Answer:
     try:
         return call()
     except (ccxt.RateLimitExceeded, ccxt.DDoSProtection) as error:
-        raise BusyError(told(source, error)).after(busy(exchange)) from None
+        raise BusyError(told(source, error)).after(busy(exchange, error)) from None
     except (ccxt.NotSupported, ccxt.BadSymbol) as error:
         raise ConfigError(told(source, error)) from None
     except (ccxt.BaseError, *MISREAD, OSError) as error:
@@ -138,6 +154,14 @@ def market(source: str, exchange: Any, symbol: str) -> dict[str, Any]:
         raise ConfigError(f"{source}: no market {symbol!r}{near}")
     found: dict[str, Any] = exchange.markets[symbol]
     return found
+
+
+def host_of(exchange: Any) -> str:
+    """Return who an exchange's public answers come from: a ban counts for all that is asked there."""
+    found = exchange.urls.get("api", "")
+    while isinstance(found, Mapping):
+        found = found.get("public") or next(iter(found.values()), "")
+    return host(str(found))
 
 
 def host(url: str) -> str:

@@ -22,8 +22,6 @@ _LOG = logging.getLogger(__name__)
 class BusyError(FeedError):
     """A source that wants to be left alone for `wait` seconds (HTTP 429, a limit a day)."""
 
-    wait: float = 0.0
-
     def after(self, seconds: float) -> BusyError:
         """Return the same error with the wait that the source asked for."""
         self.wait = seconds
@@ -90,4 +88,6 @@ def _asked(state: tenacity.RetryCallState) -> float:
 
 def _give_up(state: tenacity.RetryCallState, tries: int) -> None:
     error = _failure(state)
-    raise FeedError(f"{error}" if tries == 1 else f"{error} (tried {tries} times)") from error
+    failed = FeedError(f"{error}" if tries == 1 else f"{error} (tried {tries} times)")
+    failed.wait = _asked(state)
+    raise failed from error

@@ -35,6 +35,8 @@ _NAMES: Final = re.compile(r"\$\{([^}]*)\}")
 _SHORTEST: Final = 3
 _LONGEST: Final = 200
 _SMALL: Final = 1000
+# Who asks for more than a day is asked again after one.
+_LONGEST_WAIT: Final = 86_400.0
 _SEVERITY: Final = {"info": "info", "warning": "warning", "critical": "failure"}
 
 
@@ -83,7 +85,9 @@ class Apprise:
         if isinstance(outcome[0], Exception):
             raise NotifyError(f"{place.shown}: not delivered: {type(outcome[0]).__name__}") from None
         if outcome[0] is not True:
-            raise NotifyError(f"{place.shown}: not delivered: {_reason(told, place.secrets)}")
+            error = NotifyError(f"{place.shown}: not delivered: {_reason(told, place.secrets)}")
+            error.wait = _asked_wait(told)
+            raise error
 
     def _service(self, place: _Place, told: list[str]) -> NotifyBase:
         from apprise import Apprise as Library
@@ -244,12 +248,31 @@ def _open_ears() -> None:
 def _reason(told: list[str], secrets: tuple[str, ...]) -> str:
     """Return why a delivery failed, in the server's own words where there are any."""
     exceptions = [line for line in told if "Exception: " in line]
+    plain = [line for line in told if not line.startswith("Response Details")]
     failures = [
-        line for line in told if re.search(r"error=\d+|fail|invalid|refused|could not|missing|error", line, re.I)
+        line for line in plain if re.search(r"error=\d+|fail|invalid|refused|could not|missing|error", line, re.I)
     ]
     chosen = (exceptions or failures or ["the service gave no reason"])[-1]
     text = chosen.rpartition("Exception: ")[2]
     return _stripped(_plainer(text), secrets)
+
+
+def _asked_wait(told: list[str]) -> float:
+    """Return how many seconds a server asks to be left alone, as Telegram and others say it; 0 where none does.
+
+    >>> _asked_wait(["Too Many Requests: retry after 35, error=429.", '{"parameters":{"retry_after":36}}'])
+    36.0
+    >>> _asked_wait(['{"errcode":"M_LIMIT_EXCEEDED","retry_after_ms":2500}', "error=500"])
+    2.5
+    """
+    found = [match for line in told for match in _RETRY_AFTER.finditer(line)]
+    asked = max((float(match[2]) / (1000.0 if match[1] else 1.0) for match in found), default=0.0)
+    return min(asked, _LONGEST_WAIT)
+
+
+_RETRY_AFTER: Final = re.compile(
+    r"retry[-_ ]?after(_?ms)?(?:seconds)?[\"'\\]*\s*[:=]?\s*[\"']?(\d{1,7}(?:\.\d+)?)", re.I
+)
 
 
 def _plainer(text: str) -> str:

@@ -8,13 +8,14 @@ and keeps its traceback.
 from __future__ import annotations
 
 import difflib
+import errno
 import re
-from collections.abc import Iterable
-from typing import Final
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
 
 __all__ = ["PRIVATE", "BarographError", "BrokerError", "ConfigError", "DataError", "FeedError", "FitError",
-           "LeaseError", "NotifyError", "PartError", "RefusalError", "RuinError", "StoreError", "StrategyError",
-           "as_written", "nearest", "with_extra"]  # fmt: skip
+           "IncompleteError", "LeaseError", "NotifyError", "PartError", "RefusalError", "RuinError", "ShortageError",
+           "StoreError", "StrategyError", "as_written", "nearest", "short_of", "with_extra"]  # fmt: skip
 
 PRIVATE: Final = "barograph.config.modules.at"
 """How the names begin under which the modules of a folder are loaded; its path follows (`barograph.config.modules`)."""
@@ -61,7 +62,17 @@ class RuinError(StrategyError):
 
 
 class FeedError(DataError):
-    """A source of bars that does not answer, or not with bars: worth another try."""
+    """A source of bars that does not answer, or not with bars: worth another try, `wait` seconds later if told so."""
+
+    wait: float = 0.0
+
+
+class IncompleteError(FeedError):
+    """An answer that lacks assets: `history` is what came (None: nothing), `missing` says why, by symbol."""
+
+    def __init__(self, missing: Mapping[str, str], history: Any = None) -> None:
+        super().__init__("; ".join(missing.values()))
+        self.missing, self.history = dict(missing), history
 
 
 class StoreError(BarographError):
@@ -83,15 +94,51 @@ class LeaseError(BarographError):
 
 
 class NotifyError(BarographError):
-    """A message that could not be delivered: worth another try."""
+    """A message that could not be delivered: worth another try, `wait` seconds later if the other side says so."""
 
     exit_code = 12
+    wait: float = 0.0
 
 
 class BrokerError(BarographError):
     """A broker that refuses, or must be refused: no order goes where money is real."""
 
     exit_code = 13
+
+
+class ShortageError(BarographError):
+    """A machine that has run out of something for now (descriptors, memory, room on the disk): worth another try."""
+
+    exit_code = 15
+
+
+def short_of(error: BaseException | None) -> str:
+    """Return what the machine has run out of, if that is why something failed, or nothing.
+
+    What raised in the meantime is asked too: a library may have made something else of it.
+
+    >>> short_of(OSError(errno.EMFILE, "Too many open files")), short_of(OSError(errno.ENOENT, "No such file"))
+    ('file descriptors', '')
+    """
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
+        if isinstance(error, MemoryError):
+            return "memory"
+        if isinstance(error, OSError) and error.errno in _SHORTAGES:
+            return _SHORTAGES[error.errno]
+        error = error.__cause__ or error.__context__
+    return ""
+
+
+_SHORTAGES: Final = {
+    errno.EMFILE: "file descriptors",
+    errno.ENFILE: "file descriptors",
+    errno.ENOMEM: "memory",
+    errno.EAGAIN: "processes",
+    errno.ENOSPC: "room on the disk",
+    errno.EDQUOT: "room on the disk",
+}
 
 
 def with_extra(extra: str) -> str:

@@ -141,11 +141,14 @@ class Feed(NamedTuple):
 
     It returns a `History`, or None when there are none; a bar that is not final is not returned. `History.source` says
     where the bars are from. A `fetch` that holds a connection has a method `close`, which is called at the end. What
-    fails for now (no network, a web page instead of data) raises `FeedError`, one line.
+    fails for now (no network, a web page instead of data) raises `FeedError`, one line; an answer that lacks some of
+    the assets raises `IncompleteError` with the rest. `host` is who answers: a ban that it tells one feed is kept by
+    all of that host.
     """
 
     name: str
     fetch: Callable[[int, int], Any]
+    host: str = ""
 
 
 class Filter(NamedTuple):

@@ -18,7 +18,7 @@ import pytest
 from barograph.config.parts import Part, make
 from barograph.data.history import FIELDS, History
 from barograph.epoch import FIRST
-from barograph.errors import ConfigError, DataError, FeedError
+from barograph.errors import ConfigError, DataError, FeedError, IncompleteError
 from barograph_adapters._retry import BusyError, retried
 from barograph_adapters.feeds import yahoo as module
 from barograph_adapters.feeds.yahoo import INTERVALS, yahoo
@@ -377,7 +377,12 @@ def test_a_bar_that_was_revised_is_read_again(fake: FakeYahoo) -> None:
 
 
 def test_an_unknown_symbol_is_the_users(fake: FakeYahoo) -> None:
-    error = error_of(lambda: feed(fake, "SPY", "NOPE", tries=3).fetch(MONDAY, FRIDAY))
+    together = error_of(lambda: feed(fake, "SPY", "NOPE", tries=3).fetch(MONDAY, FRIDAY))
+    assert isinstance(together, IncompleteError)
+    assert list(together.missing) == ["NOPE"]
+    assert np.isfinite(together.history.close[:, 0]).all()
+    assert np.isnan(together.history.close[:, 1]).all()
+    error = error_of(lambda: feed(fake, "NOPE", tries=3).fetch(MONDAY, FRIDAY))
     assert not isinstance(error, FeedError)
     assert "NOPE" in str(error)
 

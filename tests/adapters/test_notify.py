@@ -57,6 +57,24 @@ def test_a_webhook_gets_title_body_key_severity_and_picture() -> None:
     assert b64decode(post["attachments"][0]["base64"]) == drawn
 
 
+def test_telegram_says_how_long_it_wants_to_be_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    from apprise.plugins import telegram
+
+    class Busy:
+        status_code = 429
+        content = b'{"ok":false,"error_code":429,"description":"Too Many Requests","parameters":{"retry_after":731}}'
+        text, headers = content.decode(), {}
+
+    monkeypatch.setattr(telegram.requests, "post", lambda *_, **__: Busy())
+    with pytest.raises(NotifyError, match="HTTP 429") as caught:
+        QUICK.send("tgram://123456789:abcdefg_hijklmnop/12315544", MESSAGE)
+    assert caught.value.wait == 731.0
+    Busy.content = b'{"ok":false,"error_code":400,"description":"Bad Request: chat not found"}'
+    with pytest.raises(NotifyError) as caught:
+        QUICK.send("tgram://123456789:abcdefg_hijklmnop/12315544", MESSAGE)
+    assert caught.value.wait == 0.0
+
+
 @pytest.mark.parametrize(
     ("answer", "said"),
     [

@@ -7,10 +7,11 @@ import itertools
 import json
 import math
 import os
-import socket
 import struct
 import threading
+import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -23,15 +24,17 @@ from hypothesis import strategies as st
 from barograph.data.history import History
 from barograph.errors import LeaseError, StoreError
 from barograph.paper.journal import GENESIS, Entry, canonical, link
-from barograph.paper.ports import Alert, Intent, Placed, Row
+from barograph.paper.ports import Alert, Incident, Intent, Placed, Rest, Row
 from barograph.paper.projection import project
 from barograph.paper.store import Batch, Command, Deployed, Lease, Note, Snapshot
 from barograph_adapters.store.holder import dead, holder
+from barograph_adapters.store.opening import backup
 from barograph_adapters.store.sql import SqlStore, open_store
 from tests.fakes.outbox import FakeOutbox
 from tests.kit.postgres import server
 
 SYMBOLS = ("A", "B")
+PLACE = holder().rsplit(":", 2)[0]
 ODD = [0.1 + 0.2, 5e-324, -2.2e-308, 1.7976931348623157e308, math.inf, -math.inf, math.nan, 123456789.12345679, 1e22]
 BELOW_ZERO = struct.unpack("<d", b"\0\0\0\0\0\0\0\x80")[0]
 
@@ -267,10 +270,10 @@ def test_a_stolen_lease_writes_nothing(store: SqlStore) -> None:
     assert everything(store) == before
 
 
-@pytest.mark.parametrize("name", ["{host}:999999999:5", "{host}:{me}:1"])
+@pytest.mark.parametrize("name", ["{place}:999999999:5", "{place}:{me}:1"])
 def test_a_holder_that_died_has_lost_the_lease(store: SqlStore, name: str) -> None:
     lease = store.acquire("spy")
-    gone = name.format(host=socket.gethostname(), me=os.getpid())
+    gone = name.format(place=PLACE, me=os.getpid())
     with store.transaction() as connection:
         connection.execute(sa.text("UPDATE leases SET holder = :gone"), {"gone": gone})
     assert dead(gone)
@@ -279,7 +282,7 @@ def test_a_holder_that_died_has_lost_the_lease(store: SqlStore, name: str) -> No
 
 def test_a_process_that_has_ended_and_was_not_asked_for_is_dead() -> None:
     child = os.posix_spawn("/bin/sh", ["sh", "-c", "exec sleep 60"], os.environ)
-    name = f"{socket.gethostname()}:{child}:{_born(child)}"
+    name = f"{PLACE}:{child}:{_born(child)}"
     assert dead(name) is False
     os.kill(child, 9)
     os.waitid(os.P_PID, child, os.WEXITED | os.WNOWAIT)
@@ -292,7 +295,10 @@ def _born(process: int) -> str:
 
 
 @pytest.mark.parametrize("beats", [True, False])
-def test_a_holder_elsewhere_keeps_the_lease_while_it_beats(store: SqlStore, url: str, beats: bool) -> None:
+def test_a_holder_elsewhere_keeps_the_lease_while_it_beats(
+    store: SqlStore, url: str, beats: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("barograph_adapters.store.sql._STILL", 5.0 if beats else 0.4)
     lease, over = store.acquire("spy"), threading.Event()
     with store.transaction() as connection:
         connection.execute(sa.text("UPDATE leases SET holder = 'elsewhere:7:7'"))
@@ -310,7 +316,9 @@ def test_a_holder_elsewhere_keeps_the_lease_while_it_beats(store: SqlStore, url:
             with pytest.raises(LeaseError, match="elsewhere:7:7"):
                 other.acquire("spy", 5.0)
         else:
-            assert other.acquire("spy", 0.3).holder == holder()
+            with pytest.raises(LeaseError, match=r"only a heart that was not heard for 0\.4 s has stopped"):
+                other.acquire("spy", 0.3)
+            assert other.acquire("spy", 0.4).holder == holder()
         other.close()
     finally:
         over.set()
@@ -410,7 +418,7 @@ def test_the_outbox_is_the_one_in_memory(kind: str, steps: list[Any]) -> None:
                 fake.route(name, f"guard:{how[0]}", how[1])
             store.route(name, f"guard:{how[0]}", how[1])
         elif what not in ("tell", "route"):
-            rows = fake.waiting(name, 100)[how[0] :][:1]
+            rows = fake.waiting(name, 100, 1000)[how[0] :][:1]
             for outbox in (store, fake):
                 _delivered(outbox, name, what, rows, n, how[1])
         _agree(store, fake, name)
@@ -433,9 +441,9 @@ def _delivered(outbox: Any, name: str, what: str, rows: list[Row], at: int, late
 def _agree(store: SqlStore, fake: FakeOutbox, name: str) -> None:
     assert store.unrouted(name) == fake.unrouted(name)
     for now in (0, 20, 100):
-        assert sorted(store.waiting(name, now)) == sorted(fake.waiting(name, now))
-        assert [store.recently_sent(name, who, now // 10) for who in ("ann", "bob")] == [
-            fake.recently_sent(name, who, now // 10) for who in ("ann", "bob")
+        assert sorted(store.waiting(name, now, 15)) == sorted(fake.waiting(name, now, 15))
+        assert [store.recently_sent(name, who, now // 10, now) for who in ("ann", "bob")] == [
+            fake.recently_sent(name, who, now // 10, now) for who in ("ann", "bob")
         ]
     states = {
         (row["alert_key"], row["recipient"]): (row["state"], row["error"]) for row in store.rows("deliveries", name)
@@ -461,6 +469,113 @@ def test_intents_and_their_answers(store: SqlStore) -> None:
     with pytest.raises(StoreError):
         store.commit(lease, cycle(3, GENESIS, intents=intents[:1]))
     assert everything(store) == before, "an order that was stored before was stored again"
+
+
+# Incidents, and doors that rest.
+
+
+def test_incidents_are_kept_until_they_are_over_and_told_with_them(store: SqlStore) -> None:
+    begun(store)
+    one = Incident("bad_data:absent:A", "bad_data", "warning", 5, 9, 3, 10, 11, 1, 3, "A has no bar \0 \ud800")
+    two = one._replace(subject="stale_data", kind="stale_data", severity="critical")
+    told = Alert("bad_data:absent:A:5", "bad_data", "warning", 5, {"text": "x"})
+    for _ in range(2):
+        store.keep("spy", one, [told], False)
+        store.keep("spy", two, [], False)
+    assert store.incidents("spy") == [
+        one._replace(text="A has no bar \ufffd ?"),
+        two._replace(text=one.text[:12] + " \ufffd ?"),
+    ]
+    assert store.incidents("eem") == []
+    store.keep("spy", two._replace(times=4), [], False)
+    assert [incident.times for incident in store.incidents("spy")] == [3, 4]
+    for _ in range(2):
+        store.keep("spy", one, [told._replace(key="bad_data:absent:A:5:over")], True)
+    assert [incident.subject for incident in store.incidents("spy")] == ["stale_data"]
+    keys = [row["key"] for row in store.rows("alerts", "spy") if row["kind"] == "bad_data"]
+    assert keys == ["bad_data:absent:A:5", "bad_data:absent:A:5:over"]
+
+
+def test_a_door_rests_as_long_as_it_said_also_for_the_next_process(store: SqlStore, url: str) -> None:
+    store.rest(Rest("from:api.example.org", 100, 200, "HTTP 418"))
+    other = open_store(url)
+    rests = [other.resting("from:api.example.org", now) for now in (99, 100, 199, 200)]
+    assert [rest is not None for rest in rests] == [False, True, True, False]
+    assert other.resting("from:other.example.org", 150) is None
+    other.rest(Rest("from:api.example.org", 150, 160, "HTTP 429"))
+    assert store.resting("from:api.example.org", 170) is None
+    other.close()
+
+
+# Looking, without a right to write and beside one who writes.
+
+
+def looked_at(url: str) -> dict[str, Any]:
+    seen = open_store(url, looking=True)
+    try:
+        return {"deployments": seen.deployments(), "bars": seen.rows("bars", "spy"), "held": sorted(seen.holders())}
+    finally:
+        seen.close()
+
+
+def test_who_looks_waits_for_nobody_who_writes_and_writes_nothing(store: SqlStore, url: str) -> None:
+    lease, _ = begun(store)
+    before = looked_at(url)
+    assert before["deployments"] == store.deployments()
+    with store.transaction() as connection:  # As one that froze in the middle of it.
+        connection.execute(sa.text("UPDATE bars SET open = 7"))
+        started = time.monotonic()
+        assert looked_at(url) == before
+        assert time.monotonic() - started < 3.0
+    seen = open_store(url, looking=True)
+    with pytest.raises(StoreError, match=r"read-?only"):
+        seen.beat(lease)
+    seen.close()
+
+
+@pytest.mark.parametrize("log", ["none", "empty", "full"])
+def test_a_folder_that_cannot_be_written_to_can_be_looked_at(log: str, tmp_path: Path) -> None:
+    """A backup on a read-only medium, one used there, and one whose machine was cut off: its log is read too."""
+    url = f"sqlite:///{tmp_path}/from.db"
+    store = open_store(url)
+    begun(store)
+    wanted = looked_at(url)
+    assert wanted["bars"]
+    place = tmp_path / "medium"
+    place.mkdir()
+    if log == "full":
+        for name in ("from.db", "from.db-wal"):
+            (place / name).write_bytes((tmp_path / name).read_bytes())
+        assert (place / "from.db-wal").stat().st_size > 0
+    else:
+        backup(url, place / "from.db")
+        if log == "empty":
+            (place / "from.db-wal").touch()
+    store.close()
+    with read_only(place):
+        assert looked_at(f"sqlite:///{place}/from.db") == wanted
+        backup(f"sqlite:///{place}/from.db", tmp_path / f"{log}.db")
+    assert looked_at(f"sqlite:///{tmp_path}/{log}.db") == wanted
+
+
+@contextmanager
+def read_only(place: Path) -> Iterator[None]:
+    """Take the right to write to a folder away: from root only the kernel can, so it is asked to refuse an index."""
+    if os.geteuid() != 0:
+        place.chmod(0o555)
+        yield
+        place.chmod(0o755)
+        return
+    # Where an index cannot be made SQLite says so; a folder in its place has the same effect for root.
+    (place / "from.db-shm").mkdir()
+    yield
+    (place / "from.db-shm").rmdir()
+
+
+def test_a_database_that_is_not_there_is_not_made_by_looking(tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match="there is no database of deployments"):
+        open_store(f"sqlite:///{tmp_path}/none.db", looking=True)
+    assert list(tmp_path.iterdir()) == []
 
 
 # Reading while others write.

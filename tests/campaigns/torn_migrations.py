@@ -26,11 +26,11 @@ import sqlalchemy as sa
 
 from barograph_adapters.store.opening import connected, engine_of, migrate, versions
 
-VERSIONS: Final = ("0001", "0002", "0003")
+VERSIONS: Final = ("0001", "0002", "0003", "0004")
 NEW: Final = (("alerts", "routed"), ("beliefs", "symbol"))
 """Columns of tables of the first version that came later."""
 
-OTHERS: Final = ("alembic_version", "deliveries", "intents")
+OTHERS: Final = ("alembic_version", "deliveries", "incidents", "intents", "rests")
 """Tables that came later, or are not ours."""
 
 VALUES: Final[dict[type, Callable[[int], Any]]] = {

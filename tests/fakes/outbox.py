@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from barograph.errors import NotifyError
-from barograph.paper.ports import Alert, Message, Row
+from barograph.paper.ports import Alert, Message, Rest, Row
 
 SECOND = 1_000_000_000
 MINUTE, HOUR = 60 * SECOND, 3600 * SECOND
@@ -34,6 +34,7 @@ class FakeOutbox:
     alerts: dict[str, Alert] = field(default_factory=dict)
     routed: set[str] = field(default_factory=set)
     rows: dict[tuple[str, str], Delivery] = field(default_factory=dict)
+    rests: dict[str, Rest] = field(default_factory=dict)
 
     def put(self, *alerts: Alert) -> FakeOutbox:
         self.alerts |= {alert.key: alert for alert in alerts}
@@ -50,8 +51,9 @@ class FakeOutbox:
             self.rows.setdefault((key, name), Delivery(self.alerts[key], name))
         self.routed.add(key)
 
-    def waiting(self, deployment: str, now: int) -> list[Row]:
-        due = [row for row in self.rows.values() if row.state == "waiting" and row.next_try <= now]
+    def waiting(self, deployment: str, now: int, longest: int) -> list[Row]:
+        waiting = [row for row in self.rows.values() if row.state == "waiting"]
+        due = [row for row in waiting if not now < row.next_try <= now + longest]
         due.sort(key=lambda row: (row.alert.ts, row.alert.key, row.recipient))
         return [Row(row.alert, row.recipient, row.attempts, row.first_try) for row in due]
 
@@ -68,14 +70,22 @@ class FakeOutbox:
         kept = self._tried(row, at)
         kept.state, kept.error, kept.ended_at = "given_up", error, at
 
-    def recently_sent(self, deployment: str, recipient: str, since: int) -> int:
+    def recently_sent(self, deployment: str, recipient: str, since: int, until: int) -> int:
         theirs = [row for row in self.rows.values() if row.recipient == recipient and row.state == "sent"]
-        return len({row.message for row in theirs if row.ended_at is not None and row.ended_at > since})
+        counted = [row for row in theirs if row.alert.kind != "heartbeat"]
+        return len({row.message for row in counted if row.ended_at is not None and since < row.ended_at <= until})
+
+    def rest(self, rest: Rest) -> None:
+        self.rests[rest.door] = rest
+
+    def resting(self, door: str, now: int) -> Rest | None:
+        rest = self.rests.get(door)
+        return rest if rest is not None and rest.since <= now < rest.until else None
 
     def _tried(self, row: Row, at: int) -> Delivery:
         kept = self.rows[row.alert.key, row.recipient]
         kept.attempts += 1
-        kept.first_try = at if kept.first_try is None else kept.first_try
+        kept.first_try = at if kept.first_try is None else min(at, kept.first_try)
         return kept
 
 

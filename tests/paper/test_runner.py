@@ -191,7 +191,7 @@ def test_once_looks_tells_and_leaves(store: SqlStore, tmp_path: Path) -> None:
     assert Runner(service(store, made, tmp_path), post, SystemClock()).once() == 1
     assert [key.split(":")[0] for key in post.sent] == ["quick/heartbeat"]
     Runner(service(store, made, tmp_path), post, SystemClock()).once()
-    assert len(post.sent) == 1
+    assert sum("heartbeat" in key for key in post.sent) == 1
     assert store.rows("leases", "quick")[0]["holder"] == ""
 
 

@@ -15,8 +15,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from barograph.config.paper import PaperPlan, seconds
+from barograph.data.closes import Closes, Timetable
 from barograph.paper.runner import LookTrigger
-from barograph.paper.schedule import closes_between, next_close, next_look
+from barograph.paper.schedule import next_look
 from tests.fakes.market import DAY, HOUR, MINUTE, SECOND, true_closes
 
 CALENDARS = ("XNYS", "XETR", "BVMF", "24/7")
@@ -24,6 +25,10 @@ CALENDARS = ("XNYS", "XETR", "BVMF", "24/7")
 
 def ns(text: str) -> int:
     return int(pd.Timestamp(text, tz="UTC").value)
+
+
+def due_of(calendar: str, every: str = "session") -> Timetable:
+    return Timetable((Closes(calendar, every),))
 
 
 def shown(times: Any) -> list[str]:
@@ -57,7 +62,7 @@ def shown(times: Any) -> list[str]:
     ],
 )
 def test_closes_by_hand(calendar: str, every: str, first: str, last: str, wanted: list[str]) -> None:
-    assert shown(closes_between(calendar, every, ns(first), ns(last))) == wanted
+    assert shown(due_of(calendar, every).between(ns(first), ns(last))) == wanted
 
 
 @pytest.mark.parametrize("calendar", CALENDARS)
@@ -66,17 +71,17 @@ def test_closes_of_years_are_those_of_the_calendar_however_they_are_asked_for(ca
     first, last = "2018-01-02", "2019-12-30"
     true = true_closes(calendar, every, first, last)
     begin, end = int(true[0]) - 1, int(true[-1])
-    assert np.array_equal(closes_between(calendar, every, begin, end), true)
+    assert np.array_equal(due_of(calendar, every).between(begin, end), true)
     cuts = [begin, *np.sort(np.random.default_rng(0).integers(begin, end, 60)).tolist(), end]
-    pieces = [closes_between(calendar, every, a, b) for a, b in pairwise(cuts)]
+    pieces = [due_of(calendar, every).between(a, b) for a, b in pairwise(cuts)]
     assert np.array_equal(np.concatenate(pieces), true)
     for t in (0, 100, 400):
-        assert next_close(calendar, every, int(true[t]) - 1) == true[t]
-        assert next_close(calendar, every, int(true[t])) == true[t + 1]
+        assert due_of(calendar, every).next(int(true[t]) - 1) == true[t]
+        assert due_of(calendar, every).next(int(true[t])) == true[t + 1]
 
 
 def test_an_interval_that_runs_backwards_holds_no_close() -> None:
-    assert len(closes_between("XNYS", "session", ns("2023-03-14"), ns("2023-03-10"))) == 0
+    assert len(due_of("XNYS", "session").between(ns("2023-03-14"), ns("2023-03-10"))) == 0
 
 
 plans = st.builds(
@@ -95,44 +100,48 @@ def test_the_next_look_is_later_than_now_and_skips_no_close(
 ) -> None:
     """`behind` is how old the newest bar is; below 0 the clock was set back."""
     last = now - behind
-    due = next_look(plan, calendar, last, now)
+    due = next_look(plan, due_of(calendar, plan.every), last, now)
     assert due > now
     delay, patience = seconds(plan.delay) * SECOND, seconds(plan.patience) * SECOND
     # Every close whose delay ends after now and before that look is decided already.
-    skipped = [int(c) for c in closes_between(calendar, plan.every, now - delay, due - delay - 1) if c > last]
+    skipped = [int(c) for c in due_of(calendar, plan.every).between(now - delay, due - delay - 1) if c > last]
     assert skipped == []
-    waiting = closes_between(calendar, plan.every, max(last, now - delay - patience), now - delay)
+    waiting = due_of(calendar, plan.every).between(max(last, now - delay - patience), now - delay)
     if len(waiting):
         assert due <= now + seconds(plan.retry) * SECOND
     else:
         # No look is for nothing: it comes when a delay is over.
-        assert len(closes_between(calendar, plan.every, due - delay - 1, due - delay)) == 1
+        assert len(due_of(calendar, plan.every).between(due - delay - 1, due - delay)) == 1
 
 
 def test_the_look_after_a_close_its_retries_and_the_end_of_patience() -> None:
     plan = PaperPlan(delay="5m", retry="10m", patience="30m")
     close, before, after = ns("2023-03-13 20:00"), ns("2023-03-10 21:00"), ns("2023-03-14 20:00")
-    looks = [next_look(plan, "XNYS", before, before + HOUR)]
+    looks = [next_look(plan, due_of("XNYS"), before, before + HOUR)]
     while looks[-1] < close + 2 * HOUR:
-        looks.append(next_look(plan, "XNYS", before, looks[-1]))
+        looks.append(next_look(plan, due_of("XNYS"), before, looks[-1]))
     minutes = [(look - close) / MINUTE for look in looks[:-1]]
     assert minutes == [5, 15, 25, 35]
     assert looks[-1] == after + 5 * MINUTE
     # Nobody looks before the delay is over.
-    assert next_look(plan.model_copy(update={"retry": "1m"}), "XNYS", before, close + MINUTE) == close + 5 * MINUTE
+    assert (
+        next_look(plan.model_copy(update={"retry": "1m"}), due_of("XNYS"), before, close + MINUTE) == close + 5 * MINUTE
+    )
     # Once it is there, nobody looks before the next close.
-    assert next_look(plan, "XNYS", close, close + 5 * MINUTE) == after + 5 * MINUTE
+    assert next_look(plan, due_of("XNYS"), close, close + 5 * MINUTE) == after + 5 * MINUTE
 
 
 def test_a_clock_that_was_set_back_waits_for_the_close_after_the_last_bar() -> None:
     plan, last = PaperPlan(), ns("2023-03-13 20:00")
     for back in (HOUR, 3 * DAY, 400 * DAY):
-        assert next_look(plan, "XNYS", last, last - back) == ns("2023-03-14 20:05")
+        assert next_look(plan, due_of("XNYS"), last, last - back) == ns("2023-03-14 20:05")
 
 
 def test_a_market_without_a_session_for_long_is_looked_at_after_it() -> None:
     """The exchange was shut from 2001-09-11 to 09-17."""
-    assert next_look(PaperPlan(), "XNYS", ns("2001-09-10 20:00"), ns("2001-09-10 21:00")) == ns("2001-09-17 20:05")
+    assert next_look(PaperPlan(), due_of("XNYS"), ns("2001-09-10 20:00"), ns("2001-09-10 21:00")) == ns(
+        "2001-09-17 20:05"
+    )
 
 
 def job_of(trigger: LookTrigger, first: datetime) -> Job:

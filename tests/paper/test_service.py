@@ -132,7 +132,8 @@ def test_feeds_fall_over_and_back_and_every_bar_says_where_it_came_from(store: S
     assert live.look(12) == 1
     assert [one["source"] for one in live.cycles()] == ["flat", "second", "best"]
     assert [(note.kind, note.text) for note in store.notes("one", 5)] == [
-        ("feed", "best failed: best: HTTP 503 from example.org")
+        ("feed", "best failed: best: HTTP 503 from example.org"),
+        ("closes", "bars close every session of 24/7"),
     ]
     assert live.told() == []
     live.sound()
@@ -190,7 +191,15 @@ def test_assets_in_another_order_and_some_that_nobody_asked_for_are_put_in_place
     assert np.array_equal(store.bars("one").close[11], [100.0, 50.0])
     live.shown["best"] = replace(truth, symbols=("A", "C"))
     assert live.look(12) == 0
-    assert "best: has no B; it has A, C" in live.told()[-1][1]
+    assert live.told() == []
+    # Of B nothing is known; after its patience the others are decided, and from then on without waiting for it.
+    assert [live.look(12, 125 * MINUTE), live.look(13), live.look(14)] == [1, 1, 1]
+    (_, text), _ = live.told()
+    assert text.startswith(
+        "B has no bar of 2023-01-14 00:00:00Z, which was decided without it (best: has no such asset; it"
+    )
+    assert text.endswith("if it is gone for good, end it: barograph end one B PRICE")
+    live.sound()
 
 
 # Bars that are late, missing, revised.
@@ -217,26 +226,51 @@ def test_stale_then_late_are_told_once_each(store: SqlStore) -> None:
     assert live.look(11, 700 * MINUTE) == 1
     assert live.told() == [
         ("late_cycle", "its bar was decided 11:40:00 (h:mm:ss) after the close"),
-        ("stale_data", "no bar since 2023-01-12 00:00:00Z; 1 closes have passed without one"),
+        ("stale_data", "no bar since 2023-01-12 00:00:00Z; 1 close has passed without one"),
+        ("stale_data", "over: the bars are back, the newest is that of 2023-01-13 00:00:00Z"),
     ]
     assert [one["switches"] for one in live.cycles()] == [[], []]
 
 
 @pytest.mark.parametrize("stale", ["reduce_only", "alert"])
-def test_a_close_that_never_gets_a_bar_is_missed_and_the_next_decision_reduces_by_rule(
-    stale: str, store: SqlStore
-) -> None:
+def test_a_close_that_the_source_proves_empty_is_a_fact_and_is_noted_once(stale: str, store: SqlStore) -> None:
     live = Live(store, flat(), stale=stale)
-    live.shown["best"] = without(flat(), 11, 12)
-    assert [live.look(row) for row in (11, 12, 13, 14)] == [0, 0, 1, 1]
-    told = [(kind, text) for kind, text in live.told() if kind == "missed_cycle"]
-    assert told == [("missed_cycle", "no bar came for this close; the next one is that of 2023-01-15 00:00:00Z")] * 2
+    live.shown["best"] = without(flat(), 11, 12, 17)
+    assert [live.look(row) for row in (11, 12, 13, 14, 15, 16, 17, 18)] == [0, 0, 1, 1, 1, 1, 0, 1]
+    # Until the later bar proves it, a source that was never silent is stale: an incident that begins and ends.
+    assert [kind for kind, _ in live.told()] == ["stale_data", "stale_data"]
+    told = "2 closes before the bar of 2023-01-15 00:00:00Z have none; at most 0 in a row had none before"
+    assert [note.text for note in store.notes("one", 20) if note.kind == "gap"] == [told]
+    # Only who asks for it decides otherwise than a backtest of the same bars, and only after a silence that is new.
     reducing = [2] if stale == "reduce_only" else []
-    assert [one["switches"] for one in live.cycles()] == [[], reducing, []]
+    assert [one["switches"] for one in live.cycles()] == [[], reducing, [], [], [], []]
     # It comes after all: nothing is decided again, and it is told.
     live.shown["best"] = flat()
-    assert live.look(15) == 1
-    assert sum("bar was nothing, is now 100" in text for _, text in live.told()) == 2
+    assert live.look(19) == 1
+    assert sum("bar was nothing, is now 100" in text for _, text in live.told()) == 1
+    live.sound()
+
+
+def test_a_source_that_was_silent_before_is_stale_after_twice_as_long(store: SqlStore) -> None:
+    seen = without(flat(), 3, 4)
+    live = Live(store, seen, begin=8)
+    live.shown["best"] = seen.head(9)
+    for row in (9, 10, 11, 12):
+        live.look(row, 300 * MINUTE)
+    assert live.told() == []
+    live.look(13, 300 * MINUTE)
+    assert [text for _, text in live.told()] == ["no bar since 2023-01-12 00:00:00Z; 5 closes have passed without one"]
+
+
+def test_a_bar_that_closes_when_none_does_is_refused_by_name(store: SqlStore) -> None:
+    live = Live(store, flat())
+    odd = flat().head(12)
+    live.shown["best"] = replace(odd, ts=np.append(odd.ts[:-1], odd.ts[-1] - 77 * MINUTE))
+    assert live.look(11) == 0
+    (told,) = [text for kind, text in live.told() if kind == "bad_data"]
+    assert told.endswith("has a bar of 2023-01-12 22:43:00Z, when none closes (every session of 24/7); it was left out")
+    live.shown["best"] = flat()
+    assert live.look(12) == 2
     live.sound()
 
 
@@ -250,7 +284,10 @@ def test_an_asset_that_is_missing_is_waited_for_then_left_out_and_told_once(stor
     assert live.told() == [("bad_data", "B has no bar of 2023-01-13 00:00:00Z, which was decided without it")]
     live.shown["best"] = truth
     assert live.look(12) == 1
-    assert live.told()[1:] == [("bad_data", "B of 2023-01-13 00:00:00Z at flat: bar was nothing, is now 100")]
+    assert live.told()[1:] == [
+        ("bad_data", "B of 2023-01-13 00:00:00Z at flat: bar was nothing, is now 100"),
+        ("bad_data", "over: B has a bar again, that of 2023-01-14 00:00:00Z"),
+    ]
     live.sound()
 
 

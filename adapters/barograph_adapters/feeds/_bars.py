@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -19,15 +19,19 @@ from barograph.data.reading import read
 from barograph.data.stamped import beyond
 from barograph.data.table import Reading, mended
 from barograph.epoch import FIRST
-from barograph.errors import ConfigError, DataError, FeedError, nearest
+from barograph.errors import ConfigError, DataError, FeedError, IncompleteError, nearest
 from barograph.paper.ports import Clock, SystemClock
 from barograph.types import Floats
+from barograph_adapters._retry import BusyError
 
-__all__ = ["SECOND", "WALL", "Asset", "beside", "bounded", "checked", "cut", "expected", "history_of", "nothing",
-           "tabled", "tickers"]  # fmt: skip
+__all__ = ["SECOND", "WALL", "Asset", "Roll", "beside", "bounded", "checked", "cut", "expected", "history_of",
+           "nothing", "tabled", "tickers"]  # fmt: skip
 
 SECOND: Final = 1_000_000_000
 _ROUNDING: Final = 1e-6
+# So many assets without an answer, and none with one, are a door that is shut.
+_ALIKE: Final = 3
+Answer = TypeVar("Answer")
 _WAITING: Final = ("wrong_order", "nan_price", "lost_action")
 """What is no error in a table that grows: rows as they came in, bars that are not whole yet, actions before them."""
 _PRICES: Final = ("open", "high", "low", "close")
@@ -80,6 +84,50 @@ def bounded(source: str, timeout: float, tries: int, settle: float = 0.0) -> Non
     if not timeout > 0.0 or tries < 1 or not settle >= 0.0:
         found = f"timeout = {timeout:g}, tries = {tries}, settle = {settle:g}"
         raise ConfigError(f"{source}: {found}; wanted seconds above 0, 1 or more, minutes from 0 on")
+
+
+class Roll:
+    """The assets of a feed, asked in turn: what one of them lacks is its own failure, and the others have their bars.
+
+    A door that is shut fails for everybody: after three failures and no answer nobody else is asked. Those that failed
+    at the last look are asked last, so that three that are gone for good keep nobody from being asked.
+    """
+
+    def __init__(self, assets: Sequence[Asset]) -> None:
+        self.assets, self.failed = list(assets), set[str]()
+
+    def ask(self, call: Callable[[Asset], Answer]) -> tuple[dict[str, Answer], dict[str, str]]:
+        """Return what `call` answers for each asset, by symbol, and what is wrong with those that have no answer.
+
+        Raises the error when there is none at all, or when the source wants to be left alone.
+        """
+        found: dict[str, Answer] = {}
+        missing: dict[str, str] = {}
+        for asset in sorted(self.assets, key=lambda one: one.symbol in self.failed):
+            try:
+                found[asset.symbol] = call(asset)
+            except DataError as error:
+                missing[asset.symbol] = str(error)
+                self.failed.add(asset.symbol)
+                alone = not found and len(missing) == min(_ALIKE, len(self.assets))
+                if alone or _busy(error):
+                    raise
+        self.failed = set(missing)
+        return found, missing
+
+    def beside(
+        self, found: Mapping[str, History], missing: Mapping[str, str], after: int, until: int
+    ) -> History | None:
+        """Return the rows of (after, until]; raises `IncompleteError`, with these rows, when an asset has no answer."""
+        parts = [found.get(asset.symbol) or nothing(asset, after + 1) for asset in self.assets]
+        history = cut(beside(parts), after, until)
+        if missing:
+            raise IncompleteError(missing, history)
+        return history
+
+
+def _busy(error: DataError) -> bool:
+    return isinstance(error, FeedError) and (error.wait > 0.0 or isinstance(error.__cause__ or error, BusyError))
 
 
 def nothing(asset: Asset, ts: int) -> History:

@@ -20,7 +20,7 @@ from barograph.paper.ports import Clock
 from barograph.types import Feed
 from barograph_adapters._retry import retried
 from barograph_adapters._text import hidden, one_line, revealed
-from barograph_adapters.feeds._bars import WALL, Asset, beside, bounded, cut, nothing, tabled, tickers
+from barograph_adapters.feeds._bars import WALL, Asset, Roll, bounded, nothing, tabled, tickers
 
 if TYPE_CHECKING:
     from sqlalchemy import URL, Connection, Engine
@@ -85,13 +85,19 @@ def database(
     place = _Place(engine, table, query, columns or {}, secrets, name)
     how = Reading(time_zone=time_zone, closes_at=closes_at, bars_mark=bars_mark, date_format=date_format)
     how = how._replace(source=table or "query", columns={k: v for k, v in place.columns.items() if k != "symbol"})
-    wall = clock or WALL
+    wall, roll = clock or WALL, Roll(assets)
 
     def fetch(after: int, until: int) -> History | None:
         """Read the rows of all assets at once."""
-        frame = retried(lambda: _rows(place, assets, after), name, tries, sleep=wall.sleep)
+        frame, unknown = retried(lambda: _rows(place, assets, after), name, tries, sleep=wall.sleep)
         now = wall.now()
-        return cut(beside([_bars(asset, frame, how, after, until, now, accept) for asset in assets]), after, until)
+
+        def bars(asset: Asset) -> History:
+            if asset.symbol in unknown:
+                raise DataError(unknown[asset.symbol])
+            return _bars(asset, frame, how, after, until, now, accept)
+
+        return roll.beside(*roll.ask(bars), after, until)
 
     return Feed(name, fetch)
 
@@ -127,8 +133,11 @@ def _limits(url: URL, timeout: float) -> dict[str, Any]:
     return {"connect_timeout": max(1, round(timeout))} if kind in ("mysql", "mariadb") else {}
 
 
-def _rows(place: _Place, assets: Sequence[Asset], after: int) -> pd.DataFrame:
-    """Return the rows of some weeks before the span and all later ones, the column of symbols called symbol."""
+def _rows(place: _Place, assets: Sequence[Asset], after: int) -> tuple[pd.DataFrame, dict[str, str]]:
+    """Return the rows of some weeks before the span and all later ones, the column of symbols called symbol.
+
+    Beside them, by symbol, what is wrong with assets that are not there.
+    """
     import sqlalchemy as sa
 
     file = place.engine.url.database or ":memory:"
@@ -155,7 +164,9 @@ def _failure(place: _Place, error: Any) -> DataError:
     return DataError(f"{place.name}: {said}; look at query") if own else FeedError(f"{place.name}: {said}")
 
 
-def _queried(place: _Place, connection: Connection, assets: Sequence[Asset], after: int) -> pd.DataFrame:
+def _queried(
+    place: _Place, connection: Connection, assets: Sequence[Asset], after: int
+) -> tuple[pd.DataFrame, dict[str, str]]:
     import sqlalchemy as sa
 
     statement = sa.text(place.query)
@@ -163,7 +174,7 @@ def _queried(place: _Place, connection: Connection, assets: Sequence[Asset], aft
     result = connection.execute(statement, wanted)
     names = list(result.keys())
     frame = pd.DataFrame([tuple(row) for row in result], columns=names)
-    return frame.rename(columns={_column(place, names, "symbol", False): "symbol"})
+    return frame.rename(columns={_column(place, names, "symbol", False): "symbol"}), {}
 
 
 def _moment(place: _Place, ts: int, aware: bool = False) -> datetime | str:
@@ -174,18 +185,20 @@ def _moment(place: _Place, ts: int, aware: bool = False) -> datetime | str:
     return moment if aware else moment.replace(tzinfo=None)
 
 
-def _selected(place: _Place, connection: Connection, assets: Sequence[Asset], after: int) -> pd.DataFrame:
+def _selected(
+    place: _Place, connection: Connection, assets: Sequence[Asset], after: int
+) -> tuple[pd.DataFrame, dict[str, str]]:
     import sqlalchemy as sa
 
     schema, _, table = place.table.rpartition(".")
-    types = _types(place, connection, schema or None, table)
+    types, unknown = _types(place, connection, schema or None, table), dict[str, str]()
     names = {part: _column(place, list(types), part, part in ("time", "close")) for part in _NAMES}
     chosen: list[Any] = [
         sa.column(name).label(part if part == "symbol" else name) for part, name in names.items() if name
     ]
     of_them = sa.select(*chosen).select_from(sa.table(table, schema=schema or None))
     if names["symbol"]:
-        _known(place, connection, of_them, sa.column(names["symbol"]), assets)
+        unknown = _unknown(place, connection, of_them, sa.column(names["symbol"]), assets)
         of_them = of_them.where(sa.column(names["symbol"]).in_([asset.ticker for asset in assets]))
     elif len(assets) > 1:
         raise DataError(f"{place.name}: {table} has no column symbol, and so one asset; it has {', '.join(types)}")
@@ -194,7 +207,7 @@ def _selected(place: _Place, connection: Connection, assets: Sequence[Asset], af
         aware = bool(getattr(kind, "timezone", False))
         of_them = of_them.where(sa.column(names["time"]) >= _moment(place, after - _LEAD, aware))
     result = connection.execute(of_them)
-    return pd.DataFrame([tuple(row) for row in result], columns=list(result.keys()))
+    return pd.DataFrame([tuple(row) for row in result], columns=list(result.keys())), unknown
 
 
 def _types(place: _Place, connection: Connection, schema: str | None, table: str) -> dict[str, Any]:
@@ -223,15 +236,18 @@ def _column(place: _Place, known: Sequence[str], part: str, needed: bool) -> str
     return found[0] if found else ""
 
 
-def _known(place: _Place, connection: Connection, select: Any, symbol: Any, assets: Sequence[Asset]) -> None:
-    """Refuse a symbol that has no row at all."""
+def _unknown(
+    place: _Place, connection: Connection, select: Any, symbol: Any, assets: Sequence[Asset]
+) -> dict[str, str]:
+    """Return what to say of symbols that have no row at all."""
+    found = {}
     for asset in assets:
         if connection.execute(select.where(symbol == asset.ticker).limit(1)).first() is None:
             some = connection.execute(select.with_only_columns(symbol).distinct().limit(50)).scalars().all()
-            hint = (
-                nearest(asset.ticker, map(str, some)) or f"; it has {', '.join(sorted(map(str, some))[:5]) or 'none'}"
-            )
-            raise DataError(f"{place.name}: {place.table} has no symbol {asset.ticker!r}{hint}")
+            near = nearest(asset.ticker, map(str, some))
+            hint = near or f"; it has {', '.join(sorted(map(str, some))[:5]) or 'none'}"
+            found[asset.symbol] = f"{place.name}: {place.table} has no symbol {asset.ticker!r}{hint}"
+    return found
 
 
 def _bars(

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 from barograph.data.calendars import ALWAYS, span_of
 from barograph.data.history import History
-from barograph.errors import ConfigError, DataError, FeedError
+from barograph.errors import ConfigError, DataError, FeedError, IncompleteError
 from barograph.types import Feed
-from barograph_adapters._ccxt import answered, market, opened
-from barograph_adapters._retry import retried
-from barograph_adapters.feeds._bars import tickers
+from barograph_adapters._ccxt import answered, host_of, market, opened
+from barograph_adapters._retry import BusyError, retried
+from barograph_adapters.feeds._bars import Asset, Roll, tickers
 from barograph_adapters.feeds._candles import MS, Rows, bars, checked, grid, step_of
 
 __all__ = ["Exchange", "exchange"]
+
+# What is shorter is waited for within a look.
+_SHORT: Final = 30.0
 
 
 def exchange(
@@ -47,7 +50,8 @@ def exchange(
     Raises `ConfigError` for an unknown exchange at once, and for an unknown market or interval at the first fetch;
     `fetch` raises `FeedError` for what fails for now and for what cannot be true.
     """
-    return Feed(name, Exchange(name, symbols, interval, start, observed, margin, timeout, tries, page, most, options))
+    asked = Exchange(name, symbols, interval, start, observed, margin, timeout, tries, page, most, options)
+    return Feed(name, asked, asked.host)
 
 
 class Exchange:
@@ -78,15 +82,23 @@ class Exchange:
         if self.client.has.get("fetchOHLCV") is not True:
             raise ConfigError(f"{name}: this exchange gives no candles; choose another one")
         self.step = step_of(name, interval, self.client.timeframes or ())
-        self._ready = False
+        self._ready, self.host = False, host_of(self.client)
+        self._open_again, self._banned = 0.0, ""
+        self._roll = Roll(self.assets)
+        self.gone: dict[str, str] = {}
+        self.missing: dict[str, str] = {}
 
     def __call__(self, after: int, until: int) -> History | None:
         """Return the final bars that closed in (after, until], ns UTC, or None."""
         return self.joined(self.name, self.candles(after, until))
 
     def joined(self, source: str, candles: Mapping[str, Rows]) -> History | None:
-        """Return candles as bars."""
-        return bars(source, candles, self.step, [asset.traded for asset in self.assets])
+        """Return candles as bars; raises `IncompleteError`, with them, when a symbol has no answer."""
+        history = bars(source, candles, self.step, [asset.traded for asset in self.assets])
+        missing = {symbol: why for symbol, why in self.missing.items() if not candles[symbol]}
+        if missing:
+            raise IncompleteError(missing, history)
+        return history
 
     def candles(self, after: int, until: int) -> dict[str, Rows]:
         """Return the final candles that closed in (after, until], by our symbol and open."""
@@ -96,22 +108,33 @@ class Exchange:
         started = time.monotonic()
         last = min(until // MS, now - self.margin if sure else until // MS) - self.step
         first = (after // MS - self.step) // grid(self.step) * grid(self.step) + grid(self.step)
-        found: dict[str, Rows] = {}
-        for asset in self.assets:
+
+        def asked(asset: Asset) -> Rows:
+            if asset.symbol in self.gone:
+                raise DataError(self.gone[asset.symbol])
             # Without the exchange's clock the next candle is the proof that one is over: it is asked for, too.
             rows = list(self._rows(asset.ticker, max(first, 0), min(last if sure else last + self.step, now)))
             final = last if sure else min(last, max((row[0] for row in rows), default=0) - 1)
             passed = int(1000 * (time.monotonic() - started))
             whole = checked(self.name, asset.ticker, rows, self.step, now + passed, final)
-            found[asset.symbol] = {opened: whole[opened] for opened in sorted(whole) if opened >= first}
-        return found
+            return {opened: whole[opened] for opened in sorted(whole) if opened >= first}
+
+        found, self.missing = self._roll.ask(asked)
+        return {asset.symbol: found.get(asset.symbol, {}) for asset in self.assets}
 
     def prepare(self) -> None:
-        """Load the markets and look for the symbols among them; raises `ConfigError` naming the nearest ones."""
+        """Load the markets and look for the symbols among them; raises `ConfigError` when none of them is there."""
         if self._ready:
             return
         self._ask(self.client.load_markets)
-        markets = [(asset, market(self.name, self.client, asset.ticker)) for asset in self.assets]
+        markets = []
+        for asset in self.assets:
+            try:
+                markets.append((asset, market(self.name, self.client, asset.ticker)))
+            except ConfigError as error:
+                self.gone[asset.symbol] = str(error)
+                if len(self.gone) == len(self.assets):
+                    raise
         quotes = sorted({str(each["quote"]) for asset, each in markets if asset.traded})
         if len(quotes) > 1:
             raise ConfigError(f"{self.name}: symbols are quoted in {', '.join(quotes)}; wanted one currency")
@@ -147,7 +170,16 @@ class Exchange:
         return answer
 
     def _ask(self, call: Callable[[], Any]) -> Any:
-        return retried(lambda: answered(self.name, self.client, call), self.name, tries=self.tries, sleep=self.sleep)
+        """Ask with patience, and not at all while the exchange wants to be left alone: a ban that is ignored grows."""
+        left = self._open_again - time.monotonic()
+        if left > 0.0:
+            raise BusyError(self._banned).after(left)
+        try:
+            return retried(lambda: answered(self.name, self.client, call), self.name, self.tries, sleep=self.sleep)
+        except FeedError as error:
+            if error.wait > _SHORT:
+                self._open_again, self._banned = time.monotonic() + error.wait, str(error)
+            raise
 
     def _limit(self, symbol: str) -> int:
         """Return how many candles the exchange gives at once, as far as ccxt knows."""

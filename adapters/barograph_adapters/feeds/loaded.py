@@ -27,7 +27,7 @@ from barograph.paper.ports import Clock
 from barograph.types import Feed
 from barograph_adapters._csv import table
 from barograph_adapters._text import one_line
-from barograph_adapters.feeds._bars import WALL, Asset, beside, cut, nothing, tabled, tickers
+from barograph_adapters.feeds._bars import WALL, Asset, Roll, cut, nothing, tabled, tickers
 
 __all__ = ["folder", "loaded", "replay"]
 
@@ -96,7 +96,7 @@ def folder(
     read, or cannot be true.
     """
     base = Path(path)
-    assets = tickers(symbols, observed, calendar, name)
+    roll = Roll(tickers(symbols, observed, calendar, name))
     how = Reading(columns=columns, time_zone=time_zone, closes_at=closes_at, bars_mark=bars_mark)
     how = how._replace(date_format=date_format, decimal=decimal, thousands=thousands)
     foreign = decimal != "." or thousands is not None
@@ -111,8 +111,8 @@ def folder(
     def fetch(after: int, until: int) -> History | None:
         """Read what may hold bars of the span."""
         now = (clock or WALL).now()
-        parts = [_bars(base, asset, how, opened, after, until, now, accept) for asset in assets]
-        return cut(beside(parts), after, until)
+        asked = roll.ask(lambda asset: _bars(base, asset, how, opened, after, until, now, accept))
+        return roll.beside(*asked, after, until)
 
     return Feed(name, fetch)
 

@@ -32,10 +32,9 @@ from barograph_adapters.feeds._bars import (
     SECOND,
     WALL,
     Asset,
-    beside,
+    Roll,
     bounded,
     checked,
-    cut,
     expected,
     history_of,
     nothing,
@@ -95,17 +94,17 @@ def stooq(
     assets = tickers(symbols, observed, calendar, name)
     bounded(name, timeout, tries, settle)
     secret = revealed(key, f"{name}: key")
-    wall = clock or WALL
+    wall, roll = clock or WALL, Roll(assets)
 
     def fetch(after: int, until: int) -> History | None:
         """Ask for each asset in turn."""
         look = _Look(after, until, wall.now(), int(settle * 60 * SECOND), timeout, accept_jumps, accept)
         if not expected(calendar, after, min(until, look.now), daily=True):
             return None
-        calls = [partial(_bars, asset, secret, look) for asset in assets]
-        return cut(beside([retried(call, name, tries, sleep=wall.sleep) for call in calls]), after, until)
+        asked = roll.ask(lambda asset: retried(partial(_bars, asset, secret, look), name, tries, sleep=wall.sleep))
+        return roll.beside(*asked, after, until)
 
-    return Feed(name, fetch)
+    return Feed(name, fetch, urllib.parse.urlsplit(_URL).netloc)
 
 
 def _bars(asset: Asset, secret: str, look: _Look) -> History:

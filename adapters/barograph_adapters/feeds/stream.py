@@ -63,7 +63,8 @@ def stream(
     Raises `ConfigError` when ccxt has no such exchange or no candles over its websocket.
     """
     waits = (silence, bound, margin, timeout, tries)
-    return Feed(f"{name} stream", Stream(name, symbols, interval, start, observed, *waits, options))
+    listening = Stream(name, symbols, interval, start, observed, *waits, options)
+    return Feed(f"{name} stream", listening, listening.rest.host)
 
 
 class Buffer:
@@ -266,7 +267,9 @@ class Stream:
         found = self.rest.candles((asked[0] + self.step) * MS - 1, until)
         with self._lock:
             for symbol, rows in found.items():
-                self._buffers[symbol].confirm(asked, rows)
+                # Of one that has no answer for now nothing is known; one that is gone has no candles.
+                if symbol in self.rest.gone or symbol not in self.rest.missing:
+                    self._buffers[symbol].confirm(asked, rows)
 
     def _confirm(self, wanted: range, rows: Mapping[str, Rows], until: int) -> None:
         """Let REST confirm, in the background, what was served before as the socket told it."""
@@ -324,7 +327,7 @@ class Stream:
         await asyncio.wrap_future(self._rest.submit(self.rest.prepare))
         client = self._open()
         client.set_markets(self.rest.client.markets, self.rest.client.currencies)
-        tasks = [asyncio.ensure_future(self._watch(client, asset)) for asset in self.rest.assets]
+        tasks = [asyncio.ensure_future(self._watch(client, asset)) for asset in self._listed()]
         tasks.append(asyncio.ensure_future(self._watchdog()))
         try:
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -339,6 +342,9 @@ class Stream:
                 for buffer in self._buffers.values():
                     buffer.cut()
             await client.close()
+
+    def _listed(self) -> list[Asset]:
+        return [asset for asset in self.rest.assets if asset.symbol not in self.rest.gone]
 
     async def _watch(self, client: Any, asset: Asset) -> None:
         cache, symbol = _growing(), asset.ticker

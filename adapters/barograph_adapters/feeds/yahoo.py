@@ -33,10 +33,9 @@ from barograph_adapters.feeds._bars import (
     SECOND,
     WALL,
     Asset,
-    beside,
+    Roll,
     bounded,
     checked,
-    cut,
     expected,
     history_of,
     nothing,
@@ -57,6 +56,7 @@ INTERVALS: Final = {
 
 _LEAD: Final = {True: 14 * DAY, False: 5 * DAY}
 _MARGIN: Final = 30 * SECOND
+_HOST: Final = "finance.yahoo.com"
 _SKEW: Final = 10 * MINUTE
 _LARGE_SPLIT: Final = 0.2
 Mask: TypeAlias = NDArray[np.bool_]
@@ -111,17 +111,17 @@ def yahoo(
     if find_spec("yfinance") is None:
         raise ConfigError(f"{name}: needs the package yfinance; {with_extra('live')}")
     earliest = calendars.span_of(start, None)[0] - 1
-    wall, lent = clock or WALL, _Lent(timeout)
+    wall, lent, roll = clock or WALL, _Lent(timeout), Roll(assets)
 
     def fetch(after: int, until: int) -> History | None:
         """Ask for each asset in turn."""
         look = _Look(interval, max(after, earliest), until, wall.now(), int(settle * MINUTE), accept)
         if not expected(calendar, look.after, min(until, look.now), look.daily):
             return None
-        calls = [partial(_bars, asset, look, lent) for asset in assets]
-        return cut(beside([retried(call, name, tries, sleep=wall.sleep) for call in calls]), look.after, until)
+        asked = roll.ask(lambda asset: retried(partial(_bars, asset, look, lent), name, tries, sleep=wall.sleep))
+        return roll.beside(*asked, look.after, until)
 
-    return Feed(name, fetch)
+    return Feed(name, fetch, _HOST)
 
 
 class _Lent:

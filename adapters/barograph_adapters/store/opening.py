@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import sqlite3
 import tempfile
 from contextlib import closing
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import sqlalchemy as sa
 from alembic import command
@@ -22,13 +24,20 @@ __all__ = ["backup", "connected", "migrate", "named", "storable", "told", "versi
 
 # Longer than any transaction of ours; a reader never waits in WAL mode.
 _PATIENCE = 30
+# What only reads waits for nobody who writes, but for one that opens or closes the database just then.
+_GLANCE = 5
+# How often a database that changes while it is copied is copied again.
+_COPIES = 5
 # A client that froze inside a transaction holds up the others for so long, and then loses it.
 _PATIENT = {"connect_timeout": 10, "options": "-c lock_timeout=30s -c idle_in_transaction_session_timeout=10min"}
 
 
-def connected(url: str, create: bool = True) -> tuple[sa.Engine, sa.MetaData]:
-    """Return an engine and the tables as the database has them; an empty one is given the newest schema, or refused."""
-    engine = engine_of(url)
+def connected(url: str, create: bool = True, looking: bool = False) -> tuple[sa.Engine, sa.MetaData]:
+    """Return an engine and the tables as the database has them; an empty one is given the newest schema, or refused.
+
+    One that is only looked at needs no right to write, and waits for nobody who writes.
+    """
+    engine, create = engine_of(url, looking), create and not looking
     nothing = StoreError(
         f"{named(engine.url)}: there is no database of deployments; name the right --store, or begin with --new"
     )
@@ -59,15 +68,17 @@ def _absent(url: sa.URL) -> bool:
     return url.get_backend_name() == "sqlite" and not memory and not Path(str(url.database)).exists()
 
 
-def engine_of(url: str) -> sa.Engine:
-    """Return an engine with the settings that durability wants."""
+def engine_of(url: str, looking: bool = False) -> sa.Engine:
+    """Return an engine with the settings that durability wants, or one that can only read."""
     try:
         parsed = sa.make_url(expanded(url))
         if parsed.get_backend_name() == "sqlite":
-            return _sqlite(parsed)
+            in_memory = parsed.database in (None, "", ":memory:")
+            return _read_only(parsed) if looking and not in_memory else _sqlite(parsed)
         if parsed.get_backend_name() != "postgresql":
             raise StoreError(f"store {named(parsed)}: wanted sqlite:///FILE or postgresql+psycopg://...")
-        return sa.create_engine(parsed, pool_pre_ping=True, connect_args=_PATIENT, hide_parameters=True)
+        settings = {**_PATIENT, "options": f"{_PATIENT['options']}{' -c default_transaction_read_only=on' * looking}"}
+        return sa.create_engine(parsed, pool_pre_ping=True, connect_args=settings, hide_parameters=True)
     except (sa.exc.ArgumentError, ValueError):
         raise StoreError("the store's URL cannot be read; write it like sqlite:///paper.db") from None
     except ModuleNotFoundError as error:
@@ -109,6 +120,59 @@ def _sqlite(url: sa.URL) -> sa.Engine:
         connection.exec_driver_sql("BEGIN" if reading else "BEGIN IMMEDIATE")
 
     return engine
+
+
+def _read_only(url: sa.URL) -> sa.Engine:
+    engine = sa.create_engine(url, creator=lambda: _seen(Path(str(url.database))), hide_parameters=True)
+
+    @sa.event.listens_for(engine, "begin")
+    def _begin(connection: sa.Connection) -> None:
+        connection.exec_driver_sql("BEGIN")
+
+    return engine
+
+
+def _seen(path: Path) -> sqlite3.Connection:
+    """Open a database to read it: as it is used, or, where its folder cannot be written to, as it lies there.
+
+    A reader of a database that is used shares an index of its log with whoever writes. Where that cannot be made (a
+    read-only medium, another user's folder) a log that is empty may be left out, and one that is not is read in a copy.
+    """
+    try:
+        return _opened(path, "mode=ro")
+    except sqlite3.OperationalError:
+        if not path.is_file():
+            raise
+    log = path.with_name(f"{path.name}-wal")
+    return _copied(path, log) if log.exists() and log.stat().st_size else _opened(path, "mode=ro&immutable=1")
+
+
+def _opened(path: Path, options: str) -> sqlite3.Connection:
+    where = f"file:{quote(str(path))}?{options}"
+    connection = sqlite3.connect(where, uri=True, timeout=_GLANCE, check_same_thread=False, isolation_level=None)
+    try:
+        connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    except sqlite3.Error:
+        connection.close()
+        raise
+    return connection
+
+
+def _copied(path: Path, log: Path) -> sqlite3.Connection:
+    """Return what a database and its log say together, in memory."""
+    with tempfile.TemporaryDirectory(prefix="barograph-") as folder:
+        for _ in range(_COPIES):
+            before = [(one.stat().st_size, one.stat().st_mtime_ns) for one in (path, log)]
+            for one in (path, log):
+                shutil.copyfile(one, Path(folder) / one.name)
+            if before == [(one.stat().st_size, one.stat().st_mtime_ns) for one in (path, log)]:
+                break
+        else:
+            raise sqlite3.OperationalError("it is being written, and there is no right to its folder")
+        seen = sqlite3.connect(":memory:", check_same_thread=False, isolation_level=None)
+        with closing(sqlite3.connect(Path(folder) / path.name)) as source:
+            source.backup(seen)
+    return seen
 
 
 def _alembic(connection: sa.Connection) -> Config:
@@ -178,7 +242,7 @@ def backup(url: str, to: Path) -> None:
     try:
         with tempfile.TemporaryDirectory(dir=to.parent, prefix=".backup-") as folder:
             fresh = Path(folder) / to.name
-            with closing(sqlite3.connect(where.database)) as source, closing(sqlite3.connect(fresh)) as target:
+            with closing(_seen(Path(where.database))) as source, closing(sqlite3.connect(fresh)) as target:
                 source.backup(target)
             _on_disk(fresh)
             fresh.rename(to)

@@ -42,11 +42,12 @@ class SqlOutbox:
             if connection.execute(sa.update(alerts).where(this).values(routed=True)).rowcount and rows:
                 connection.execute(sa.insert(table), rows)
 
-    def waiting(self, deployment: str, now: int) -> list[Row]:
-        """Return the waiting deliveries whose next try is due, by time and key of the alert."""
+    def waiting(self, deployment: str, now: int, longest: int) -> list[Row]:
+        """Return the waiting deliveries whose next try is due, or lies too far ahead, by time and key of the alert."""
         alerts, table = self.tables["alerts"], self.tables["deliveries"]
         same = (alerts.c.deployment == table.c.deployment) & (alerts.c.key == table.c.alert_key)
-        due = (table.c.deployment == deployment) & (table.c.state == "waiting") & (table.c.next_try <= now)
+        soon = (table.c.next_try <= now) | (table.c.next_try > now + longest)
+        due = (table.c.deployment == deployment) & (table.c.state == "waiting") & soon
         told = (alerts.c.key, alerts.c.kind, alerts.c.severity, alerts.c.ts, alerts.c.facts)
         wanted = sa.select(*told, table.c.recipient, table.c.attempts, table.c.first_try).join_from(table, alerts, same)
         with self.transaction(reading=True) as connection:
@@ -60,8 +61,8 @@ class SqlOutbox:
                 self._end(connection, deployment, row, at, state="sent", error="", message=message)
 
     def failed(self, deployment: str, row: Row, at: int, error: str, next_try: int) -> None:
-        """Record a try that failed: one more attempt, the first try if it was that, the error and the next try."""
-        first = at if row.first_try is None else row.first_try
+        """Record a try that failed: one more attempt, the first try if it was earlier, the error and the next try."""
+        first = at if row.first_try is None else min(at, row.first_try)
         with self.transaction() as connection:
             self._change(connection, deployment, row, first_try=first, next_try=next_try, error=storable(error))
 
@@ -70,11 +71,12 @@ class SqlOutbox:
         with self.transaction() as connection:
             self._end(connection, deployment, row, at, state="given_up", error=storable(error))
 
-    def recently_sent(self, deployment: str, recipient: str, since: int) -> int:
-        """Return how many different messages were sent to a recipient after `since`, ns UTC."""
+    def recently_sent(self, deployment: str, recipient: str, since: int, until: int) -> int:
+        """Return how many different messages, heartbeats apart, were sent to a recipient in (since, until], ns UTC."""
         table = self.tables["deliveries"]
         theirs = (table.c.deployment == deployment) & (table.c.recipient == recipient)
-        recent = theirs & (table.c.state == "sent") & (table.c.ended_at > since)
+        recent = theirs & (table.c.state == "sent") & (table.c.ended_at > since) & (table.c.ended_at <= until)
+        recent &= ~table.c.alert_key.startswith("heartbeat:")
         count = sa.select(sa.func.count(sa.distinct(table.c.message))).where(recent)
         with self.transaction(reading=True) as connection:
             return int(connection.execute(count).scalar_one())

@@ -25,6 +25,7 @@ from barograph.paper.journal import Entry
 from barograph.paper.ports import Alert
 from barograph.paper.store import Batch, Command, Deployed, Lease, Note, Snapshot
 from barograph_adapters.store.holder import dead, holder
+from barograph_adapters.store.incidents import SqlIncidents, put_alerts
 from barograph_adapters.store.ledger import SqlLedger, intent_rows
 from barograph_adapters.store.opening import connected, named, storable, told
 from barograph_adapters.store.outbox import SqlOutbox
@@ -40,19 +41,24 @@ _READING: dict[str, dict[str, Any]] = {
 }
 
 
-def open_store(url: str, create: bool = True) -> SqlStore:
+# A heart beats every ten seconds; one that was not heard for so long has stopped.
+_STILL = 30.0
+
+
+def open_store(url: str, create: bool = True, looking: bool = False) -> SqlStore:
     """Open a store; an empty database is given the schema, an old one is refused until it is upgraded.
 
-    Without `create` a SQLite file that is not there is refused, not made.
+    Without `create` a SQLite file that is not there is refused, not made. One that is only looked at (`looking`) needs
+    no right to write, and is read while whoever writes stands still.
 
     `url` is SQLAlchemy's, ``sqlite:///paper.db`` or ``postgresql+psycopg://...``; ${NAME} in it is an environment
     variable. Raises `StoreError`, with no password in it, when the database cannot be used.
     """
-    engine, metadata = connected(url, create)
+    engine, metadata = connected(url, create, looking)
     return SqlStore(engine, metadata)
 
 
-class SqlStore(SqlOutbox, SqlLedger):
+class SqlStore(SqlOutbox, SqlLedger, SqlIncidents):
     """A store over one database; see `barograph.paper.store.Store` for what each method promises."""
 
     def __init__(self, engine: sa.Engine, metadata: sa.MetaData) -> None:
@@ -121,9 +127,10 @@ class SqlStore(SqlOutbox, SqlLedger):
     # The lease.
 
     def acquire(self, name: str, patience: float = 30.0) -> Lease:
-        """Take the lease; a holder of this machine that is dead has lost it, another one when it stands still so long.
+        """Take the lease; a holder of this place that is dead has lost it, another one when its heart stands still.
 
-        No clock is asked: a holder counts up, and whoever wants the lease watches the count.
+        No clock is asked: a holder counts up, and whoever wants the lease watches the count for half a minute, and is
+        refused when it has less `patience`, in seconds.
         """
         while True:
             seen = self._lease(name)
@@ -143,14 +150,17 @@ class SqlStore(SqlOutbox, SqlLedger):
         held = f"deployment {name} is run by {seen['holder']}; stop that process first"
         if dead(seen["holder"]) is False:
             raise LeaseError(held)
-        until = time.monotonic() + patience
+        watched = min(patience, _STILL)
+        until = time.monotonic() + watched
         while time.monotonic() < until:
-            time.sleep(min(1.0, patience / 10))
+            time.sleep(min(1.0, watched / 10))
             now = self._lease(name)
             if now is None or now["holder"] == "":
                 return
             if (now["token"], now["beat"]) != (seen["token"], seen["beat"]):
                 raise LeaseError(held)
+        if patience < _STILL:
+            raise LeaseError(f"{held}, or wait: only a heart that was not heard for {_STILL:g} s has stopped")
 
     def _take(self, name: str, seen: Mapping[str, Any] | None) -> Lease | None:
         """Take the lease if it is still as it was seen."""
@@ -172,7 +182,7 @@ class SqlStore(SqlOutbox, SqlLedger):
     def holders(self) -> dict[str, str]:
         """Return who runs what: the holder of every lease that is held, and whether it is alive, gone or elsewhere."""
         table = self.tables["leases"]
-        words = {True: "gone", False: "alive", None: "on another host"}
+        words = {True: "gone", False: "alive", None: "elsewhere (another host, boot or container)"}
         with self.transaction(reading=True) as connection:
             rows = connection.execute(sa.select(table).where(table.c.holder != "")).all()
         return {row.deployment: f"{row.holder}, {words[dead(row.holder)]}" for row in rows}
@@ -322,13 +332,8 @@ class SqlStore(SqlOutbox, SqlLedger):
 
     def tell(self, name: str, alerts: Sequence[Alert]) -> None:
         """Put alerts of the running itself into the outbox; one whose key is there already is left out."""
-        table = self.tables["alerts"]
         with self.transaction() as connection:
-            for alert in alerts:
-                same = (table.c.deployment == name) & (table.c.key == alert.key)
-                if connection.execute(sa.select(table.c.key).where(same)).first() is None:
-                    row = {**alert._asdict(), "facts": json.dumps(alert.facts, sort_keys=True), "entry": None}
-                    self._insert(connection, "alerts", name, [row])
+            put_alerts(connection, self.tables["alerts"], name, alerts)
 
     def note(self, name: str, note: Note) -> None:
         """Write down something of the running itself."""

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from barograph.paper.store import Deployed, Store
     from barograph.paper.testnet.mirror import Mirror
 
-__all__ = ["Url", "alerts_app", "check_record", "flatten", "halt", "paper", "parity", "recorded", "resume",
+__all__ = ["Url", "alerts_app", "check_record", "end", "flatten", "halt", "paper", "parity", "recorded", "resume",
            "status", "store_app"]  # fmt: skip
 
 STORE = "sqlite:///paper.db"
@@ -78,7 +78,7 @@ def status(deployment: Named = None, store: Url = None, as_json: Json = False) -
     """Tell how a deployment stands: positions, equity, regime, last and next cycle, and what is not well."""
     from barograph.paper.status import status as stands
 
-    opened = _store(store)
+    opened = _store(store, looking=True)
     with opened.moment():
         told = stands(opened, _deployed(opened, deployment), time.time_ns())
     if as_json:
@@ -103,6 +103,19 @@ def flatten(deployment: Named = None, store: Url = None) -> None:
     _ask("flatten", deployment, store)
 
 
+def end(
+    deployment: Annotated[str, typer.Argument(help="Its name.")],
+    symbol: Annotated[str, typer.Argument(help="The asset that is gone.")],
+    price: Annotated[float, typer.Argument(help="What a share of it pays.")],
+    store: Url = None,
+) -> None:
+    """End an asset that is gone: from the next cycle on it has no bars, and its positions are paid this price."""
+    from barograph.paper.ends import asked_end
+
+    opened = _store(store)
+    _asked(opened, asked_end(_deployed(opened, deployment), symbol, price), deployment)
+
+
 def parity(deployment: Named = None, store: Url = None, as_json: Json = False) -> None:
     """Rerun the recorded bars through the backtest and name the first difference; exit code 8 if there is one.
 
@@ -110,7 +123,7 @@ def parity(deployment: Named = None, store: Url = None, as_json: Json = False) -
     """
     from barograph.paper.parity import parity as compare
 
-    opened = _store(store)
+    opened = _store(store, looking=True)
     found = compare(opened, _deployed(opened, deployment))
     if as_json:
         print_json({**found._asdict(), "difference": found.difference and found.difference._asdict()})
@@ -135,7 +148,7 @@ def store_verify(deployment: Named = None, store: Url = None) -> None:
     """Compute the journal's hashes and every table again; exit code 9 if anything is not as it was written."""
     from barograph.paper.verify import verify
 
-    opened = _store(store)
+    opened = _store(store, looking=True)
     names = [_deployed(opened, deployment)] if deployment else opened.deployments()
     found = [verify(opened, one) for one in names]
     print("\n".join(map(str, found)) or "there is no deployment")
@@ -170,7 +183,7 @@ def store_downgrade(
 
 def _migrated(store: str | None, version: str) -> None:
     if version != "head":
-        opened = _store(store)
+        opened = _store(store, looking=True)
         running = [name for name, who in opened.holders().items() if who.endswith("alive")]
         opened.close()
         if running:
@@ -180,7 +193,10 @@ def _migrated(store: str | None, version: str) -> None:
 
 
 def _ask(command: str, deployment: str | None, store: str | None) -> None:
-    opened = _store(store)
+    _asked(_store(store), command, deployment)
+
+
+def _asked(opened: Store, command: str, deployment: str | None) -> None:
     one = _deployed(opened, deployment)
     if one.kind != "paper":
         raise ConfigError(f"{one.name} is a {one.kind} one: nobody runs it on schedule, so it has no next cycle")
@@ -191,7 +207,7 @@ def _ask(command: str, deployment: str | None, store: str | None) -> None:
 def _list(store: str | None, as_json: bool) -> None:
     from barograph.paper.status import listed
 
-    rows = listed(_store(store))
+    rows = listed(_store(store, looking=True))
     if as_json:
         print_json(rows)
         return
@@ -302,8 +318,8 @@ def _url(store: str | None, config: Config | None = None) -> str:
     return store or os.environ.get("BAROGRAPH_STORE") or told or STORE
 
 
-def _store(store: str | None, config: Config | None = None, create: bool = False) -> Any:
-    return _adapter("sql").open_store(_url(store, config), create)
+def _store(store: str | None, config: Config | None = None, create: bool = False, looking: bool = False) -> Any:
+    return _adapter("sql").open_store(_url(store, config), create, looking)
 
 
 def _checked(name: str) -> str:

@@ -10,7 +10,7 @@ from pydantic import Field, ValidationInfo, field_validator
 from barograph.config.parts import Part, Strict
 from barograph.errors import ConfigError
 
-__all__ = ["KINDS", "SEVERITIES", "AlertPlan", "PaperPlan", "Recipient", "WatchPlan", "seconds"]
+__all__ = ["KINDS", "SEVERITIES", "AlertPlan", "ClosesPlan", "PaperPlan", "Recipient", "WatchPlan", "seconds"]
 
 KINDS: Final = {
     "regime_change": "warning",
@@ -30,6 +30,7 @@ KINDS: Final = {
     "weekly_summary": "info",
     "heartbeat": "info",
     "broker": "critical",
+    "calendar_end": "warning",
 }
 """Every kind of alert, and how severe it is."""
 
@@ -38,12 +39,13 @@ SEVERITIES: Final = ("info", "warning", "critical")
 Kind = Literal[
     "regime_change", "early_warning", "order_filled", "order_rejected", "guard", "drawdown", "var_breach",
     "stale_data", "bad_data", "model_health", "missed_cycle", "late_cycle", "command", "daily_summary",
-    "weekly_summary", "heartbeat", "broker",
+    "weekly_summary", "heartbeat", "broker", "calendar_end",
 ]  # fmt: skip
 Severity = Literal["info", "warning", "critical"]
 Probability = Annotated[float, Field(gt=0, lt=1)]
 Duration = Annotated[str, Field(pattern=r"^[1-9]\d*(s|m|h|d)$")]
 Clock = Annotated[str, Field(pattern=r"^([01]\d|2[0-3]):[0-5]\d$")]
+Hours = Annotated[str, Field(pattern=r"^([01]\d|2[0-3]):[0-5]\d-([01]\d|2[0-4]):[0-5]\d$")]
 _UNITS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
@@ -54,6 +56,14 @@ def seconds(duration: str) -> int:
     (90, 300, 7200, 86400)
     """
     return int(duration[:-1]) * _UNITS[duration[-1]]
+
+
+def _zone(zone: str, key: str) -> str:
+    try:
+        ZoneInfo(zone)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise ConfigError(f"{key} is {zone!r}; wanted one like 'America/Sao_Paulo'") from None
+    return zone
 
 
 class WatchPlan(Strict):
@@ -99,9 +109,13 @@ class AlertPlan(Strict):
         default=None, validate_default=True, description="end of the quiet hours; what waited goes out then"
     )
     time_zone: str = "UTC"
-    at_most: int = Field(default=20, ge=1, description="messages an hour to one recipient; the rest goes in a digest")
+    at_most: int = Field(
+        default=20, ge=1, description="messages an hour to one recipient, all together; the rest goes in a digest"
+    )
     heartbeat: Duration | None = Field(default=None, description="how often to say that all is well")
-    give_up: Duration = Field(default="2d", description="how long a message is tried before it is given up")
+    give_up: Duration = Field(
+        default="2d", description="how long, and as often as there is time for, a message is tried"
+    )
 
     @field_validator("to", mode="before")
     @classmethod
@@ -122,11 +136,7 @@ class AlertPlan(Strict):
     @field_validator("time_zone")
     @classmethod
     def _known(cls, zone: str) -> str:
-        try:
-            ZoneInfo(zone)
-        except (ZoneInfoNotFoundError, ValueError, OSError):
-            raise ConfigError(f"paper.alerts.time_zone is {zone!r}; wanted one like 'America/Sao_Paulo'") from None
-        return zone
+        return _zone(zone, "paper.alerts.time_zone")
 
     @field_validator("quiet_until")
     @classmethod
@@ -140,19 +150,41 @@ class AlertPlan(Strict):
         return {one.name or str(n): one for n, one in enumerate(self.to, start=1)}
 
 
+class ClosesPlan(Strict):
+    """When the bars of the source close, where the bars so far do not say it."""
+
+    anchor: Literal["open", "clock"] = Field(
+        default="open", description="whether bars are counted from the opening, or stand on a clock"
+    )
+    time_zone: str = Field(default="", description="the clock's zone; the exchange's if left out")
+    begin: Clock = Field(default="00:00", description="a time of day at which a bar of the clock begins")
+    breaks: bool = Field(default=True, description="whether bars begin anew after the midday break")
+    over: Literal["nothing", "breaks", "all"] = Field(default="nothing", description="which ends a last bar runs over")
+    hours: Hours | None = Field(default=None, description="a day longer than the session, such as 04:00-20:00")
+    times: list[Clock] = Field(default=[], description="the times of day at which bars close, whatever the step")
+
+    @field_validator("time_zone")
+    @classmethod
+    def _known(cls, zone: str) -> str:
+        return zone and _zone(zone, "paper.closes.time_zone")
+
+
 class PaperPlan(Strict):
     """How a config is traded on paper."""
 
     store: str | None = Field(default=None, description="URL of the database; ${NAME} is an environment variable")
     feeds: list[Part] = Field(default=[], description="where new bars come from, best first; default: [data], again")
-    every: Literal["session"] | Duration = Field(default="session", description="one bar a session, or so long a bar")
+    every: Literal["session", "week", "month"] | Duration = Field(
+        default="session", description="one bar a session, week or month, or so long a bar"
+    )
+    closes: ClosesPlan | None = Field(default=None, description="when bars close; learned from the bars if left out")
     delay: Duration = Field(default="5m", description="time after a close until its bar is looked for")
     retry: Duration = Field(default="1m", description="time until the next look when the bar is not there yet")
     patience: Duration = Field(default="2h", description="time after which a bar is late, and an asset missing")
     overlap: int = Field(default=5, ge=1, description="past bars read again, to see whether they were revised")
     tolerance: float = Field(default=1e-6, ge=0, description="relative change of a price that counts as revised")
     revised: Literal["alert", "reduce_only"] = Field(default="alert", description="what a revised past bar does")
-    stale: Literal["alert", "reduce_only"] = Field(default="reduce_only", description="what stale data do")
+    stale: Literal["alert", "reduce_only"] = Field(default="alert", description="what stale data do")
     unhealthy: Literal["alert", "reduce_only"] = Field(default="alert", description="what an unhealthy model does")
     broker: Part | None = Field(default=None, description="a testnet that the paper orders are mirrored to")
     watch: WatchPlan = WatchPlan()

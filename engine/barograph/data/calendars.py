@@ -23,9 +23,9 @@ from barograph.errors import DataError, nearest
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["ALWAYS", "DAY", "Days", "Sessions", "Times", "apart", "bars_a_session", "check_times", "closes",
-           "nanoseconds", "opened", "placed", "sessions", "sessions_a_bar", "span_of", "together", "utc",
-           "wall_of"]  # fmt: skip
+__all__ = ["ALWAYS", "CURRENCIES", "DAY", "Days", "Sessions", "Times", "apart", "bars_a_session", "check_times",
+           "closes", "horizon", "nanoseconds", "opened", "placed", "sessions", "sessions_a_bar", "span_of", "together",
+           "utc", "wall_of"]  # fmt: skip
 
 Times = NDArray[np.int64]
 Days = NDArray[np.datetime64]
@@ -33,9 +33,14 @@ Days = NDArray[np.datetime64]
 ALWAYS: Final = "24/7"
 """The calendar of markets that never close: every day is a session, from midnight to midnight UTC."""
 
+CURRENCIES: Final = "FX"
+"""The calendar of the currency week: from Sunday 17:00 to Friday 17:00 New York, five days that end at 17:00."""
+
 DAY: Final = 24 * HOUR
+_NEW_YORK: Final = "America/New_York"
 
 _AND: Final = "+"
+_OURS: Final = (ALWAYS, CURRENCIES)
 
 
 def together(codes: Iterable[str]) -> str:
@@ -52,7 +57,7 @@ def _own_name(code: str) -> str:
     from exchange_calendars import errors, resolve_alias
 
     try:
-        return ALWAYS if code == ALWAYS else str(resolve_alias(code))
+        return code if code in _OURS else str(resolve_alias(code))
     except errors.InvalidCalendarName:
         return code
 
@@ -67,12 +72,16 @@ def apart(code: str) -> tuple[str, ...]:
 
 
 class Sessions(NamedTuple):
-    """Trading sessions in order: date (S,), open and close (S,) in int64 ns UTC, and the exchange's time zone."""
+    """Trading sessions in order: date (S,), open and close (S,) in int64 ns UTC, and the exchange's time zone.
+
+    `pauses` (S, 2) is when the midday break begins and ends; both are the close where there is none.
+    """
 
     days: Days
     opens: Times
     closes: Times
     time_zone: str
+    pauses: Times
 
 
 def sessions(code: str, first: np.datetime64, last: np.datetime64) -> Sessions:
@@ -94,10 +103,45 @@ def sessions(code: str, first: np.datetime64, last: np.datetime64) -> Sessions:
     if code == ALWAYS:
         days = np.arange(first, last + 1)
         opens = days.astype("M8[ns]").astype(np.int64)
-        return Sessions(days, opens, opens + DAY, "UTC")
+        return Sessions(days, opens, opens + DAY, "UTC", np.stack([opens + DAY] * 2, axis=1))
+    if code == CURRENCIES:
+        return _currency_days(first, last)
     whole = _built(code, int(str(first)[:4]), int(str(last)[:4]))
     inside = slice(int(np.searchsorted(whole.days, first)), int(np.searchsorted(whole.days, last, side="right")))
-    return Sessions(whole.days[inside], whole.opens[inside], whole.closes[inside], whole.time_zone)
+    columns = (whole.days[inside], whole.opens[inside], whole.closes[inside], whole.time_zone, whole.pauses[inside])
+    return Sessions(*columns)
+
+
+def _currency_days(first: np.datetime64, last: np.datetime64) -> Sessions:
+    """Return the days of the currency week: each begins at 17:00 New York of the day before, Monday's on Sunday."""
+    days = np.arange(first, last + 1)
+    days = days[np.is_busday(days)]
+    opens, ends = (_moments(each, "17:00", _NEW_YORK) for each in (days - 1, days))
+    return Sessions(days, opens, ends, _NEW_YORK, np.stack([ends, ends], axis=1))
+
+
+def horizon(code: str) -> int:
+    """Return until when a calendar is known, ns UTC: `LAST` where no end is recorded; of several markets the nearest.
+
+    Some holidays are announced a year ahead. After the last of them nobody can tell a day without trading from a day
+    without a bar.
+
+    >>> horizon("24/7") == LAST, horizon("XNYS+24/7") == LAST
+    (True, True)
+
+    Raises `DataError` for a calendar that nobody knows, or that cannot be built.
+    """
+    return min(LAST if one in _OURS else _recorded_until(one) for one in apart(code))
+
+
+def _recorded_until(code: str) -> int:
+    if code not in _UNTIL:
+        _calendar(code, "2020-01-01", "2020-12-31")
+    return _UNTIL[code]
+
+
+_UNTIL: Final[dict[str, int]] = {}
+"""Where the calendars end that were built so far: to build one for that alone would take its time."""
 
 
 def closes(code: str, days: Days, closes_at: str = "16:00", time_zone: str | None = None) -> Times:
@@ -174,22 +218,57 @@ def wall_of(ts: Times, time_zone: str) -> Times:
 
 @lru_cache(maxsize=32)
 def _built(code: str, first_year: int, last_year: int) -> Sessions:
+    import pandas as pd
+
+    found = _calendar(code, f"{first_year}-01-01", f"{last_year}-12-31")
+    days = found.sessions.to_numpy().astype("M8[D]")
+    opens, ends = (pd.DatetimeIndex(column).as_unit("ns").asi8 for column in (found.opens, found.closes))
+    breaks = (pd.DatetimeIndex(column).as_unit("ns") for column in (found.break_starts, found.break_ends))
+    pauses = np.stack([np.where(column.isna(), ends, column.asi8) for column in breaks], axis=1)
+    return Sessions(days, opens, ends, str(found.tz), pauses)
+
+
+def _calendar(code: str, start: str, end: str) -> Any:
+    """Return the library's calendar, and remember where it ends."""
+    import pandas as pd
+
+    found = _from_library(code, start, end)
+    last = type(found).bound_max()
+    _UNTIL[code] = LAST if last is None else pd.Timestamp(last).as_unit("ns").value + DAY
+    return found
+
+
+def _from_library(code: str, start: str, end: str) -> Any:
+    """Return the library's calendar; what it raises for one that it knows and cannot build may be as long as a book."""
+    import exchange_calendars
+
+    try:
+        return _quietly(exchange_calendars.get_calendar, code, start, end)
+    except exchange_calendars.errors.InvalidCalendarName:
+        known = [*_OURS, *exchange_calendars.get_calendar_names()]
+        raise DataError(
+            f"calendar = {code!r} is unknown{nearest(code, known)}; wanted an exchange's code (XNYS), {ALWAYS!r} or "
+            f"{CURRENCIES!r}"
+        ) from None
+    except ValueError:  # some holidays are recorded for part of the years only
+        try:
+            return _within_bounds(exchange_calendars, code, start, end)
+        except Exception as error:
+            raise _unbuildable(code, error) from error
+    except Exception as error:
+        raise _unbuildable(code, error) from error
+
+
+def _unbuildable(code: str, error: Exception) -> DataError:
     import exchange_calendars
     import pandas as pd
 
-    start, end = f"{first_year}-01-01", f"{last_year}-12-31"
-    try:
-        found = _quietly(exchange_calendars.get_calendar, code, start, end)
-    except exchange_calendars.errors.InvalidCalendarName:
-        known = [ALWAYS, *exchange_calendars.get_calendar_names()]
-        raise DataError(
-            f"calendar = {code!r} is unknown{nearest(code, known)}; wanted an exchange's code (XNYS) or {ALWAYS!r}"
-        ) from None
-    except ValueError:  # some holidays are recorded for part of the years only
-        found = _within_bounds(exchange_calendars, code, start, end)
-    days = found.sessions.to_numpy().astype("M8[D]")
-    opens, ends = (pd.DatetimeIndex(column).as_unit("ns").asi8 for column in (found.opens, found.closes))
-    return Sessions(days, opens, ends, str(found.tz))
+    versions = f"exchange_calendars {exchange_calendars.__version__} cannot build it with pandas {pd.__version__}"
+    said = " ".join(str(error).split())[:60]
+    return DataError(
+        f"calendar = {code!r}: {versions} ({type(error).__name__}: {said}); use releases of the two that can, or, for "
+        f"a backtest, {ALWAYS!r} with the exchange's time_zone"
+    )
 
 
 def _quietly(get_calendar: Callable[..., Any], code: str, start: Any, end: Any) -> Any:

@@ -301,6 +301,17 @@ def _sessions(table: Table) -> Iterator[Finding]:
     yield from finding(table, "gap", after, "time", None, text, len(missing))
 
 
+def _beyond(table: Table) -> Iterator[Finding]:
+    """Bars after the last day that the exchange's calendar knows, whose closes are guessed."""
+    until = calendars.horizon(table.calendar)
+    text = f"lies after {_date(until - 1)}, where {table.calendar} ends: whether and when it closed is a guess"
+    yield from finding(table, "beyond_calendar", table.ts > until, "time", None, text)
+
+
+def _date(ts: int) -> str:
+    return str(np.datetime64(ts, "ns").astype("M8[D]"))
+
+
 def _moments(table: Table) -> Iterator[Finding]:
     """Times of day, and bars of weeks and months, against their own spacing."""
     step = spacing(table.ts)
@@ -345,5 +356,6 @@ _RULES: Final[tuple[Callable[[Table], Iterator[Finding]], ...]] = (
     _volumes,
     _swapped,
     _sessions,
+    _beyond,
     _moments,
 )

@@ -69,6 +69,7 @@ CODES: Final[dict[str, Code]] = {
     "beyond_clock": Code("warning", "check times and clock"),
     "ends_early": Code("warning", "give the price at which it ended, in a column named final"),
     "gap": Code("warning", "get the missing bars, if the market was open"),
+    "beyond_calendar": Code("warning", "end before it, or install a release of exchange_calendars that knows more"),
     "not_a_session": Code("warning", "drop them, or name another calendar"),
     "frozen_price": Code("warning", "look whether the feed had stopped"),
     "illiquid": Code("warning", "look whether this is the instrument its name says"),

@@ -272,7 +272,10 @@ class History:
 
     def slice(self, start: int, stop: int) -> History:
         """Return the bars of rows start..stop-1, without copying them."""
-        rows = slice(start, stop)
+        return self.at(slice(start, stop))
+
+    def at(self, rows: Any) -> History:
+        """Return the bars of some rows: a slice, or their numbers in order."""
         given = {name: getattr(self, name) for name in (*FIELDS, *ACTIONS)}
         columns = {name: values[rows] for name, values in given.items() if values is not None}
         return replace(self, ts=self.ts[rows], **columns)

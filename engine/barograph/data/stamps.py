@@ -12,6 +12,7 @@ from barograph.data import calendars, times
 from barograph.data.calendars import ALWAYS, DAY, Days, Times
 from barograph.data.table import Reading, plain, spacing
 from barograph.data.times import Note, Stamps
+from barograph.epoch import HOUR
 from barograph.errors import DataError
 
 __all__ = ["closes", "instants", "parts"]
@@ -210,9 +211,22 @@ def _last_days(starts: Days, step: int, calendar: str) -> Days:
 
 
 def _ends(opens: Times, calendar: str) -> Times:
-    """A bar stamped with its open ends one spacing later, or at the session's close if that is sooner."""
-    ends = opens + spacing(opens)
+    """A bar stamped with its open ends one length later, or at the session's close if that is sooner.
+
+    Where the next session opens at that very close, a bar may run over it: nothing is known of it before its end.
+    """
+    ends = opens + _length(opens)
     if calendar == ALWAYS:
         return ends
     known, at, inside = calendars.placed(calendar, opens + 1)  # a bar that opens at the close is not inside
-    return np.where(inside, np.minimum(ends, known.closes[at]), ends) if len(known.days) else ends
+    if len(known.days) == 0:
+        return ends
+    goes_on = np.append(known.opens[1:] <= known.closes[:-1], False)[at]
+    return np.where(inside & ~goes_on, np.minimum(ends, known.closes[at]), ends)
+
+
+def _length(opens: Times) -> int:
+    """Return how long a bar is: the usual step inside a day, if there is one; two bars a session are a night apart."""
+    steps = np.diff(np.unique(opens))
+    inside = steps[steps < 12 * HOUR]
+    return int(np.median(inside)) if 4 * len(inside) >= len(steps) > 0 else spacing(opens)

@@ -13,7 +13,16 @@ import numpy as np
 from numba.core.errors import NumbaError
 
 from barograph.data.rates import rates_on
-from barograph.errors import ConfigError, DataError, FitError, PartError, StrategyError
+from barograph.errors import (
+    BarographError,
+    ConfigError,
+    DataError,
+    FitError,
+    PartError,
+    ShortageError,
+    StrategyError,
+    short_of,
+)
 from barograph.execution import book as col
 from barograph.execution.book import words_a_bar
 from barograph.execution.events import Written, log_columns
@@ -308,6 +317,8 @@ class Session:
         where = self.history.when(min(bar, len(self.history) - 1))
         line = f" ({line_of(error)})" if self.wired.body.plain(j) else ""
         told = f"raised {type(error).__name__} at the close of {where}: {error}{line}"
+        if short := short_of(error):
+            return ShortageError(f"this machine is short of {short}, at the close of {where}: {error}")
         if j < len(names):
             return PartError(f"{names[j]} {told}")
         return StrategyError(f"strategy {self.machine.strategy.name} {told}")
@@ -435,17 +446,22 @@ class Session:
         state = self.memory.copy().read(1)
         return made._replace(previous=self.fitted.snapshot(state), state=state)
 
+    def _unfitted(self, model: Model, error: Exception, bar: int) -> BarographError:
+        """Return why there is no fit; a machine that is short of something says nothing of the model, nor of data."""
+        where = f"fit at the close of {self.history.when(bar)}"
+        if short := short_of(error):
+            return ShortageError(f"{where}: this machine is short of {short}: {error}")
+        named = f"{model.name} raised {type(error).__name__}: {error} ({line_of(error)})"
+        return FitError(f"{where}: {error if isinstance(error, FitError) else named}")
+
     def _fitted(self, lo: int, hi: int, bar: int) -> tuple[Fitted, Match | None, str]:
         """Return the fit, how its regimes were matched, and why it was turned down, if it was."""
         model, seen, plan = cast("Model", self.machine.model), self._window(lo, hi), self.machine.fit
         try:
             fitted = fit_once(model, seen)
             refused = "" if plan is None or plan.check is None or seen.previous is None else plan.check(fitted, seen)
-        except FitError as error:
-            raise FitError(f"fit at the close of {self.history.when(bar)}: {error}") from error
         except Exception as error:
-            told = f"{model.name} raised {type(error).__name__}: {error} ({line_of(error)})"
-            raise FitError(f"fit at the close of {self.history.when(bar)}: {told}") from error
+            raise self._unfitted(model, error, bar) from error
         if refused or seen.previous is None:
             return fitted, None, f"turned down: {refused}" if refused else ""
         try:

@@ -21,6 +21,7 @@ from barograph.loop.wiring import believed_about
 from barograph.loop.world import World
 from barograph.paper.alerts.health import healthy
 from barograph.paper.alerts.watch import begin, watch
+from barograph.paper.ends import end_of
 from barograph.paper.journal import GENESIS, Entry, canonical, link
 from barograph.paper.ports import About, Alert, Intent
 from barograph.paper.projection import Rows, project
@@ -59,6 +60,8 @@ def commanded(command: str) -> dict[int, bool]:
     >>> commanded("resume")
     {0: False, 1: False, 2: False}
     """
+    if end_of(command) is not None:
+        return {}
     return {"halt": {_HALT: True}, "flatten": {_FLATTEN: True}, "resume": dict.fromkeys(range(3), False)}[command]
 
 

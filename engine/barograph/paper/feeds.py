@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
@@ -17,7 +17,9 @@ from barograph.data.calendars import DAY, span_of
 from barograph.data.history import FIELDS, History
 from barograph.data.stamped import beyond
 from barograph.epoch import FIRST
-from barograph.errors import BarographError, DataError, FeedError
+from barograph.errors import BarographError, DataError, FeedError, IncompleteError
+from barograph.paper.ports import Doors, Rest
+from barograph.paper.schedule import SECOND, said
 from barograph.types import Feed
 
 if TYPE_CHECKING:
@@ -36,10 +38,25 @@ _EARLIER: Final = 15 * DAY
 
 
 class Fetched(NamedTuple):
-    """What a look brought: bars or None, and which feeds failed before, with what they said."""
+    """What a look brought: bars or None, and which feeds failed before, with what they said.
+
+    `missing` says by symbol why no feed has an answer for an asset; `beside` who has none, by (feed, symbol), for one
+    that another feed has. `asked` are the feeds that were asked.
+    """
 
     history: History | None
     failures: tuple[tuple[str, str], ...]
+    missing: Mapping[str, str] = {}
+    beside: Mapping[tuple[str, str], str] = {}
+    asked: tuple[str, ...] = ()
+
+
+class _Answer(NamedTuple):
+    """What one feed answered, its columns in our order, and which assets it has no answer for."""
+
+    feed: str
+    history: History | None
+    missing: Mapping[str, str]
 
 
 class Revision(NamedTuple):
@@ -56,36 +73,62 @@ class Revision(NamedTuple):
 
 
 class Chain:
-    """Feeds in order of preference: each look begins with the best, so a feed that recovers is used again at once."""
+    """Feeds in order of preference: each look begins with the best, so a feed that recovers is used again at once.
 
-    def __init__(self, feeds: Sequence[Feed], symbols: Sequence[str] = ()) -> None:
-        self.feeds, self.symbols = list(feeds), tuple(symbols)
+    One whose host has asked to be left alone for so long is left alone, by all feeds of that host and as long as the
+    `doors` remember it: in a store also by the process that comes next.
+    """
+
+    def __init__(self, feeds: Sequence[Feed], symbols: Sequence[str] = (), doors: Doors | None = None) -> None:
+        self.feeds, self.symbols, self.doors = list(feeds), tuple(symbols), doors
+        self.ended: frozenset[str] = frozenset()
 
     def fetch(self, after: int, until: int, overdue: int = 0) -> Fetched:
         """Ask one feed after the other until one answers; raises `DataError` when none does.
 
-        One that answers without the `overdue` bar is passed over for one that has it. A feed is anybody's code: what
-        it does wrong is its own failure, whatever it raises.
+        One that answers without the `overdue` bar is passed over for one that has it; an asset that it has no answer
+        for is taken from the next one that has. A feed is anybody's code: what it does wrong is its own failure,
+        whatever it raises. Of assets that have `ended` nothing is wanted.
         """
         failures: list[tuple[str, str]] = []
-        answers: list[History | None] = []
+        answers: list[_Answer] = []
         for feed in self.feeds:
-            try:
-                found = feed.fetch(after, until)
-                answers.append(None if found is None else self._ours(feed, found, until))
-            except BarographError as error:
-                failures.append((feed.name, str(redacted(str(error)))))
+            answer = self._asked(feed, after, until, failures)
+            if answer is None:
                 continue
-            except Exception as error:  # What is no error of ours may hold a secret: its name and place are enough.
-                failures.append((feed.name, f"raised {type(error).__name__} ({_line(error)})"))
-                continue
-            if _newest(answers[-1]) >= overdue or len(self.feeds) == 1:
-                return Fetched(answers[-1], tuple(failures))
-            failures.append((feed.name, "answers without the bar that is overdue"))
+            answers.append(answer)
+            late = _newest(answer.history) < overdue
+            if late and len(self.feeds) > 1:
+                failures.append((feed.name, "answers without the bar that is overdue"))
+            elif not _lacking(answers, overdue):
+                break
         if not answers:
             raise DataError("no feed answers: " + "; ".join(f"{name}: {said}" for name, said in failures))
-        # None has it: the best one that answered is as good as any, unless another went further.
-        return Fetched(max(answers, key=_newest), tuple(failures))
+        return _together(answers, overdue, failures)
+
+    def _asked(self, feed: Feed, after: int, until: int, failures: list[tuple[str, str]]) -> _Answer | None:
+        """Return a feed's answer, or note what it did wrong."""
+        if shut := self._shut(feed, until):
+            failures.append((feed.name, shut))
+            return None
+        try:
+            return self._ours(feed, *_whole(feed, after, until), until)
+        except BarographError as error:
+            failures.append((feed.name, str(redacted(str(error)))))
+            self._leave_alone(feed, error, until)
+        except Exception as error:  # What is no error of ours may hold a secret: its name and place are enough.
+            failures.append((feed.name, f"raised {type(error).__name__} ({_line(error)})"))
+        return None
+
+    def _shut(self, feed: Feed, now: int) -> str:
+        """Return why a feed is not asked now, or nothing."""
+        rest = None if self.doors is None else self.doors.resting(_door(feed), now)
+        return "" if rest is None else f"asked to be left alone until {said(rest.until)}: {rest.said}"
+
+    def _leave_alone(self, feed: Feed, error: BarographError, now: int) -> None:
+        wait = error.wait if isinstance(error, FeedError) else 0.0
+        if self.doors is not None and wait > 0.0:
+            self.doors.rest(Rest(_door(feed), now, now + int(wait * SECOND), str(redacted(str(error)))))
 
     def close(self) -> None:
         """End what feeds hold open; one that holds a connection has a `close` beside its `fetch`."""
@@ -94,16 +137,76 @@ class Chain:
             if end is not None:
                 end()
 
-    def _ours(self, feed: Feed, found: History, until: int) -> History:
-        """Put the columns in our order; refuse what is missing, and bars of the future."""
+    def _ours(self, feed: Feed, found: History | None, missing: Mapping[str, str], until: int) -> _Answer:
+        """Put the columns in our order, empty where there is none; refuse bars of the future."""
+        lacking = {symbol: str(redacted(why)) for symbol, why in missing.items() if symbol not in self.ended}
+        if found is None:
+            return _Answer(feed.name, None, lacking)
         if len(found) and int(found.ts[-1]) > until:
             raise DataError(
                 f"{feed.name}: has a bar that closes {found.when(-1)}, which is not over yet; check the clock"
             )
-        missing = [symbol for symbol in self.symbols if symbol not in found.symbols]
-        if missing:
-            raise DataError(f"{feed.name}: has no {', '.join(missing)}; it has {', '.join(found.symbols)}")
-        return found if not self.symbols or found.symbols == self.symbols else _columns(found, self.symbols)
+        absent = [symbol for symbol in self.symbols if symbol not in found.symbols]
+        if len(absent) == len(self.symbols) > 0:
+            raise DataError(f"{feed.name}: has no {', '.join(absent)}; it has {', '.join(found.symbols)}")
+        told = f"has no such asset; it has {', '.join(found.symbols)}"
+        lacking |= {symbol: told for symbol in absent if symbol not in {*lacking, *self.ended}}
+        known = found if not self.symbols or found.symbols == self.symbols else _columns(found, self.symbols)
+        return _Answer(feed.name, known, lacking)
+
+
+def _whole(feed: Feed, after: int, until: int) -> tuple[History | None, Mapping[str, str]]:
+    try:
+        return feed.fetch(after, until), {}
+    except IncompleteError as error:
+        return error.history, error.missing
+
+
+def _lacking(answers: Sequence[_Answer], overdue: int) -> set[str]:
+    """Return the assets that no feed had an answer for so far."""
+    have = [answer for answer in answers if _newest(answer.history) >= overdue] or answers
+    return set.intersection(*(set(answer.missing) for answer in have))
+
+
+def _together(answers: Sequence[_Answer], overdue: int, failures: list[tuple[str, str]]) -> Fetched:
+    """Make one answer of several: the first that has the overdue bar, or that went furthest, and what others add."""
+    best = next((one for one in answers if _newest(one.history) >= overdue), None)
+    if best is None:
+        # None has it: the best one that answered is as good as any, unless another went further.
+        best = max(answers, key=lambda answer: _newest(answer.history))
+    history, missing, beside = best.history, dict(best.missing), dict[tuple[str, str], str]()
+    for other in answers:
+        for symbol in [symbol for symbol in missing if symbol not in other.missing]:
+            beside[best.feed, symbol] = missing.pop(symbol)
+            history = _filled_from(history, other.history, symbol)
+    for symbol, why in missing.items():
+        others = [_told(one.feed, one.missing[symbol]) for one in answers if one is not best and symbol in one.missing]
+        missing[symbol] = "; ".join([_told(best.feed, why), *others])
+    return Fetched(history, tuple(failures), missing, beside, tuple(answer.feed for answer in answers))
+
+
+def _told(feed: str, why: str) -> str:
+    return why if why.startswith(f"{feed}:") else f"{feed}: {why}"
+
+
+def _filled_from(history: History | None, other: History | None, symbol: str) -> History | None:
+    """Put one asset's bars of another answer into the rows of this one."""
+    if history is None or other is None:
+        return other if history is None else history
+    a, b = history.column(symbol), other.column(symbol)
+    _, mine, theirs = np.intersect1d(history.ts, other.ts, return_indices=True)
+    columns: dict[str, Any] = {name: getattr(history, name).copy() for name in FIELDS}
+    for name in FIELDS:
+        columns[name][mine, a] = getattr(other, name)[theirs, b]
+    for name in ACTIONS:
+        if getattr(history, name) is not None or getattr(other, name) is not None:
+            columns[name] = filled(history.action_columns, name, history.close.shape).copy()
+            columns[name][mine, a] = filled(other.action_columns, name, other.close.shape)[theirs, b]
+    return replace(history, source=f"{history.source}, {symbol} {other.source}", **columns)
+
+
+def _door(feed: Feed) -> str:
+    return f"from:{feed.host or feed.name}"
 
 
 def _newest(history: History | None) -> int:
@@ -116,11 +219,20 @@ def _line(error: Exception) -> str:
 
 
 def _columns(history: History, symbols: Sequence[str]) -> History:
-    place = [history.column(symbol) for symbol in symbols]
-    names = (*FIELDS, *ACTIONS)
-    given = {name: getattr(history, name) for name in names}
-    picked: dict[str, Any] = {name: None if v is None else v[:, place] for name, v in given.items()}
-    return replace(history, symbols=tuple(symbols), traded=tuple(history.traded[c] for c in place), **picked)
+    """Return the columns of these assets in this order; one that the history lacks has no bar."""
+    place = [history.symbols.index(symbol) if symbol in history.symbols else -1 for symbol in symbols]
+    empty = [n for n, c in enumerate(place) if c < 0]
+
+    def picked(name: str) -> Any:
+        values = getattr(history, name)
+        if values is None:
+            return None
+        chosen = values[:, place].copy()
+        chosen[:, empty] = ACTIONS[name].neutral if name in ACTIONS else np.nan
+        return chosen
+
+    columns: dict[str, Any] = {name: picked(name) for name in (*FIELDS, *ACTIONS)}
+    return replace(history, symbols=tuple(symbols), traded=tuple(history.traded[c] for c in place), **columns)
 
 
 def feeds_of(config: Config, folder: Path, now: Now | None = None) -> list[Feed]:
@@ -135,7 +247,11 @@ def feeds_of(config: Config, folder: Path, now: Now | None = None) -> list[Feed]
     end = span_of(None, config.run.end)[1]
 
     def fetch(after: int, until: int) -> History | None:
-        found = _beside(data, observed, after, until)
+        try:
+            found = _beside(data, observed, after, until)
+        except IncompleteError as error:
+            known = None if error.history is None else between(error.history, after, min(until, end))
+            raise IncompleteError(error.missing, known) from error
         return None if found is None else between(found, after, min(until, end))
 
     return [data._replace(fetch=fetch) if observed or config.run.end is not None else data]
@@ -164,7 +280,7 @@ def _refuse_beyond(history: History, now: Now | None) -> None:
 
 def _beside(data: Feed, observed: Sequence[Feed], after: int, until: int) -> History | None:
     """Return bars with what is observed beside them, from some days before: a row shows what closed since the last."""
-    history: History | None = data.fetch(after - _EARLIER, until)
+    history, missing = _whole(data, after - _EARLIER, until)
     if history is None:
         return None
     for feed in observed:
@@ -172,6 +288,8 @@ def _beside(data: Feed, observed: Sequence[Feed], after: int, until: int) -> His
         if seen is None:
             raise FeedError(f"{feed.name}: has no bar in the span of {data.name}; wanted one to look at")
         history = history.join(seen.observe(*seen.symbols), rows="mine")
+    if missing:
+        raise IncompleteError(missing, history)
     return history
 
 
@@ -195,7 +313,11 @@ def seed(config: Config, folder: Path, chain: Chain, until: int, now: Now | None
     _refuse_beyond(found, now)
     if config.paper.feeds:
         chain.symbols = history.symbols
-        later = chain.fetch(int(history.ts[-1]), until).history
+        since = chain.fetch(int(history.ts[-1]), until)
+        if since.missing:
+            # One that goes on does without; one that begins, or is compared, wants them all.
+            raise IncompleteError(since.missing)
+        later = since.history
         history = history if later is None else history.then(replace(later, traded=history.traded))
     return history
 

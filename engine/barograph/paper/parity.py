@@ -11,11 +11,13 @@ import numpy as np
 from barograph.config.provenance import code_hash
 from barograph.config.schema import Config
 from barograph.data.history import FIELDS
+from barograph.epoch import LAST
 from barograph.errors import BarographError
 from barograph.execution.book import ACTIVE, UNTIL_BAR
 from barograph.jit.arithmetic import ARITHMETIC
 from barograph.loop.session import Session
 from barograph.paper.deployment import SWITCHES
+from barograph.paper.ends import end_of
 from barograph.paper.feeds import Chain, Revision, compared, feeds_of, seed
 from barograph.paper.journal import begun_with, floats
 from barograph.paper.projection import BARS
@@ -124,7 +126,7 @@ def parity(store: Store, deployed: Deployed, folder: Path | None = None) -> Pari
     difference = tampered or _judged(deployed, place, was, now)
     if difference is not None:
         return Parity(deployed.name, len(was.history), rows, difference)
-    revised, unchecked = _against_today(deployed, was.history, place)
+    revised, unchecked = _against_today(deployed, was.history, place, _ends(cycles))
     return Parity(deployed.name, len(was.history), rows, revised, unchecked, tables=len(_told(was)))
 
 
@@ -199,7 +201,15 @@ def _judged(deployed: Deployed, place: Path, was: Result, now: Result) -> Differ
     return Difference(cause, table, ts, column, recorded, found)
 
 
-def _against_today(deployed: Deployed, history: History, place: Path) -> tuple[Difference | None, str]:
+def _ends(cycles: list[Any]) -> dict[str, int]:
+    """Return the assets that the operator ended, and when: the source knows nothing of it."""
+    ends = [(end_of(command), one["ts"]) for one in cycles for command in one["commands"]]
+    return {end.symbol: ts for end, ts in ends if end is not None}
+
+
+def _against_today(
+    deployed: Deployed, history: History, place: Path, ends: Mapping[str, int]
+) -> tuple[Difference | None, str]:
     """Compare the recorded bars with those that the config's data and feeds have today."""
     config = Config.model_validate(deployed.config)
     try:
@@ -210,7 +220,8 @@ def _against_today(deployed: Deployed, history: History, place: Path) -> tuple[D
     if span.symbols != history.symbols:
         told = f"there are {', '.join(span.symbols)}; wanted {', '.join(history.symbols)}"
         return None, f"the bars could not be compared with today's: {told}"
-    found = [(one.ts, _revised(history, one)) for one in compared(history, span, 0.0)]
+    revisions = [one for one in compared(history, span, 0.0) if one.ts < ends.get(one.symbol, LAST)]
+    found = [(one.ts, _revised(history, one)) for one in revisions]
     for ts in np.setdiff1d(history.ts[history.ts <= span.ts[-1]], span.ts).tolist():
         found.append((ts, Difference("clock", "bars", _when(history, ts), "ts", "a bar", "no bar")))
     later = int((history.ts > span.ts[-1]).sum())

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 if TYPE_CHECKING:
     from barograph.regimes.fitted import Fitted
 
-__all__ = ["About", "Alert", "Broker", "Clock", "Intent", "Kept", "Ledger", "Message", "Notifier", "Outbox",
-           "Placed", "Row", "SystemClock"]  # fmt: skip
+__all__ = ["About", "Alert", "Broker", "Casebook", "Clock", "Doors", "Incident", "Intent", "Kept", "Ledger", "Message",
+           "Notifier", "Outbox", "Placed", "Rest", "Row", "SystemClock"]  # fmt: skip
 
 
 class Clock(Protocol):
@@ -61,6 +61,36 @@ class Alert(NamedTuple):
     facts: dict[str, Any]
 
 
+class Incident(NamedTuple):
+    """A trouble that lasts: what it is about, the first and the last time it was met (ns UTC), and how often.
+
+    `told` is when the last message about it was made, by the clock on the wall; `messages` how many there are, and
+    `counted` how often it had been met then.
+    """
+
+    subject: str
+    kind: str
+    severity: str
+    first: int
+    last: int
+    times: int
+    opened: int
+    told: int
+    messages: int
+    counted: int
+    text: str
+
+
+class Casebook(Protocol):
+    """Where incidents are kept."""
+
+    def incidents(self, name: str) -> list[Incident]:
+        """Return the troubles that last, by subject."""
+
+    def keep(self, name: str, incident: Incident, alerts: Sequence[Alert], over: bool) -> None:
+        """Write how an incident stands, or that it is over, and what is to be told of it, in one transaction."""
+
+
 class Message(NamedTuple):
     """An alert as it goes out; `key` is the same however often it is sent. `picture` is a PNG, or nothing."""
 
@@ -76,7 +106,7 @@ class Notifier(Protocol):
     """Whoever carries messages."""
 
     def send(self, url: str, message: Message) -> None:
-        """Deliver, or raise `NotifyError` with one line that holds no secret."""
+        """Deliver, or raise `NotifyError` with one line that holds no secret, and how long it was asked to wait."""
 
 
 class Intent(NamedTuple):
@@ -128,7 +158,26 @@ class Row(NamedTuple):
     first_try: int | None
 
 
-class Outbox(Protocol):
+class Rest(NamedTuple):
+    """A door that asked to be left alone: from when until when, ns UTC, and in which words."""
+
+    door: str
+    since: int
+    until: int
+    said: str
+
+
+class Doors(Protocol):
+    """Which hosts and recipients asked to be left alone; it outlives the process that was asked."""
+
+    def rest(self, rest: Rest) -> None:
+        """Remember it, in place of what the same door said before."""
+
+    def resting(self, door: str, now: int) -> Rest | None:
+        """Return the rest that a door takes at a moment, or None; one that begins later was told by a wrong clock."""
+
+
+class Outbox(Doors, Protocol):
     """What a store must do. Each method is one transaction, and doing it twice is doing it once."""
 
     def unrouted(self, deployment: str) -> list[Alert]:
@@ -137,20 +186,23 @@ class Outbox(Protocol):
     def route(self, deployment: str, key: str, recipients: Sequence[str]) -> None:
         """Give an alert one waiting delivery a recipient, none if there are none, and mark it as routed."""
 
-    def waiting(self, deployment: str, now: int) -> list[Row]:
-        """Return the waiting deliveries whose next try is due, by time and key of the alert."""
+    def waiting(self, deployment: str, now: int, longest: int) -> list[Row]:
+        """Return the waiting deliveries whose next try is due, by time and key of the alert.
+
+        One whose next try lies further ahead than the `longest` wait, ns, was set by a wrong clock, and is due.
+        """
 
     def sent(self, deployment: str, rows: Sequence[Row], at: int, message: str) -> None:
         """Record that a message carried these deliveries: one more attempt, and the state is sent."""
 
     def failed(self, deployment: str, row: Row, at: int, error: str, next_try: int) -> None:
-        """Record a try that failed: one more attempt, the first try if it was that, the error and the next try."""
+        """Record a try that failed: one more attempt, the first try if it was earlier, the error and the next try."""
 
     def gave_up(self, deployment: str, row: Row, at: int, error: str) -> None:
         """Record that a delivery is not tried any more, and why."""
 
-    def recently_sent(self, deployment: str, recipient: str, since: int) -> int:
-        """Return how many different messages were sent to a recipient after `since`, ns UTC."""
+    def recently_sent(self, deployment: str, recipient: str, since: int, until: int) -> int:
+        """Return how many different messages, heartbeats apart, were sent to a recipient in (since, until], ns UTC."""
 
 
 class Kept(NamedTuple):

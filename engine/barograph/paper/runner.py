@@ -19,7 +19,7 @@ from apscheduler.triggers.base import BaseTrigger
 from apscheduler.triggers.interval import IntervalTrigger
 
 from barograph.config.paper import seconds
-from barograph.errors import BarographError, LeaseError, StoreError
+from barograph.errors import BarographError, LeaseError, ShortageError, StoreError
 from barograph.paper.alerts.outbox import dispatch
 from barograph.paper.ports import Alert, Clock, Notifier
 from barograph.paper.schedule import SECOND
@@ -152,9 +152,8 @@ class Runner:
         try:
             self._looked()
             self.failed = 0
-        except StoreError as error:
-            self.failed += 1
-            log.error("%s: %s; asked again soon", self.service.plan.name, error)
+        except (StoreError, ShortageError) as error:
+            self._again(error)
         except BarographError as error:
             self._end(error)
         finally:
@@ -163,6 +162,10 @@ class Runner:
         if self.scheduler is not None and not self.over.is_set():
             # The scheduler asked for the next moment when this look began; now more is known.
             self.scheduler.reschedule_job("looking", trigger=LookTrigger(self._due))
+
+    def _again(self, error: BarographError) -> None:
+        self.failed += 1
+        log.error("%s: %s; asked again soon", self.service.plan.name, error)
 
     def _looked(self) -> int:
         done = self.service.look()
@@ -178,7 +181,8 @@ class Runner:
         """Write an alert that the deployment stands still, and why; one that has not begun has nobody to tell."""
         name, store = self.service.plan.name, self.service.store
         try:
-            deployed = None if isinstance(error, LeaseError | StoreError) else store.find(name)
+            passing = isinstance(error, LeaseError | StoreError | ShortageError)
+            deployed = None if passing else store.find(name)
             if deployed is None or deployed.kind != self.service.plan.kind:
                 return False
             ts = store.rows("equity", name)[-1]["ts"]
@@ -210,9 +214,11 @@ class Runner:
             if service.store.find(service.plan.name) is None:
                 return
             alerts = service.paper.alerts
-            late = service.judge_lateness(self.clock.now())
-            if alerts.heartbeat is not None and not late:
-                service.store.tell(service.plan.name, [heartbeat(service, seconds(alerts.heartbeat), self.clock.now())])
+            now = self.clock.now()
+            late = service.judge_lateness(now)
+            service.judge_calendar(now)
+            if alerts.heartbeat is not None and not late and not self.failed and service.sees_ahead(now):
+                service.store.tell(service.plan.name, [heartbeat(service, seconds(alerts.heartbeat), now)])
             dispatch(service.store, self.notifier, alerts, service.plan.name, self.clock)
         except StoreError as error:
             log.error("%s: %s", service.plan.name, error)
@@ -244,7 +250,8 @@ class Runner:
 def heartbeat(service: Service, every: int, now: int) -> Alert:
     """Return the sign of life of this period; its key is the period's, so that it is told once."""
     period = now // (every * SECOND)
-    text = f"{service.plan.name} lives; its last bar is that of {_moment(service.last)}"
+    last, due = _moment(service.last), _moment(service.next())
+    text = f"{service.plan.name} lives; its last bar is that of {last}, its next look is at {due}"
     return Alert(f"heartbeat:{period}", "heartbeat", "info", now, {"text": text})
 
 

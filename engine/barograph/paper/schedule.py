@@ -1,74 +1,95 @@
-"""When bars are due: at the closes of sessions, or by a clock inside them and on markets that never close.
+"""When a deployment looks: after the closes of its source's bars, and again while one that is due has not come.
 
-Daylight saving, half-days and holidays stand in the closes themselves, which come from the exchange's calendar; all
-arithmetic is on moments in UTC, where no hour is missing and none comes twice.
+All arithmetic is on moments in UTC, where no hour is missing and none comes twice; when bars close is `data.closes`.
 """
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
 from barograph.config.paper import seconds
-from barograph.data.calendars import ALWAYS, DAY, Times, apart, sessions
+from barograph.data.calendars import DAY, span_of
+from barograph.data.closes import SECOND, STEPS, Closes, Timetable, clocked
+from barograph.data.learning import agreeing, learned
 
 if TYPE_CHECKING:
     from barograph.config.paper import PaperPlan
+    from barograph.data.calendars import Times
+    from barograph.data.history import History
 
-__all__ = ["SECOND", "closes_between", "next_close", "next_look"]
+__all__ = ["SECOND", "late", "longest_closure", "next_look", "said", "silence", "stale", "timetable"]
 
-SECOND: Final = 1_000_000_000
-# The longest time without a session that any calendar knows is some two weeks; a month is searched at a time.
-_REACH: Final = 32 * DAY
+# How long a silence is remembered: an exchange that stood still for a week, long ago, says nothing of this month.
+_YEAR: Final = 366 * DAY
 
 
-def closes_between(calendar: str, every: str, after: int, until: int) -> Times:
-    """Return the closes of the bars due in (after, until], ns UTC; of several markets those of each.
+def timetable(plan: PaperPlan, history: History) -> Timetable:
+    """Return when the bars of a source close: as the config says, or as the bars so far show.
 
-    >>> from barograph.data.calendars import span_of
-    >>> thanksgiving = span_of("2023-11-23", "2023-11-24")  # Thursday has no session, Friday ends early
-    >>> closes_between("XNYS", "session", *thanksgiving).astype("M8[ns]").astype("M8[h]")
-    array(['2023-11-24T18'], dtype='datetime64[h]')
-    >>> len(closes_between("XNYS", "1h", *thanksgiving)), len(closes_between("24/7", "1h", *thanksgiving))
-    (4, 48)
+    Raises `DataError` when the bars do not agree with what is told, or with any way that is known.
     """
-    if until <= after:
-        return np.zeros(0, dtype=np.int64)
-    if len(apart(calendar)) > 1:
-        return np.unique(np.concatenate([closes_between(one, every, after, until) for one in apart(calendar)]))
-    if calendar == ALWAYS:
-        step = DAY if every == "session" else seconds(every) * SECOND
-        # np.arange(first, last, step) counts in floating point, which forgets the last close of a long span.
-        return np.arange(after // step + 1, until // step + 1, dtype=np.int64) * step
-    days = np.array([after - DAY, until + DAY]).astype("M8[ns]").astype("M8[D]")
-    known = sessions(calendar, days[0], days[1])
-    found = known.closes if every == "session" else _inside(known.opens, known.closes, seconds(every) * SECOND)
-    return found[(found > after) & (found <= until)]
+    told = plan.closes
+    if told is None:
+        return learned(history.calendar, history.ts, plan.every, history.source)
+    times, hours = tuple(map(clocked, told.times)), told.hours
+    within = None if hours is None else (clocked(hours[:5]), clocked(hours[6:]))
+    one = Closes(
+        "", plan.every, told.anchor, told.time_zone, clocked(told.begin), told.breaks, told.over, within, times
+    )
+    every = tuple(one._replace(calendar=code) for code in history.calendars)
+    return agreeing(Timetable(every), history.ts, history.source)
 
 
-def _inside(opens: Times, closes: Times, step: int) -> Times:
-    """Return the closes of the bars inside sessions; the last one of a session ends with it."""
-    bars = [np.append(np.arange(o + step, c, step), c) for o, c in zip(opens, closes, strict=True)]
-    return np.concatenate(bars) if bars else np.zeros(0, dtype=np.int64)
+def silence(due: Timetable, ts: Times) -> int:
+    """Return how many closes in a row this source was proved to leave without a bar, in the last year of its bars."""
+    return due.silence(ts[ts >= int(ts[-1]) - _YEAR])
 
 
-def next_close(calendar: str, every: str, after: int) -> int:
-    """Return the first close after a moment."""
-    for reach in (_REACH, 12 * _REACH):
-        found = closes_between(calendar, every, after, after + reach)
-        if len(found):
-            return int(found[0])
-    return after + reach
+def stale(plan: PaperPlan, missing: int, longest: int) -> bool:
+    """Tell whether so many closes without a bar are more than twice the longest silence that was proved.
+
+    Inside a session a single one never is: the bar that proves it empty can come with the next close, and soon.
+    """
+    return missing > max(2 * longest, 0 if plan.every in STEPS else 1)
 
 
-def next_look(plan: PaperPlan, calendar: str, last: int, now: int) -> int:
+def late(plan: PaperPlan) -> int:
+    """Return how long after its close a bar is late, ns."""
+    return (seconds(plan.delay) + seconds(plan.patience)) * SECOND
+
+
+@lru_cache(maxsize=32)
+def longest_closure(due: Timetable, year: int) -> int:
+    """Return the longest time from one close to the next in ten years up to a year's beginning, ns.
+
+    >>> of = lambda code: Timetable((Closes(code, "session"),))
+    >>> longest_closure(of("XNYS"), 2024) // DAY, longest_closure(of("24/7"), 2024) // DAY
+    (4, 1)
+    """
+    found = due.between(*span_of(f"{year - 10}-01-01", f"{year}-01-01"))
+    return int(np.diff(found).max()) if len(found) > 1 else 32 * DAY
+
+
+def next_look(plan: PaperPlan, due: Timetable, last: int, now: int) -> int:
     """Return when to look for bars next, after a look at `now` that left the bar closed at `last` as the newest.
 
     A delay after the next close; while a bar that is due has not come, again and again, until it is so late that only
-    the next close is worth a look.
+    the next close is worth a look. Where the calendar knows no next close, a day later.
     """
-    delay, retry, patience = (seconds(text) * SECOND for text in (plan.delay, plan.retry, plan.patience))
-    missing = closes_between(calendar, plan.every, max(last, now - delay - patience), now - delay)
-    upcoming = next_close(calendar, plan.every, max(last, now - delay)) + delay
+    delay, retry = (seconds(text) * SECOND for text in (plan.delay, plan.retry))
+    missing = due.between(max(last, now - late(plan)), now - delay)
+    following = due.next(max(last, now - delay))
+    upcoming = now + DAY if following is None else following + delay
     return min(now + retry, upcoming) if len(missing) else upcoming
+
+
+def said(ts: int) -> str:
+    """Return a moment as sentences spell it, to the second.
+
+    >>> said(1_719_864_000_000_000_000)
+    '2024-07-01 20:00:00Z'
+    """
+    return f"{np.datetime64(int(ts), 'ns').astype('M8[s]')}Z".replace("T", " ")

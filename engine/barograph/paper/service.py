@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from itertools import groupby
 from pathlib import Path
@@ -21,23 +23,29 @@ from barograph.config.build import build
 from barograph.config.modules import load
 from barograph.config.paper import KINDS, seconds
 from barograph.config.provenance import code_hash
-from barograph.data.calendars import DAY
+from barograph.data.calendars import DAY, Times, horizon
 from barograph.data.history import History
-from barograph.errors import BarographError, ConfigError, DataError, LeaseError, RefusalError
+from barograph.errors import BarographError, ConfigError, DataError, LeaseError, RefusalError, ShortageError, short_of
 from barograph.jit.arithmetic import ARITHMETIC
+from barograph.paper.alerts.incidents import Incidents
 from barograph.paper.deployment import Deployment, described, sealed
-from barograph.paper.feeds import Chain, Revision, compared, feeds_of, seed
+from barograph.paper.ends import emptied, with_ends
+from barograph.paper.feeds import Chain, Fetched, Revision, compared, feeds_of, seed
 from barograph.paper.journal import GENESIS, begun_with
 from barograph.paper.ports import Alert, Clock
-from barograph.paper.schedule import SECOND, closes_between, next_look
+from barograph.paper.schedule import SECOND, late, longest_closure, next_look, said, silence, stale, timetable
 from barograph.paper.store import Deployed, Lease, Note, Store
 from barograph.paper.testnet.mirror import brought
 from barograph.paper.verify import misfit
 
 if TYPE_CHECKING:
     from barograph.config.schema import Config
+    from barograph.data.closes import Timetable
 
 __all__ = ["Plan", "Service", "deployable"]
+
+# How long before its end one is told of it, every day.
+_MONTH: Final = 31 * DAY
 
 log: Final = logging.getLogger("barograph.paper")
 
@@ -66,8 +74,15 @@ class Service:
         self.machine = build(plan.config, plan.folder)
         self.lease: Lease | None = None
         self.deployment: Deployment | None = None
+        self.due: Timetable | None = None
+        self.silence = 0
         self.doubts: list[str] = []
         self.found = False
+        self.incidents = Incidents(store, plan.name, clock)
+        self.judging, self.beyond = threading.Lock(), 0
+        self.missing: Mapping[str, str] = {}
+        self.said = ""
+        chain.doors = store if plan.kind == "paper" else None
 
     # Starting, which is recovering.
 
@@ -89,6 +104,7 @@ class Service:
     def _recover(self) -> None:
         """Read the last state and go on from it; there is none before the first look of a deployment."""
         name = self.plan.name
+        self.incidents.read_again()
         deployed = self.store.find(name)
         if deployed is None:
             self._refuse_nothing()
@@ -107,7 +123,18 @@ class Service:
         except DataError as error:
             raise RefusalError(f"deployment {name}: {error}; restore a backup, or deploy under another name") from error
         self.chain.symbols = deployed.symbols
+        self._learn_closes(history)
         self._due()
+
+    def _learn_closes(self, history: History) -> None:
+        """Learn from the bars so far when the next ones close, and how long their source was silent."""
+        if self.plan.kind == "paper":
+            self._close(timetable(self.paper, history), history)
+
+    def _close(self, due: Timetable, seen: History) -> None:
+        if repr(due) != repr(self.due):
+            self.store.note(self.plan.name, Note(self.clock.now(), "closes", f"bars close {due!r}"))
+        self.due, self.silence = due, silence(due, seen.ts)
 
     def _refuse_nothing(self) -> None:
         """Begin anew only where that was asked for: a state that is missing is not a reason to start over."""
@@ -155,16 +182,19 @@ class Service:
         """Do all that is due now; return how many bars were decided.
 
         What a feed cannot tell is an alert and another look later. Raises `StoreError` when nothing can be written,
-        `LeaseError` when another process has taken over; both leave the store whole.
+        `ShortageError` when the machine has run out of something, `LeaseError` when another process has taken over;
+        all leave the store whole.
         """
         now = self.clock.now()
         try:
             if self.deployment is None:
                 self._recover()
             return self._begin(now) if self.deployment is None else self._catch_up(now)
-        except BaseException:
+        except BaseException as error:
             # Whether the last transaction was written, or how far a part came, is not known: memory is no witness.
             self.deployment = None
+            if not isinstance(error, BarographError) and (short := short_of(error)):
+                raise ShortageError(f"this machine is short of {short}: {error}") from error
             raise
 
     @property
@@ -182,19 +212,30 @@ class Service:
 
     def next(self) -> int:
         """Return when the next look is due, ns UTC."""
-        deployment = self.deployment
-        calendar = "24/7" if deployment is None else deployment.deployed.calendar
-        return next_look(self.paper, calendar, self.last, self.clock.now())
+        if self.due is None:
+            return self.clock.now() + seconds(self.paper.retry) * SECOND
+        return next_look(self.paper, self.due, self.last, self.clock.now())
+
+    def sees_ahead(self, now: int) -> bool:
+        """Tell whether the next look that a close calls for is known, and no further than its markets ever close."""
+        if self.due is None:
+            return False
+        following = self.due.next(max(self.last, now - seconds(self.paper.delay) * SECOND))
+        year = int(str(np.datetime64(now, "ns"))[:4])
+        return following is not None and following - now <= longest_closure(self.due, year)
 
     def _begin(self, now: int) -> int:
         """Deploy: the bars so far warm it up, the newest one is decided."""
         history, start = self.plan.seed(now)
+        due = timetable(self.paper, history) if self.plan.kind == "paper" else None
         deployed = described(self.plan.name, self.plan.kind, self.plan.config, self.plan.folder, history, start)
         made, batches = Deployment.begin(deployed, self.paper, self.machine, history, time.time_ns())
-        last = next_look(self.paper, history.calendar, int(history.ts[start]), now)
-        batches[-1] = batches[-1]._replace(next_look=last)
+        if due is not None:
+            batches[-1] = batches[-1]._replace(next_look=next_look(self.paper, due, int(history.ts[start]), now))
         self.store.create(self._mine(), deployed, history.head(start) if start else None, batches)
         self.deployment, self.chain.symbols, self.found = made, history.symbols, True
+        if due is not None:
+            self._close(due, history)
         told = f"{start} bars before warm it up, the first decided is that of {history.when(start)}"
         if self.plan.kind == "paper":
             log.info("%s: deployed anew in %r; %s", self.plan.name, self.store, told)
@@ -213,11 +254,12 @@ class Service:
         done = 0
         for t in range(0 if fresh is None else len(fresh)):
             assert fresh is not None
-            if not self._complete(fresh, t, now):
+            if self._held(fresh, t) or not self._complete(fresh, t, now):
                 break
             self._cycle(fresh.slice(t, t + 1), now)
             done += 1
         self.judge_lateness(now)
+        self.judge_calendar(now)
         return done
 
     def _fresh(self, now: int) -> History | None:
@@ -227,39 +269,130 @@ class Service:
         after = int(seen.ts[max(0, len(seen) - self.paper.overlap)]) - 1
         self.doubts = []
         try:
-            found, failures = self.chain.fetch(after, now, self._overdue(now))
+            self.chain.ended = frozenset(self._ended())
+            fetched = self.chain.fetch(after, now, self._overdue(now))
         except DataError as error:
-            self._tell(Alert(f"bad_data:{self.last}", "bad_data", KINDS["bad_data"], self.last, {"text": str(error)}))
-            self.store.note(self.plan.name, Note(now, "feed", str(error)))
+            self.said = str(error)
+            if self.incidents.lasting("stale_data") is None:
+                self.incidents.met("bad_data:feeds", self.said, self.last, now)
+            self._note(now, str(error))
             log.warning("%s: %s", self.plan.name, error)
             return None
-        for name, said in failures:
-            self.store.note(self.plan.name, Note(now, "feed", f"{name} failed: {said}"))
+        self.said = ""
+        self.incidents.over("bad_data:feeds", "a feed answers again")
+        for name, told in fetched.failures:
+            self._note(now, f"{name} failed: {told}")
+        self.missing = fetched.missing
+        self._judge_doors(fetched, now)
+        found = None if fetched.history is None else self._after_the_end(fetched.history)
         if found is None:
             return None
         past = int(np.searchsorted(found.ts, self.last, side="right"))
         if past:
             revised = compared(seen, found.slice(0, past), self.paper.tolerance)
+            # Who has no answer for an asset says nothing of its past, and after its end nobody does.
+            silent = {*fetched.missing, *self._ended()}
+            revised = [one for one in revised if one.symbol not in silent]
             if revised and self.paper.revised == "reduce_only":
                 self.doubts = ["past bars were revised"]
             self._revised(revised, found.source)
-        return found.slice(past, len(found)) if past < len(found) else None
+        return self._on_time(found.slice(past, len(found))) if past < len(found) else None
+
+    def _on_time(self, fresh: History) -> History | None:
+        """Return the bars that close when bars of this source do; each of the others is refused by name."""
+        assert self.deployment is not None
+        if self.due is None or not len(self._strays(fresh)):
+            return fresh
+        seen = self.deployment.live.history
+        again = self._learned_again(seen, fresh)
+        if again is not None:
+            self._close(again, seen)
+            return fresh
+        strays = self._strays(fresh)
+        for ts in strays.tolist():
+            text = f"{fresh.source} has a bar of {said(ts)}, when none closes ({self.due!r}); it was left out"
+            self._tell(Alert(f"bad_data:off:{ts}", "bad_data", KINDS["bad_data"], ts, {"text": text}))
+        kept = np.flatnonzero(~np.isin(fresh.ts, strays))
+        return fresh.at(kept) if len(kept) else None
+
+    def _strays(self, fresh: History) -> Times:
+        """Return when bars close though none does; of what comes after the calendar's end nobody knows."""
+        assert self.deployment is not None
+        assert self.due is not None
+        return self.due.off(fresh.ts[fresh.ts < horizon(self.deployment.deployed.calendar)])
+
+    def _learned_again(self, seen: History, fresh: History) -> Timetable | None:
+        """Return a way to close that explains these bars too: the full hour of New York may prove to be that of UTC."""
+        if self.paper.closes is not None:
+            return None
+        try:
+            again = timetable(self.paper, seen.then(replace(fresh, traded=seen.traded)))
+        except DataError:
+            # No way does: the bars are refused by who asked, and named.
+            return None
+        return None if len(again.off(fresh.ts)) else again
+
+    def _ended(self) -> dict[str, int]:
+        """Return the assets that have a final price, and since when."""
+        assert self.deployment is not None
+        seen = self.deployment.live.history
+        if seen.final is None:
+            return {}
+        rows, columns = np.nonzero(~np.isnan(seen.final))
+        return {seen.symbols[a]: int(seen.ts[t]) for t, a in zip(rows.tolist(), columns.tolist(), strict=True)}
+
+    def _after_the_end(self, found: History) -> History:
+        """Leave out what a feed says of an asset after its final price, which may have been the operator's word."""
+        for symbol, ts in self._ended().items():
+            found = emptied(found, symbol, found.ts > ts)
+        return found
+
+    def _judge_doors(self, fetched: Fetched, now: int) -> None:
+        """Tell of feeds that have no answer for an asset which another one has, once that lasts."""
+        patience = seconds(self.paper.patience) * SECOND
+        for (feed, symbol), why in fetched.beside.items():
+            self.incidents.met(f"bad_data:door:{feed}:{symbol}", f"{symbol} at {feed}: {why}", now, after=patience)
+        for subject in self.incidents.all():
+            _, door, named = subject.partition("bad_data:door:")
+            feed, _, symbol = named.rpartition(":")
+            if door and feed in fetched.asked and (feed, symbol) not in fetched.beside:
+                self.incidents.over(subject, f"{feed} has an answer for {symbol} again")
+
+    def _note(self, now: int, text: str) -> None:
+        """Write down what a feed did wrong, unless it is one of the last things that were."""
+        if all(note.text != text for note in self.store.notes(self.plan.name, 5)):
+            self.store.note(self.plan.name, Note(now, "feed", text))
 
     def _overdue(self, now: int) -> int:
         """Return the newest close whose bar should be there: half of the patience is over; 0 if there is none."""
-        assert self.deployment is not None
-        if self.plan.kind == "replay":
-            return 0
         since = now - (seconds(self.paper.delay) + seconds(self.paper.patience) // 2) * SECOND
-        closes = closes_between(self.deployment.deployed.calendar, self.paper.every, self.last, since)
+        closes = self._unheard(since)
         return int(closes[-1]) if len(closes) else 0
 
+    def _unheard(self, until: int) -> Times:
+        """Return the closes up to a moment without a bar, once silence is longer than this source's own; or none."""
+        closes = np.zeros(0, dtype=np.int64) if self.due is None else self.due.between(self.last, until)
+        return closes if stale(self.paper, len(closes), self.silence) else closes[:0]
+
+    def _held(self, fresh: History, t: int) -> bool:
+        """Tell whether a bar closes after the calendar's end: it may be any day's, and waits for one who knows."""
+        assert self.deployment is not None
+        beyond = fresh.ts[t:] >= horizon(self.deployment.deployed.calendar)
+        self.beyond = int(beyond.sum()) if beyond[0] else 0
+        return self.beyond > 0
+
     def _complete(self, fresh: History, t: int, now: int) -> bool:
-        """Tell whether every asset has its bar, or was waited for long enough; a later bar ends the waiting."""
-        if t + 1 < len(fresh) or not self._absent(fresh.head(t + 1)):
+        """Tell whether every asset has its bar, or was waited for long enough; a later bar ends the waiting.
+
+        One that no feed has an answer for, and that was waited for before in vain, is not waited for again.
+        """
+        absent = [] if t + 1 < len(fresh) else self._absent(fresh.head(t + 1))
+        if all(self._lost(symbol) for symbol in absent):
             return True
-        late = (seconds(self.paper.delay) + seconds(self.paper.patience)) * SECOND
-        return self.plan.kind == "replay" or now >= int(fresh.ts[t]) + late
+        return self.plan.kind == "replay" or now >= int(fresh.ts[t]) + late(self.paper)
+
+    def _lost(self, symbol: str) -> bool:
+        return symbol in self.missing and self.incidents.lasting(f"bad_data:absent:{symbol}") is not None
 
     def _absent(self, fresh: History) -> list[str]:
         """Return the assets without a bar in the last of these rows, but for those whose market has ended."""
@@ -275,6 +408,7 @@ class Service:
         assert self.deployment is not None
         arrived = time.time_ns()
         commands = self.store.asked(self.plan.name)
+        row = with_ends(row, commands, self._ended())
         trouble = [] if self.plan.kind == "replay" else [*self._gaps(row, now), *self.doubts]
         self.deployment.live.append(row)
         held = brought(self.store.placed_orders(self.plan.name)) if self.deployment.mirrors else None
@@ -290,44 +424,85 @@ class Service:
     # What is wrong with data and clock.
 
     def _gaps(self, row: History, now: int) -> list[str]:
-        """Tell of closes and assets without a bar, and of a bar that is late; return why this one may only reduce."""
+        """Tell of assets without a bar, and of a bar that is late; return why this one may only reduce.
+
+        Closes before it that have no bar are a fact, once the source has a later one: a backtest of its bars sees the
+        same. What is longer than this source has ever been silent is noted.
+        """
         assert self.deployment is not None
+        assert self.due is not None
         ts = int(row.ts[0])
-        missed = closes_between(self.deployment.deployed.calendar, self.paper.every, self.last, ts - 1)
-        for close in missed:
-            text = f"no bar came for this close; the next one is that of {_said(ts)}"
-            self._tell(Alert(f"missed_cycle:{close}", "missed_cycle", "critical", int(close), {"text": text}))
+        missed = len(self.due.between(self.last, ts - 1))
+        lost, known = stale(self.paper, missed, self.silence), self.silence
+        if missed > known:
+            told = f"{missed} closes before the bar of {said(ts)} have none; at most {known} in a row had none before"
+            self.store.note(self.plan.name, Note(now, "gap", told))
+            self.silence = missed
         # The last look that still waits for a bar comes up to one retry after patience is over.
-        late = sum(seconds(text) for text in (self.paper.delay, self.paper.patience, self.paper.retry)) * SECOND
-        if now > ts + late:
+        if now > ts + late(self.paper) + seconds(self.paper.retry) * SECOND:
             text = f"its bar was decided {np.timedelta64((now - ts) // SECOND, 's').item()} (h:mm:ss) after the close"
-            self._tell(Alert(f"late_cycle:{ts}", "late_cycle", "warning", ts, {"text": text}))
-        if absent := ", ".join(self._absent(row)):
-            text = f"{absent} has no bar of {_said(ts)}, which was decided without it"
-            self._tell(Alert(f"bad_data:absent:{ts}", "bad_data", KINDS["bad_data"], ts, {"text": text}))
-        if len(missed) and self.paper.stale == "reduce_only":
-            return [f"{len(missed)} bars are missing before this one"]
+            self.incidents.met("late_cycle", text, ts)
+        else:
+            self.incidents.over("late_cycle", f"the bar of {said(ts)} was decided in time", always=False)
+        absent = self._absent(row)
+        for symbol in row.symbols:
+            if symbol in absent:
+                self.incidents.met(f"bad_data:absent:{symbol}", self._missed(symbol, ts), ts)
+            else:
+                self.incidents.over(f"bad_data:absent:{symbol}", f"{symbol} has a bar again, that of {said(ts)}")
+        if lost and self.paper.stale == "reduce_only":
+            return [f"{missed} bars are missing before this one"]
         return []
+
+    def _missed(self, symbol: str, ts: int) -> str:
+        text = f"{symbol} has no bar of {said(ts)}, which was decided without it"
+        if symbol not in self.missing:
+            return text
+        mend = f"if it is gone for good, end it: barograph end {self.plan.name} {symbol} PRICE"
+        return f"{text} ({self.missing[symbol]}); {mend}"
 
     def judge_lateness(self, now: int) -> bool:
         """Tell that data are stale: a close is past, with all patience, and its bar is not there; return whether so."""
+        if self.plan.kind == "replay" or self.deployment is None:
+            return False
+        # Two threads ask, and one of them may just have decided the bar that the other one misses.
+        with self.judging:
+            overdue = self._unheard(now - late(self.paper))
+            if len(overdue):
+                # What the feeds say is part of it from here on, and no incident of its own.
+                self.incidents.forget("bad_data:feeds")
+                passed = "1 close has passed" if len(overdue) == 1 else f"{len(overdue)} closes have passed"
+                text = f"no bar since {said(self.last)}; {passed} without one{f' ({self.said})' if self.said else ''}"
+                self.incidents.met("stale_data", text, int(overdue[0]), int(overdue[-1]), len(overdue))
+            elif self.last:
+                self.incidents.over("stale_data", f"the bars are back, the newest is that of {said(self.last)}")
+        return len(overdue) > 0
+
+    def judge_calendar(self, now: int) -> None:
+        """Tell from a month before that the calendar ends, and after it that nothing is decided any more."""
         deployment = self.deployment
         if self.plan.kind == "replay" or deployment is None:
-            return False
-        late = (seconds(self.paper.delay) + seconds(self.paper.patience)) * SECOND
-        overdue = closes_between(deployment.deployed.calendar, self.paper.every, self.last, now - late)
-        if len(overdue):
-            close = int(overdue[0])
-            text = f"no bar since {_said(self.last)}; {len(overdue)} closes have passed without one"
-            self._tell(Alert(f"stale_data:{close}", "stale_data", "critical", close, {"text": text}))
-        return len(overdue) > 0
+            return
+        calendar = deployment.deployed.calendar
+        until = horizon(calendar)
+        told = f"the calendar {calendar} is known until {_day(until - 1)}"
+        mend = "install a release of exchange_calendars that knows more"
+        with self.judging:
+            if now >= until:
+                held = f"; {self.beyond} bars are held until it is known whose they are" if self.beyond else ""
+                text = f"{told}: what comes after it is not decided{held}; {mend}"
+                self.incidents.met("calendar_end", text, until, severity="critical")
+            elif now >= until - _MONTH:
+                self.incidents.met("calendar_end", f"{told}: after it nothing will be decided; {mend}", until)
+            else:
+                self.incidents.over("calendar_end", told)
 
     def _revised(self, revisions: Sequence[Revision], source: str) -> None:
         """Tell of every asset's past bar that is not what it was; once, unless it changes again."""
         for (ts, symbol), found in groupby(revisions, key=lambda one: (one.ts, one.symbol)):
             values = [(one.column, _number(one.before), _number(one.now)) for one in found]
             told = ", ".join(f"{column} was {before}, is now {now}" for column, before, now in values)
-            facts = {"symbol": symbol, "source": source, "text": f"{symbol} of {_said(ts)} at {source}: {told}"}
+            facts = {"symbol": symbol, "source": source, "text": f"{symbol} of {said(ts)} at {source}: {told}"}
             key = f"bad_data:revised:{ts}:{symbol}:{hashlib.sha256(told.encode()).hexdigest()[:8]}"
             self._tell(Alert(key, "bad_data", KINDS["bad_data"], ts, facts))
 
@@ -341,10 +516,11 @@ def deployable(config: Config, folder: Path, store: Store, name: str, clock: Clo
 
     def begin(until: int) -> tuple[History, int]:
         history = seed(config, folder, chain, until, clock.now)
+        _refuse_unknown(history.calendar, until)
         _refuse_spacing(config.paper.every, history)
-        late = (seconds(config.paper.delay) + seconds(config.paper.patience)) * SECOND
-        overdue = closes_between(history.calendar, config.paper.every, int(history.ts[-1]), until - late)
-        if len(overdue):
+        due = timetable(config.paper, history)
+        overdue = due.between(int(history.ts[-1]), until - late(config.paper))
+        if stale(config.paper, len(overdue), silence(due, history.ts)):
             raise DataError(
                 f"{history.source}: the newest bar is that of {history.when(-1)}, {len(overdue)} closes have passed "
                 "since; give [paper] feeds that go on to today, or try the config with --replay"
@@ -354,15 +530,25 @@ def deployable(config: Config, folder: Path, store: Store, name: str, clock: Clo
     return Service(store, Plan(config, folder, name, "paper", begin, fresh), chain, clock)
 
 
+def _refuse_unknown(calendar: str, now: int) -> None:
+    """Refuse to begin where the calendar has ended: nobody could say when the next bar is due."""
+    if now >= (until := horizon(calendar)):
+        raise DataError(
+            f"the calendar {calendar} is known until {_day(until - 1)}: nothing can be decided after it; "
+            "install a release of exchange_calendars that knows more"
+        )
+
+
 def _refuse_spacing(every: str, history: History) -> None:
     """Refuse bars that do not come as [paper] every says: each would look like a gap, or like too many."""
     found = history.spacing // SECOND
-    wanted = DAY // SECOND if every == "session" else seconds(every)
+    days = {"session": 1, "week": 7, "month": 30}
+    wanted = days[every] * DAY // SECOND if every in days else seconds(every)
     if len(history) > 2 and not wanted / 2 < found < wanted * 2:
         told = f"{found // 3600}h" if found % 3600 == 0 else f"{found // 60}m"
         raise ConfigError(
             f"paper.every is {every!r}, but the bars of {history.source} are {told} apart; "
-            "set paper.every to that (bars longer than a session are not traded on paper)"
+            "set paper.every to that, or to session, week or month"
         )
 
 
@@ -370,5 +556,5 @@ def _number(value: float) -> str:
     return "nothing" if np.isnan(value) else f"{value:.10g}"
 
 
-def _said(ts: int) -> str:
-    return f"{np.datetime64(ts, 'ns').astype('M8[s]')}Z".replace("T", " ")
+def _day(ts: int) -> str:
+    return str(np.datetime64(ts, "ns").astype("M8[D]"))

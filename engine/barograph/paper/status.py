@@ -12,12 +12,15 @@ from barograph.paper.journal import begun_with
 from barograph.paper.schedule import SECOND
 
 if TYPE_CHECKING:
+    from barograph.paper.ports import Incident
     from barograph.paper.store import Deployed, Store
 
 __all__ = ["latency", "listed", "status"]
 
 # A look that is half an hour late is not merely busy.
 _GRACE: Final = 1800 * SECOND
+# Notes that are looked through for the last word on when bars close; each start of the service leaves one.
+_NOTES: Final = 1000
 _ON: Final = ("halted", "flattened", "reduce-only: the model is unhealthy or the data are stale")
 
 
@@ -44,9 +47,11 @@ def status(store: Store, deployed: Deployed, now: int) -> dict[str, Any]:
         "switches": [_ON[n] for n in last["switches"]],
         "trouble": last["trouble"],
         "commands_waiting": [command.command for command in store.asked(name)],
+        "closes": next((note.text for note in store.notes(name, _NOTES) if note.kind == "closes"), None),
         "run_by": store.holders().get(name, "nobody"),
         "overdue": due is not None and now > due + _GRACE,
         "healthy": healthy(snapshot.watch["health"]),
+        "incidents": [_lasting(one) for one in store.incidents(name)],
         "latency_ms": latency(store, name),
         "alerts": {"raised": len(store.rows("alerts", name)), **_deliveries(store, name)},
         "notes": [f"{_moment(note.at)} {note.kind}: {note.text}" for note in store.notes(name, 5)],
@@ -60,6 +65,12 @@ def _believed(store: Store, name: str) -> dict[str, Any]:
     last = [row for row in rows if row["ts"] == rows[-1]["ts"]]
     told = {row["symbol"]: _sure(row) | {"probabilities": json.loads(row["probabilities"])} for row in last}
     return told.get("", {"regimes": told})
+
+
+def _lasting(one: Incident) -> dict[str, Any]:
+    """Return a trouble that is not over."""
+    when = {"first": _moment(one.first), "last": _moment(one.last)}
+    return {"about": one.subject, **when, "times": one.times, "text": one.text}
 
 
 def _sure(row: dict[str, Any]) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
 from barograph.paper.journal import Entry
-from barograph.paper.ports import Alert, Intent, Ledger, Outbox
+from barograph.paper.ports import Alert, Casebook, Intent, Ledger, Outbox
 from barograph.paper.projection import Rows
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ class Note(NamedTuple):
     text: str
 
 
-class Store(Outbox, Ledger, Protocol):
+class Store(Outbox, Ledger, Casebook, Protocol):
     """Where deployments are kept. Every method that writes does so in one transaction, all or nothing.
 
     All raise `StoreError` when the database cannot be used.

@@ -14,10 +14,10 @@ import pytest
 
 from barograph.config.paper import KINDS, AlertPlan, Recipient
 from barograph.errors import NotifyError
-from barograph.paper.alerts.messages import render
+from barograph.paper.alerts.messages import digest, render
 from barograph.paper.alerts.outbox import Sent, delay, dispatch, quiet, wanted
 from barograph.paper.alerts.picture import HEIGHT, WIDTH, picture
-from barograph.paper.ports import Alert, Message
+from barograph.paper.ports import Alert, Message, Rest
 from tests.fakes.outbox import HOUR, MINUTE, SECOND, FakeOutbox, Postbox, SetClock, refusing, told
 
 ANN, BOB = Recipient(url="json://ann", name="ann"), Recipient(url="json://bob", severity="critical")
@@ -107,13 +107,13 @@ def test_in_quiet_hours_only_what_is_critical_goes_out_and_the_rest_afterwards()
 
 def test_what_is_too_much_for_an_hour_comes_in_one_digest() -> None:
     store, post, clock = FakeOutbox().put(*(told(n) for n in range(10))), Postbox(), SetClock()
-    assert dispatch(store, post, plan(at_most=4), "spy", clock) == Sent(sent=3, digested=7)
-    assert len(post.taken) == 4
+    assert dispatch(store, post, plan(at_most=4), "spy", clock) == Sent(sent=2, digested=8)
+    assert len(post.taken) == 3
     last = post.taken[-1][1]
     assert last.kind == "digest"
-    assert last.title.startswith("7 alerts: order rejected")
-    assert all(f"[spy/order_rejected:{n:05d}]" in last.body for n in range(3, 10))
-    # The hour is full now, but not for what is critical.
+    assert last.title.startswith("8 alerts: order rejected")
+    assert all(f"[spy/order_rejected:{n:05d}]" in last.body for n in range(2, 10))
+    # The hour is full now, but for the one message that is kept for what is critical.
     store.put(told(10), told(11), told(12, severity="critical"))
     clock.at += 30 * MINUTE
     assert dispatch(store, post, plan(at_most=4), "spy", clock) == Sent(sent=1, waiting=2)
@@ -122,13 +122,114 @@ def test_what_is_too_much_for_an_hour_comes_in_one_digest() -> None:
     assert set(store.states()) == {"sent"}
 
 
-def test_a_critical_alert_is_never_in_a_digest() -> None:
-    alerts = [told(n, severity="critical" if n % 2 else "warning") for n in range(40)]
+def test_what_weighs_most_goes_first_and_of_one_weight_what_waits_longest() -> None:
+    alerts = [told(n, severity=("info", "critical", "warning")[n % 3], ts=100 - n) for n in range(12)]
     store, post = FakeOutbox().put(*alerts), Postbox()
-    dispatch(store, post, plan(at_most=2), "spy", SetClock())
-    alone = {message.key for _, message in post.taken if message.kind != "digest"}
-    assert {f"spy/{alert.key}" for alert in alerts if alert.severity == "critical"} <= alone
-    assert not any(message.kind == "digest" and message.severity == "critical" for _, message in post.taken)
+    assert dispatch(store, post, plan(), "spy", SetClock()) == Sent(sent=12)
+    heard = [(("critical", "warning", "info").index(m.severity), -int(m.key[-5:])) for _, m in post.taken]
+    assert heard == sorted(heard)
+
+
+def test_an_hour_has_so_many_messages_whatever_they_weigh() -> None:
+    alerts = [told(n, severity="critical" if n % 2 else "warning") for n in range(40)]
+    store, post, clock = FakeOutbox().put(*alerts), Postbox(), SetClock()
+    assert dispatch(store, post, plan(at_most=3), "spy", clock) == Sent(sent=2, digested=38)
+    assert [message.severity for _, message in post.taken] == ["critical"] * 3
+    store.put(told(99, severity="critical"))
+    clock.at += 59 * MINUTE
+    assert dispatch(store, post, plan(at_most=3), "spy", clock) == Sent(waiting=1)
+    clock.at += MINUTE
+    assert dispatch(store, post, plan(at_most=3), "spy", clock) == Sent(sent=1)
+
+
+def test_a_night_holds_back_what_is_not_critical_from_a_digest_too() -> None:
+    alerts = [told(n, severity="critical" if n % 2 else "warning") for n in range(10)]
+    store, post, clock = FakeOutbox().put(*alerts), Postbox(), SetClock(ns("2024-07-02 03:00"))
+    night = plan(at_most=2, quiet_from="22:00", quiet_until="07:00")
+    assert dispatch(store, post, night, "spy", clock) == Sent(sent=1, digested=4, waiting=5)
+    assert {row.alert.severity for row in store.rows.values() if row.state == "waiting"} == {"warning"}
+
+
+@pytest.mark.parametrize("count", [60, 4_320, 100_000])
+def test_a_digest_fits_into_one_piece_of_a_chat(count: int) -> None:
+    store, post = FakeOutbox(), Postbox()
+    store.put(*(told(n, "late_cycle", severity=("warning", "critical")[n % 7 == 0]) for n in range(count)))
+    if count < 10_000:
+        dispatch(store, post, plan(at_most=2), "spy", SetClock())
+        last = post.taken[-1][1]
+    else:
+        last = digest([render(told(n), "spy") for n in range(50)], "spy", "ab", {("late_cycle", "warning"): count - 50})
+    assert len(last.title) + len(last.body) < 4_000
+    total, more = int(last.title.split()[0]), int(last.body.partition("and ")[2].split()[0])
+    assert total == count - (1 if count < 10_000 else 0)
+    assert more + last.body.count("\n- ") == total
+
+
+def test_a_long_message_fits_into_one_piece_too() -> None:
+    body = render(Alert("bad_data:1", "bad_data", "warning", 0, {"text": "x" * 48_025}), "spy").body
+    assert len(body) < 4_000
+    assert body.endswith("characters more)\n\nid: spy/bad_data:1")
+
+
+def lasting(n: int, key: str = "stale_data:5", state: str = "lasting", ts: int = 0) -> Alert:
+    about = {"key": key, "state": state, "message": n, "first": 5, "last": 9, "count": n}
+    return Alert(f"{key}:{n}", "stale_data", "critical", ts or n, {"text": f"number {n}", "incident": about})
+
+
+def test_what_waits_of_one_incident_is_one_message_the_newest() -> None:
+    store, post, clock = FakeOutbox().put(*(lasting(n) for n in (1, 2, 3))), Postbox(refusing()), SetClock()
+    assert dispatch(store, post, plan(), "spy", clock) == Sent(failed=3)
+    store.put(lasting(4, state="over"), lasting(1, "stale_data:77"))
+    clock.at += HOUR
+    post.refuse = lambda *_: None
+    assert dispatch(store, post, plan(), "spy", clock) == Sent(sent=5)
+    assert [message.key for _, message in post.taken] == ["spy/stale_data:5:4", "spy/stale_data:77:1"]
+    assert {row.message for row in store.rows.values()} == {message.key for _, message in post.taken}
+
+
+def pulse(n: int) -> Alert:
+    return Alert(f"heartbeat:{n}", "heartbeat", "info", n, {"text": f"beat {n}"})
+
+
+def test_the_sign_of_life_waits_for_no_morning_and_no_quota() -> None:
+    store, post, clock = FakeOutbox(), Postbox(), SetClock(ns("2024-07-02 03:00"))
+    night = plan(at_most=1, quiet_from="22:00", quiet_until="07:00")
+    store.put(told(1, severity="critical"), told(2, severity="critical"))
+    for n in range(30):
+        store.put(pulse(n))
+        dispatch(store, post, night, "spy", clock)
+        clock.at += MINUTE
+    kinds = [message.kind for _, message in post.taken]
+    assert kinds == ["heartbeat", "digest"] + ["heartbeat"] * 29
+    # Of those that could not be sent the newest says all.
+    store.put(*(pulse(n) for n in range(100, 110)))
+    post.taken.clear()
+    dispatch(store, post, night, "spy", clock)
+    assert [message.key for _, message in post.taken] == ["spy/heartbeat:109"]
+
+
+def test_a_recipient_who_says_how_long_is_left_alone_for_so_long() -> None:
+    def busy(url: str, message: Message) -> None:
+        error = NotifyError("tgram://: not delivered: HTTP 429")
+        error.wait = 5000.0
+        raise error
+
+    store, post, clock = FakeOutbox().put(*(told(n) for n in range(9)), pulse(1)), Postbox(busy), SetClock()
+    begun = clock.at
+    assert dispatch(store, post, plan(ANN, BOB), "spy", clock) == Sent(failed=1, waiting=9)
+    while clock.at < begun + 5000 * SECOND:
+        store.put(told(clock.at // SECOND, severity="critical"))
+        dispatch(store, post, plan(ANN), "spy", clock)
+        clock.at += MINUTE
+    assert post.tries == 1
+    post.refuse = lambda *_: None
+    dispatch(store, post, plan(ANN), "spy", clock)
+    assert [message.kind for _, message in post.taken] == ["heartbeat", *["order_rejected"] * 19, "digest"]
+    # A clock that was ahead when it was told, and is right again, holds nobody back for years.
+    store.rests["to:spy:ann"] = Rest("to:spy:ann", clock.at + 400 * DAY, clock.at + 401 * DAY, "")
+    clock.at += HOUR
+    store.put(told(7_777_777, severity="critical"))
+    assert dispatch(store, post, plan(ANN), "spy", clock).sent
 
 
 def test_the_delay_doubles_up_to_an_hour_with_a_fifth_of_chance() -> None:
@@ -199,6 +300,29 @@ def test_a_digest_that_fails_fails_for_each_of_its_alerts() -> None:
     clock.at += HOUR
     assert dispatch(store, Postbox(), plan(at_most=1), "spy", clock) == Sent(digested=6)
     assert {row.attempts for row in store.rows.values()} == {2}
+
+
+@pytest.mark.parametrize("jump", [-400 * DAY, -3 * DAY, 3 * DAY, 400 * DAY])
+@pytest.mark.parametrize("tries", [1, 2, 5])
+def test_a_clock_that_jumps_gives_nothing_up_and_holds_nothing_back(jump: int, tries: int) -> None:
+    """The machine boots with a wrong clock, the network is late; then the clock is set, and the network comes."""
+    store, post, clock = FakeOutbox().put(told(1, severity="critical")), Postbox(refusing()), SetClock()
+    clock.at -= jump
+    for _ in range(tries):
+        dispatch(store, post, plan(), "spy", clock)
+        clock.at += delay("order_rejected:00001|ann", 9)
+    clock.at += jump
+    for _ in range(3):
+        dispatch(store, post, plan(), "spy", clock)
+        clock.at += 2 * HOUR
+    assert store.states() == ["waiting"]
+    post.refuse = lambda *_: None
+    dispatch(store, post, plan(), "spy", clock)
+    assert store.states() == ["sent"]
+    # What was sent while the clock was ahead fills no hour of the time after it.
+    store.put(*(told(n) for n in range(10, 20)))
+    clock.at -= abs(jump)
+    assert dispatch(store, post, plan(at_most=12), "spy", clock) == Sent(sent=10)
 
 
 def test_giving_up_is_recorded() -> None:
@@ -278,14 +402,16 @@ def test_a_month_with_faults_quiet_nights_and_floods_loses_nothing() -> None:
         clock.at += HOUR
     assert number > 1000
     assert set(store.states()) == {"sent"}
-    carried = "\n".join(f"{url} {message.key}\n{message.body}" for url, message in post.taken)
-    assert all(f"spy/{key}" in carried for key in store.alerts)
-    # Every delivery was confirmed once, so each alert came exactly once to each recipient.
-    for url in ("json://ann", "json://bob"):
-        ids = [
-            line for to, message in post.taken if to == url for line in message.body.splitlines() if "spy/order" in line
-        ]
-        assert len(ids) == len(set(ids))
+    heard = [(url, message.key) for url, message in post.taken]
+    assert len(heard) == len(set(heard))
+    carried = {(f"json://{'ann' if row.recipient == 'ann' else 'bob'}", row.message) for row in store.rows.values()}
+    assert carried == set(heard)
+    hours: dict[str, list[int]] = {"ann": [], "2": []}
+    for row in store.rows.values():
+        assert row.ended_at is not None
+        hours[row.recipient].append(row.ended_at)
+    for ends in hours.values():
+        assert all(len({t for t in ends if end - HOUR < t <= end}) <= 5 for end in set(ends))
 
 
 def some_facts(kind: str) -> dict[str, Any]:

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from barograph.config.paper import SEVERITIES
 from barograph.paper.alerts.picture import picture
 from barograph.paper.alerts.view import moment as instant
 from barograph.paper.ports import Alert, Message
@@ -25,6 +27,9 @@ __all__ = ["digest", "render", "sparkline"]
 
 _OURS: Final = Path(__file__).parent / "templates"
 _TITLE: Final = 100
+# What a chat takes in one piece (Telegram: 4,096 characters), with room for the title, and what is listed in a digest.
+_LENGTH: Final = 3600
+_LISTED: Final = 2400
 _BLOCKS: Final = "▁▂▃▄▅▆▇█"
 
 
@@ -54,24 +59,44 @@ def render(alert: Alert, deployment: str, templates: Path | None = None) -> Mess
     return Message(key, alert.kind, alert.severity, _short(title), _signed(body + trouble, key), _drawn(alert))
 
 
-def digest(messages: Sequence[Message], deployment: str, name: str) -> Message:
+def digest(
+    messages: Sequence[Message], deployment: str, name: str, others: Mapping[tuple[str, str], int] | None = None
+) -> Message:
     """Return many messages as one that lists their titles and ids; as severe as the most severe of them.
 
+    Those that are too many to be listed are `others`: how many there are of each (kind, severity). What is listed is
+    cut, too, to what a chat takes in one piece.
+
     >>> one = render(Alert("command:1", "command", "info", 0, {"text": "halted"}), "spy")
-    >>> print(digest([one, one], "spy", "ab12").body)
-    2 alerts came faster than alerts.at_most lets through:
+    >>> print(digest([one, one], "spy", "ab12", {("late_cycle", "warning"): 4000}).body)
+    4002 alerts came faster than alerts.at_most lets through:
     - halted · spy [spy/command:1]
     - halted · spy [spy/command:1]
+    and 4000 more: 4000 late cycle (warning)
     <BLANKLINE>
     id: spy/digest:ab12
     """
-    severity = max((m.severity for m in messages), key=("info", "warning", "critical").index)
-    kinds = sorted({message.kind.replace("_", " ") for message in messages})
-    rows = "\n".join(f"- {message.title} [{message.key}]" for message in messages)
+    rest = Counter(others or {})
+    lines = [f"- {message.title} [{message.key}]" for message in messages]
+    while sum(map(len, lines)) > _LISTED:
+        last = messages[len(lines) - 1]
+        rest[last.kind, last.severity] += 1
+        lines.pop()
+    severities = [message.severity for message in messages] + [severity for _, severity in rest]
+    severity = max(severities, key=SEVERITIES.index)
+    total, more = len(lines) + rest.total(), ", ".join(_counted(rest))
+    kinds = sorted({message.kind.replace("_", " ") for message in messages} | {k.replace("_", " ") for k, _ in rest})
+    said = [f"{total} alerts came faster than alerts.at_most lets through:", *lines]
+    said += [f"and {rest.total()} more: {more}"] if rest else []
+    title = _short(f"{total} alerts: {', '.join(kinds)} · {deployment}")
     key = f"{deployment}/digest:{name}"
-    body = f"{len(messages)} alerts came faster than alerts.at_most lets through:\n{rows}"
-    title = _short(f"{len(messages)} alerts: {', '.join(kinds)} · {deployment}")
-    return Message(key, "digest", severity, title, _signed(body, key), b"")
+    return Message(key, "digest", severity, title, _signed("\n".join(said), key), b"")
+
+
+def _counted(rest: Counter[tuple[str, str]]) -> list[str]:
+    """Return how many of each kind there are, the most severe first."""
+    order = sorted(rest.items(), key=lambda one: (-SEVERITIES.index(one[0][1]), -one[1], one[0][0]))
+    return [f"{count} {kind.replace('_', ' ')} ({severity})" for (kind, severity), count in order]
 
 
 def sparkline(path: Sequence[float]) -> str:
@@ -132,7 +157,10 @@ def _short(title: str) -> str:
 
 
 def _signed(body: str, key: str) -> str:
-    return f"{body.strip()}\n\nid: {key}"
+    body = body.strip()
+    if len(body) > _LENGTH:
+        body = f"{body[:_LENGTH].rstrip()}… ({len(body) - _LENGTH:,} characters more)"
+    return f"{body}\n\nid: {key}"
 
 
 def _bare(alert: Alert) -> str:

@@ -116,7 +116,7 @@ def observe(feature: Feature, history: History) -> Floats:
     >>> from barograph.features import sma
     >>> from barograph.testing import some_bars
     >>> observe(sma(3), some_bars(5, missing=0.0)).round(1).tolist()
-    [nan, nan, 0.0, 0.0, 0.0]
+    [nan, nan, 100.2, 99.1, 97.2]
 
     Raises what a run that declares it raises.
     """

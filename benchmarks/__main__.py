@@ -22,6 +22,7 @@ from benchmarks import (
     prior,
     runs,
     series,
+    study,
     sweeps,
     trials,
     waiting,
@@ -44,6 +45,7 @@ SUBJECTS: dict[str, Callable[[float], Table]] = {
     "runs": runs.measure,
     "cycle": paper.cycle,
     "year": paper.year,
+    "study": study.measure,
     "sweeps": sweeps.measure,
     "trials": trials.measure,
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,16 @@ settings.register_profile("ci", deadline=None, max_examples=25, derandomize=True
 # `make soak`: other runs every time, and many; asked for with --hypothesis-profile=soak.
 settings.register_profile("soak", deadline=None, max_examples=2000)
 settings.load_profile("ci")
+
+
+def pytest_collection_finish() -> None:
+    """Let the collector look at what tests leave, and not again and again at thousands of tests and at compiled code.
+
+    A worker that has compiled the whole engine spent a quarter of its time in it.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(100_000, 20, 20)
 
 
 @pytest.fixture(scope="session")

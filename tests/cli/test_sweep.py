@@ -37,7 +37,7 @@ def test_every_point_stands_in_the_folder(done: tuple[Path, dict[str, object]]) 
     assert points["failed"].tolist() == [""] * 8
     assert points["sharpe"].notna().all()
     kept = json.loads((out / "sweep.json").read_text(encoding="utf-8"))
-    counted = {"points": 8, "seen": 1, "fits": 4, "strategies": 4, "terms": 2, "runs": 8, "shadows": 0}
+    counted = {"points": 8, "seen": 1, "fits": 4, "strategies": 4, "terms": 2, "runs": 8, "columns": 0, "shadows": 0}
     assert kept["counters"] == counted
     page = (out / "report.html").read_text(encoding="utf-8")
     assert kept["verdict"]["words"][:40] in page

@@ -36,7 +36,7 @@ def test_every_row_is_a_run() -> None:
         returns = run.returns
         assert found.harvest.sums[number, :, 1].sum() == pytest.approx(returns.sum())
         assert found.harvest.sums[number, :, 0].sum() == len(returns)
-    assert found.counters == (4, 4, 0, 0, 4, 4, 12)
+    assert found.counters == (4, 4, 0, 0, 4, 4, 0, 12)
     assert [found.tried(number) for number in range(4)] == [3] * 4
 
 

@@ -162,7 +162,7 @@ def test_what_points_share_is_computed_once() -> None:
     make, _ = ROWS["filter, refits, full"]
     found = sweep(make, {"threshold": np.linspace(0.1, 0.9, 20).tolist(), "lot": [0.0, 1.0]}, BARS)
     fits = len(scan(make(0.5, 0.0), BARS).fits)
-    assert found.counters == (40, 1, fits, 20, 2, 40, 0)
+    assert found.counters == (40, 1, fits, 20, 2, 40, 0, 0)
 
 
 def test_who_is_ruined_is_told_and_stops_nobody() -> None:

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from barograph.data.calendars import horizon
 from barograph.data.closes import Closes, Timetable, clocked, duration
 from barograph.data.learning import agreeing, learned
 from barograph.epoch import HOUR
@@ -94,7 +95,7 @@ def test_a_vendor_taken_for_another_would_be_seen() -> None:
         # Futures that settle at two in the afternoon.
         (Closes("XNYS", "session", times=(clocked("14:00"),)), "2024-03-08", "2024-03-12", [
             "03-08 19:00", "03-11 18:00"]),
-        (Closes("24/7", "week", phase=int(4 * 24 * HOUR)), "2024-01-01", "2024-01-16", ["01-08 00:00", "01-15 00:00"]),
+        (Closes("24/7", "week"), "2024-01-01", "2024-01-16", ["01-08 00:00", "01-15 00:00"]),
         (Closes("24/7", "1h", shift=-1_000_000), "2024-01-01", "2024-01-01 02:00", ["01-01 00:59", "01-01 01:59"]),
     ],
 )  # fmt: skip
@@ -129,6 +130,39 @@ def test_bars_that_are_missing_are_no_reason_to_learn_another_way() -> None:
     kept[:20] += 17
     with pytest.raises(DataError, match=r"bars: 2\d of \d+ bars do not close every 1h"):
         agreeing(found, kept, "bars")
+
+
+def test_an_odd_bar_is_no_reason_for_closes_that_never_come() -> None:
+    ts = Closes("XNYS", "1h", "clock").between(at("2024-01-02"), at("2024-10-01"))
+    odd = np.sort(np.append(ts, at("2024-07-01 12:00")))
+    assert learned("XNYS", odd, "1h") == Timetable((Closes("XNYS", "1h", "clock"),))
+
+
+@pytest.mark.parametrize(("zone", "clock"), [("UTC", "22:00"), ("UTC", "21:00"), ("", "17:00"), ("", "18:00")])
+def test_days_that_close_after_the_session_are_learned_in_summer_and_in_winter(zone: str, clock: str) -> None:
+    told = Timetable((Closes("XNYS", "session", zone=zone, times=(clocked(clock),)),))
+    for first, last in (("2023-11-10", "2024-08-30"), ("2016-01-04", "2024-08-30"), ("2024-04-01", "2024-12-30")):
+        ts = told.between(at(first), at(last))
+        assert len(learned("XNYS", ts, "session").off(ts)) == 0
+
+
+def test_the_last_week_and_month_of_a_calendar_that_ends() -> None:
+    """XSHG is known until the end of 2026, a Thursday: whether its week goes on nobody knows, but its month is over."""
+    assert horizon("XSHG") == at("2027-01-01"), "the calendar knows more now: take its last year here"
+    span = at("2026-12-20"), at("2027-02-01")
+    assert shown(Closes("XSHG", "month").between(*span)) == ["12-31 07:00"]
+    assert shown(Closes("XSHG", "week").between(*span)) == ["12-25 07:00"]
+
+
+def test_told_times_on_another_clock_know_short_days_by_the_exchanges() -> None:
+    told = Closes("XNYS", "1h", zone="UTC", times=tuple(map(clocked, ("15:00", "18:00", "21:00"))))
+    found = told.between(at("2024-01-02"), at("2024-12-31"))
+    assert sorted({text[6:] for text in shown(found)}) == ["15:00", "17:00", "18:00", "21:00"]
+
+
+def test_a_way_that_is_told_takes_the_milliseconds_from_the_bars() -> None:
+    ts = Closes("24/7", "1h").between(at("2024-01-01"), at("2024-01-09")) - 1_000_000
+    assert len(agreeing(Timetable((Closes("24/7", "1h"),)), ts, "bars").off(ts)) == 0
 
 
 def test_two_markets_in_one_account_close_by_one_rule_in_each() -> None:

@@ -103,7 +103,7 @@ class Observer:
         An answer is in order, of the past, with some of our assets in it; others are taken from the next one.
         """
         answers: list[tuple[str, list[Row], set[str]]] = []
-        overdue = max(self._unheard(now - self.study.overdue), default=0)
+        overdue = max(self._due(self.order[-1], now - self.study.overdue), default=0)
         overlap = self.order[-self.study.overlap :][0]
         for source in self.sources:
             try:

@@ -269,8 +269,11 @@ def test_a_bar_that_closes_when_none_does_is_refused_by_name(store: SqlStore) ->
     assert live.look(11) == 0
     (told,) = [text for kind, text in live.told() if kind == "bad_data"]
     assert told.endswith("has a bar of 2023-01-12 22:43:00Z, when none closes (every session of 24/7); it was left out")
-    live.shown["best"] = flat()
-    assert live.look(12) == 2
+    # It is in the feed still when later bars were decided: it was no bar, and is no revision of the past.
+    live.shown["best"] = replace(flat(), ts=np.sort(np.append(flat().ts[:-1], odd.ts[-1] - 77 * MINUTE)))
+    assert [live.look(row) for row in (12, 13, 14)] == [2, 1, 1]
+    texts = [text for kind, text in live.told() if kind == "bad_data"]
+    assert texts == [told, f"still: {told}", "over: all bars close when bars of this source do"][: len(texts)]
     live.sound()
 
 

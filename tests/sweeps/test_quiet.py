@@ -204,3 +204,23 @@ def test_a_cross_costs_a_column_a_window() -> None:
         wanted = scan(bg.Machine(strategy=_crossed(fast, slow)), bars)
         assert found.table["turnover"][number] == wanted.metrics["turnover"]
         assert found.run(number).table.tobytes() == wanted.table.tobytes()
+
+
+@bg.kernel
+def _counting(params: Any) -> Any:
+    return np.zeros(1)
+
+
+@bg.kernel
+def _raising(state: Any, bars: Any, belief: Any, portfolio: Any, params: Any) -> Any:
+    state[0] += 1.0
+    if state[0] == 60.0:
+        raise ValueError("sixty")
+    return state, bg.Target(0.5)
+
+
+def test_a_strategy_that_raises_fails_every_point_that_has_it() -> None:
+    """What deciding first has remembered before it was raised is nothing that an account begins with."""
+    machine, fees = bg.Machine(strategy=bg.strategy(_raising, (), _counting)), [0.0, 0.001, 0.002]
+    found = bg.sweep(machine, {"fee": fees}, some_bars(120, missing=0.0), terms=lambda fee: bg.Terms(fee=fee))
+    assert found.failed == ["ValueError: sixty"] * 3

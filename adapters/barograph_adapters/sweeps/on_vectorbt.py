@@ -81,9 +81,9 @@ class OnVectorbt(Compiled):
 
     def look(self) -> Plan:
         """Lay the points out; a model's fits are kept for the runs that decide."""
-        self.plan = Plan(map(self._point, range(len(self.job.source.values))), self.looks)
-        for number in range(len(self.plan.rows)):
+        for number in range(len(self.job.source.values)):
             _refuse(self._point(number), self._named(number))
+        self.plan = Plan(map(self._point, range(len(self.job.source.values))), self.looks)
         return self.plan
 
     def run(self, harvest: Harvest) -> None:

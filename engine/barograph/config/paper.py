@@ -45,6 +45,7 @@ Severity = Literal["info", "warning", "critical"]
 Probability = Annotated[float, Field(gt=0, lt=1)]
 Duration = Annotated[str, Field(pattern=r"^[1-9]\d*(s|m|h|d)$")]
 Clock = Annotated[str, Field(pattern=r"^([01]\d|2[0-3]):[0-5]\d$")]
+Closing = Annotated[str, Field(pattern=r"^(([01]\d|2[0-3]):[0-5]\d|24:00)$")]
 Hours = Annotated[str, Field(pattern=r"^([01]\d|2[0-3]):[0-5]\d-([01]\d|2[0-4]):[0-5]\d$")]
 _UNITS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
@@ -161,7 +162,7 @@ class ClosesPlan(Strict):
     breaks: bool = Field(default=True, description="whether bars begin anew after the midday break")
     over: Literal["nothing", "breaks", "all"] = Field(default="nothing", description="which ends a last bar runs over")
     hours: Hours | None = Field(default=None, description="a day longer than the session, such as 04:00-20:00")
-    times: list[Clock] = Field(default=[], description="the times of day at which bars close, whatever the step")
+    times: list[Closing] = Field(default=[], description="the times of day at which bars close, whatever the step")
 
     @field_validator("time_zone")
     @classmethod

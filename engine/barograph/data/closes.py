@@ -55,8 +55,8 @@ class Closes(NamedTuple):
     "breaks" or "all". `hours` (first, last) in ns from midnight are the day of a vendor who also has what is traded
     before and after the session. `times` are ns from midnight at which bars close whatever the step; a session that
     ends early ends the last of them. Bars of a session, week or month close with the session, or at the one of `times`.
-    On markets that never close bars are counted from `phase` ns after 1970 on. `shift` is added to all: -1,000,000 for
-    a vendor whose bars end a millisecond early.
+    On markets that never close bars are counted from `phase` ns after 1970 on, weeks after a Monday. `shift` is added
+    to all: -1,000,000 for a vendor whose bars end a millisecond early.
 
     >>> hours = Closes("XNYS", "1h", "clock")
     >>> half_day = calendars.span_of("2023-11-24", "2023-11-24")
@@ -85,7 +85,7 @@ class Closes(NamedTuple):
         if until <= after:
             return np.zeros(0, dtype=np.int64)
         if self.calendar == ALWAYS and self.step != "month" and not self.times:
-            found = _counted(after - self.shift, until - self.shift, self._always(), self.phase)
+            found = _counted(after - self.shift, until - self.shift, self._always(), self.origin + self.phase)
         else:
             blocks = range((after - self.shift) // _BLOCK, (until - self.shift) // _BLOCK + 1)
             found = np.concatenate([_of_block(self, n) for n in blocks])
@@ -100,22 +100,30 @@ class Closes(NamedTuple):
         if len(known.days) == 0:
             return np.zeros(0, dtype=np.int64)
         if self.step in STEPS:
-            return self._of_days(known)
+            return self._of_days(known, min(int(days[1]), calendars.horizon(self.calendar)))
         return self._at_times(known) if self.times else self._inside(known)
+
+    @property
+    def origin(self) -> int:
+        """What bars of a market that never closes are counted from: 1970, but weeks from a Monday."""
+        return 4 * DAY if self.step == "week" else 0
 
     def _always(self) -> int:
         return {"session": DAY, "week": 7 * DAY}.get(self.step) or duration(self.step)
 
-    def _of_days(self, known: Sessions) -> Times:
-        """Return the closes of the sessions, or of the last ones of weeks and months."""
+    def _of_days(self, known: Sessions, until: int) -> Times:
+        """Return the closes of the sessions, or of the last ones of weeks and months that are over by `until`."""
         ends = np.asarray(known.closes if not self.times else self._wall(known) + self.times[0])
         if self.step == "session":
             return ends
         # A week begins on Monday; the epoch was a Thursday.
-        period = (known.days.astype(np.int64) + 3) // 7 if self.step == "week" else known.days.astype("M8[M]")
+        week = (known.days.astype(np.int64) + 3) // 7
+        period = week if self.step == "week" else known.days.astype("M8[M]").astype(np.int64)
         last = np.append(period[1:] != period[:-1], True)
         # Of a period that reaches beyond what is known, the last session is not known either.
-        last[-1] = False
+        month = (known.days[-1:].astype("M8[M]") + 1).astype("M8[D]").astype(np.int64)
+        over = 7 * (week[-1] + 1) - 3 if self.step == "week" else month[0]
+        last[-1] = int(over) * DAY <= until
         return np.asarray(ends[last])
 
     def _wall(self, known: Sessions) -> Times:
@@ -128,8 +136,9 @@ class Closes(NamedTuple):
     def _at_times(self, known: Sessions) -> Times:
         """Return the told times of every date; of those after an early end one, at that end."""
         at = self._wall(known)[:, None] + np.array(self.times)[None, :]
-        usual = np.median(known.closes - self._wall(known))
-        early = (known.closes - self._wall(known) < usual)[:, None] & (at > known.closes[:, None])
+        # Whether a day is short is told by the exchange's own clock, whatever clock the bars stand on.
+        length = known.closes - self._replace(zone="")._wall(known)
+        early = (length < np.median(length))[:, None] & (at > known.closes[:, None])
         return np.unique(np.where(early, known.closes[:, None], at))
 
     def _inside(self, known: Sessions) -> Times:

@@ -12,7 +12,7 @@ from typing import Final
 
 import numpy as np
 
-from barograph.data.calendars import ALWAYS, DAY, Times, apart, placed, sessions
+from barograph.data.calendars import ALWAYS, DAY, Sessions, Times, apart, placed, sessions
 from barograph.data.closes import OVER, SECOND, STEPS, Closes, Timetable, duration
 from barograph.epoch import HOUR
 from barograph.errors import DataError
@@ -39,20 +39,23 @@ def learned(calendar: str, ts: Times, step: str, source: str = "bars") -> Timeta
     """
     ts = ts[-_NEWEST:]
     shift, codes = _shift(ts), apart(calendar)
-    best: tuple[int, int, Timetable] | None = None
+    best: tuple[tuple[int, int], Timetable] | None = None
     for candidate in _candidates(codes, ts - shift, step):
         table = Timetable(tuple(candidate._replace(calendar=code, shift=shift) for code in codes))
         stray, due = len(table.off(ts)), len(table.between(int(ts[0]) - 1, int(ts[-1])))
-        if _agrees(stray, ts) and (best is None or (stray, due) < best[:2]):
-            best = (stray, due, table)
+        # A bar off its closes costs as much as a close without a bar: an odd one is no reason for many that never come.
+        rank = (stray + due, stray)
+        if _agrees(stray, ts) and (best is None or rank < best[0]):
+            best = (rank, table)
     if best is None:
         raise DataError(_refused(Timetable(tuple(Closes(code, step) for code in codes)), ts, source, _CURE))
-    return best[2]
+    return best[1]
 
 
 def agreeing(told: Timetable, ts: Times, source: str) -> Timetable:
     """Return what was told of the closes, once the bars agree with it; raises `DataError` when they do not."""
     ts = ts[-_NEWEST:]
+    told = Timetable(tuple(one._replace(shift=_shift(ts)) for one in told.markets))
     if not _agrees(len(told.off(ts)), ts):
         raise DataError(_refused(told, ts, source, "mend [paper.closes], or leave it out and it is learned"))
     return told
@@ -99,19 +102,25 @@ def _of_several(step: str) -> Iterator[Closes]:
 def _always(ts: Times, step: str) -> Iterator[Closes]:
     base = Closes(ALWAYS, step)
     length = {"session": DAY, "week": 7 * DAY}.get(step) or duration(step)
-    values, counts = np.unique(ts % length, return_counts=True)
+    values, counts = np.unique((ts - base.origin) % length, return_counts=True)
     yield base
     yield base._replace(phase=int(values[np.argmax(counts)]))
 
 
 def _daily(calendar: str, ts: Times, step: str) -> Iterator[Closes]:
     """Bars that do not close with the session, but at a time of day."""
-    known, at, _ = placed(calendar, ts)
+    known, at = _day_of(calendar, ts)
     for zone in ("", "UTC"):
         base = Closes(calendar, step, zone=zone)
         rest = ts - base._wall(known)[at]
         values, counts = np.unique(rest, return_counts=True)
         yield base._replace(times=(int(values[np.argmax(counts)]),))
+
+
+def _day_of(calendar: str, ts: Times) -> tuple[Sessions, Times]:
+    """Return the sessions around these moments, and the last one that had opened before each."""
+    known = placed(calendar, ts)[0]
+    return known, np.maximum(np.searchsorted(known.opens, ts, side="left") - 1, 0)
 
 
 def _of_sessions(calendar: str, ts: Times, step: str) -> Iterator[Closes]:
@@ -154,7 +163,7 @@ def _hours(calendar: str, ts: Times) -> tuple[int, int]:
 
 def _by_the_times(calendar: str, ts: Times, step: str) -> Iterator[Closes]:
     """The times of day that at least half of the sessions keep."""
-    known, at, _ = placed(calendar, ts)
+    known, at = _day_of(calendar, ts)
     base = Closes(calendar, step)
     values, counts = np.unique(ts - base._wall(known)[at], return_counts=True)
     kept = values[2 * counts >= len(np.unique(at))]

@@ -12,7 +12,7 @@ import numpy as np
 
 from barograph.config.paper import seconds
 from barograph.data.calendars import DAY, span_of
-from barograph.data.closes import SECOND, STEPS, Closes, Timetable, clocked
+from barograph.data.closes import SECOND, STEPS, Closes, Timetable, clocked, duration
 from barograph.data.learning import agreeing, learned
 
 if TYPE_CHECKING:
@@ -51,9 +51,9 @@ def silence(due: Timetable, ts: Times) -> int:
 def stale(plan: PaperPlan, missing: int, longest: int) -> bool:
     """Tell whether so many closes without a bar are more than twice the longest silence that was proved.
 
-    Inside a session a single one never is: the bar that proves it empty can come with the next close, and soon.
+    Of bars shorter than a day a single one never is: the next one can prove it empty.
     """
-    return missing > max(2 * longest, 0 if plan.every in STEPS else 1)
+    return missing > max(2 * longest, 0 if plan.every in STEPS or duration(plan.every) >= DAY else 1)
 
 
 def late(plan: PaperPlan) -> int:
@@ -69,7 +69,8 @@ def longest_closure(due: Timetable, year: int) -> int:
     >>> longest_closure(of("XNYS"), 2024) // DAY, longest_closure(of("24/7"), 2024) // DAY
     (4, 1)
     """
-    found = due.between(*span_of(f"{year - 10}-01-01", f"{year}-01-01"))
+    days = Timetable(tuple(one if one.step in STEPS else Closes(one.calendar, "session") for one in due.markets))
+    found = days.between(*span_of(f"{year - 10}-01-01", f"{year}-01-01"))
     return int(np.diff(found).max()) if len(found) > 1 else 32 * DAY
 
 

@@ -34,6 +34,7 @@ from barograph.paper.feeds import Chain, Fetched, Revision, compared, feeds_of, 
 from barograph.paper.journal import GENESIS, begun_with
 from barograph.paper.ports import Alert, Clock
 from barograph.paper.schedule import SECOND, late, longest_closure, next_look, said, silence, stale, timetable
+from barograph.paper.status import CLOSES_AMONG
 from barograph.paper.store import Deployed, Lease, Note, Store
 from barograph.paper.testnet.mirror import brought
 from barograph.paper.verify import misfit
@@ -132,8 +133,10 @@ class Service:
             self._close(timetable(self.paper, history), history)
 
     def _close(self, due: Timetable, seen: History) -> None:
-        if repr(due) != repr(self.due):
-            self.store.note(self.plan.name, Note(self.clock.now(), "closes", f"bars close {due!r}"))
+        text = f"bars close {due!r}"
+        known = next((one.text for one in self.store.notes(self.plan.name, CLOSES_AMONG) if one.kind == "closes"), "")
+        if text != known:
+            self.store.note(self.plan.name, Note(self.clock.now(), "closes", text))
         self.due, self.silence = due, silence(due, seen.ts)
 
     def _refuse_nothing(self) -> None:
@@ -289,7 +292,7 @@ class Service:
             return None
         past = int(np.searchsorted(found.ts, self.last, side="right"))
         if past:
-            revised = compared(seen, found.slice(0, past), self.paper.tolerance)
+            revised = compared(seen, self._without_strays(found.slice(0, past), seen), self.paper.tolerance)
             # Who has no answer for an asset says nothing of its past, and after its end nobody does.
             silent = {*fetched.missing, *self._ended()}
             revised = [one for one in revised if one.symbol not in silent]
@@ -298,39 +301,50 @@ class Service:
             self._revised(revised, found.source)
         return self._on_time(found.slice(past, len(found))) if past < len(found) else None
 
+    def _without_strays(self, past: History, seen: History) -> History:
+        """Leave out past bars that were refused because none closes then: they are no revision."""
+        refused = np.zeros(0, dtype=np.int64) if self.due is None else self.due.off(past.ts)
+        return past.at(np.flatnonzero(~np.isin(past.ts, refused[~np.isin(refused, seen.ts)])))
+
     def _on_time(self, fresh: History) -> History | None:
         """Return the bars that close when bars of this source do; each of the others is refused by name."""
         assert self.deployment is not None
         if self.due is None or not len(self._strays(fresh)):
+            self.incidents.over("bad_data:off", "all bars close when bars of this source do", always=False)
             return fresh
         seen = self.deployment.live.history
         again = self._learned_again(seen, fresh)
         if again is not None:
             self._close(again, seen)
-            return fresh
         strays = self._strays(fresh)
         for ts in strays.tolist():
             text = f"{fresh.source} has a bar of {said(ts)}, when none closes ({self.due!r}); it was left out"
-            self._tell(Alert(f"bad_data:off:{ts}", "bad_data", KINDS["bad_data"], ts, {"text": text}))
+            self.incidents.met("bad_data:off", text, ts)
         kept = np.flatnonzero(~np.isin(fresh.ts, strays))
         return fresh.at(kept) if len(kept) else None
 
     def _strays(self, fresh: History) -> Times:
         """Return when bars close though none does; of what comes after the calendar's end nobody knows."""
-        assert self.deployment is not None
         assert self.due is not None
-        return self.due.off(fresh.ts[fresh.ts < horizon(self.deployment.deployed.calendar)])
+        return self.due.off(self._known(fresh).ts)
+
+    def _known(self, fresh: History) -> History:
+        """Return the bars of times that the calendar knows: of a week or month that it cuts, not the end."""
+        assert self.deployment is not None
+        reach = {"week": 7 * DAY, "month": 31 * DAY}.get(self.paper.every, 0)
+        return fresh.head(int(np.searchsorted(fresh.ts, horizon(self.deployment.deployed.calendar) - reach)))
 
     def _learned_again(self, seen: History, fresh: History) -> Timetable | None:
-        """Return a way to close that explains these bars too: the full hour of New York may prove to be that of UTC."""
+        """Return a way to close that explains more of these: the full hour of New York may prove to be that of UTC."""
         if self.paper.closes is not None:
             return None
+        known = self._known(fresh)
         try:
-            again = timetable(self.paper, seen.then(replace(fresh, traded=seen.traded)))
+            again = timetable(self.paper, seen.then(replace(known, traded=seen.traded)))
         except DataError:
             # No way does: the bars are refused by who asked, and named.
             return None
-        return None if len(again.off(fresh.ts)) else again
+        return again if len(again.off(known.ts)) < len(self._strays(fresh)) else None
 
     def _ended(self) -> dict[str, int]:
         """Return the assets that have a final price, and since when."""
@@ -365,13 +379,17 @@ class Service:
 
     def _overdue(self, now: int) -> int:
         """Return the newest close whose bar should be there: half of the patience is over; 0 if there is none."""
+        if self.due is None:
+            return 0
         since = now - (seconds(self.paper.delay) + seconds(self.paper.patience) // 2) * SECOND
-        closes = self._unheard(since)
+        closes = self.due.between(self.last, since)
         return int(closes[-1]) if len(closes) else 0
 
     def _unheard(self, until: int) -> Times:
         """Return the closes up to a moment without a bar, once silence is longer than this source's own; or none."""
-        closes = np.zeros(0, dtype=np.int64) if self.due is None else self.due.between(self.last, until)
+        # Another thread may take the state away, and with it the last bar.
+        last = self.last
+        closes = self.due.between(last, until) if self.due is not None and last else np.zeros(0, dtype=np.int64)
         return closes if stale(self.paper, len(closes), self.silence) else closes[:0]
 
     def _held(self, fresh: History, t: int) -> bool:
@@ -519,6 +537,9 @@ def deployable(config: Config, folder: Path, store: Store, name: str, clock: Clo
         _refuse_unknown(history.calendar, until)
         _refuse_spacing(config.paper.every, history)
         due = timetable(config.paper, history)
+        # A bar that is under way, or of no close at all, is not the first to decide.
+        while len(history) > 2 and len(due.off(history.ts[-1:])):
+            history = history.head(len(history) - 1)
         overdue = due.between(int(history.ts[-1]), until - late(config.paper))
         if stale(config.paper, len(overdue), silence(due, history.ts)):
             raise DataError(

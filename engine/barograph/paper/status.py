@@ -15,12 +15,12 @@ if TYPE_CHECKING:
     from barograph.paper.ports import Incident
     from barograph.paper.store import Deployed, Store
 
-__all__ = ["latency", "listed", "status"]
+__all__ = ["CLOSES_AMONG", "latency", "listed", "status"]
 
 # A look that is half an hour late is not merely busy.
 _GRACE: Final = 1800 * SECOND
-# Notes that are looked through for the last word on when bars close; each start of the service leaves one.
-_NOTES: Final = 1000
+CLOSES_AMONG: Final = 1000
+"""Notes that are looked through for the last word on when bars close."""
 _ON: Final = ("halted", "flattened", "reduce-only: the model is unhealthy or the data are stale")
 
 
@@ -47,7 +47,7 @@ def status(store: Store, deployed: Deployed, now: int) -> dict[str, Any]:
         "switches": [_ON[n] for n in last["switches"]],
         "trouble": last["trouble"],
         "commands_waiting": [command.command for command in store.asked(name)],
-        "closes": next((note.text for note in store.notes(name, _NOTES) if note.kind == "closes"), None),
+        "closes": next((note.text for note in store.notes(name, CLOSES_AMONG) if note.kind == "closes"), None),
         "run_by": store.holders().get(name, "nobody"),
         "overdue": due is not None and now > due + _GRACE,
         "healthy": healthy(snapshot.watch["health"]),

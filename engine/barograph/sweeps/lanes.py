@@ -172,8 +172,10 @@ class Lane:
                 call(self.ahead, bound.where, spot(bound.own) + 8 * at.OWN * (len(bound.own) - 1), begin, until)
             turning(self.decisions, self.turns)
         except Exception:
-            # An account may be ruined before the bar at which this was raised: that is found bar by bar.
+            # An account may be ruined before the bar at which this was raised: that is found bar by bar, from the
+            # memory that a strategy begins with.
             frame[at.DECIDED] = 0
+            self._put(decider.memory)
 
     def _put(self, image: Image) -> None:
         self.f[image.at[0] : image.at[0] + image.f.size] = image.f

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from barograph.errors import ConfigError
+from barograph.loop.wiring import declared_by
 from barograph.sweeps.plan import Numbers
 from barograph.sweeps.stages import Point, Seen, content, point_of
 
@@ -55,7 +56,7 @@ class Outline:
         if point.machine.choose is not None:
             raise ConfigError(f"point {number}: a machine that chooses runs whole, here; wanted backend = 'compiled'")
         sees, decides, trades = point.keys or point_of(point.whole, point.history).keys  # type: ignore[misc]
-        for feature in point.strategy.features:
+        for feature in declared_by(point.whole, point.history) if point.strategy.features else ():
             column, new = self._observes((content((feature.init, feature.step, feature.params)), id(point.history)))
             self.columns += [column] if new else []
         seen, new = self._sees((sees, point.strategy.horizons, id(point.history)))

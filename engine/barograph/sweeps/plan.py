@@ -17,7 +17,7 @@ from barograph.loop.faults import gist
 from barograph.loop.wiring import Wired, declared_by, memory_of, plan_of, wire
 from barograph.sweeps.arena import Arena, Image, Images
 from barograph.sweeps.lanes import Account, Decider, Lane, Layout
-from barograph.sweeps.stages import Alone, Looks, Point, Seen, content, look_whole, observe, point_of
+from barograph.sweeps.stages import Alone, Looks, Point, Seen, content, observe, point_of
 from barograph.types import Feature, Floats
 
 if TYPE_CHECKING:
@@ -93,7 +93,7 @@ class Plan:
 
     def _whole(self, point: Point) -> tuple[int, int, int]:
         """Run a point that shares nothing; its terms are laid out for the cash that it begins with."""
-        seen, wired = look_whole(point.whole, point.history)
+        seen, wired = self._looks.whole(point)
         self.seen.append(seen)
         self.groups.append(_Group(len(self.seen) - 1, wired, wired.resting, point.strategy.name))
         account, _ = self._trades(("whole", len(self.seen)))

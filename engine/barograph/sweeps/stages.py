@@ -137,6 +137,7 @@ class Looks:
     def __init__(self, most: int | None = None) -> None:
         self.most, self.made = most, 0
         self._kept: dict[Hashable, Seen] = {}
+        self._whole: dict[Hashable, tuple[Seen, Wired]] = {}
 
     def of(self, key: Hashable, point: Point) -> Seen:
         """Return what a point sees; it is looked at where that was not done yet."""
@@ -148,6 +149,13 @@ class Looks:
         if self.most is not None and len(self._kept) > self.most:
             del self._kept[next(iter(self._kept))]
         return seen
+
+    def whole(self, point: Point) -> tuple[Seen, Wired]:
+        """Return what a point that runs whole has seen, and how it is wired; it is run where that was not done yet."""
+        key = (Alone(point.machine), Alone(point.strategy), Alone(point.terms), Alone(point.history))
+        if key not in self._whole:
+            self._whole[key] = look_whole(point.whole, point.history)
+        return self._whole[key]
 
 
 def _switches(B: Floats, layout: Horizons) -> float:

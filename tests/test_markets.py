@@ -23,9 +23,9 @@ import pytest
 import barograph as bg
 from barograph.audit.lookahead import audit
 from barograph.data.calendars import sessions
+from barograph.data.closes import Closes, Timetable
 from barograph.data.history import History
 from barograph.loop.result import Result
-from barograph.paper.schedule import closes_between
 from barograph.report import read_run
 from barograph.report.figures import run_figures, timeline
 from barograph.report.words import comparison, verdict
@@ -184,7 +184,7 @@ def every(calendar: str, bars: str) -> History:
     daily = market(calendar).ts
     first, last = int(daily[0]), int(daily[-1])
     weeks = {moment(int(t) - 1).isocalendar()[:2]: int(t) for t in daily}
-    ts = np.array(sorted(weeks.values())) if bars == "week" else closes_between(calendar, bars, first, last)
+    ts = np.array(sorted(weeks.values())) if bars == "week" else Closes(calendar, bars).between(first, last)
     close = 100.0 * np.cumprod(1.0 + np.random.default_rng(len(ts)).normal(0.0, 0.01, len(ts)))
     return History.from_arrays(ts, close, symbols=[f"A_{calendar}"], calendar=calendar, currency="USD")
 
@@ -330,4 +330,5 @@ def test_paper_waits_for_the_closes_of_every_market() -> None:
     both = market("XTKS").join(market("XNYS"))
     wanted = [int(t) for t in both.ts if moment(int(t)).month == 2]
     first, last = (int(np.datetime64(text, "ns").astype(np.int64)) for text in ("2023-02-01", "2023-03-01"))
-    assert closes_between(both.calendar, "session", first, last).tolist() == wanted
+    due = Timetable(tuple(Closes(code, "session") for code in both.calendars))
+    assert due.between(first, last).tolist() == wanted

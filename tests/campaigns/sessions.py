@@ -28,7 +28,7 @@ from barograph.paper.simulated import SetClock
 from barograph.paper.verify import verify
 from barograph_adapters.store.sql import SqlStore, open_store
 from tests import ROOT
-from tests.fakes.market import HOUR, MINUTE, SECOND, FaultyFeed, Market, Row, market
+from tests.fakes.market import HOUR, IS_OVER, MINUTE, SECOND, FaultyFeed, Market, Row, market
 from tests.kit.paper_replays import judged_replay
 from tests.kit.paper_rules import Expected, Observer
 
@@ -100,7 +100,7 @@ class Study(NamedTuple):
             "overlap": self.overlap,
             **rules,
         }
-        data = {"use": "tests.fakes.market:past", **where}
+        data = {"use": "tests.fakes.market:past", **where, "until": str(pd.Timestamp(self.begins))}
         return Config.model_validate(
             {"name": "study", "data": data, "strategy": {"use": self.strategy}, "paper": paper}
         )
@@ -205,9 +205,11 @@ def judged(study: Study, folder: Path) -> Figures:
     process = Process(study, folder)
     process.run()
     store = open_store(process.url)
+    IS_OVER[0] = True
     try:
         figures = _judge(study, process, store)
     finally:
+        IS_OVER[0] = False
         store.close()
     return figures._replace(seconds=round(time.perf_counter() - begun, 1))
 

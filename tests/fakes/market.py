@@ -79,10 +79,17 @@ def true_closes(calendar: str, every: str, first: str, last: str) -> Any:
     return pd.DatetimeIndex(found).as_unit("ns").asi8
 
 
-def past(calendar: str, every: str, first: str, last: str, assets: int = 1, seed: int = 0) -> History:
-    """Return all that truly happened: the [data] of a config."""
+IS_OVER = [False]
+"""Whether a study is over, and all that happened may be seen: until then `past` ends where it is told to."""
+
+
+def past(
+    calendar: str, every: str, first: str, last: str, assets: int = 1, seed: int = 0, until: str = "2200-01-01"
+) -> History:
+    """Return all that truly happened until a moment: the [data] of a config."""
     m = market(calendar, every, first, last, assets, seed)
-    return history_of([m.row(t) for t in range(len(m.closes))], m.symbols, calendar, "past")
+    known = int(np.searchsorted(m.closes, pd.Timestamp(until).value, side="right")) if not IS_OVER[0] else len(m.closes)
+    return history_of([m.row(t) for t in range(known)], m.symbols, calendar, "past")
 
 
 def feed(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -160,6 +161,8 @@ def test_when_the_calendar_is_known_again_what_was_held_is_decided_in_order(
     live.run(live.until + 5 * DAY)
     live.service.stop()
     monkeypatch.setattr("barograph.paper.service.horizon", lambda _: LAST)
+    # The release that knows more knows the sessions too.
+    monkeypatch.setattr(Service, "_strays", lambda *_: np.zeros(0, dtype=np.int64))
     live.service.start()
     live.service.look()
     ts = [row["ts"] for row in store.rows("equity", "one")]
@@ -323,7 +326,7 @@ def test_a_fit_that_runs_out_of_descriptors_waits_and_is_made_later(
     tree = {"name": "one", "data": {"use": "tests.kit.machines:learnable"}, "model": part}
     tree |= {"fit": {"window": 60, "every": 3}, "features": [{"use": "barograph.features:log_return"}]}
     tree |= {"strategy": {"use": "tests.kit.machines:follow"}}
-    truth = learnable()
+    truth = replace(learnable(), calendar="24/7")
     clock = SetClock(int(truth.ts[70]) + 5 * MINUTE)
     chain = Chain([Feed("given", lambda after, until: between(truth, after, until))])
     plan = Plan(Config.model_validate(tree), ROOT, "one", "paper", lambda _: (truth.head(71), 70))

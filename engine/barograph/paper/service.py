@@ -304,7 +304,8 @@ class Service:
     def _without_strays(self, past: History, seen: History) -> History:
         """Leave out past bars that were refused because none closes then: they are no revision."""
         refused = np.zeros(0, dtype=np.int64) if self.due is None else self.due.off(past.ts)
-        return past.at(np.flatnonzero(~np.isin(past.ts, refused[~np.isin(refused, seen.ts)])))
+        kept = ~np.isin(past.ts, refused[~np.isin(refused, seen.ts)])
+        return past.at(np.flatnonzero(kept)) if kept.any() else seen.slice(len(seen) - 1, len(seen))
 
     def _on_time(self, fresh: History) -> History | None:
         """Return the bars that close when bars of this source do; each of the others is refused by name."""
@@ -326,19 +327,19 @@ class Service:
     def _strays(self, fresh: History) -> Times:
         """Return when bars close though none does; of what comes after the calendar's end nobody knows."""
         assert self.due is not None
-        return self.due.off(self._known(fresh).ts)
+        return self.due.off(fresh.ts[: self._known(fresh)])
 
-    def _known(self, fresh: History) -> History:
-        """Return the bars of times that the calendar knows: of a week or month that it cuts, not the end."""
+    def _known(self, fresh: History) -> int:
+        """Return how many bars are of times that the calendar knows: of a week or month that it cuts, not the end."""
         assert self.deployment is not None
         reach = {"week": 7 * DAY, "month": 31 * DAY}.get(self.paper.every, 0)
-        return fresh.head(int(np.searchsorted(fresh.ts, horizon(self.deployment.deployed.calendar) - reach)))
+        return int(np.searchsorted(fresh.ts, horizon(self.deployment.deployed.calendar) - reach))
 
     def _learned_again(self, seen: History, fresh: History) -> Timetable | None:
         """Return a way to close that explains more of these: the full hour of New York may prove to be that of UTC."""
         if self.paper.closes is not None:
             return None
-        known = self._known(fresh)
+        known = fresh.head(self._known(fresh))
         try:
             again = timetable(self.paper, seen.then(replace(known, traded=seen.traded)))
         except DataError:

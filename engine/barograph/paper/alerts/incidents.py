@@ -100,7 +100,7 @@ class Incidents:
     def _pause(self, incident: Incident) -> int:
         """Return how long an incident is not told of again."""
         fading = incident.subject.startswith(_FADING)
-        return _DAY * (min(2 ** (incident.messages - 1), _RAREST) if fading else 1)
+        return _DAY * (min(1 << (incident.messages - 1), _RAREST) if fading else 1)
 
     def _keep(self, incident: Incident, alerts: list[Alert], over: bool = False) -> None:
         with self.writing:

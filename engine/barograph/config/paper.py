@@ -8,6 +8,8 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from pydantic import Field, ValidationInfo, field_validator
 
 from barograph.config.parts import Part, Strict
+from barograph.data.closes import SECOND
+from barograph.data.closes import duration as nanoseconds
 from barograph.errors import ConfigError
 
 __all__ = ["KINDS", "SEVERITIES", "AlertPlan", "ClosesPlan", "PaperPlan", "Recipient", "WatchPlan", "seconds"]
@@ -47,7 +49,6 @@ Duration = Annotated[str, Field(pattern=r"^[1-9]\d*(s|m|h|d)$")]
 Clock = Annotated[str, Field(pattern=r"^([01]\d|2[0-3]):[0-5]\d$")]
 Closing = Annotated[str, Field(pattern=r"^(([01]\d|2[0-3]):[0-5]\d|24:00)$")]
 Hours = Annotated[str, Field(pattern=r"^([01]\d|2[0-3]):[0-5]\d-([01]\d|2[0-4]):[0-5]\d$")]
-_UNITS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
 def seconds(duration: str) -> int:
@@ -56,7 +57,7 @@ def seconds(duration: str) -> int:
     >>> seconds("90s"), seconds("5m"), seconds("2h"), seconds("1d")
     (90, 300, 7200, 86400)
     """
-    return int(duration[:-1]) * _UNITS[duration[-1]]
+    return nanoseconds(duration) // SECOND
 
 
 def _zone(zone: str, key: str) -> str:

@@ -21,13 +21,12 @@ from barograph.epoch import HOUR
 
 Flags = NDArray[np.bool_]
 
-__all__ = ["ANCHORS", "OVER", "SECOND", "STEPS", "Closes", "Timetable", "clock", "clocked", "duration"]
+__all__ = ["OVER", "SECOND", "STEPS", "Closes", "Timetable", "clock", "clocked", "duration"]
 
 SECOND: Final = 1_000_000_000
 STEPS: Final = ("session", "week", "month")
 """Steps that follow the calendar; any other is a duration, such as "30m"."""
 
-ANCHORS: Final = ("open", "clock")
 OVER: Final = ("nothing", "breaks", "all")
 _UNITS: Final = {"s": SECOND, "m": 60 * SECOND, "h": HOUR, "d": DAY}
 # The longest time without a session that any calendar knows is some two weeks; a month is searched at a time.
@@ -113,7 +112,7 @@ class Closes(NamedTuple):
 
     def _of_days(self, known: Sessions, until: int) -> Times:
         """Return the closes of the sessions, or of the last ones of weeks and months that are over by `until`."""
-        ends = np.asarray(known.closes if not self.times else self._wall(known) + self.times[0])
+        ends = np.asarray(known.closes if not self.times else self.midnights(known) + self.times[0])
         if self.step == "session":
             return ends
         # A week begins on Monday; the epoch was a Thursday.
@@ -126,7 +125,7 @@ class Closes(NamedTuple):
         last[-1] = int(over) * DAY <= until
         return np.asarray(ends[last])
 
-    def _wall(self, known: Sessions) -> Times:
+    def midnights(self, known: Sessions) -> Times:
         """Return midnight of each session's date, by the offset that the clock has when the session opens."""
         zone = self.zone or known.time_zone
         days = known.days.astype("M8[ns]").astype(np.int64)
@@ -135,9 +134,9 @@ class Closes(NamedTuple):
 
     def _at_times(self, known: Sessions) -> Times:
         """Return the told times of every date; of those after an early end one, at that end."""
-        at = self._wall(known)[:, None] + np.array(self.times)[None, :]
+        at = self.midnights(known)[:, None] + np.array(self.times)[None, :]
         # Whether a day is short is told by the exchange's own clock, whatever clock the bars stand on.
-        length = known.closes - self._replace(zone="")._wall(known)
+        length = known.closes - self._replace(zone="").midnights(known)
         early = (length < np.median(length))[:, None] & (at > known.closes[:, None])
         return np.unique(np.where(early, known.closes[:, None], at))
 
@@ -154,13 +153,13 @@ class Closes(NamedTuple):
 
     def _next_mark(self, known: Sessions, begins: Times, step: int) -> Times:
         """Return the first mark of the clock after each stretch began."""
-        midnight = np.repeat(self._wall(known), len(begins) // len(known.days)) + self.phase
+        midnight = np.repeat(self.midnights(known), len(begins) // len(known.days)) + self.phase
         return midnight + ((begins - midnight) // step + 1) * step
 
     def _stretches(self, known: Sessions) -> tuple[Times, Times, Flags]:
         """Return begin and end of every time without a pause, and whether its last bar runs over its end."""
         if self.hours is not None:
-            midnight = self._wall(known)
+            midnight = self.midnights(known)
             begins, ends = (midnight + hour for hour in self.hours)
             return begins, ends, np.full(len(begins), self.over == "all")
         if not self.breaks or self._goes_on(known).any():

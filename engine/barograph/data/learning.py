@@ -102,9 +102,8 @@ def _of_several(step: str) -> Iterator[Closes]:
 def _always(ts: Times, step: str) -> Iterator[Closes]:
     base = Closes(ALWAYS, step)
     length = {"session": DAY, "week": 7 * DAY}.get(step) or duration(step)
-    values, counts = np.unique((ts - base.origin) % length, return_counts=True)
     yield base
-    yield base._replace(phase=int(values[np.argmax(counts)]))
+    yield base._replace(phase=_usual((ts - base.origin) % length))
 
 
 def _daily(calendar: str, ts: Times, step: str) -> Iterator[Closes]:
@@ -112,9 +111,13 @@ def _daily(calendar: str, ts: Times, step: str) -> Iterator[Closes]:
     known, at = _day_of(calendar, ts)
     for zone in ("", "UTC"):
         base = Closes(calendar, step, zone=zone)
-        rest = ts - base._wall(known)[at]
-        values, counts = np.unique(rest, return_counts=True)
-        yield base._replace(times=(int(values[np.argmax(counts)]),))
+        yield base._replace(times=(_usual(ts - base.midnights(known)[at]),))
+
+
+def _usual(values: Times) -> int:
+    """Return the value that comes most often."""
+    found, counts = np.unique(values, return_counts=True)
+    return int(found[np.argmax(counts)])
 
 
 def _day_of(calendar: str, ts: Times) -> tuple[Sessions, Times]:
@@ -146,17 +149,14 @@ def _anchors(calendar: str, ts: Times, length: int) -> Iterator[tuple[str, str, 
     known, at, _ = placed(calendar, ts)
     for zone in ("", "UTC"):
         yield "clock", zone, 0
-        rest = (ts - Closes(calendar, "1h", zone=zone)._wall(known)[at]) % length
-        values, counts = np.unique(rest, return_counts=True)
-        most = int(values[np.argmax(counts)])
-        if most:
+        if most := _usual((ts - Closes(calendar, "1h", zone=zone).midnights(known)[at]) % length):
             yield "clock", zone, most
 
 
 def _hours(calendar: str, ts: Times) -> tuple[int, int]:
     """Return the hours of a vendor who has more than the session: from the full hour before the first close on."""
     known = sessions(calendar, *np.array([ts[0] - 4 * DAY, ts[-1] + 4 * DAY]).astype("M8[ns]").astype("M8[D]"))
-    midnight = Closes(calendar, "1h")._wall(known)
+    midnight = Closes(calendar, "1h").midnights(known)
     rest = ts - midnight[np.maximum(np.searchsorted(midnight, ts - 1, side="right") - 1, 0)]
     return (int(rest.min()) - 1) // HOUR * HOUR, int(rest.max())
 
@@ -165,7 +165,7 @@ def _by_the_times(calendar: str, ts: Times, step: str) -> Iterator[Closes]:
     """The times of day that at least half of the sessions keep."""
     known, at = _day_of(calendar, ts)
     base = Closes(calendar, step)
-    values, counts = np.unique(ts - base._wall(known)[at], return_counts=True)
+    values, counts = np.unique(ts - base.midnights(known)[at], return_counts=True)
     kept = values[2 * counts >= len(np.unique(at))]
     if 0 < len(kept) <= DAY // duration(step) + 1:
         yield base._replace(times=tuple(int(value) for value in kept))

@@ -55,6 +55,7 @@ extras-soak: $(EXTRAS)/ready
 # Other random runs every time, and many.
 soak: $(VENV)/ready extras-soak
 	$(BIN)/pytest -n auto --hypothesis-profile=soak tests/test_laws.py tests/test_oracle.py tests/test_parity.py
+	$(BIN)/pytest -n auto --long -m long
 	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m tests.campaigns.crashes --kills 500 --store sqlite
 	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m tests.campaigns.crashes --kills 200 --store postgresql
 	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m tests.campaigns.crashes --kills 100 --store sqlite --bars 400 --choose

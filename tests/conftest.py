@@ -16,6 +16,25 @@ settings.register_profile("soak", deadline=None, max_examples=2000)
 settings.load_profile("ci")
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add --long: with it, what `make soak` alone has time for."""
+    parser.addoption("--long", action="store_true", help="run what is marked long, too")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Name the mark of those tests: each is one of a kind of which others always run."""
+    config.addinivalue_line("markers", "long: one more of a kind of which others always run; with --long alone")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what is marked long, where nobody asks for it."""
+    if config.getoption("--long"):
+        return
+    left = [item for item in items if item.get_closest_marker("long")]
+    config.hook.pytest_deselected(items=left)
+    items[:] = [item for item in items if not item.get_closest_marker("long")]
+
+
 def pytest_collection_finish() -> None:
     """Let the collector look at what tests leave, and not again and again at thousands of tests and at compiled code.
 

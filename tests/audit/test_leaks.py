@@ -54,7 +54,15 @@ def test_knowledge_is_told_wherever_it_is_kept(tmp_path: Path, name: str, monkey
     assert [line for line in done.stdout.splitlines() if all(word in line for word in wanted)], done.stdout
 
 
-@pytest.mark.parametrize("config", CONFIGS, ids=lambda path: path.stem)
+def in_short(config: Path) -> bool:
+    """One without a model, one with refits, one with several assets and choices; the others in `make soak`."""
+    return config.stem in ("buy_and_hold", "var_target", "choose")
+
+
+@pytest.mark.parametrize(
+    "config",
+    [pytest.param(one, marks=() if in_short(one) else pytest.mark.long, id=one.stem) for one in CONFIGS],
+)
 def test_nothing_is_named_on_a_config_that_ships(config: Path) -> None:
     """Short ones: what a part holds does not hang on how long it runs."""
     words = ["--set", "run.end=2005-12-30", "--cuts", "1", "--json"]

@@ -54,7 +54,9 @@ def metrics(*configs: Path, **environment: str) -> dict[str, Any]:
     return told
 
 
-@pytest.mark.parametrize("rule", [COMPILED, PLAIN], ids=["compiled", "plain"])
+@pytest.mark.parametrize(
+    "rule", [pytest.param(COMPILED, id="compiled"), pytest.param(PLAIN, id="plain", marks=pytest.mark.long)]
+)
 def test_two_folders_with_modules_of_one_name_run_what_each_runs_alone(tmp_path: Path, rule: str) -> None:
     one, other = user(tmp_path / "a", 0.5, rule), user(tmp_path / "b", 0.9, rule)
     alone = {f"{c.parent.name}/c": metrics(c, NUMBA_DISABLE_JIT="0") for c in (one, other)}

@@ -80,6 +80,7 @@ def compiled_by(key: float) -> Any:
     return json.loads(done.stdout)
 
 
+@pytest.mark.long
 def test_after_it_a_combination_of_parts_that_ship_compiles_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

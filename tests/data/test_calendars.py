@@ -18,13 +18,19 @@ from barograph.errors import DataError
 
 NAMES = exchange_calendars.get_calendar_names(include_aliases=False)
 ENDING = "XSHG"
+USUAL = ("XNYS", "XLON", "XTKS", "XHKG", "XSHG", "BVMF")
 
 
-def test_every_calendar_has_sessions_this_year_and_the_next_or_says_why_not() -> None:
+# One in four, and those that are known to be hard: no bar of theirs can be built, or they end.
+SOME = sorted({*NAMES[::4], *USUAL, "ASEX", "XBEL", "XBSE", "XCYS", "XTAE", "XBOM", "XSES"})
+
+
+@pytest.mark.parametrize("names", [SOME, pytest.param(NAMES, marks=pytest.mark.long)], ids=["some", "all"])
+def test_every_calendar_has_sessions_this_year_and_the_next_or_says_why_not(names: list[str]) -> None:
     year = datetime.datetime.now(datetime.UTC).year
     first, last = np.datetime64(f"{year}-01-01"), np.datetime64(f"{year + 1}-12-31")
     built = []
-    for name in NAMES:
+    for name in names:
         try:
             found = sessions(name, first, last)
         except DataError as error:
@@ -41,8 +47,8 @@ def test_every_calendar_has_sessions_this_year_and_the_next_or_says_why_not() ->
             if known >= np.datetime64(f"{one}-12-31"):
                 assert len(days) > 200, (name, one)
             assert (days <= known).all()
-    assert len(built) >= 60
-    assert {"XNYS", "XLON", "XTKS", "XHKG", "XSHG", "BVMF"} <= set(built)
+    assert len(built) >= len(names) - 11
+    assert set(USUAL) <= set(built)
 
 
 def test_the_end_of_several_markets_is_the_nearest_one() -> None:

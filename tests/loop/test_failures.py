@@ -117,7 +117,7 @@ def test_a_part_in_python_beside_compiled_ones_changes_nothing_of_that(part: str
 
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("part", PARTS)
-@pytest.mark.parametrize("crash", [100, 511, 512, 600])
+@pytest.mark.parametrize("crash", [100, *(pytest.param(n, marks=pytest.mark.long) for n in (511, 600)), 512])
 def test_an_account_that_was_ruined_earlier_is_told_first(crash: int, part: str, way: str) -> None:
     """The part fails later in the same block of bars, or in a later one."""
     history = market(crash)

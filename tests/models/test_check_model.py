@@ -49,7 +49,12 @@ def test_every_model_that_ships_obeys_the_laws(name: str, d: int) -> None:
 
 
 @pytest.mark.parametrize(
-    "model", [student_hmm(), student_hmm(states=3, degrees_of_freedom="own"), student_hmm(uncertainty=4, sweeps=40)]
+    "model",
+    [
+        student_hmm(states=3, degrees_of_freedom="own"),
+        pytest.param(student_hmm(), marks=pytest.mark.long),
+        pytest.param(student_hmm(uncertainty=4, sweeps=40), marks=pytest.mark.long),
+    ],
 )
 def test_student_t_rows_that_lack_a_cell_are_marginals_too(model: Model) -> None:
     found = check_model(model, rows(3), without=[law for law in LAWS if law != "missing cells"])

@@ -68,7 +68,7 @@ def as_undisturbed(store: SqlStore) -> None:
 # Kills.
 
 
-@pytest.mark.parametrize(("kind", "kills", "steps"), [("sqlite", 15, 12), ("postgresql", 6, 0)])
+@pytest.mark.parametrize(("kind", "kills", "steps"), [("sqlite", 7, 5), ("postgresql", 3, 0)])
 def test_killed_again_and_again_nothing_is_lost_and_nothing_doubled(kind: str, kills: int, steps: int) -> None:
     words = f"-m tests.campaigns.crashes --store {kind} --kills {kills} --steps {steps} --bars {BARS} --seed 4"
     command = [sys.executable, "-W", "ignore", *words.split()]
@@ -239,7 +239,7 @@ def test_of_two_processes_one_works_and_one_that_lost_its_lease_stops(tmp_path: 
 
 
 @pytest.mark.parametrize("kind", ["replay", "paper"])
-@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("seed", [1, pytest.param(2, marks=pytest.mark.long)])
 def test_a_clock_that_jumps_decides_every_bar_once(tmp_path: Path, kind: str, seed: int) -> None:
     service, closes, clock = made(tmp_path, f"sqlite:///{tmp_path}/paper.db")
     service.plan = service.plan._replace(kind=kind)

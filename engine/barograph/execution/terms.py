@@ -14,7 +14,7 @@ from functools import cache
 from itertools import pairwise
 from operator import ge, gt, le, lt
 from types import MethodType
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 
@@ -178,9 +178,11 @@ class Terms:
 
     def __post_init__(self) -> None:
         """Refuse what cannot be meant: each term alone, then together; rows and guards are kept as tuples."""
-        for name, told, sure in _bounds():
+        for name, told, default, sure in _bounds():
             value = getattr(self, name)
-            # What is a plain number within its bounds need not be looked at again.
+            # What is left as it is, or a plain number within its bounds, need not be looked at again.
+            if value is default:
+                continue
             if sure is None or type(value) not in sure[0] or not sure[1] <= value <= sure[2]:
                 _judge(name, value, told)
         if not isinstance(self.tiers, tuple) or self.tiers:
@@ -217,7 +219,7 @@ class Terms:
             fixed_fee=float(self.fixed_fee),
             minimum_fee=float(self.minimum_fee),
             minimum_by_order=1 if self.minimum_fee_of == "order" else 0,
-            tiers=tier_rows(self.tiers),
+            tiers=tier_rows(self.tiers) if self.tiers else np.empty((0, 3)),
             slippage=float(self.slippage) + 0.5 * float(self.spread),
             volatility_slippage=float(self.volatility_slippage),
             impact=float(self.impact),
@@ -238,20 +240,26 @@ class Terms:
         )
 
 
-@cache
-def _bounds() -> list[tuple[str, Mapping[str, Any], tuple[tuple[type, ...], float, float] | None]]:
-    """Return each term's name, what is told of it, and the kinds and bounds of a number that is sure to be sound.
+class _Bounds(NamedTuple):
+    """A term's name, what is told of it, its default, and the kinds and bounds of a number that is sure to be sound."""
 
-    Written down once: a sweep makes thousands of terms.
-    """
-    found: list[tuple[str, Mapping[str, Any], tuple[tuple[type, ...], float, float] | None]] = []
+    name: str
+    told: Mapping[str, Any]
+    default: Any
+    sure: tuple[tuple[type, ...], float, float] | None
+
+
+@cache
+def _bounds() -> list[_Bounds]:
+    """Return what is known of each term. Written down once: a sweep makes thousands of terms."""
+    found: list[_Bounds] = []
     for term in fields(Terms):
         told, sure = term.metadata, None
         if "ge" in told or "gt" in told:
             low = told["ge"] if "ge" in told else math.nextafter(told["gt"], math.inf)
             high = told["le"] if "le" in told else math.nextafter(told["lt"], 0.0) if "lt" in told else LARGEST
             sure = ((int,) if isinstance(told.get("ge"), int) else (int, float), low, high)
-        found.append((term.name, told, sure))
+        found.append(_Bounds(term.name, told, term.default, sure))
     return found
 
 

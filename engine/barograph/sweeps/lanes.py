@@ -6,6 +6,7 @@ frame (`barograph.jit.frame`). So a sweep compiles nothing but what one run of i
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -47,12 +48,12 @@ def turning(decisions: Any, turns: Any) -> None:
 class Decider(NamedTuple):
     """A strategy: where its parameters' tables lie (one a stretch between fits), and how its memory begins.
 
-    `columns` are the features that it declares, (T,) each, in its order.
+    `columns` are the numbers of the features that it declares, in its order.
     """
 
     params: tuple[int, ...]
     memory: Image
-    columns: tuple[Floats, ...] = ()
+    columns: tuple[int, ...] = ()
 
 
 class Account(NamedTuple):
@@ -69,8 +70,12 @@ class Account(NamedTuple):
 
 
 class Layout(NamedTuple):
-    """Where everything lies: parameters; the tables of strategies' memories and of books, and their largest sizes."""
+    """Where everything lies: parameters; the tables of strategies' memories and of books, and their largest sizes.
 
+    `columns` (T,) are what declared features made of the bars.
+    """
+
+    columns: Sequence[Floats]
     params: Plain
     memories: Any
     books: Any
@@ -99,7 +104,7 @@ class Lane:
         self.fills, self.count = np.empty((FILL_ROWS, n + len(log))), 0
         self.paid, self.payments = np.empty(n + len(log)), 0
         self.scratch = np.empty((SCRATCH_ROWS, n))
-        self.shown: tuple[Floats, ...] = ()
+        self.shown: list[int] = [-1] * wired.body.declared
         self.decisions = np.empty((ends, assets))
         self.days = np.diff(seen.history.ts // DAY, prepend=seen.history.ts[:1] // DAY)
         self.turns = np.empty(ends, dtype=np.int64)
@@ -183,10 +188,10 @@ class Lane:
 
     def _show(self, decider: Decider) -> None:
         """Put the strategy's own features side by side, where it looks at them."""
-        if decider.columns is not self.shown:
-            for k, column in enumerate(decider.columns):
-                self.bound.tape.Y[:, k] = column
-            self.shown = decider.columns
+        for k, column in enumerate(decider.columns):
+            if column != self.shown[k]:
+                self.bound.tape.Y[:, k] = self.layout.columns[column]
+                self.shown[k] = column
 
     def _begin(self, decider: Decider, account: Account) -> None:
         params, memories, books, f = self.places

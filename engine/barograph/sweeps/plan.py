@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable
+from dataclasses import replace
 from functools import cache
+from itertools import chain, groupby
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -61,15 +63,16 @@ class Plan:
         self.seen: list[Seen] = []
         self.groups: list[_Group] = []
         self.deciders: list[Decider] = []
-        self.columns: list[Floats] = []
         self._arena, self._memories = Arena(), Images((0, 0))
         self._sees, self._decides, self._trades, self._kinds = Numbers(), Numbers(), Numbers(), Numbers()
         self._observes, self._lies = Numbers(), Numbers()
         self._laid: list[_Laid] = []
-        self._bound: dict[Hashable, tuple[Any, tuple[Floats, ...]]] = {}
+        self._bound: dict[Hashable, tuple[Any, tuple[int, ...]]] = {}
+        self._asked: list[tuple[Feature, History]] = []
         self._shapes: list[Hashable] = []
         self._terms: list[tuple[Terms, History, int]] = []
         self.rows = np.array([self._row(point) for point in points], dtype=np.int64).reshape(-1, 3)
+        self.columns = self._observe()
         self._lay_out()
 
     def _row(self, point: Point) -> tuple[int, int, int]:
@@ -122,23 +125,36 @@ class Plan:
         tables = [self._arena.add(tree) for tree in (trees if plan.bind is not None else trees[:1])]
         return tuple(tables * (len(trees) // len(tables))), self._memories.add(memory), shape
 
-    def _columns_of(self, point: Point) -> tuple[Floats, ...]:
-        """Return what the features of a strategy make of all bars; what they are bound to is looked up once."""
-        key = (*map(id, point.strategy.features), point.machine.each, point.strategy.reads, id(point.history))
+    def _columns_of(self, point: Point) -> tuple[int, ...]:
+        """Return the numbers of a strategy's columns, as `declared_by` orders them: of one asset after another."""
+        each = [self._columns_of_one(feature, point) for feature in point.strategy.features]
+        return tuple(chain.from_iterable(zip(*each, strict=True)))
+
+    def _columns_of_one(self, feature: Feature, point: Point) -> tuple[int, ...]:
+        """Return the numbers of what a feature makes of all bars; what it is bound to is looked up once."""
+        key = (id(feature), point.machine.each, point.strategy.reads, id(point.history))
         found = self._bound.get(key)
         if found is None:
-            bound = declared_by(point.whole, point.history)
-            # They are kept with their columns, so that no other takes their place in memory.
-            kept = tuple(self._column(feature, point.history) for feature in bound)
-            found = self._bound[key] = (point.strategy.features, kept)
+            alone = replace(point.whole, strategy=point.strategy._replace(features=(feature,)))
+            numbers = tuple(self._column(bound, point.history) for bound in declared_by(alone, point.history))
+            # The feature is kept with its columns, so that no other takes its place in memory.
+            found = self._bound[key] = (feature, numbers)
         return found[1]
 
-    def _column(self, feature: Feature, history: History) -> Floats:
-        """Return what a strategy's feature, bound to columns, makes of all bars: once for all strategies."""
+    def _column(self, feature: Feature, history: History) -> int:
+        """Return the number of what a strategy's feature, bound to columns, makes of all bars."""
         number, new = self._observes((content((feature.init, feature.step, feature.params)), id(history)))
         if new:
-            self.columns.append(observe(feature, history))
-        return self.columns[number]
+            self._asked.append((feature, history))
+        return number
+
+    def _observe(self) -> list[Floats]:
+        """Let all features that strategies declare see their history, each once."""
+        found: list[Floats] = []
+        for _, some in groupby(self._asked, lambda asked: id(asked[1])):
+            features, histories = zip(*some, strict=True)
+            found += observe(features, histories[0])
+        return found
 
     def _group(self, point: Point, seen: int, shape: Hashable) -> int:
         terms = point.terms
@@ -167,7 +183,7 @@ class Plan:
             rates = rates_of(Alone(history), terms.borrow_rate, terms.cash_rate)
             accounts.append((self._arena.add(rules), book, rates, float(terms.cash)))
         tables = books.tables()
-        self.layout = Layout(self._arena.closed(), self._memories.tables(), tables,
+        self.layout = Layout(self.columns, self._arena.closed(), self._memories.tables(), tables,
                              (sizes[0] + books.largest[0], sizes[1] + books.largest[1]))  # fmt: skip
         self.accounts = [Account(rules, book, _places(tables, book.table), rates, cash)
                          for rules, book, rates, cash in accounts]  # fmt: skip

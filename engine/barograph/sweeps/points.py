@@ -71,13 +71,11 @@ class _Part:
         self._make, self._names, self._made = make, names, dict[int, Any]()
         sizes = [len(of) for of in keys.values()]
         places = np.unravel_index(np.arange(int(np.prod(sizes))), sizes) if sizes else ()
-        own = {key: (place, keys[key]) for key, place in zip(keys, places, strict=True) if key in names}
-        self._values = [of for _, of in own.values()]
-        self._own = list(own)
-        shape = [len(of) for of in self._values]
-        of_points = np.ravel_multi_index([place for place, _ in own.values()], shape) if own else np.zeros(1, int)
+        own = {key: place for key, place in zip(keys, places, strict=True) if key in names}
+        self._own, shape = list(own), [len(keys[key]) for key in own]
+        self._values = grid({key: keys[key] for key in own})
+        of_points = np.ravel_multi_index(list(own.values()), shape) if own else np.zeros(1, int)
         self._number: list[int] = np.broadcast_to(of_points, int(np.prod(sizes))).tolist()
-        self._shape = shape
 
     def at(self, number: int) -> tuple[int, Any]:
         """Return the number of a point's own values, and what is made of them; None where nothing is."""
@@ -86,9 +84,7 @@ class _Part:
         own = self._number[number]
         made = self._made.get(own)
         if made is None:
-            places = np.unravel_index(own, self._shape) if self._shape else ()
-            values = [of[int(place)] for of, place in zip(self._values, places, strict=True)]
-            made = self._made[own] = self._make(**dict(zip(self._own, values, strict=True)))
+            made = self._made[own] = self._make(**dict(zip(self._own, self._values[own], strict=True)))
         return own, made
 
 

@@ -7,7 +7,7 @@ once (`Seen`), a strategy with its parameters is laid out once (`Decider`), and 
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 from dataclasses import replace
 from functools import partial
 from types import FunctionType
@@ -110,25 +110,33 @@ def _idle(state: Any, _bars: Any, _belief: Any, _portfolio: Any, _params: Any) -
     return state, Target(0.0)
 
 
-def observe(feature: Feature, history: History) -> Floats:
-    """Return the numbers (T,) that a feature, bound to columns, makes of a history.
+# So many features are wired together: wiring costs more than they do, and a table of them is not to fill the memory.
+_TOGETHER: Final = 64
+
+
+def observe(features: Sequence[Feature], history: History) -> list[Floats]:
+    """Return the numbers (T,) that each of several features, bound to columns, makes of a history.
 
     >>> from barograph.features import sma
     >>> from barograph.testing import some_bars
-    >>> observe(sma(3), some_bars(5, missing=0.0)).round(1).tolist()
-    [nan, nan, 100.2, 99.1, 97.2]
+    >>> [column.round(1).tolist() for column in observe([sma(3), sma(4)], some_bars(5, missing=0.0))]
+    [[nan, nan, 100.2, 99.1, 97.2], [nan, nan, nan, 99.3, 98.2]]
 
-    Raises what a run that declares it raises.
+    Raises what a run that declares them raises.
     """
-    machine, X = Machine(strategy=strategy(_idle), features=(feature,)), np.empty((len(history), 1))
-    wired = wire(machine, history)
-    try:
-        wired.body.observe(0, len(history), columns_of(history), wired.memory.copy(), wired.params, X)
-    except Exception:
-        # A run of it tells part and bar.
-        Session(machine, history, None, None).look()
-        raise
-    return X[:, 0]
+    found: list[Floats] = []
+    for k in range(0, len(features), _TOGETHER):
+        some = tuple(features[k : k + _TOGETHER])
+        machine, X = Machine(strategy=strategy(_idle), features=some), np.empty((len(history), len(some)))
+        wired = wire(machine, history)
+        try:
+            wired.body.observe(0, len(history), columns_of(history), wired.memory.copy(), wired.params, X)
+        except Exception:
+            # A run of it tells part and bar.
+            Session(machine, history, None, None).look()
+            raise
+        found += [column.copy() for column in X.T]
+    return found
 
 
 class Looks:

@@ -14,7 +14,7 @@ __all__ = ["kept_of_each", "of_each", "regimes_of"]
 Rule = Callable[[Look, State], Found]
 # What is remembered of a regime, and how it begins.
 _BEGUN: Final[State] = {
-    **dict.fromkeys(("regime", "since", "warned", "candidate", "believed", "belief", "expected")),
+    **dict.fromkeys(("regime", "since", "warned", "candidate", "believed", "belief", "names", "expected")),
     **dict.fromkeys(("stay", "count"), 0),
     "path": [],
     "closes": [],

@@ -41,7 +41,19 @@ class Watched(NamedTuple):
 
 def begin(plan: WatchPlan) -> State:
     """Return the memory before the first close."""
-    nothing = ("regime", "since", "warned", "candidate", "believed", "belief", "equity", "risk", "high", "high_at")
+    nothing = (
+        "regime",
+        "since",
+        "warned",
+        "candidate",
+        "believed",
+        "belief",
+        "names",
+        "equity",
+        "risk",
+        "high",
+        "high_at",
+    )
     counts = ("bars", "stay", "count", "tested", "breaches", "told")
     state: State = dict.fromkeys((*nothing, "daily_summary", "weekly_summary")) | dict.fromkeys(counts, 0)
     return state | {
@@ -96,7 +108,8 @@ def _remembered(look: Look) -> State:
 def _believed(look: Look) -> State:
     belief = None if look.belief is None else look.belief.tolist()
     ahead = None if look.belief is None or look.seen is None else look.seen.next(look.belief, look.about.state)
-    return {"belief": belief, "expected": None if ahead is None else ahead.tolist()}
+    names = None if look.seen is None else list(look.seen.names)
+    return {"belief": belief, "expected": None if ahead is None else ahead.tolist(), "names": names}
 
 
 def _regime(look: Look, state: State) -> Found:

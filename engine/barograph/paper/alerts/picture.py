@@ -113,7 +113,8 @@ def _scales(draw: ImageDraw, frame: _Frame, shown: Shown) -> None:
 def _price(value: float, frame: _Frame) -> str:
     """Return a price with as many digits as tell the ticks apart."""
     apart = (frame.high - frame.low) / (_TICKS + 1)
-    digits = max(0, min(8, int(np.ceil(1.0 - np.log10(apart)))))
+    # The power of ten stands in what is written; a logarithm is a processor's choice.
+    digits = max(0, min(8, 1 - int(f"{apart:e}".partition("e")[2])))
     return f"{value:,.{digits}f}"
 
 

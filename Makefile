@@ -63,6 +63,7 @@ soak: $(VENV)/ready extras-soak
 	$(BIN)/python -m tests.campaigns.torn_migrations --kills 150 --store postgresql
 	$(BIN)/python -m tests.campaigns.sessions --years 20
 	$(BIN)/python -m tests.campaigns.outages --runs 20
+	$(BIN)/python -m tests.campaigns.turnings --runs 20
 	$(BIN)/python -m tests.campaigns.cycles --cycles 10000
 	$(BIN)/python -m tests.campaigns.processors
 	$(BIN)/python -m tests.campaigns.closes

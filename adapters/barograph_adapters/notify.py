@@ -146,6 +146,9 @@ def _content(service: NotifyBase, message: Message) -> dict[str, Any]:
     headers = getattr(service, "headers", None)
     if isinstance(headers, dict):
         headers.setdefault("X-Barograph-Key", quote(message.key, safe="/:"))
+    if service.__class__.__name__ == "NotifyJSON":
+        # A webhook is read by a program: it gets the facts as they are, beside the words.
+        service.payload_extras["barograph"] = dict(message.facts)  # type: ignore[attr-defined]
     return content
 
 

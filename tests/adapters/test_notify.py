@@ -14,14 +14,15 @@ from barograph.config.paper import AlertPlan, Recipient
 from barograph.errors import NotifyError
 from barograph.paper.alerts.messages import render
 from barograph.paper.alerts.outbox import dispatch
-from barograph.paper.alerts.picture import picture
+from barograph.paper.alerts.picture import Shown, picture
 from barograph.paper.ports import Alert, Message
 from barograph_adapters.notify import Apprise, check
 from tests.fakes.mail import MailServer, WebServer, free_port, text_of
 from tests.fakes.outbox import MINUTE, FakeOutbox, SetClock, told
 
 QUICK = Apprise(connect=0.4, read=0.4, most=3.0)
-MESSAGE = Message("spy/regime_change:1", "regime_change", "warning", "calm → wild", "It changed.\n\nid: 1", b"")
+FACTS = {"kind": "regime_change", "journal": {"entry": 7, "hash": "ab"}, "facts": {"probability": 0.9, "orders": []}}
+MESSAGE = Message("spy/regime_change:1", "regime_change", "warning", "calm → wild", "It changed.\n\nid: 1", b"", FACTS)
 SECRETS = ("Sesame-77", "joe", "ann@", "T0KEN", "secret-path", "Query-secret", b64encode(b"Sesame-77").decode())
 
 
@@ -35,7 +36,7 @@ def fails(url: str, notifier: Apprise = QUICK) -> str:
 
 
 def test_a_mail_arrives_with_title_body_key_and_picture() -> None:
-    drawn = picture([0.1, 0.9], 0.7)
+    drawn = picture(Shown(["a", "b"], [1.0, 2.0], [0, 1], ["calm", "wild"], "SPY"))
     with MailServer() as server:
         QUICK.send(server.url, MESSAGE._replace(picture=drawn))
     (mail,) = server.mails
@@ -48,12 +49,13 @@ def test_a_mail_arrives_with_title_body_key_and_picture() -> None:
 
 
 def test_a_webhook_gets_title_body_key_severity_and_picture() -> None:
-    drawn = picture([0.1, 0.9], 0.7)
+    drawn = picture(Shown(["a", "b"], [1.0, 2.0], [0, 1], ["calm", "wild"], "SPY"))
     with WebServer() as server:
         QUICK.send(server.url, MESSAGE._replace(picture=drawn, severity="critical"))
     assert server.keys() == ["spy/regime_change:1"]
     (post,) = server.posts
     assert (post["title"], post["message"], post["type"]) == ("calm → wild", "It changed.\n\nid: 1", "failure")
+    assert post["barograph"] == FACTS
     assert b64decode(post["attachments"][0]["base64"]) == drawn
 
 
@@ -262,4 +264,7 @@ def test_what_is_rendered_is_what_arrives() -> None:
     alert = Alert("command:1", "command", "info", 0, {"text": "halted by the operator"})
     with MailServer() as server:
         QUICK.send(server.url, render(alert, "spy"))
-    assert server.bodies()[0].replace("\r", "").strip() == "Halted by the operator.\n\nid: spy/command:1"
+    assert (
+        server.bodies()[0].replace("\r", "").strip()
+        == "Halted by the operator.\n\nwhen: 1970-01-01 00:00 UTC\nid: spy/command:1"
+    )

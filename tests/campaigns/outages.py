@@ -36,6 +36,8 @@ MINUTE, HOUR, DAY = 60 * SECOND, 3600 * SECOND, 86_400 * SECOND
 BEGIN: Final = int(np.datetime64("2026-03-02T00:00:00", "ns").astype(np.int64))
 WEIGHTS: Final = ("info", "warning", "critical")
 NAME: Final = "minutes"
+# Written here a second time on purpose: what neither nights nor quotas hold back.
+APART: Final = ("heartbeat", "command")
 
 
 class Study(NamedTuple):
@@ -108,7 +110,7 @@ class Outage:
     def run(self) -> Outage:
         """Go on until the end, and until nothing waits."""
         self.store = open_store("sqlite://")
-        plan = Plan(self.study.config(), Path(), NAME, "paper", self._seed)
+        plan = Plan(self.config(), Path(), NAME, "paper", self._seed)
         self.service = Service(self.store, plan, Chain([Feed("feed", self._fetch)]), self.clock)
         self.runner = Runner(self.service, self.post, self.clock)
         self.service.start()
@@ -123,6 +125,10 @@ class Outage:
             self.clock.sleep(600)
             self._tell()
         return self
+
+    def config(self) -> Config:
+        """Return the config."""
+        return self.study.config()
 
     def _waits(self) -> bool:
         return any(row["state"] == "waiting" for row in self.store.rows("deliveries", NAME))
@@ -186,7 +192,7 @@ class Outage:
 
     def _full(self) -> None:
         """No hour is fuller than it may be."""
-        times = np.array([told.at for told in self.post.told if told.message.kind != "heartbeat"])
+        times = np.array([told.at for told in self.post.told if told.message.kind not in APART])
         for at in times:
             assert ((times > at - HOUR) & (times <= at)).sum() <= self.study.at_most
 
@@ -194,9 +200,9 @@ class Outage:
         """In a round what weighs most is first, and of one weight what waits longest; the sign of life before all."""
         for n in range(1, self.post.round + 1):
             mine = [told.message for told in self.post.told if told.round == n]
-            kinds = [message.kind == "heartbeat" for message in mine]
+            kinds = [message.kind in APART for message in mine]
             assert kinds == sorted(kinds, reverse=True)
-            singly = [message for message in mine if message.kind not in ("heartbeat", "digest")]
+            singly = [message for message in mine if message.kind not in (*APART, "digest")]
             found = [alerts[message.key.partition("/")[2]] for message in singly]
             order = [(-WEIGHTS.index(row["severity"]), row["ts"] if row["kind"] == "guard" else 0) for row in found]
             assert [weight for weight, _ in order] == sorted(weight for weight, _ in order)
@@ -206,10 +212,10 @@ class Outage:
     def _explained(self, rows: dict[str, Any], alerts: dict[str, Any]) -> None:
         """What was due and did not go out had no room, or its recipient slept, failed or rested."""
         went = {told.message.key: told for told in self.post.told}
-        times = [(told.at, told.round) for told in self.post.told if told.message.kind != "heartbeat"]
+        times = [(told.at, told.round) for told in self.post.told if told.message.kind not in APART]
         for key, row in rows.items():
             sent, alert = went[row["message"]], alerts[key]
-            urgent, pulse = alert["severity"] == "critical", alert["kind"] == "heartbeat"
+            urgent, pulse = alert["severity"] == "critical", alert["kind"] in APART
             kept = 0 if urgent or self.study.at_most == 1 else max(1, self.study.at_most // 5)
             for n in range(self.routed[key], sent.round):
                 at = self.rounds[n - 1]

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from barograph.errors import NotifyError
+from barograph.paper.alerts.outbox import APART
 from barograph.paper.ports import Alert, Message, Rest, Row
 
 SECOND = 1_000_000_000
@@ -72,7 +73,7 @@ class FakeOutbox:
 
     def recently_sent(self, deployment: str, recipient: str, since: int, until: int) -> int:
         theirs = [row for row in self.rows.values() if row.recipient == recipient and row.state == "sent"]
-        counted = [row for row in theirs if row.alert.kind != "heartbeat"]
+        counted = [row for row in theirs if row.alert.kind not in APART]
         return len({row.message for row in counted if row.ended_at is not None and since < row.ended_at <= until})
 
     def rest(self, rest: Rest) -> None:
@@ -126,3 +127,8 @@ def refusing(error: str = "json://host: not delivered: HTTP 500") -> Callable[[s
 def told(n: int, kind: str = "order_rejected", severity: str = "warning", ts: int = 0) -> Alert:
     rows = [{"symbol": "SPY", "order": n, "weight": 1.0, "reason": "no room under the leverage limit"}]
     return Alert(f"{kind}:{n:05d}", kind, severity, ts or n, {"text": f"number {n}", "orders": rows})
+
+
+def headline(message: Message) -> str:
+    """Return a title without its moment."""
+    return message.title.rpartition(" · ")[0]

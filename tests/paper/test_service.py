@@ -131,7 +131,7 @@ def test_feeds_fall_over_and_back_and_every_bar_says_where_it_came_from(store: S
     live.shown["best"] = replace(flat(), source="best")
     assert live.look(12) == 1
     assert [one["source"] for one in live.cycles()] == ["flat", "second", "best"]
-    assert [(note.kind, note.text) for note in store.notes("one", 5)] == [
+    assert [(note.kind, note.text) for note in store.notes("one", 6) if note.kind != "manners"] == [
         ("feed", "best failed: best: HTTP 503 from example.org"),
         ("closes", "bars close every session of 24/7"),
     ]
@@ -404,5 +404,7 @@ def test_status_says_what_was_recorded(store: SqlStore) -> None:
     assert live.look(13) == 1
     told = status(store, store.deployments()[0], 0)
     assert (told["switches"], told["commands_waiting"]) == (["halted"], [])
+    assert told["regime_name"] == "regime 0"
+    assert told["profit"] == {"day": 0.0, "week": 0.0, "month": 0.0}
     (row,) = listed(store)
     assert (row["deployment"], row["last_cycle"], row["equity"]) == ("one", "2023-01-15T00:00:00Z", 1000.0)

@@ -9,6 +9,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from barograph.paper.alerts.outbox import APART
 from barograph.paper.ports import Alert, Row
 from barograph_adapters.store.opening import storable
 
@@ -49,10 +50,15 @@ class SqlOutbox:
         soon = (table.c.next_try <= now) | (table.c.next_try > now + longest)
         due = (table.c.deployment == deployment) & (table.c.state == "waiting") & soon
         told = (alerts.c.key, alerts.c.kind, alerts.c.severity, alerts.c.ts, alerts.c.facts)
-        wanted = sa.select(*told, table.c.recipient, table.c.attempts, table.c.first_try).join_from(table, alerts, same)
+        journal = self.tables["journal"]
+        written = (journal.c.deployment == alerts.c.deployment) & (journal.c.number == alerts.c.entry)
+        rows_of = sa.select(
+            *told, table.c.recipient, table.c.attempts, table.c.first_try, alerts.c.entry, journal.c.hash
+        )
+        wanted = rows_of.join_from(table, alerts, same).outerjoin(journal, written)
         with self.transaction(reading=True) as connection:
             rows = connection.execute(wanted.where(due).order_by(alerts.c.ts, alerts.c.key)).all()
-        return [Row(_alert(row), row.recipient, row.attempts, row.first_try) for row in rows]
+        return [Row(_alert(row), row.recipient, row.attempts, row.first_try, _entry(row)) for row in rows]
 
     def sent(self, deployment: str, rows: Sequence[Row], at: int, message: str) -> None:
         """Record that a message carried these deliveries: one more attempt, and the state is sent."""
@@ -72,11 +78,12 @@ class SqlOutbox:
             self._end(connection, deployment, row, at, state="given_up", error=storable(error))
 
     def recently_sent(self, deployment: str, recipient: str, since: int, until: int) -> int:
-        """Return how many different messages, heartbeats apart, were sent to a recipient in (since, until], ns UTC."""
+        """Return how many different messages of no channel of its own were sent to a recipient in (since, until]."""
         table = self.tables["deliveries"]
         theirs = (table.c.deployment == deployment) & (table.c.recipient == recipient)
         recent = theirs & (table.c.state == "sent") & (table.c.ended_at > since) & (table.c.ended_at <= until)
-        recent &= ~table.c.alert_key.startswith("heartbeat:")
+        for kind in APART:
+            recent &= ~table.c.alert_key.startswith(f"{kind}:")
         count = sa.select(sa.func.count(sa.distinct(table.c.message))).where(recent)
         with self.transaction(reading=True) as connection:
             return int(connection.execute(count).scalar_one())
@@ -90,6 +97,10 @@ class SqlOutbox:
         this = (table.c.deployment == deployment) & (table.c.alert_key == row.alert.key)
         mine = this & (table.c.recipient == row.recipient) & (table.c.state == "waiting")
         connection.execute(sa.update(table).where(mine).values(attempts=row.attempts + 1, **values))
+
+
+def _entry(row: Any) -> tuple[int, str] | None:
+    return None if row.hash is None else (row.entry, row.hash)
 
 
 def _alert(row: Any) -> Alert:

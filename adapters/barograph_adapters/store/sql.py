@@ -310,6 +310,33 @@ class SqlStore(SqlOutbox, SqlLedger, SqlIncidents):
         with self.transaction(reading=True) as connection:
             return [dict(row) for row in connection.execute(wanted).mappings()]
 
+    def newest(self, table: str, name: str, most: int, until: int | None = None, **equal: str) -> list[dict[str, Any]]:
+        """Return at most so many rows, the last by key, in its order: those up to a close, equal in these columns."""
+        one = self.tables[table]
+        wanted = sa.select(one).where(one.c.deployment == name, *(one.c[key] == value for key, value in equal.items()))
+        if until is not None:
+            wanted = wanted.where(one.c.ts <= until)
+        order = [column.desc() for column in one.primary_key.columns]
+        with self.transaction(reading=True) as connection:
+            rows = connection.execute(wanted.order_by(*order).limit(most)).mappings().all()
+        return [dict(row) for row in reversed(rows)]
+
+    def counted(self, table: str, name: str, column: str) -> dict[str, int]:
+        """Return how many rows there are of each value of a column."""
+        one = self.tables[table]
+        wanted = sa.select(one.c[column], sa.func.count()).where(one.c.deployment == name).group_by(one.c[column])
+        with self.transaction(reading=True) as connection:
+            return {value: int(count) for value, count in connection.execute(wanted)}
+
+    def last(self, name: str, kind: str) -> Entry | None:
+        """Return the last entry of a kind, or None."""
+        journal = self.tables["journal"]
+        mine = (journal.c.deployment == name) & (journal.c.kind == kind)
+        wanted = sa.select(journal).where(mine).order_by(journal.c.number.desc()).limit(1)
+        with self.transaction(reading=True) as connection:
+            row = connection.execute(wanted).mappings().first()
+        return None if row is None else _entry(row)
+
     def latencies(self, name: str) -> list[tuple[int, int, int]]:
         """Return (bar's close, arrival, commit) of every cycle, ns UTC."""
         return [(row["ts"], row["arrived"], row["committed"]) for row in self.rows("cycles", name)]

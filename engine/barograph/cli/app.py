@@ -9,6 +9,7 @@ from typing import Annotated, cast
 import typer
 
 from barograph.cli import audit, data, fit, paper, run, sweep, trials, warm
+from barograph.cli.deployed import listing
 from barograph.errors import BarographError, as_written
 
 __all__ = ["app", "main"]
@@ -53,7 +54,7 @@ for command in cast(
     app.command()(command)
 app.add_typer(data.data_app, name="data")
 app.add_typer(data.config_app, name="config")
-_PAPER = [paper.paper, paper.status, paper.halt, paper.resume, paper.flatten, paper.end, paper.parity]
+_PAPER = [paper.paper, paper.status, paper.halt, paper.resume, paper.flatten, paper.end, paper.parity, listing.orders]
 for command in cast("list[Callable[..., None]]", _PAPER):
     app.command()(command)
 app.add_typer(paper.alerts_app, name="alerts")

@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from barograph.paper.store import Deployed, Store
     from barograph.paper.testnet.mirror import Mirror
 
-__all__ = ["Url", "alerts_app", "check_record", "end", "flatten", "halt", "paper", "parity", "recorded", "resume",
-           "status", "store_app"]  # fmt: skip
+__all__ = ["Named", "Url", "alerts_app", "check_record", "end", "flatten", "halt", "opened_at", "paper", "parity",
+           "recorded", "resume", "status", "store_app"]  # fmt: skip
 
 STORE = "sqlite:///paper.db"
 Url = Annotated[
@@ -320,6 +320,12 @@ def _url(store: str | None, config: Config | None = None) -> str:
 
 def _store(store: str | None, config: Config | None = None, create: bool = False, looking: bool = False) -> Any:
     return _adapter("sql").open_store(_url(store, config), create, looking)
+
+
+def opened_at(store: str | None, name: str | None) -> tuple[Any, Deployed]:
+    """Return a store that is only looked at, and one of its deployments."""
+    opened = _store(store, looking=True)
+    return opened, _deployed(opened, name)
 
 
 def _checked(name: str) -> str:

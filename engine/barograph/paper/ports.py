@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 if TYPE_CHECKING:
@@ -92,7 +92,10 @@ class Casebook(Protocol):
 
 
 class Message(NamedTuple):
-    """An alert as it goes out; `key` is the same however often it is sent. `picture` is a PNG, or nothing."""
+    """An alert as it goes out; `key` is the same however often it is sent. `picture` is a PNG, or nothing.
+
+    `facts` are what a program reads instead of the words: JSON.
+    """
 
     key: str
     kind: str
@@ -100,6 +103,7 @@ class Message(NamedTuple):
     title: str
     body: str
     picture: bytes
+    facts: Mapping[str, Any]
 
 
 class Notifier(Protocol):
@@ -150,12 +154,16 @@ class Broker(Protocol):
 
 
 class Row(NamedTuple):
-    """One delivery that waits: an alert, a recipient by name, and how often and since when (ns UTC) it was tried."""
+    """One delivery that waits: an alert, a recipient by name, and how often and since when (ns UTC) it was tried.
+
+    `entry` is the number and the hash of the journal's entry that the alert was written with, if it was with one.
+    """
 
     alert: Alert
     recipient: str
     attempts: int
     first_try: int | None
+    entry: tuple[int, str] | None = None
 
 
 class Rest(NamedTuple):
@@ -202,7 +210,9 @@ class Outbox(Doors, Protocol):
         """Record that a delivery is not tried any more, and why."""
 
     def recently_sent(self, deployment: str, recipient: str, since: int, until: int) -> int:
-        """Return how many different messages, heartbeats apart, were sent to a recipient in (since, until], ns UTC."""
+        """Return how many different messages were sent to a recipient in (since, until], ns UTC; those of a kind that
+        has a channel of its own (`barograph.paper.alerts.outbox.APART`) do not count.
+        """
 
 
 class Kept(NamedTuple):

@@ -34,7 +34,7 @@ from barograph.paper.feeds import Chain, Fetched, Revision, compared, feeds_of, 
 from barograph.paper.journal import GENESIS, begun_with
 from barograph.paper.ports import Alert, Clock
 from barograph.paper.schedule import SECOND, late, longest_closure, next_look, said, silence, stale, timetable
-from barograph.paper.status import CLOSES_AMONG
+from barograph.paper.status import last_word, manners
 from barograph.paper.store import Deployed, Lease, Note, Store
 from barograph.paper.testnet.mirror import brought
 from barograph.paper.verify import misfit
@@ -133,11 +133,14 @@ class Service:
             self._close(timetable(self.paper, history), history)
 
     def _close(self, due: Timetable, seen: History) -> None:
-        text = f"bars close {due!r}"
-        known = next((one.text for one in self.store.notes(self.plan.name, CLOSES_AMONG) if one.kind == "closes"), "")
-        if text != known:
-            self.store.note(self.plan.name, Note(self.clock.now(), "closes", text))
+        self._note_once("manners", manners(self.paper))
+        self._note_once("closes", f"bars close {due!r}")
         self.due, self.silence = due, silence(due, seen.ts)
+
+    def _note_once(self, kind: str, text: str) -> None:
+        """Note what is new; it is no news at the next start."""
+        if text != last_word(self.store, self.plan.name, kind):
+            self.store.note(self.plan.name, Note(self.clock.now(), kind, text))
 
     def _refuse_nothing(self) -> None:
         """Begin anew only where that was asked for: a state that is missing is not a reason to start over."""

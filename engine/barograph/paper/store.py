@@ -132,6 +132,15 @@ class Store(Outbox, Ledger, Casebook, Protocol):
     def rows(self, table: str, name: str) -> list[dict[str, Any]]:
         """Return a projection as it stands, in the order of its key."""
 
+    def newest(self, table: str, name: str, most: int, until: int | None = None, **equal: str) -> list[dict[str, Any]]:
+        """Return at most so many rows, the last by key, in its order: those up to a close, equal in these columns."""
+
+    def counted(self, table: str, name: str, column: str) -> dict[str, int]:
+        """Return how many rows there are of each value of a column."""
+
+    def last(self, name: str, kind: str) -> Entry | None:
+        """Return the last entry of a kind, or None."""
+
     def ask(self, name: str, command: str, at: int) -> None:
         """Put an operator's command where the next cycle finds it."""
 

@@ -15,6 +15,7 @@ from barograph.paper.alerts.messages import render
 from barograph.paper.alerts.watch import begin, watch
 from barograph.paper.ports import About, Alert
 from barograph.types import Step
+from tests.fakes.outbox import headline
 from tests.paper.alerts.test_watch import FIT, MONDAY, A, B, close, kinds
 
 DAY = 86_400_000_000_000
@@ -44,7 +45,7 @@ def test_the_asset_whose_regime_turned_is_named() -> None:
     assert kinds(alerts) == ["regime_change"]
     assert alerts[0].key == "regime_change:1970-01-09T00:00:00Z"
     message = render(alerts[0], "demo")
-    assert message.title == "AAA calm → wild · demo"
+    assert headline(message) == "AAA calm → wild · demo"
     assert "- AAA from calm to wild: 90 % probable; calm lasted 3 bars, wild usually lasts 20," in message.body
     assert "does not work" not in message.body
 
@@ -53,7 +54,7 @@ def test_assets_that_turn_at_one_close_are_one_message() -> None:
     alerts, _ = told([both(n, A if n < 3 else B, B if n < 3 else A) for n in range(6)])
     assert kinds(alerts) == ["regime_change"]
     assert [one["symbol"] for one in alerts[0].facts["assets"]] == ["AAA", "BBB"]
-    assert render(alerts[0], "demo").title == "AAA calm → wild, BBB wild → calm · demo"
+    assert headline(render(alerts[0], "demo")) == "AAA calm → wild, BBB wild → calm · demo"
 
 
 def paths(seed: int, bars: int = 60) -> tuple[np.ndarray, np.ndarray]:

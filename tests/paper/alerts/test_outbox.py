@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
+import io
+import math
 import random
-import struct
-import zlib
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from barograph.config.paper import KINDS, AlertPlan, Recipient
 from barograph.errors import NotifyError
 from barograph.paper.alerts.messages import digest, render
 from barograph.paper.alerts.outbox import Sent, delay, dispatch, quiet, wanted
-from barograph.paper.alerts.picture import HEIGHT, WIDTH, picture
+from barograph.paper.alerts.picture import HEIGHT, WIDTH, Shown, picture
 from barograph.paper.ports import Alert, Message, Rest
-from tests.fakes.outbox import HOUR, MINUTE, SECOND, FakeOutbox, Postbox, SetClock, refusing, told
+from tests.fakes.outbox import HOUR, MINUTE, SECOND, FakeOutbox, Postbox, SetClock, headline, refusing, told
 
 ANN, BOB = Recipient(url="json://ann", name="ann"), Recipient(url="json://bob", severity="critical")
 DAY = 24 * HOUR
@@ -168,7 +169,7 @@ def test_a_digest_fits_into_one_piece_of_a_chat(count: int) -> None:
 def test_a_long_message_fits_into_one_piece_too() -> None:
     body = render(Alert("bad_data:1", "bad_data", "warning", 0, {"text": "x" * 48_025}), "spy").body
     assert len(body) < 4_000
-    assert body.endswith("characters more)\n\nid: spy/bad_data:1")
+    assert body.endswith("characters more)\n\nwhen: 1970-01-01 00:00 UTC\nid: spy/bad_data:1")
 
 
 def lasting(n: int, key: str = "stale_data:5", state: str = "lasting", ts: int = 0) -> Alert:
@@ -434,7 +435,7 @@ def test_what_the_service_tells_is_its_sentence(kind: str) -> None:
 @pytest.mark.parametrize("kind", KINDS)
 def test_an_alert_without_the_facts_that_a_template_wants_is_told_all_the_same(kind: str) -> None:
     message = render(Alert(f"{kind}:1", kind, "info", 0, {"odd": 1}), "spy")
-    assert message.title == f"{kind.replace('_', ' ')} · spy"
+    assert headline(message) == f"{kind.replace('_', ' ')} · spy"
     assert '{"odd": 1}' in message.body
     assert "does not work" in message.body
     assert message.body.endswith(f"id: spy/{kind}:1")
@@ -444,7 +445,7 @@ def test_a_title_is_one_short_line() -> None:
     title = render(Alert("k", "command", "info", 0, {"text": "halted\n\nby " + "x" * 200}), "spy").title
     assert len(title) == 100
     assert title.startswith("halted by xxx")
-    assert title.endswith("…")
+    assert title.endswith("x… · 1970-01-01 00:00")
 
 
 def test_a_template_of_ones_own_stands_in_for_ours(tmp_path: Path) -> None:
@@ -452,8 +453,9 @@ def test_a_template_of_ones_own_stands_in_for_ours(tmp_path: Path) -> None:
         "{{ deployment }} says\n{{ text }}, {{ 0.25 | percent }} & <b>", encoding="utf-8"
     )
     message = render(told(1, "command"), "s&p", tmp_path)
-    assert (message.title, message.body) == ("s&p says", "number 1, 25 % & <b>\n\nid: s&p/command:00001")
-    assert render(told(1, "heartbeat"), "spy", tmp_path).title == "alive: number 1 · spy"
+    assert message.title == "s&p says · 1970-01-01 00:00"
+    assert message.body == "number 1, 25 % & <b>\n\nwhen: 1970-01-01 00:00 UTC\nid: s&p/command:00001"
+    assert headline(render(told(1, "heartbeat"), "spy", tmp_path)) == "alive: number 1 · spy"
 
 
 @pytest.mark.parametrize(
@@ -469,7 +471,7 @@ def test_a_template_of_ones_own_stands_in_for_ours(tmp_path: Path) -> None:
 def test_a_broken_template_of_ones_own_loses_nothing(tmp_path: Path, text: str, said: str) -> None:
     (tmp_path / "command.txt").write_text(text, encoding="utf-8")
     message = render(told(1, "command"), "spy", tmp_path)
-    assert message.title == "number 1 · spy"
+    assert headline(message) == "number 1 · spy"
     assert message.body.startswith("Number 1.")
     assert f"(The template command.txt in {tmp_path.name} does not work: " in message.body
     assert said in message.body
@@ -477,40 +479,69 @@ def test_a_broken_template_of_ones_own_loses_nothing(tmp_path: Path, text: str, 
 
 def test_a_folder_of_templates_that_is_not_there_is_told() -> None:
     message = render(told(1, "command"), "spy", Path("no-such-folder"))
-    assert message.title == "number 1 · spy"
+    assert headline(message) == "number 1 · spy"
     assert "no-such-folder does not work: there is no such folder" in message.body
 
 
-def decoded(png: bytes) -> np.ndarray[Any, Any]:
-    """Read a PNG of one palette index a pixel, checking every chunk's sum."""
-    assert png.startswith(b"\x89PNG\r\n\x1a\n")
-    at, data, size = 8, b"", (0, 0)
-    while at < len(png):
-        length, name = struct.unpack(">I4s", png[at : at + 8])
-        body = png[at + 8 : at + 8 + length]
-        (checksum,) = struct.unpack(">I", png[at + 8 + length : at + 12 + length])
-        assert checksum == zlib.crc32(name + body)
-        size = struct.unpack(">II", body[:8]) if name == b"IHDR" else size
-        data += body if name == b"IDAT" else b""
-        at += 12 + length
-    rows = np.frombuffer(zlib.decompress(data), dtype=np.uint8).reshape(size[1], size[0] + 1)
-    assert not rows[:, 0].any()
-    return rows[:, 1:]
+def pixels(png: bytes) -> np.ndarray[Any, Any]:
+    return np.asarray(Image.open(io.BytesIO(png)).convert("RGB"))
 
 
-@pytest.mark.parametrize("path", [[0.5], [0.0, 1.0], [0.1] * 60, [1.0, 0.0] * 200])
-def test_a_picture_shows_the_path_and_the_threshold(path: list[float]) -> None:
-    canvas = decoded(picture(path, 0.7))
-    assert canvas.shape == (HEIGHT, WIDTH)
-    line = np.argwhere(canvas == 3)
-    # The first column of the line is at the height of the first probability: 0 at the bottom, 1 at the top.
-    first = line[line[:, 1] == 12][:, 0]
-    assert abs(first.mean() - (147 - 135 * path[0])) <= 1.0
-    (threshold,) = set(np.argwhere(canvas == 4)[:, 0])
-    assert threshold == 147 - round(135 * 0.7)
+SHADES = [(220, 235, 221), (246, 217, 213)]
+
+
+@pytest.mark.parametrize("price", [[5.0], [1.0, 3.0], [math.nan, 2.0, 2.0], [math.nan], [2e9, 2e9 + 1.0] * 30])
+def test_a_picture_shades_the_regimes_and_draws_what_is_known(price: list[float]) -> None:
+    regimes = [n % 2 for n in range(len(price))]
+    canvas = pixels(picture(Shown(["2020-03-09"] * len(price), price, regimes, ["calm", "wild"], "SPY")))
+    assert canvas.shape == (HEIGHT, WIDTH, 3)
+    # Above the frame is only what is written; the shade of a close stands at its middle, where no line lies.
+    for n, regime in enumerate(regimes):
+        column = canvas[32:40, 64 + int((WIDTH - 74) * (n + 0.5) / len(price))]
+        assert np.abs(column.astype(int) - SHADES[regime]).max(axis=1).min() <= 12, n
+    dark = (canvas[32:290, 70:630].astype(int).sum(axis=2) < 150).any()
+    assert dark == np.isfinite(price).any()
 
 
 def test_only_a_change_of_regime_has_a_picture() -> None:
-    facts = {"path": [0.1, 0.9], "threshold": 0.7}
+    facts = {"closes": [0, 60 * SECOND], "prices": [1.0, None], "regimes": [0, 1], "names": ["calm", "wild"]}
+    facts |= {"symbol": "SPY", "from_name": "calm", "to_name": "wild"}
     assert render(Alert("k", "regime_change", "warning", 0, facts), "spy").picture.startswith(b"\x89PNG")
     assert render(Alert("k", "command", "info", 0, {"text": "x", **facts}), "spy").picture == b""
+
+
+# --- when, for whom, and beside whom ------------------------------------------------------------------------------
+
+
+def test_moments_are_those_of_the_readers_clocks() -> None:
+    """Over a change of the clocks, too; an incident says when it was met first and last."""
+    summer, winter = 1_719_864_000 * SECOND, 1_733_173_200 * SECOND
+    about = {"key": "k", "state": "over", "message": 2, "first": summer, "last": winter, "times": 9}
+    message = render(Alert("bad_data:1", "bad_data", "warning", winter, {"text": "odd", "incident": about}), "spy",
+                     zone="America/New_York")  # fmt: skip
+    assert message.title.endswith(" · 2024-12-02 16:00")
+    assert "when: 2024-07-01 16:00 EDT to 2024-12-02 16:00 EST" in message.body
+
+
+def test_an_answer_to_a_command_waits_for_nobody_and_takes_nobodys_place() -> None:
+    store, post, clock = FakeOutbox(), Postbox(), SetClock()
+    store.put(*(told(n, "command", "info") for n in range(30)))
+    night = plan(at_most=2, quiet_from="00:00", quiet_until="23:59")
+    assert dispatch(store, post, night, "spy", clock).sent == 30
+    store.put(told(40, severity="critical"))
+    assert dispatch(store, post, night, "spy", clock) == Sent(sent=1)
+
+
+def test_a_digest_has_the_picture_of_its_change_of_regime_and_what_weighs_most_first() -> None:
+    facts = {"closes": [0], "prices": [1.0], "regimes": [1], "names": ["calm", "wild"], "symbol": "SPY"}
+    facts |= {"from_name": "calm", "to_name": "wild", "probability": 0.9, "threshold": 0.8, "dwell": 1, "orders": []}
+    facts |= {"path": [0.9], "expected_stay": None, "volatility": None, "stayed": 3, "holdings": {}}
+    store, post, clock = FakeOutbox(), Postbox(), SetClock()
+    store.put(
+        *(told(n, severity="info") for n in range(9)), Alert("regime_change:1", "regime_change", "warning", 5, facts)
+    )
+    dispatch(store, post, plan(at_most=2), "spy", clock)
+    ((_, message),) = post.taken
+    assert message.picture.startswith(b"\x89PNG")
+    assert message.body.splitlines()[1].startswith("- calm → wild")
+    assert message.facts["alerts"][0]["severity"] == "warning"

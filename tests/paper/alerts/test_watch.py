@@ -48,6 +48,7 @@ from barograph_models._chain.gaussian import gaussian_params
 from barograph_models.gaussian_hmm import DIAGONAL, gaussian_hmm
 from barograph_models.kmeans import kmeans
 from tests import ROOT
+from tests.fakes.outbox import headline
 from tests.kit.machines import TERMS, follow, learnable, machines
 
 DAY = 86_400_000_000_000
@@ -174,11 +175,51 @@ def test_a_change_says_all_there_is_to_say() -> None:
     assert facts["holdings"] == {"SPY": 0.5, "TLT": 0.5}
     assert [(order["symbol"], order["weight"]) for order in facts["orders"]] == [("SPY", 0.3), ("TLT", -0.1)]
     message = render(change, "demo")
-    assert message.title == "calm → wild, 90 % sure · demo"
+    assert headline(message) == "calm → wild, 90 % sure · demo"
     assert "- SPY to 30.0 % of equity" in message.body
     assert "Wild usually lasts 20 bars, at a volatility of 48 % a year; calm lasted 80." in message.body
     assert "▁" * 58 + "██" in message.body or "█" in message.body
     assert message.picture
+
+
+def test_a_change_says_what_was_done_since_the_regime_was_first_the_likeliest() -> None:
+    """What was filled at that very bar was decided before, and doubt begins it anew."""
+    before, first, after, late = (event(FILLED, q=q, price=1981.0) for q in (-1.0, -2.0, -500.0, 40.0))
+    path = [(A, []), (A, []), (C, [before]), (A, [first]), (C, [before]), (C, [after]), (NAN, [late]), (B, []), (B, [])]
+    steps = [close(t, probs, events=events) for t, (probs, events) in enumerate(path)]
+    alerts, _ = watched(WatchPlan(probability=0.8, **SILENT), steps)
+    change = next(alert for alert in alerts if alert.kind == "regime_change")
+    assert change.facts["believed_since"] == steps[4].ts
+    done = [(fill["quantity"], fill["ts"]) for fill in change.facts["done"]]
+    assert done == [(-500.0, steps[5].ts), (40.0, steps[6].ts)]
+    body = render(change, "demo", zone="America/New_York").body
+    assert "- sold 500 SPY at 1,981 in the bar of 1970-01-09 19:00 EST" in body
+    assert "- bought 40 SPY" in body
+    assert "done nothing" not in body
+    idle, _ = watched(WatchPlan(probability=0.8, **SILENT), [close(t, probs) for t, probs in enumerate([A, A, B, B])])
+    assert "The strategy has done nothing about it so far" in render(idle[-1], "demo").body
+
+
+def test_of_many_fills_the_first_are_told_and_the_others_counted() -> None:
+    steps = [close(0, A), *(close(t, C, events=[event(FILLED, q=1.0, price=2.0)]) for t in range(1, 40)), close(40, B)]
+    alerts, state = watched(WatchPlan(probability=0.8, dwell=1, **SILENT), steps)
+    change = next(alert for alert in alerts if alert.kind == "regime_change")
+    assert (len(change.facts["done"]), change.facts["done_count"]) == (20, 38)
+    assert "- and 18 more" in render(change, "demo").body
+    assert len(json.dumps(state)) < 10_000
+
+
+def test_a_memory_of_an_earlier_release_goes_on() -> None:
+    steps = [close(t, A if t < 70 else B) for t in range(72)]
+    _, state = watched(WatchPlan(**SILENT), steps[:65])
+    old = {key: value for key, value in state.items() if key not in ("believed", "closes", "prices")}
+    alerts = []
+    for step in steps[65:]:
+        old, found, _ = watch(WatchPlan(**SILENT), old, step, about())
+        alerts += found
+    (change,) = [alert for alert in alerts if alert.kind == "regime_change"]
+    assert len(change.facts["path"]) == len(change.facts["closes"]) == len(change.facts["prices"]) == 7
+    assert render(change, "demo").picture
 
 
 def test_what_the_strategy_orders_is_told_in_its_own_words() -> None:
@@ -216,7 +257,7 @@ def test_a_filter_without_a_fit_has_regimes_and_no_names() -> None:
         None,
         None,
     )
-    assert render(change, "demo").title == "regime 0 → regime 1, 90 % sure · demo"
+    assert headline(render(change, "demo")) == "regime 0 → regime 1, 90 % sure · demo"
 
 
 # --- early warning ------------------------------------------------------------------------------------------------
@@ -277,7 +318,7 @@ def test_all_fills_of_a_bar_are_one_alert() -> None:
     ]
     assert told.facts["fees"] == 1.5
     message = render(told, "demo")
-    assert message.title == "2 fills: SPY +10 at 100 and 1 more · demo"
+    assert headline(message) == "2 fills: SPY +10 at 100 and 1 more · demo"
     assert "- TLT -5.5 at 7.25, fee 0.50, participation: the rest waits for more volume (in part)" in message.body
 
 
@@ -309,7 +350,7 @@ def test_guards_and_margin(rows: list[list[float]], severity: str, title: str) -
     alerts, _ = watched(WatchPlan(), [close(0, events=rows)])
     (told,) = alerts
     assert (told.kind, told.severity) == ("guard", severity)
-    assert render(told, "demo").title == f"{title} · demo"
+    assert headline(render(told, "demo")) == f"{title} · demo"
 
 
 @pytest.mark.parametrize(
@@ -400,7 +441,7 @@ def test_a_day_is_summed_up_at_the_first_close_of_the_next_one() -> None:
     assert first["drawdown"] == pytest.approx(1 / 104)
     assert first["alerts"] == {"order_filled": 3}
     assert (second["bars"], second["result"]) == (1, pytest.approx(90 / 103 - 1))
-    assert render(told[0], "demo").title == "day of 1970-01-05: +3.00 %, equity 103.00 · demo"
+    assert headline(render(told[0], "demo")) == "day of 1970-01-05: +3.00 %, equity 103.00 · demo"
 
 
 def test_weeks_begin_on_mondays() -> None:
@@ -462,7 +503,7 @@ def test_a_model_that_is_wrong_falls_ill_and_recovers() -> None:
     assert ill < 40
     assert flags == [True] * ill + [False] * (well - ill) + [True] * (len(flags) - well)
     assert "the model does not expect what it sees" in render(alerts[0], "demo").body
-    assert render(alerts[1], "demo").title == "the model is healthy again · demo"
+    assert headline(render(alerts[1], "demo")) == "the model is healthy again · demo"
 
 
 def test_a_new_fit_begins_afresh() -> None:

@@ -14,9 +14,11 @@ __all__ = ["kept_of_each", "of_each", "regimes_of"]
 Rule = Callable[[Look, State], Found]
 # What is remembered of a regime, and how it begins.
 _BEGUN: Final[State] = {
-    **dict.fromkeys(("regime", "since", "warned", "candidate", "belief", "expected")),
+    **dict.fromkeys(("regime", "since", "warned", "candidate", "believed", "belief", "names", "expected")),
     **dict.fromkeys(("stay", "count"), 0),
     "path": [],
+    "closes": [],
+    "prices": [],
     "armed": False,
 }
 
@@ -29,7 +31,7 @@ def of_each(rule: Rule) -> Rule:
             return rule(look, state)
         kept, found = dict(state.get("assets", {})), []
         for symbol, one in look.each.items():
-            own = kept.get(symbol, _BEGUN | {"health": unassessed()})
+            own = _BEGUN | kept.get(symbol, {"health": unassessed()})
             changes, alerts = rule(one, state | own)
             kept[symbol] = own | changes
             found += [(symbol, alert) for alert in alerts]
@@ -55,17 +57,27 @@ def _together(found: list[tuple[str, Alert]]) -> Iterator[Alert]:
     told: set[str] = set()
     for kind, severity in dict.fromkeys((alert.kind, alert.severity) for _, alert in found):
         mine = [(symbol, alert) for symbol, alert in found if (alert.kind, alert.severity) == (kind, severity)]
-        of = [{"symbol": symbol, **_own(alert.facts)} for symbol, alert in mine]
+        of = [_own(symbol, alert.facts) for symbol, alert in mine]
         first = mine[0][1]
         # Good news and bad of the same close are two messages.
         key = f"{first.key}:{severity}" if first.key in told else first.key
         told.add(first.key)
-        yield first._replace(key=key, facts=first.facts | {"assets": of} | _causes(mine))
+        yield first._replace(key=key, facts=first.facts | {"assets": of} | _causes(mine) | _deeds(of))
 
 
-def _own(facts: State) -> State:
+def _own(symbol: str, facts: State) -> State:
     """Return the facts that are the asset's own."""
-    return {key: value for key, value in facts.items() if key not in ("holdings", "orders", "equity")}
+    own = {key: value for key, value in facts.items() if key not in ("holdings", "orders", "equity")}
+    done = {"done": [fill for fill in facts["done"] if fill["symbol"] == symbol]} if "done" in facts else {}
+    return {**own, **done, "symbol": symbol}
+
+
+def _deeds(of: list[State]) -> State:
+    """Return what was done about any of the assets, since the first of them was believed in otherwise."""
+    if "done" not in of[0]:
+        return {}
+    done = sorted((fill for one in of for fill in one["done"]), key=lambda fill: fill["ts"])
+    return {"believed_since": min(one["believed_since"] for one in of), "done": done, "done_count": len(done)}
 
 
 def _causes(found: list[tuple[str, Alert]]) -> State:

@@ -22,7 +22,8 @@ An index on (deployment, state, next_try) serves `waiting`, one on (deployment, 
 
 What goes first is what weighs most, and of one weight what waits longest. All that waits of one incident is one
 message, the newest, which says how often and since when. The sign of life is a channel of its own: somebody counts on
-its coming, so neither quiet hours nor quotas hold it back, and it uses up nobody's.
+its coming, so neither quiet hours nor quotas hold it back, and it uses up nobody's. So is the answer to a command:
+whoever gave it is awake and waits for it.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ from barograph.errors import NotifyError
 from barograph.paper.alerts.messages import digest, render
 from barograph.paper.ports import Alert, Clock, Message, Notifier, Outbox, Rest, Row
 
-__all__ = ["Sent", "delay", "dispatch", "least_tries", "letters", "quiet", "reserved", "wanted"]
+__all__ = ["APART", "Sent", "delay", "dispatch", "least_tries", "letters", "quiet", "reserved", "wanted"]
 
 _SECOND: Final = 1_000_000_000
 _HOUR: Final = 3600 * _SECOND
@@ -125,11 +126,18 @@ def _subject(alert: Alert) -> str:
     return about["key"] if isinstance(about, dict) else alert.kind if alert.kind == _PULSE else f"/{alert.key}"
 
 
+def _apart(alert: Alert) -> bool:
+    """Tell whether an alert has a channel of its own."""
+    return alert.kind in APART
+
+
 def _weight(letter: Sequence[Row]) -> int:
     return max(SEVERITIES.index(row.alert.severity) for row in letter)
 
 
 _PULSE: Final = "heartbeat"
+APART: Final = (_PULSE, "command")
+"""Kinds that neither quiet hours nor quotas hold back, and that use up nobody's."""
 
 
 def reserved(at_most: int) -> int:
@@ -211,15 +219,15 @@ class _Round:
         self.refused, self.door, self.error = 0, "", ""
 
     def run(self, name: str, rows: Sequence[Row]) -> Sent:
-        """Send the sign of life, then what this hour has room for, and the rest as one digest."""
+        """Send signs of life and answers, then what this hour has room for, and the rest as one digest."""
         now = self.clock.now()
         self.door = f"to:{self.deployment}:{name}"
         if self.store.resting(self.door, now) is not None:
             return Sent(waiting=len(rows))
         done = Sent()
-        for letter in letters(row for row in rows if row.alert.kind == _PULSE):
+        for letter in letters(row for row in rows if _apart(row.alert)):
             done = self._one(done, letter)
-        waiting = letters(row for row in rows if row.alert.kind != _PULSE)
+        waiting = letters(row for row in rows if not _apart(row.alert))
         room = self.plan.at_most - self.store.recently_sent(self.deployment, name, now - _HOUR, now)
         singly, digested, kept = self._apportioned(waiting, max(0, room), quiet(self.plan, now))
         for letter in singly:
@@ -255,11 +263,12 @@ class _Round:
         name = hashlib.sha256("\n".join(row.alert.key for row in rows).encode()).hexdigest()[:12]
         listed = [self._message(letter[-1]) for letter in found[:_LISTED]]
         others = Counter((letter[-1].alert.kind, letter[-1].alert.severity) for letter in found[_LISTED:])
-        message = digest(listed, self.deployment, name, others)
+        message = digest(listed, self.deployment, name, others, self.plan.time_zone)
         return done.plus(digested=len(rows)) if self._try(rows, message) else self._lost(done, rows)
 
     def _message(self, row: Row) -> Message:
-        return render(row.alert, self.deployment, Path(self.to.template) if self.to.template else None)
+        templates = Path(self.to.template) if self.to.template else None
+        return render(row.alert, self.deployment, templates, self.plan.time_zone, row.entry)
 
     def _try(self, rows: Sequence[Row], message: Message) -> bool:
         try:

@@ -13,19 +13,22 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from barograph.config.paper import WatchPlan
-from barograph.paper.alerts.account import born, drawdown, guards, orders, risk, value_at_risk
+from barograph.paper.alerts.account import born, drawdown, filled, guards, orders, risk, value_at_risk
 from barograph.paper.alerts.assets import kept_of_each, of_each
 from barograph.paper.alerts.health import assess, healthy, unassessed
 from barograph.paper.alerts.periods import counted, summaries
-from barograph.paper.alerts.view import Found, Look, State, alert, look_at, named
+from barograph.paper.alerts.view import Found, Look, State, alert, look_at, named, number_or_none
 from barograph.paper.ports import About, Alert
-from barograph.types import Step
+from barograph.types import Floats, Step
 
 __all__ = ["Watched", "begin", "watch"]
 
 # Closes whose probabilities are kept for the small picture, and their digits.
 _PATH: Final = 60
 _DIGITS: Final = 4
+# What a change of regime says of a fill, and of how many.
+_DEAL: Final = ("symbol", "quantity", "price", "reason")
+_DEALS: Final = 20
 
 
 class Watched(NamedTuple):
@@ -38,13 +41,27 @@ class Watched(NamedTuple):
 
 def begin(plan: WatchPlan) -> State:
     """Return the memory before the first close."""
-    nothing = ("regime", "since", "warned", "candidate", "belief", "equity", "risk", "high", "high_at")
+    nothing = (
+        "regime",
+        "since",
+        "warned",
+        "candidate",
+        "believed",
+        "belief",
+        "names",
+        "equity",
+        "risk",
+        "high",
+        "high_at",
+    )
     counts = ("bars", "stay", "count", "tested", "breaches", "told")
     state: State = dict.fromkeys((*nothing, "daily_summary", "weekly_summary")) | dict.fromkeys(counts, 0)
     return state | {
         "refused": "",
         "expected": None,
         "path": [],
+        "closes": [],
+        "prices": [],
         "armed": False,
         "net": 0.0,
         "holdings": {},
@@ -69,7 +86,8 @@ def watch(plan: WatchPlan, state: State, step: Step, about: About) -> Watched:
     ['weekly_summary:1969-12-29', 'regime_change:1970-01-07T00:00:00Z']
     """
     look = look_at(plan, step, about)
-    state = state | {"bars": state["bars"] + 1}
+    # What an earlier release did not remember yet begins now.
+    state = begin(plan) | state | {"bars": state["bars"] + 1}
     alerts: list[Alert] = []
     for rule in _RULES:
         changes, found = rule(look, state)
@@ -90,7 +108,8 @@ def _remembered(look: Look) -> State:
 def _believed(look: Look) -> State:
     belief = None if look.belief is None else look.belief.tolist()
     ahead = None if look.belief is None or look.seen is None else look.seen.next(look.belief, look.about.state)
-    return {"belief": belief, "expected": None if ahead is None else ahead.tolist()}
+    names = None if look.seen is None else list(look.seen.names)
+    return {"belief": belief, "expected": None if ahead is None else ahead.tolist(), "names": names}
 
 
 def _regime(look: Look, state: State) -> Found:
@@ -98,9 +117,9 @@ def _regime(look: Look, state: State) -> Found:
     plan, belief, known = look.plan, look.belief, state["regime"]
     changes: State = {"stay": state["stay"] + 1}
     if belief is None or len(belief) < 2:
-        return changes, []
-    changes["path"] = [*state["path"], [round(p, _DIGITS) for p in belief.tolist()]][-_PATH:]
+        return changes | _doing(look, state, None), []
     top = int(np.argmax(belief))
+    changes |= _shown(look, state, belief) | _doing(look, state, top)
     candidate = top if belief[top] >= plan.probability and top != known else None
     count = state["count"] + 1 if candidate == state["candidate"] else 1
     changes |= {"candidate": candidate, "count": 0 if candidate is None else count}
@@ -111,8 +130,40 @@ def _regime(look: Look, state: State) -> Found:
     if known is None:
         return changes | told, []
     told["health"] = state["health"] | {"changes": [*state["health"]["changes"], state["bars"]]}
-    facts = _change(look, state, top) | {"path": [row[top] for row in changes["path"]]}
+    facts = _change(look, state, top) | _drawn(look, changes, top) | _done(changes)
     return changes | told, [alert("regime_change", look, facts)]
+
+
+def _shown(look: Look, state: State, belief: Floats) -> State:
+    """Return the last closes with a belief: their probabilities, moments and prices."""
+    row, price = [round(p, _DIGITS) for p in belief.tolist()], number_or_none(look.step.positions[1][look.asset])
+    of = {"path": row, "closes": look.ts, "prices": price}
+    # What one of them does not reach back to, none does.
+    begun = len(state["path"]) - len(state["closes"])
+    return {key: [*state[key][begun if key == "path" else 0 :], value][-_PATH:] for key, value in of.items()}
+
+
+def _drawn(look: Look, shown: State, new: int) -> State:
+    """Return what a message draws of it."""
+    path, regimes = shown["path"], range(len(shown["path"][-1]))
+    facts: State = {"path": [row[new] for row in path], "regimes": [max(regimes, key=row.__getitem__) for row in path]}
+    facts |= {"names": [named(look, k) for k in regimes], "symbol": look.about.symbols[look.asset]}
+    return facts | {key: shown[key] for key in ("closes", "prices")}
+
+
+def _doing(look: Look, state: State, top: int | None) -> State:
+    """Return since when a regime is the likeliest, without a break, and what was filled since: not yet at its first."""
+    known = state["believed"]
+    if known is not None and top in (None, known["regime"]):
+        fills = [{key: fill[key] for key in _DEAL} | {"ts": look.ts} for fill in filled(look)]
+        listed = [*known["fills"], *fills]
+        return {"believed": known | {"fills": listed[:_DEALS], "fill_count": known["fill_count"] + len(fills)}}
+    return {} if top is None else {"believed": {"regime": top, "since": look.ts, "fills": [], "fill_count": 0}}
+
+
+def _done(changes: State) -> State:
+    believed = changes["believed"]
+    return {"believed_since": believed["since"], "done": believed["fills"], "done_count": believed["fill_count"]}
 
 
 def _change(look: Look, state: State, new: int) -> State:
@@ -134,7 +185,10 @@ def _volatility(look: Look, regime: int) -> float | None:
 
 
 def _early_warning(look: Look, state: State) -> Found:
-    """Warn once when the regime will probably be left; again in the same stay only after it was half as likely."""
+    """Warn once when the regime will probably be left; again in the same stay only after it was half as likely.
+
+    Where another regime is the likeliest already, it has been left: that is for the message of the change to say.
+    """
     limit, regime = look.plan.early_warning, state["regime"]
     if limit is None or look.seen is None or look.belief is None or regime is None or len(look.belief) < 2:
         return {}, []
@@ -144,7 +198,7 @@ def _early_warning(look: Look, state: State) -> Found:
     leaving = 1.0 - float(ahead[regime])
     if not state["armed"]:
         return {"armed": leaving < (limit / 2.0 if state["warned"] == state["since"] else limit)}, []
-    if not leaving > limit:
+    if not leaving > limit or int(np.argmax(look.belief)) != regime:
         return {}, []
     following = max((k for k in range(len(ahead)) if k != regime), key=lambda k: float(ahead[k]))
     facts: State = {"regime": regime, "name": named(look, regime), "leaving": leaving, "limit": limit}

@@ -1,0 +1,1 @@
+"""Commands that look at what a deployment did: its messages and its orders."""

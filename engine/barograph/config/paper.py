@@ -33,6 +33,7 @@ KINDS: Final = {
     "heartbeat": "info",
     "broker": "critical",
     "calendar_end": "warning",
+    "correction": "info",
 }
 """Every kind of alert, and how severe it is."""
 
@@ -41,7 +42,7 @@ SEVERITIES: Final = ("info", "warning", "critical")
 Kind = Literal[
     "regime_change", "early_warning", "order_filled", "order_rejected", "guard", "drawdown", "var_breach",
     "stale_data", "bad_data", "model_health", "missed_cycle", "late_cycle", "command", "daily_summary",
-    "weekly_summary", "heartbeat", "broker", "calendar_end",
+    "weekly_summary", "heartbeat", "broker", "calendar_end", "correction",
 ]  # fmt: skip
 Severity = Literal["info", "warning", "critical"]
 Probability = Annotated[float, Field(gt=0, lt=1)]

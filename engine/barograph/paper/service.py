@@ -32,6 +32,7 @@ from barograph.paper.feeds import Chain, Fetched, between, feeds_of, seed
 from barograph.paper.journal import GENESIS, begun_with
 from barograph.paper.past.comparing import Rewritten, rewritten
 from barograph.paper.past.corrections import carried, correcting, in_force
+from barograph.paper.past.plausible import odd_dividends
 from barograph.paper.past.revisions import revisions_told
 from barograph.paper.ports import Clock
 from barograph.paper.schedule import SECOND, late, longest_closure, next_look, said, silence, stale, timetable
@@ -444,12 +445,14 @@ class Service:
         """Decide one bar: one transaction, then the choice and the fit that are due, one each."""
         assert self.deployment is not None
         arrived = time.time_ns()
-        commands = self.store.asked(self.plan.name)
         name = self.plan.name
+        commands = self.store.asked(name)
         seen, rows = self.deployment.live.history, lambda table: self.store.rows(table, name)
         corrected = correcting(self.past, seen, rows, lambda: self.store.entries(name))
         row = carried(with_ends(row, commands, self._ended()), corrected.carry)
         self.past = Rewritten()
+        if odd := odd_dividends(row, seen):
+            self.store.tell(name, odd)
         trouble = [] if self.plan.kind == "replay" else [*self._gaps(row, now), *self.doubts]
         self.deployment.live.append(row)
         held = brought(self.store.placed_orders(self.plan.name)) if self.deployment.mirrors else None

@@ -328,11 +328,13 @@ def test_a_revised_bar_is_told_once_and_reduces_as_long_as_it_is_looked_at(resta
     live.sound()
 
 
-def test_a_dividend_that_is_declared_afterwards_is_a_revision_too(store: SqlStore) -> None:
+def test_a_dividend_that_is_declared_afterwards_is_credited(store: SqlStore) -> None:
     live = Live(store, flat())
     live.shown["best"] = replace(flat(), dividends=np.where(np.arange(40)[:, None] == 10, 2.0, 0.0))
     assert live.look(11) == 1
-    assert live.told() == [("bad_data", "A of 2023-01-12 00:00:00Z at flat: dividends was 0, is now 2")]
+    assert live.told() == []
+    # Nothing was held yet on the bar of its day.
+    assert live.cycles()[-1]["correction"]["credits"] == []
 
 
 def test_a_rounding_error_is_no_revision(store: SqlStore) -> None:

@@ -112,7 +112,9 @@ def _bounds(before: Floats, now: Floats, halves: tuple[Floats, Floats], scale: F
     low, high = np.where(pinned, 1.0, low), np.where(pinned, 1.0, high)
     odd = ~((before > b) & (now > n)) & ~alike
     low, high = np.where(odd, np.inf, low), np.where(odd, -np.inf, high)
-    return Bounds(low.max(axis=1) * scale * (1.0 - slack), high.min(axis=1) * scale * (1.0 + slack))
+    # What was rounded further than that has its bounds from there.
+    more = np.where((scale != 1.0).any() | (np.maximum(b, n) < slack * np.abs(before)), slack, 0.0)
+    return Bounds((low * (1.0 - more)).max(axis=1) * scale, (high * (1.0 + more)).min(axis=1) * scale)
 
 
 def _coarse(halves: tuple[Floats, Floats]) -> Any:

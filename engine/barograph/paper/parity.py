@@ -15,13 +15,14 @@ from barograph.epoch import LAST
 from barograph.errors import BarographError
 from barograph.execution.book import ACTIVE, UNTIL_BAR
 from barograph.jit.arithmetic import ARITHMETIC
+from barograph.loop.late import restated
 from barograph.loop.session import Session
 from barograph.paper.deployment import SWITCHES
 from barograph.paper.ends import end_of
 from barograph.paper.feeds import Chain, feeds_of, seed
 from barograph.paper.journal import begun_with, floats
 from barograph.paper.past.comparing import Revision, rewritten
-from barograph.paper.past.corrections import corrections, in_force
+from barograph.paper.past.corrections import corrections, credits_of, in_force
 from barograph.paper.projection import BARS
 from barograph.paper.record import rebuilt, recorded
 
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from barograph.loop.late import Correction, Late
     from barograph.loop.machine import Machine
     from barograph.loop.result import Result
+    from barograph.paper.journal import Entry
     from barograph.paper.store import Deployed, Store
 
 __all__ = ["CAUSES", "Difference", "Parity", "first_difference", "parity"]
@@ -129,7 +131,7 @@ def parity(store: Store, deployed: Deployed, folder: Path | None = None) -> Pari
     was = replace(was, choices=tuple(one for one in was.choices if one.bar < len(was.history) - 1))
     rows = sum(len(was.tables[name]) for name in _told(was))
     tampered = _tampered(was.history, cycles)
-    difference = tampered or _judged(deployed, place, was, now)
+    difference = tampered or _judged(deployed, place, was, now) or _miscredited(was.history, entries)
     if difference is not None:
         return Parity(deployed.name, len(was.history), rows, difference)
     revised, unchecked = _against_today(deployed, in_force(was.history, entries), place, _ends(cycles))
@@ -193,6 +195,24 @@ def _tampered(history: History, cycles: list[Any]) -> Difference | None:
             where = f"{history.symbols[a]} {BARS[j]}"
             values = repr(float(floats(one["bars"])[a, j])), repr(float(now[a, j]))
             return Difference("data revised", "bars", history.when(t), where, *values)
+    return None
+
+
+def _miscredited(history: History, entries: list[Entry]) -> Difference | None:
+    """Compute again what the account was owed by late actions, from what it held."""
+    cycles = [entry.content for entry in entries if entry.kind == "cycle"]
+    held = [
+        {"ts": one["ts"], "symbol": symbol, "quantity": float(quantity)}
+        for one in cycles
+        for symbol, quantity in zip(history.symbols, floats(one["positions"])[0], strict=True)
+    ]
+    seen = history
+    for bar, made in corrections(entries).items():
+        found = credits_of(seen.head(bar), made.late, held)
+        seen = restated(seen, made.late)
+        if found != made.credits:
+            told = ", ".join(str(one) for one in made.credits) or "nothing", ", ".join(str(one) for one in found)
+            return Difference("fill model", "corrections", history.when(bar), "credits", *told)
     return None
 
 

@@ -30,7 +30,7 @@ from barograph.paper.deployment import Deployment, described, sealed
 from barograph.paper.ends import emptied, with_ends
 from barograph.paper.feeds import Chain, Fetched, between, feeds_of, seed
 from barograph.paper.journal import GENESIS, begun_with
-from barograph.paper.past.comparing import Rewritten, rewritten
+from barograph.paper.past.comparing import DEEP, Rewritten, compared_from, rewritten
 from barograph.paper.past.corrections import carried, correcting, in_force
 from barograph.paper.past.plausible import odd_dividends
 from barograph.paper.past.revisions import revisions_told
@@ -49,8 +49,6 @@ __all__ = ["Plan", "Service", "deployable"]
 
 # How long before its end one is told of it, every day.
 _MONTH: Final = 31 * DAY
-# How many bars are compared where the newest ones differ: a factor is known by many prices.
-_DEEP: Final = 250
 
 log: Final = logging.getLogger("barograph.paper")
 
@@ -274,7 +272,7 @@ class Service:
         """Return the bars after the last one; earlier ones are compared with those that were decided on."""
         assert self.deployment is not None
         seen = self.deployment.live.history
-        after = int(seen.ts[max(0, len(seen) - self.paper.overlap)]) - 1
+        after = int(seen.ts[compared_from(seen, self.paper.overlap)]) - 1
         self.doubts, self.past = [], Rewritten()
         try:
             self.chain.ended = frozenset(self._ended())
@@ -310,7 +308,7 @@ class Service:
         found = rewritten(seen, self._without_strays(past, seen), self.paper.tolerance).without(silent)
         if not found:
             return found
-        after = int(seen.ts[max(0, len(seen) - _DEEP)]) - 1
+        after = int(seen.ts[max(0, len(seen) - DEEP)]) - 1
         try:
             more = self.chain.fetch(after, now, self._overdue(now)).history
         except DataError:

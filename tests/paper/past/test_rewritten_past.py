@@ -80,6 +80,17 @@ def test_shares_of_a_position_that_was_sold_since_are_paid(tmp_path: Path) -> No
     live.sound()
 
 
+@pytest.mark.parametrize("factor", [10.0, 0.01, 0.871, 1 / 190])
+def test_kin_of_a_split_is_carried_over(factor: float, tmp_path: Path) -> None:
+    """A reverse split, a redenomination, a spin-off, a large split: who holds has what the file's backtest has."""
+    live = Live(tmp_path, Vendor(24, {20: factor}, digits=4), BEGIN, TURNS, FEE)
+    for day in (16, 17, 18, 21, 22, 23):
+        live.look(day)
+    assert live.equity() == pytest.approx(live.backtest().equity, rel=1e-4)
+    assert "correction" in live.alerts()
+    live.sound()
+
+
 @pytest.mark.parametrize("late", [0, 2])
 @pytest.mark.parametrize("after", [False, True])
 def test_whoever_is_killed_at_the_correction_writes_the_same(after: bool, late: int, tmp_path: Path) -> None:

@@ -20,10 +20,13 @@ if TYPE_CHECKING:
     from barograph.data.history import History
     from barograph.types import Floats
 
-__all__ = ["Revision", "Rewritten", "rewritten"]
+__all__ = ["DEEP", "Revision", "Rewritten", "compared_from", "rewritten"]
 
 _PRICES: Final = FIELDS[:4]
 _SPLIT, _DIVIDEND = 2, 1
+DEEP: Final = 250
+"""How many bars are compared where the newest ones differ: a factor is known by many prices."""
+
 # A dividend is scaled and rounded with the prices: of two that differ by less than this share of it, none is new.
 _SAME: Final = 2e-3
 
@@ -73,6 +76,22 @@ class _Seen(NamedTuple):
     dividends: Floats
     splits: Floats
     after: Floats
+
+
+def compared_from(seen: History, overlap: int) -> int:
+    """Return the first row that a look compares: the last few, and of an asset that was away its last one, if not long.
+
+    >>> from barograph.data.history import History
+    >>> close = np.column_stack([np.arange(1.0, 9.0), [1, 2, 3, np.nan, np.nan, np.nan, np.nan, np.nan]])
+    >>> compared_from(History.from_arrays(range(8), close, symbols=["A", "B"]), 3)
+    2
+    """
+    has = ~np.isnan(seen.close[-DEEP:])
+    if seen.final is not None:
+        # What has ended has no more to say.
+        has &= np.isnan(seen.final).all(axis=0)
+    own = [int(np.flatnonzero(has[:, a])[-1]) for a in range(has.shape[1]) if has[:, a].any()]
+    return max(0, len(seen) - len(has) + min([len(has) - overlap, *own]))
 
 
 def rewritten(seen: History, past: History, tolerance: float) -> Rewritten:

@@ -23,7 +23,7 @@ def revisions_told(revisions: Sequence[Revision], source: str, before: Iterable[
 
     `before` are the alerts so far, as the store has them.
     """
-    known = {mark for row in before if ":revised:" in row["key"] for mark in json.loads(row["facts"])["bars"]}
+    known = {mark for row in before if ":revised:" in row["key"] for mark in json.loads(row["facts"]).get("bars", [])}
     fresh = [(one, mark) for one, mark in _marked(revisions) if mark not in known]
     order = {symbol: n for n, symbol in enumerate(dict.fromkeys(one.symbol for one, _ in fresh))}
     fresh.sort(key=lambda pair: order[pair[0].symbol])

@@ -185,9 +185,10 @@ def test_a_dividend_that_comes_late_or_is_mended_and_one_that_is_only_scaled() -
     pounds, pence = (told(close=WALK, dividends=at(5, paid, NONE)) for paid in (0.62, 62.0))
     (late,) = rewritten(pounds, pence, 1e-6).late
     assert late == Late("A", 5 * DAY, 1.0, pytest.approx(61.38))
-    scaled = told(close=np.round(WALK / 4.0, 2), dividends=at(5, 0.75, NONE))
-    found = rewritten(told(close=np.round(WALK, 2), dividends=at(5, 3.0, NONE)), scaled, 1e-6)
-    assert found == ((), {"A": 4.0}, ())
+    for paid, now in ((3.0, 0.75), (0.23, 0.06)):
+        scaled = told(close=np.round(WALK / 4.0, 2), dividends=at(5, now, NONE))
+        found = rewritten(told(close=np.round(WALK, 2), dividends=at(5, paid, NONE)), scaled, 1e-6)
+        assert found == ((), {"A": 4.0}, ())
 
 
 def test_volumes_and_stamps_are_no_factor() -> None:

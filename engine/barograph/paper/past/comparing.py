@@ -14,7 +14,7 @@ import numpy as np
 from barograph.data.actions import ACTIONS, filled
 from barograph.data.history import FIELDS
 from barograph.loop.late import Late
-from barograph.paper.past.factors import staircase
+from barograph.paper.past.factors import half_units, staircase
 
 if TYPE_CHECKING:
     from barograph.data.history import History
@@ -103,8 +103,8 @@ def rewritten(seen: History, past: History, tolerance: float) -> Rewritten:
     >>> rewritten(seen, History.from_arrays(ts, close / 4.0, symbols=["A"]), 1e-6).carry
     {'A': 4.0}
     >>> late = History.from_arrays(ts, close * [0.25, 0.25, 1.0, 1.0], symbols=["A"])
-    >>> [(one.ts == ts[2], one.split) for one in rewritten(seen, late, 1e-6).late]
-    [(True, 4.0)]
+    >>> [(one.ts // 86_400_000_000_000, one.split) for one in rewritten(seen, late, 1e-6).late]
+    [(2, 4.0)]
     """
     span = seen.slice(int(np.searchsorted(seen.ts, past.ts[0])), len(seen))
     late: list[Late] = []
@@ -171,8 +171,10 @@ def _late(symbol: str, ts: Any, was: _Seen, now: _Seen, factors: Floats, toleran
     factors = _known(factors)
     steps = np.append(1.0, factors[1:] / factors[:-1])
     # Cash per share, told in the scale in which the bar was recorded.
-    paid = now.dividends * (was.after / now.after) / factors
-    more = (paid > 0.0) & (np.abs(paid - was.dividends) > np.maximum(_SAME, tolerance) * paid)
+    scale = was.after / now.after / factors
+    paid = now.dividends * scale
+    near = max(_SAME, tolerance) * paid + np.where(scale != 1.0, half_units(now.dividends) * scale, 0.0)
+    more = (paid > 0.0) & (np.abs(paid - was.dividends) > near)
     return [
         Late(symbol, int(ts[t]), float(steps[t]), float(paid[t] - was.dividends[t]) if more[t] else 0.0)
         for t in np.flatnonzero((steps != 1.0) | more)

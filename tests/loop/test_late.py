@@ -66,9 +66,24 @@ def test_features_and_filter_are_as_if_it_had_been_known(name: str) -> None:
     assert repr(live.memory.read(0)) == repr(other.memory.read(0))
 
 
-@pytest.mark.parametrize("name", ["features", "learns", "orders"])
+@kernel
+def trend(state, bars, belief, portfolio, params):
+    """Hold a share of what rose since the bar before."""
+    return bars.close[0] * bars.factor[0], bg.Target(
+        np.full(2, params if bars.close[0] * bars.factor[0] > state else 0.0)
+    )
+
+
+def chooses() -> bg.Machine:
+    def make(weight: float) -> bg.Machine:
+        return bg.Machine(strategy=bg.strategy(trend, weight, init=lambda _: 0.0))
+
+    return bg.choose(make, {"weight": [0.1, 0.3, 0.5]}, window=30, every=10)
+
+
+@pytest.mark.parametrize("name", ["features", "learns", "orders", "chooses"])
 def test_every_loop_corrects_to_the_same_bits(name: str) -> None:
-    machine, history = machines()[name], told(name)
+    machine, history = chooses() if name == "chooses" else machines()[name], told(name)
     made = {KNOWN: correction(history, machine, first_order=10**6)}
     run = Session(machine, history, None, None)
     run.late = made

@@ -328,11 +328,46 @@ def test_a_revised_bar_is_told_once_and_reduces_as_long_as_it_is_looked_at(resta
     live.sound()
 
 
-def test_a_dividend_that_is_declared_afterwards_is_a_revision_too(store: SqlStore) -> None:
+def test_a_dividend_that_is_declared_afterwards_is_credited(store: SqlStore) -> None:
     live = Live(store, flat())
     live.shown["best"] = replace(flat(), dividends=np.where(np.arange(40)[:, None] == 10, 2.0, 0.0))
     assert live.look(11) == 1
-    assert live.told() == [("bad_data", "A of 2023-01-12 00:00:00Z at flat: dividends was 0, is now 2")]
+    assert live.told() == []
+    # Nothing was held yet on the bar of its day.
+    assert live.cycles()[-1]["correction"]["credits"] == []
+
+
+def test_a_late_dividend_is_paid_on_what_was_held_before_it_and_mended_with_its_source(store: SqlStore) -> None:
+    live = Live(store, flat())
+    assert [live.look(row) for row in (11, 12, 13)] == [1, 1, 1]
+    for row, amount in ((14, 0.02), (15, 2.0)):
+        live.shown["best"] = replace(flat(), dividends=np.where(np.arange(40)[:, None] == 13, amount, 0.0))
+        assert live.look(row) == 1
+        live.service.stop()
+        live.start()
+    made = [one["correction"]["credits"] for one in live.cycles() if "correction" in one]
+    # Half of 1000 in shares of 100.
+    assert [(one["symbol"], one["ratio"], one["cash"]) for (one,) in made] == [
+        ("A", 1.0, 0.1),
+        ("A", 1.0, pytest.approx(9.9)),
+    ]
+    assert live.cycles()[-1]["equity"][0] == pytest.approx(1010.0)
+    assert live.told() == []
+    live.sound()
+
+
+def test_an_asset_that_was_away_comes_back_in_another_scale(store: SqlStore) -> None:
+    gone = flat(assets=2)
+    close = gone.close.copy()
+    close[12:22, 1] = np.nan
+    live = Live(store, replace(gone, **dict.fromkeys(("open", "high", "low", "close"), close)))
+    for row in range(11, 22):
+        live.look(row, after=3 * 60 * MINUTE)
+    scaled = live.truth.close * np.array([1.0, 0.25])
+    live.shown["best"] = replace(live.truth, **dict.fromkeys(("open", "high", "low", "close"), scaled))
+    assert live.look(22) == 1
+    assert live.cycles()[-1]["correction"]["carry"] == {"B": 4.0}
+    assert live.cycles()[-1]["equity"][0] == pytest.approx(1000.0)
 
 
 def test_a_rounding_error_is_no_revision(store: SqlStore) -> None:

@@ -33,6 +33,7 @@ KINDS: Final = {
     "heartbeat": "info",
     "broker": "critical",
     "calendar_end": "warning",
+    "correction": "info",
 }
 """Every kind of alert, and how severe it is."""
 
@@ -41,7 +42,7 @@ SEVERITIES: Final = ("info", "warning", "critical")
 Kind = Literal[
     "regime_change", "early_warning", "order_filled", "order_rejected", "guard", "drawdown", "var_breach",
     "stale_data", "bad_data", "model_health", "missed_cycle", "late_cycle", "command", "daily_summary",
-    "weekly_summary", "heartbeat", "broker", "calendar_end",
+    "weekly_summary", "heartbeat", "broker", "calendar_end", "correction",
 ]  # fmt: skip
 Severity = Literal["info", "warning", "critical"]
 Probability = Annotated[float, Field(gt=0, lt=1)]
@@ -183,7 +184,7 @@ class PaperPlan(Strict):
     delay: Duration = Field(default="5m", description="time after a close until its bar is looked for")
     retry: Duration = Field(default="1m", description="time until the next look when the bar is not there yet")
     patience: Duration = Field(default="2h", description="time after which a bar is late, and an asset missing")
-    overlap: int = Field(default=5, ge=1, description="past bars read again, to see whether they were revised")
+    overlap: int = Field(default=5, ge=1, description="past bars read again, to see whether they were rewritten")
     tolerance: float = Field(default=1e-6, ge=0, description="relative change of a price that counts as revised")
     revised: Literal["alert", "reduce_only"] = Field(default="alert", description="what a revised past bar does")
     stale: Literal["alert", "reduce_only"] = Field(default="alert", description="what stale data do")

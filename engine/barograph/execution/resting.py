@@ -34,7 +34,7 @@ from barograph.jit.kernel import kernel, shared
 from barograph.jit.views import frozen
 from barograph.types import Bars
 
-__all__ = ["adjust", "alike", "append", "end", "expire", "fill", "guarded", "protect", "tidy"]
+__all__ = ["adjust", "alike", "append", "end", "expire", "fill", "follow_late", "guarded", "protect", "tidy"]
 
 # The group of the legs that a `Protected` answer gives a position: one pair an asset.
 PROTECTION = -1
@@ -166,6 +166,17 @@ def adjust(account: Account, actions: Any, t: int) -> None:
             if last == last and book.order_codes[a, s, col.ID] > 0:
                 end(book, log, a, s, t, events.CANCELLED, events.DELISTING)
         tidy(book, a)
+
+
+@kernel
+def follow_late(account: Account, a: int, ratio: float, first: int, t: int) -> None:
+    """Let the orders born before order `first` follow a split that became known late; later ones knew its prices."""
+    book, log, rules = account.book, account.log, account.rules
+    for s in range(book.flags[col.LIVE, a]):
+        if 0 < book.order_codes[a, s, col.ID] < first:
+            _split(book, log, a, s, ratio, rules.lot, rules.tick, t)
+            _end_at_zero(book, log, a, s, t)
+    tidy(book, a)
 
 
 @kernel

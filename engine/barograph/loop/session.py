@@ -6,7 +6,7 @@ t-1 only; the new filter is brought to the present by filtering its training win
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
@@ -24,17 +24,18 @@ from barograph.errors import (
     short_of,
 )
 from barograph.execution import book as col
-from barograph.execution.book import words_a_bar
+from barograph.execution.book import Account, words_a_bar
 from barograph.execution.events import Written, log_columns
 from barograph.jit import frame as at
 from barograph.jit.cache import cache_limit
 from barograph.jit.memory import Memory
 from barograph.jit.views import frozen
-from barograph.loop.advance import BOOK, SCRATCH, Bound, Tape
+from barograph.loop.advance import BOOK, RULES, SCRATCH, Bound, Tape
 from barograph.loop.choice import Choice, Choosing, candidate_of
 from barograph.loop.columns import columns_of, tables_of, window_of
 from barograph.loop.faults import failure, gist, line_of
 from barograph.loop.fit import Close, next_fall
+from barograph.loop.late import Correction, credit, restated
 from barograph.loop.machine import Machine
 from barograph.loop.once import fit_once
 from barograph.loop.result import Learned, Result
@@ -83,6 +84,8 @@ class Session:
         self.learned = -1 if world is None else world.learned
         self.logs: list[Any] = []
         self.logged = 0
+        # What becomes known of bars gone by, by the bar before which it does.
+        self.late: Mapping[int, Correction] = {}
         self.fitted: Fitted | None = None if world is None else world.fitted
         self.choosing: Choosing | None = None
         self._shown: list[Floats] = []
@@ -260,11 +263,16 @@ class Session:
         schedules = [] if plan is None else [(plan.every, self.origin)]
         if self.given.choose is not None:
             schedules.append((self.given.choose.every, self.start))
+        total = min([total, *(late for late in self.late if late > self.bar)])
         return min((next_fall(every, bar, total - 1, start, ts) + 1 for every, start in schedules), default=total)
 
     def _advance(self, tape: Tape, until: int, stride: int, first: int) -> Tape:
         """Go to bar `until`; return the tape with the log that has room now."""
+        if self.bar in self.late:
+            self._correct(self.late[self.bar], tape)
         bound, t = self._bound(tape), self.bar
+        if self.logged > bound.log_limit:
+            self._make_room(bound)
         while t < until:
             try:
                 t, self.logged, fault = bound.go(t, min(t + stride, until), first)
@@ -277,6 +285,24 @@ class Session:
                 self._make_room(bound)
         self._passed(tape, t, first)
         return bound.tape
+
+    def _correct(self, correction: Correction, tape: Tape) -> None:
+        """See the bars so far again with what became known late of them, and give the account what it is owed."""
+        self.history = restated(self.history, correction.late)
+        self.columns = columns_of(self.history)
+        mine, bar = self.memory, self.bar
+        self.memory, self.bar = self.wired.memory.copy(), 0
+        # The filter looks at nothing before the first decision, which lies ahead.
+        self._see(tape, bar, bar)
+        mine.write(0, self.memory.read(0))
+        self.memory = mine
+        if self.machine.model is not None or self.machine.filter is not None:
+            mine.write(1, self._filtered(self.wired, correction.filter_from, bar))
+        if self.choosing is not None:
+            self.choosing = Choosing(self.given, self._beside, self.choosing.in_use)
+        account = Account(mine.read(BOOK), self.wired.params.read(RULES), tape.log)
+        credit(account, self.history.symbols, correction, bar)
+        self.logged = int(mine.read(BOOK).counters[col.LOGGED])
 
     def _make_room(self, bound: Bound) -> None:
         """Go on with another piece of the log: a bar's events might not fit into this one."""

@@ -23,6 +23,7 @@ from barograph.paper.alerts.health import healthy
 from barograph.paper.alerts.watch import begin, watch
 from barograph.paper.ends import end_of
 from barograph.paper.journal import GENESIS, Entry, canonical, link
+from barograph.paper.past.corrections import NOTHING, Correcting, noted, told
 from barograph.paper.ports import About, Alert, Intent
 from barograph.paper.projection import Rows, project
 from barograph.paper.store import Batch, Command, Deployed, Snapshot
@@ -140,11 +141,15 @@ class Deployment:
         trouble: Sequence[str] = (),
         arrived: int = 0,
         held: Mapping[str, float] | None = None,
+        corrected: Correcting = NOTHING,
     ) -> Batch:
         """Step over the next appended bar; `trouble` are reasons why its decision may only reduce.
 
-        `held` are the units that the orders at a broker brought so far, or None where nothing is mirrored.
+        `held` are the units that the orders at a broker brought so far, or None where nothing is mirrored. What became
+        known late of the bars before enters with this one.
         """
+        if corrected.correction.late:
+            self.live.late = {self.live.bar: corrected.correction}
         trouble = [*trouble, *self._unhealthy()]
         switches = self._switched(commands, trouble)
         step = self.live.step()
@@ -162,8 +167,12 @@ class Deployment:
             "forecasts": step.forecasts,
             "events": step.events,
             "positions": step.positions,
-            "alerts": [alert._asdict() for alert in (*watched.alerts, *_obeyed(commands, step.ts))],
+            "alerts": [
+                alert._asdict()
+                for alert in (*watched.alerts, *_obeyed(commands, step.ts), *told(corrected, step.ts, source))
+            ],
             "commands": [command.command for command in commands],
+            **noted(corrected),
             "trouble": trouble,
             "switches": switches,
         }

@@ -26,10 +26,7 @@ if TYPE_CHECKING:
     from barograph.config.parts import Part
     from barograph.config.schema import Config
 
-__all__ = ["Chain", "Fetched", "Revision", "compared", "feeds_of", "replaying", "seed"]
-
-_NOTHING: Final = dict.fromkeys(FIELDS[:4], np.nan) | {name: action.neutral for name, action in ACTIONS.items()}
-"""What is said of an asset at a moment without a bar."""
+__all__ = ["Chain", "Fetched", "between", "feeds_of", "replaying", "seed"]
 
 Now = Callable[[], int]
 
@@ -57,19 +54,6 @@ class _Answer(NamedTuple):
     feed: str
     history: History | None
     missing: Mapping[str, str]
-
-
-class Revision(NamedTuple):
-    """A past bar that is not what was recorded: one value, before and now.
-
-    The column "bar" says that an asset has a bar where it had none, or none where it had one; its value is the close.
-    """
-
-    ts: int
-    symbol: str
-    column: str
-    before: float
-    now: float
 
 
 class Chain:
@@ -320,31 +304,3 @@ def seed(config: Config, folder: Path, chain: Chain, until: int, now: Now | None
         later = since.history
         history = history if later is None else history.then(replace(later, traded=history.traded))
     return history
-
-
-def compared(recorded: History, past: History, tolerance: float) -> list[Revision]:
-    """Return what differs between recorded bars and the same span as a feed has it now; volumes do not count."""
-    rows = np.minimum(np.searchsorted(recorded.ts, past.ts), len(recorded) - 1)
-    known = (recorded.ts[rows] == past.ts)[:, None]
-    now = _deciding(past)
-    was = {name: np.where(known, values[rows], _NOTHING[name]) for name, values in _deciding(recorded).items()}
-    other = np.isnan(was["close"]) != np.isnan(now["close"])
-    changed = {"bar": other, **{name: ~other & ~_near(was[name], now[name], tolerance) for name in _NOTHING}}
-    found = []
-    for column, where in changed.items():
-        value = "close" if column == "bar" else column
-        for t, a in np.argwhere(where):
-            values = float(was[value][t, a]), float(now[value][t, a])
-            found.append(Revision(int(past.ts[t]), past.symbols[a], column, *values))
-    return sorted(found, key=lambda one: (one.ts, past.symbols.index(one.symbol)))
-
-
-def _deciding(history: History) -> dict[str, Any]:
-    """Return what decides of a history: prices and actions, each (T, N)."""
-    return {name: getattr(history, name) for name in FIELDS[:4]} | {
-        name: filled(history.action_columns, name, history.close.shape) for name in ACTIONS
-    }
-
-
-def _near(was: Any, now: Any, tolerance: float) -> Any:
-    return (np.isnan(was) & np.isnan(now)) | (np.abs(now - was) <= tolerance * np.abs(was))

@@ -15,11 +15,14 @@ from barograph.epoch import LAST
 from barograph.errors import BarographError
 from barograph.execution.book import ACTIVE, UNTIL_BAR
 from barograph.jit.arithmetic import ARITHMETIC
+from barograph.loop.late import restated
 from barograph.loop.session import Session
 from barograph.paper.deployment import SWITCHES
 from barograph.paper.ends import end_of
-from barograph.paper.feeds import Chain, Revision, compared, feeds_of, seed
+from barograph.paper.feeds import Chain, feeds_of, seed
 from barograph.paper.journal import begun_with, floats
+from barograph.paper.past.comparing import Revision, rewritten
+from barograph.paper.past.corrections import corrections, credits_of, in_force
 from barograph.paper.projection import BARS
 from barograph.paper.record import rebuilt, recorded
 
@@ -27,8 +30,10 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from barograph.data.history import History
+    from barograph.loop.late import Correction, Late
     from barograph.loop.machine import Machine
     from barograph.loop.result import Result
+    from barograph.paper.journal import Entry
     from barograph.paper.store import Deployed, Store
 
 __all__ = ["CAUSES", "Difference", "Parity", "first_difference", "parity"]
@@ -82,11 +87,13 @@ class Parity(NamedTuple):
 
 
 class _Rerun(Session):
-    """A scan in which switches are turned at the bars where the operator, or the watch, turned them."""
+    """A scan in which switches are turned, and corrections enter, at the bars where they did."""
 
-    def __init__(self, machine: Machine, history: History, turned: Mapping[int, list[int]]) -> None:
+    def __init__(
+        self, machine: Machine, history: History, turned: Mapping[int, list[int]], late: Mapping[int, Correction]
+    ) -> None:
         super().__init__(machine, history, None, None)
-        self.turned = turned
+        self.turned, self.late = turned, late
 
     def _until(self, total: int) -> int:
         return min([super()._until(total), *(bar for bar in self.turned if bar > self.bar)])
@@ -112,21 +119,22 @@ def parity(store: Store, deployed: Deployed, folder: Path | None = None) -> Pari
     machine = replace(rebuilt(deployed, place), start=deployed.start)
     with store.moment():
         was = recorded(store, deployed, machine, place)
-        cycles = [entry.content for entry in store.entries(deployed.name) if entry.kind == "cycle"]
+        entries = list(store.entries(deployed.name))
+    cycles = [entry.content for entry in entries if entry.kind == "cycle"]
     turned: dict[int, list[int]] = {}
     before: list[int] = []
     for one in cycles:
         if one["switches"] != before:
             turned[one["bar"]] = before = one["switches"]
-    now = _Rerun(machine, was.history, turned).run(stride=len(was.history))
+    now = _Rerun(machine, was.history, turned, corrections(entries)).run(stride=len(was.history))
     # A choice at the last close has decided nothing yet, and a rerun of these bars does not make it.
     was = replace(was, choices=tuple(one for one in was.choices if one.bar < len(was.history) - 1))
     rows = sum(len(was.tables[name]) for name in _told(was))
     tampered = _tampered(was.history, cycles)
-    difference = tampered or _judged(deployed, place, was, now)
+    difference = tampered or _judged(deployed, place, was, now) or _miscredited(was.history, entries)
     if difference is not None:
         return Parity(deployed.name, len(was.history), rows, difference)
-    revised, unchecked = _against_today(deployed, was.history, place, _ends(cycles))
+    revised, unchecked = _against_today(deployed, in_force(was.history, entries), place, _ends(cycles))
     return Parity(deployed.name, len(was.history), rows, revised, unchecked, tables=len(_told(was)))
 
 
@@ -190,6 +198,24 @@ def _tampered(history: History, cycles: list[Any]) -> Difference | None:
     return None
 
 
+def _miscredited(history: History, entries: list[Entry]) -> Difference | None:
+    """Compute again what the account was owed by late actions, from what it held."""
+    cycles = [entry.content for entry in entries if entry.kind == "cycle"]
+    held = [
+        {"ts": one["ts"], "symbol": symbol, "quantity": float(quantity)}
+        for one in cycles
+        for symbol, quantity in zip(history.symbols, floats(one["positions"])[0], strict=True)
+    ]
+    seen = history
+    for bar, made in corrections(entries).items():
+        found = credits_of(seen.head(bar), made.late, held)
+        seen = restated(seen, made.late)
+        if found != made.credits:
+            told = ", ".join(str(one) for one in made.credits) or "nothing", ", ".join(str(one) for one in found)
+            return Difference("fill model", "corrections", history.when(bar), "credits", *told)
+    return None
+
+
 def _judged(deployed: Deployed, place: Path, was: Result, now: Result) -> Difference | None:
     first = first_difference(was, now)
     if first is None:
@@ -220,13 +246,23 @@ def _against_today(
     if span.symbols != history.symbols:
         told = f"there are {', '.join(span.symbols)}; wanted {', '.join(history.symbols)}"
         return None, f"the bars could not be compared with today's: {told}"
-    revisions = [one for one in compared(history, span, 0.0) if one.ts < ends.get(one.symbol, LAST)]
-    found = [(one.ts, _revised(history, one)) for one in revisions]
+    # That the source has another scale since is no difference: the next bar will bring it.
+    past = rewritten(history, span, 0.0)
+    revisions = [*past.revised, *(one for late in past.late for one in _declared(history, late))]
+    found = [(one.ts, _revised(history, one)) for one in revisions if one.ts < ends.get(one.symbol, LAST)]
     for ts in np.setdiff1d(history.ts[history.ts <= span.ts[-1]], span.ts).tolist():
         found.append((ts, Difference("clock", "bars", _when(history, ts), "ts", "a bar", "no bar")))
     later = int((history.ts > span.ts[-1]).sum())
     unchecked = f"[data] end with {span.when(-1)}: {later} later bars could not be compared with it" if later else ""
     return (min(found, key=lambda one: one[0])[1] if found else None), unchecked
+
+
+def _declared(history: History, late: Late) -> list[Revision]:
+    """Return what a bar declares today, for an action that the record does not know."""
+    t, a = int(np.searchsorted(history.ts, late.ts)), history.column(late.symbol)
+    dividends, splits, _ = (float(values[a]) for values in history.declared(t))
+    pairs = {"splits": (splits, splits * late.split), "dividends": (dividends, dividends + late.dividend)}
+    return [Revision(late.ts, late.symbol, name, *pair) for name, pair in pairs.items() if pair[0] != pair[1]]
 
 
 def _revised(history: History, one: Revision) -> Difference:

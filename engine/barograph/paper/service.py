@@ -6,14 +6,12 @@ up to some bar, and the next look goes on from there. Nothing in memory is trust
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
-from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -21,7 +19,7 @@ import numpy as np
 
 from barograph.config.build import build
 from barograph.config.modules import load
-from barograph.config.paper import KINDS, seconds
+from barograph.config.paper import seconds
 from barograph.config.provenance import code_hash
 from barograph.data.calendars import DAY, Times, horizon
 from barograph.data.history import History
@@ -30,9 +28,13 @@ from barograph.jit.arithmetic import ARITHMETIC
 from barograph.paper.alerts.incidents import Incidents
 from barograph.paper.deployment import Deployment, described, sealed
 from barograph.paper.ends import emptied, with_ends
-from barograph.paper.feeds import Chain, Fetched, Revision, compared, feeds_of, seed
+from barograph.paper.feeds import Chain, Fetched, between, feeds_of, seed
 from barograph.paper.journal import GENESIS, begun_with
-from barograph.paper.ports import Alert, Clock
+from barograph.paper.past.comparing import DEEP, Rewritten, compared_from, rewritten
+from barograph.paper.past.corrections import carried, correcting, in_force
+from barograph.paper.past.plausible import odd_dividends
+from barograph.paper.past.revisions import revisions_told
+from barograph.paper.ports import Clock
 from barograph.paper.schedule import SECOND, late, longest_closure, next_look, said, silence, stale, timetable
 from barograph.paper.status import last_word, manners
 from barograph.paper.store import Deployed, Lease, Note, Store
@@ -78,6 +80,7 @@ class Service:
         self.due: Timetable | None = None
         self.silence = 0
         self.doubts: list[str] = []
+        self.past = Rewritten()
         self.found = False
         self.incidents = Incidents(store, plan.name, clock)
         self.judging, self.beyond = threading.Lock(), 0
@@ -118,7 +121,7 @@ class Service:
         if entry.content["state"] != sealed(snapshot):
             raise RefusalError(f"deployment {name}: its state is not the one its journal names; restore a backup")
         try:
-            history = self.store.bars(name)
+            history = in_force(self.store.bars(name), self.store.entries(name))
             modules = partial(load, folder=self.plan.folder)
             self.deployment = Deployment.resume(deployed, self.paper, self.machine, history, entry, snapshot, modules)
         except DataError as error:
@@ -272,8 +275,8 @@ class Service:
         """Return the bars after the last one; earlier ones are compared with those that were decided on."""
         assert self.deployment is not None
         seen = self.deployment.live.history
-        after = int(seen.ts[max(0, len(seen) - self.paper.overlap)]) - 1
-        self.doubts = []
+        after = int(seen.ts[compared_from(seen, self.paper.overlap)]) - 1
+        self.doubts, self.past = [], Rewritten()
         try:
             self.chain.ended = frozenset(self._ended())
             fetched = self.chain.fetch(after, now, self._overdue(now))
@@ -295,14 +298,28 @@ class Service:
             return None
         past = int(np.searchsorted(found.ts, self.last, side="right"))
         if past:
-            revised = compared(seen, self._without_strays(found.slice(0, past), seen), self.paper.tolerance)
-            # Who has no answer for an asset says nothing of its past, and after its end nobody does.
-            silent = {*fetched.missing, *self._ended()}
-            revised = [one for one in revised if one.symbol not in silent]
-            if revised and self.paper.revised == "reduce_only":
+            self.past = self._compared(seen, found.slice(0, past), fetched.missing, now)
+            if self.past.revised and self.paper.revised == "reduce_only":
                 self.doubts = ["past bars were revised"]
-            self._revised(revised, found.source)
+            self._revised(found.source)
         return self._on_time(found.slice(past, len(found))) if past < len(found) else None
+
+    def _compared(self, seen: History, past: History, missing: Mapping[str, str], now: int) -> Rewritten:
+        """Compare a source's past with the bars in force; where it differs, further back than it is read each time."""
+        # Who has no answer for an asset says nothing of its past, and after its end nobody does.
+        silent = {*missing, *self._ended()}
+        found = rewritten(seen, self._without_strays(past, seen), self.paper.tolerance).without(silent)
+        if not found:
+            return found
+        after = int(seen.ts[max(0, len(seen) - DEEP)]) - 1
+        try:
+            more = self.chain.fetch(after, now, self._overdue(now)).history
+        except DataError:
+            more = None
+        older = None if more is None else between(self._after_the_end(more), after, self.last)
+        if older is None:
+            return found
+        return rewritten(seen, self._without_strays(older, seen), self.paper.tolerance).without(silent)
 
     def _without_strays(self, past: History, seen: History) -> History:
         """Leave out past bars that were refused because none closes then: they are no revision."""
@@ -429,12 +446,18 @@ class Service:
         """Decide one bar: one transaction, then the choice and the fit that are due, one each."""
         assert self.deployment is not None
         arrived = time.time_ns()
-        commands = self.store.asked(self.plan.name)
-        row = with_ends(row, commands, self._ended())
+        name = self.plan.name
+        commands = self.store.asked(name)
+        seen, rows = self.deployment.live.history, lambda table: self.store.rows(table, name)
+        corrected = correcting(self.past, seen, rows, lambda: self.store.entries(name))
+        row = carried(with_ends(row, commands, self._ended()), corrected.carry)
+        self.past = Rewritten()
+        if odd := odd_dividends(row, seen):
+            self.store.tell(name, odd)
         trouble = [] if self.plan.kind == "replay" else [*self._gaps(row, now), *self.doubts]
         self.deployment.live.append(row)
         held = brought(self.store.placed_orders(self.plan.name)) if self.deployment.mirrors else None
-        batch = self.deployment.cycle(row.source, commands, trouble, arrived, held)
+        batch = self.deployment.cycle(row.source, commands, trouble, arrived, held, corrected)
         self.store.commit(self._mine(), batch._replace(next_look=self.next()))
         self._due()
 
@@ -519,17 +542,11 @@ class Service:
             else:
                 self.incidents.over("calendar_end", told)
 
-    def _revised(self, revisions: Sequence[Revision], source: str) -> None:
-        """Tell of every asset's past bar that is not what it was; once, unless it changes again."""
-        for (ts, symbol), found in groupby(revisions, key=lambda one: (one.ts, one.symbol)):
-            values = [(one.column, _number(one.before), _number(one.now)) for one in found]
-            told = ", ".join(f"{column} was {before}, is now {now}" for column, before, now in values)
-            facts = {"symbol": symbol, "source": source, "text": f"{symbol} of {said(ts)} at {source}: {told}"}
-            key = f"bad_data:revised:{ts}:{symbol}:{hashlib.sha256(told.encode()).hexdigest()[:8]}"
-            self._tell(Alert(key, "bad_data", KINDS["bad_data"], ts, facts))
-
-    def _tell(self, alert: Alert) -> None:
-        self.store.tell(self.plan.name, [alert])
+    def _revised(self, source: str) -> None:
+        """Tell of past bars that no action explains; once each, unless it changes again."""
+        if self.past.revised:
+            before = self.store.rows("alerts", self.plan.name)
+            self.store.tell(self.plan.name, revisions_told(self.past.revised, source, before))
 
 
 def deployable(config: Config, folder: Path, store: Store, name: str, clock: Clock, fresh: bool = True) -> Service:
@@ -575,10 +592,6 @@ def _refuse_spacing(every: str, history: History) -> None:
             f"paper.every is {every!r}, but the bars of {history.source} are {told} apart; "
             "set paper.every to that, or to session, week or month"
         )
-
-
-def _number(value: float) -> str:
-    return "nothing" if np.isnan(value) else f"{value:.10g}"
 
 
 def _day(ts: int) -> str:

@@ -141,7 +141,7 @@ def test_start_and_end_cut_before_the_checks(tmp_path: Path) -> None:
     [
         ("", {}, "cannot be read"),
         ("Date,Close\n", {}, "no rows"),
-        ("<html><body>key</body></html>\nx\n", {}, "no column for time, close"),
+        ("<html><body>key</body></html>\nx\n", {}, "it is a web page and no table; get the file afresh"),
         ("Date,Price\n2024-07-01,1\n", {}, r"no column for close; the file has Date, Price; .*columns = \{close"),
         ("Date,Open,Close\n2024-07-01,1,1\n", {}, "no column for high, low"),
         ("Close\n1\n", {}, "no column for time"),
@@ -223,8 +223,7 @@ def test_two_level_columns() -> None:
     frame = pd.DataFrame([[1.0, 2.0, 3.0, 4.0]], index=index, columns=columns)
     assert History.from_pandas(frame, symbol="TLT").close[0, 0] == 3.0
     assert History.from_pandas(frame.swaplevel(axis=1), symbol="TLT").close[0, 0] == 3.0
-    with pytest.raises(DataError, match="holds the assets SPY, TLT; choose one"):
-        History.from_pandas(frame)
+    assert History.from_pandas(frame).symbols == ("SPY", "TLT")
     assert History.from_pandas(frame[["SPY"]]).symbols == ("SPY",)
 
 

@@ -140,15 +140,15 @@ class History:
     @classmethod
     def from_pandas(
         cls,
-        frame: pd.DataFrame | Mapping[str, pd.DataFrame],
+        frame: pd.DataFrame | pd.Series | Mapping[str, pd.DataFrame | pd.Series],
         symbol: str | None = None,
         *,
-        calendar: str = "XNYS",
+        calendar: str | None = None,
         time_zone: str | None = None,
         closes_at: str = "16:00",
         columns: Mapping[str, str] | None = None,
         adjusted: bool = False,
-        bars_mark: str = "close",
+        bars_mark: str | None = None,
         date_format: str | None = None,
         traded: bool = True,
         start: str | None = None,
@@ -159,8 +159,9 @@ class History:
     ) -> History:
         """Check a table of bars with a time index (or column) and make a history of it; a dict holds one per symbol.
 
-        Dates are stamped with the close of their session on `calendar`; times of day without an offset are in
-        `time_zone` (default UTC). `columns` maps open, high, low, close, volume, time, adj_close, dividend, split,
+        So does a table of several assets, in columns of two levels or in rows by symbol, unless `symbol` chooses one. A
+        series is closes; an index of texts or of periods is one of times. Dates are stamped with the close of their session on `calendar`; times of day without an offset are in
+        `time_zone` (default UTC); `calendar` is XNYS, or that of a known shape. `columns` maps open, high, low, close, volume, time, adj_close, dividend, split,
         final and currency to the table's names ("" leaves one out); `accept` lists the codes of errors that shall not
         stop the load.
 
@@ -173,13 +174,23 @@ class History:
         """
         import pandas as pd
 
-        how = Reading(source=source, symbol=symbol, columns=columns, calendar=calendar, time_zone=time_zone)
-        how = how._replace(closes_at=closes_at, bars_mark=bars_mark, date_format=date_format)
+        from barograph.data.shapes.frames import by_symbol, tidied
+
+        how = Reading(source=source, symbol=symbol, columns=columns, calendar=calendar or "", time_zone=time_zone)
+        how = how._replace(closes_at=closes_at, bars_mark=bars_mark or "", date_format=date_format)
         how = how._replace(adjusted=adjusted, traded=traded, currency=currency)
-        if isinstance(frame, pd.DataFrame):
-            return cls.from_table(frame, how, start, end, accept)
-        named = [how._replace(symbol=name, source=f"{source}[{name}]") for name in frame]
-        parts = [cls.from_table(frame[str(each.symbol)], each, start, end, accept) for each in named]
+        if isinstance(frame, pd.DataFrame | pd.Series):
+            table, begins = tidied(frame)
+            how = how._replace(bars_mark=how.bars_mark or ("open" if begins else ""))
+            several = by_symbol(table, symbol)
+            if not several:
+                return cls.from_table(table, how, start, end, accept)
+            parts = [cls.from_table(table, how._replace(symbol=name), start, end, accept) for name in several]
+            return parts[0].join(*parts[1:])
+        own: dict[str, Any] = {"calendar": calendar, "time_zone": time_zone, "closes_at": closes_at, "columns": columns}
+        own |= {"adjusted": adjusted, "bars_mark": bars_mark, "date_format": date_format, "traded": traded}
+        own |= {"start": start, "end": end, "accept": accept, "currency": currency}
+        parts = [cls.from_pandas(part, name, source=f"{source}[{name}]", **own) for name, part in frame.items()]
         if not parts:
             raise DataError(f"{source}: no tables; wanted at least one symbol")
         return parts[0].join(*parts[1:])

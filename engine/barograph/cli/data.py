@@ -35,7 +35,7 @@ Word = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", he
 def data_look(
     file: Path, calendar: Calendar = None, column: Column = None, word: Word = None, as_json: Json = False
 ) -> None:
-    """Show what a file of bars holds as far as it shows that, and print its [data] table; exit code 3 if it won't load."""
+    """Show what is understood of a file of bars, and print its [data] table; exit code 3 if it cannot be loaded."""
     from barograph.config.parts import attribute
 
     seen: Look = attribute(_LOOK, "data", Path())(file, **_words(calendar, column, word))

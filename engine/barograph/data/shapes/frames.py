@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Final
 
 import pandas as pd
 
@@ -28,27 +28,19 @@ def tidied(frame: pd.DataFrame | pd.Series) -> tuple[pd.DataFrame, bool]:
     if isinstance(index, pd.PeriodIndex):
         return frame.set_axis(index.to_timestamp(how="start"), axis=0), True
     if index.nlevels > 1:
-        own = [plain(name) in TIMES or plain(name) in _SYMBOLS for name in index.names]
-        named = [
-            name if known else _by_kind(index, n) for n, (name, known) in enumerate(zip(index.names, own, strict=True))
-        ]
-        return frame.reset_index(names=named), False
-    timed = frame.columns.nlevels > 1 or any(plain(name) in TIMES for name in frame.columns)
-    if (
-        isinstance(index, pd.DatetimeIndex)
-        or isinstance(index, pd.RangeIndex)
-        or (timed and frame.columns.nlevels == 1)
-    ):
+        return frame.reset_index(names=[_called(index, level) for level in range(index.nlevels)]), False
+    timed = frame.columns.nlevels == 1 and any(plain(name) in TIMES for name in frame.columns)
+    if timed or isinstance(index, pd.DatetimeIndex | pd.RangeIndex):
         return frame, False
-    return (frame.rename_axis(columns=None).reset_index(names=_time_of(frame)), False)
+    return frame.rename_axis(columns=None).reset_index(names="time"), False
 
 
-def _by_kind(index: pd.Index, level: int) -> str:
-    return "time" if isinstance(index.levels[level], pd.DatetimeIndex) else "symbol"  # type: ignore[attr-defined]
-
-
-def _time_of(frame: pd.DataFrame) -> Any:
-    return "time" if frame.columns.nlevels == 1 else ["time"]
+def _called(index: pd.Index, level: int) -> str:
+    """Return what a level of rows is called: by its own name where that says it, else by what it holds."""
+    name = str(index.names[level])
+    if plain(name) in (*TIMES, *_SYMBOLS):
+        return name
+    return "time" if index.get_level_values(level).dtype.kind == "M" else "symbol"
 
 
 def by_symbol(frame: pd.DataFrame, symbol: str | None) -> list[str]:

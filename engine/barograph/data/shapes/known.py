@@ -42,8 +42,8 @@ def recognised(frame: pd.DataFrame, how: Reading) -> Reading:
     note = Note("known_shape", how.first_row, _told(shape, columns))
     return how._replace(
         columns=columns,
-        bars_mark=how.bars_mark or ("open" if shape.opens else None),
-        calendar=how.calendar or shape.calendar,
+        bars_mark=how.bars_mark or ("open" if shape.opens else ""),
+        calendar=how.calendar or shape.calendar or "",
         time_zone=how.time_zone or shape.zone,
         decimal=how.decimal or shape.decimal,
         vendor=shape.dates and (shape.name, *shape.dates),
@@ -115,9 +115,9 @@ def _without_names(frame: pd.DataFrame, how: Reading) -> Shape | None:
     likely = {name: one for name, one in HEADERLESS.items() if _looks_so(frame, one.cells)}
     if len(likely) == 1 and next(iter(likely.values())).alone:
         return next(iter(likely.values())).shape
-    ways = "".join(f'if it is of {one.shape.name}, say shape = "{name}"; ' for name, one in likely.items())
+    ways = "".join(f'if it is of {one.shape.name}, say shape = "{name}", or ' for name, one in likely.items())
     raise DataError(
-        f"{how.source}: {how.at(0)} is a bar, and no line names the columns; {ways}or number them: "
+        f"{how.source}: {how.at(0)} is a bar, and no line names the columns; {ways}number them: "
         f'header = false, columns = {{ time = "1", open = "2", high = "3", low = "4", close = "5" }}'
     )
 

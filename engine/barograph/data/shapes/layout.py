@@ -72,8 +72,7 @@ def _separator(lines: Sequence[str]) -> str:
 
 def _parted(rows: Sequence[Sequence[str]]) -> tuple[float, int]:
     later = [row for row in rows[len(rows) // 2 :] if row]
-    widths = [len(row) for row in later]
-    usual = max(set(widths), key=lambda width: (widths.count(width), width), default=0)
+    widths, usual = [len(row) for row in later], _usual(rows)
     if usual < 2:
         return 0.0, usual
     cells = [cell for row in later if len(row) == usual for cell in row]
@@ -91,7 +90,8 @@ def block_of(rows: Sequence[Sequence[str]], header: bool | None = None) -> tuple
 
     Raises `DataError` for several rows of names of which none is the header.
     """
-    first = next((n for n, row in enumerate(rows) if _is_bar(row)), None)
+    usual = _usual(rows)
+    first = next((n for n, row in enumerate(rows) if abs(len(row) - usual) < 2 and _is_bar(row)), None)
     if header is False:
         start = 0 if first is None else first
         return start, _numbered(rows[start:]), 0
@@ -106,8 +106,25 @@ def block_of(rows: Sequence[Sequence[str]], header: bool | None = None) -> tuple
     while block and width > 1 and sum(map(bool, block[0])) < 2 and not _is_index(block, 0):
         start, block = start + 1, block[1:]
     if not block:
+        _refuse_other_width(rows, first)
         return first, _numbered(rows[first:]), 0
     return start, _names(block, start), len(block)
+
+
+def _refuse_other_width(rows: Sequence[Sequence[str]], first: int) -> None:
+    """Refuse a header with other cells than the bars below it: a mark of numbers has parted them."""
+    above = [cell for cell in rows[first - 1] if cell.strip()] if first else []
+    if len(above) > 1 and not any(map(is_value, above)):
+        raise DataError(
+            f"line {first} has {len(rows[first - 1])} names, and line {first + 1} has {len(rows[first])} cells; is a mark "
+            f"of numbers the separator?"
+        )
+
+
+def _usual(rows: Sequence[Sequence[str]]) -> int:
+    """Return how many cells most of the later rows have."""
+    widths = [len(row) for row in rows[len(rows) // 2 :] if row]
+    return max(set(widths), key=lambda width: (widths.count(width), width), default=0)
 
 
 def _is_bar(row: Sequence[str]) -> bool:

@@ -1,4 +1,4 @@
-"""What was understood of a file, for people: its layout, columns, first and last bars, doubts, and the words that say so."""
+"""What was understood of a file, for people: layout, columns, first and last bars, doubts, and words that say so."""
 
 from __future__ import annotations
 
@@ -112,10 +112,8 @@ def _words(
 ) -> tuple[tuple[str, Any, str], ...]:
     """Return the words that say what was understood, each with a remark where no file says it."""
     words: dict[str, tuple[Any, str]] = {key: (value, "") for key, value in told.items()}
-    guess = (
-        "" if "calendar" in told or (how.known and calendar == how.calendar != "XNYS") else _WHERE[calendar or "XNYS"]
-    )
-    words.setdefault("calendar", (calendar or how.calendar, guess))
+    own = how.known and how.calendar == ALWAYS
+    words.setdefault("calendar", (calendar or how.calendar, "" if own else _WHERE.get(calendar or "XNYS", "")))
     if how.bars_mark == "open":
         words.setdefault("bars_mark", ("open", ""))
     within = table is not None and table.days is None

@@ -38,11 +38,10 @@ def proved(columns: Sequence[pd.Series], how: Reading) -> Marks:
 
     >>> proved([pd.Series(["1.234,5", "1.300"])], Reading()).decimal
     ','
-    >>> proved([pd.Series(["15.259", "15.300"])], Reading("a.csv", place="line", first_row=2))
+    >>> proved([pd.Series(["15.259", "15.300"])], Reading("a.csv"))  # doctest: +ELLIPSIS
     Traceback (most recent call last):
         ...
-    barograph.data.times.readings.TwoReadings: a.csv: line 2: '15.259' is 15.259 (decimal = '.') or 15259 (decimal = ',', \
-thousands = '.'), and no line proves which; say it
+    barograph.data.times.readings.TwoReadings: a.csv: row 0: '15.259' is 15.259 (decimal = '.') or 15259 (decimal = ...
 
     Raises `DataError` for cells that contradict each other, and `TwoReadings` where two readings fit them all.
     """
@@ -57,8 +56,8 @@ thousands = '.'), and no line proves which; say it
     if len(sure) > 1:
         (one, (at, text)), (other, (there, says)) = sorted(sure.items(), key=lambda item: item[1][0])
         raise DataError(
-            f"{how.source}: {how.at(there)}: {says!r} has the decimal mark {other!r}, and {text!r} of {how.at(at)} has {one!r}; "
-            f"one file has one: say it with decimal="
+            f"{how.source}: {how.at(there)}: {says!r} has the decimal mark {other!r}, and {text!r} of {how.at(at)} has "
+            f"{one!r}; one file has one: say it with decimal="
         )
     doubt = [mark for mark in ".," if f"{mark}?" in shown]
     if not sure and doubt:
@@ -75,7 +74,7 @@ def _others(decimal: str) -> str:
 
 
 def _see(column: pd.Series, shown: dict[str, tuple[int, str]]) -> None:
-    """Note the first row of each thing that cells show: "," and "." as decimal mark, ",?" and ".?" as one or thousands."""
+    """Note the first row of all that cells show: "," and "." as decimal marks, ",?" and ".?" as that or thousands."""
     looks = column.str.replace(r"\d", "9", regex=True)
     for row in np.flatnonzero((~looks.duplicated() & looks.notna()).to_numpy(dtype=bool)):
         seen = _shown(str(column.iloc[row]))

@@ -78,9 +78,10 @@ def _read(content: bytes, layout: Layout, kinds: Any) -> pd.DataFrame:
     with warnings.catch_warnings():
         warnings.simplefilter("error", pd.errors.ParserWarning)
         try:
-            return pd.read_csv(io.BytesIO(content), skiprows=layout.first, **options)
+            frame: pd.DataFrame = pd.read_csv(io.BytesIO(content), skiprows=layout.first, **options)
         except pd.errors.EmptyDataError:
             return pd.DataFrame(columns=range(len(layout.names)))
+    return frame
 
 
 def _named(frame: pd.DataFrame, names: Sequence[Any]) -> pd.DataFrame:
@@ -98,9 +99,8 @@ def _named(frame: pd.DataFrame, names: Sequence[Any]) -> pd.DataFrame:
         raise DataError(f"two columns are called {twice!r}; wanted one: rename or remove the other")
     if own and isinstance(own[0], tuple):
         return frame.set_axis(pd.MultiIndex.from_tuples(own), axis=1)
-    missing = pd.DataFrame(index=frame.index, columns=names[frame.shape[1] :], dtype="float64")
-    filled = [name or f"Unnamed: {n}" for n, name in enumerate(own)]
-    return frame.set_axis(filled, axis=1).join(missing) if len(missing.columns) else frame.set_axis(filled, axis=1)
+    frame = frame.set_axis([name or f"Unnamed: {n}" for n, name in enumerate(own)], axis=1)
+    return frame.reindex(columns=[*frame.columns, *names[frame.shape[1] :]])
 
 
 def frame_of_rows(rows: Sequence[Sequence[Any]], header: bool | None = None) -> tuple[pd.DataFrame, int]:

@@ -14,8 +14,9 @@ HOUR = 3_600_000_000_000
 DAYS, CLOSES = sessions()
 DAILY = walk(CLOSES, 1)
 RAW = walk(CLOSES, 2, price=1300.0)
+YEN = walk(CLOSES, 8, 0, 38_000.0)
 NONE = np.full(len(CLOSES), np.nan)
-BRAZIL = walk(ns([day + pd.Timedelta(hours=19, minutes=55) for day in pd.bdate_range("2000-12-04", periods=15)]), 3, 0, 15_000.0)
+BRAZIL = walk(ns([day + pd.Timedelta(hours=19) for day in pd.bdate_range("2000-12-04", periods=15)]), 3, 0, 15_000.0)
 COINS = hours("2024-06-28 20:00", 60)
 COIN = walk([t + HOUR for t in ns(COINS)], 4, 2, 62_000.0)
 
@@ -23,8 +24,8 @@ COIN = walk([t + HOUR for t in ns(COINS)], 4, 2, 62_000.0)
 def week() -> list[pd.Timestamp]:
     """Return the hours of two weeks of currencies, from Sunday 21:00 UTC to Friday 21:00, that bars begin at."""
     every = pd.date_range("2024-06-16 21:00", "2024-06-28 20:00", freq="h")
-    return [one for one in every if not (one.dayofweek == 5 or (one.dayofweek == 4 and one.hour > 20)
-                                         or (one.dayofweek == 6 and one.hour < 21))]  # fmt: skip
+    return [one for one in every if not (one.day_of_week == 5 or (one.day_of_week == 4 and one.hour > 20)
+                                         or (one.day_of_week == 6 and one.hour < 21))]  # fmt: skip
 
 
 PAIRS = week()
@@ -249,6 +250,7 @@ def others() -> list[Grid]:
         grid("BRK.B", PLAIN, rows(ISO, *prices(DAILY), VOLUME), DAILY, file="BRK.B.CSV", ends="\r"),
         grid("FRED", "observation_date,VIXCLS", rows(ISO, plain(DAILY.close)),
              Bars(DAILY.ts, *[DAILY.close] * 4, NONE), words={"columns": {"time": "observation_date", "close": "VIXCLS"}}),
+        grid("whole numbers", PLAIN, rows(ISO, *prices(YEN, "ohlc", whole), VOLUME), YEN._replace(volume=DAILY.volume)),
         grid("two readings", PLAIN, rows(dates("%d/%m/%Y", [pd.Timestamp(2024, 6, d) for d in (3, 4, 5, 6, 7)]),
                                          *[c[:5] for c in prices(DAILY)], VOLUME[:5]),
              Bars(np.array(ns([pd.Timestamp(2024, 6, d, 20) for d in (3, 4, 5, 6, 7)])), *(c[:5] for c in DAILY[1:])),

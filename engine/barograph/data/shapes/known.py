@@ -64,8 +64,8 @@ def _by_header(frame: pd.DataFrame) -> Shape | None:
         names.insert(0, str(frame.index.name))
     plainly = {plain(name) for name in names}
     for shape in SHAPES:
-        asked = len(shape.written)
-        if plainly.issuperset(shape.header) and (not asked or tuple(names[:asked]) == shape.written):
+        own = set(names).issuperset(shape.written) and tuple(names[: len(shape.first)]) == shape.first
+        if own and plainly.issuperset(shape.header):
             return None if shape.name in ("Alpaca", "Polygon") and _no_share(frame) else shape
     return None
 

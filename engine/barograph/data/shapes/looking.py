@@ -143,6 +143,6 @@ def _clocks(frame: pd.DataFrame, names: Mapping[str, str], how: Reading) -> dict
     found = {}
     for zone in _ZONES if len(begins) else ():
         moments = wall.tz_localize(zone, ambiguous="NaT", nonexistent="NaT").tz_convert(_NEW_YORK)
-        if np.mean((moments.dayofweek == 6) & (moments.hour == 17)) > 0.9:
+        if np.mean((moments.day_of_week == 6) & (moments.hour == 17)) > 0.9:
             found[f"weeks begin on Sunday at 17:00 in New York, if times are in {zone}"] = {"time_zone": zone}
     return found

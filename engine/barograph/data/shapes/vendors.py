@@ -22,6 +22,8 @@ class Shape(NamedTuple):
     `columns` maps parts to such names, "" leaves one out. `opens` says that times name a bar's open; `dates` are the
     separator and the order of its days and months, `decimal` its mark; `zone` is where its times are, or where its
     midnights are days; `clock` says whose clock it is when no file tells the zone. `prices` says how they are adjusted.
+    `written` are names as the vendor spells them, where others only spell them differently; `first` are all names, in
+    their order, where only that is its own.
     """
 
     name: str
@@ -35,6 +37,7 @@ class Shape(NamedTuple):
     clock: str = ""
     prices: str = ""
     written: tuple[str, ...] = ()
+    first: tuple[str, ...] = ()
 
 
 _OHLC: Final = ("open", "high", "low", "close")
@@ -58,12 +61,10 @@ def _investing(language: str, row: tuple[str, ...]) -> Shape:
 
 
 SHAPES: Final[tuple[Shape, ...]] = (
-    Shape("yfinance", ("date", *_OHLC, "volume", "dividends", "stock_splits"), {"split": "", "dividend": ""},
-          prices="adjusted for splits and dividends already, so that both columns are left out",
-          written=("Date", "Open", "High", "Low", "Close", "Volume", "Dividends", "Stock Splits")),
     Shape("yfinance", ("date", *_OHLC, "adj_close", "volume", "dividends", "stock_splits"), {"split": ""},
-          prices="adjusted for splits already, so that they are left out, and not for dividends",
-          written=("Date", "Open", "High", "Low", "Close", "Adj Close", "Volume", "Dividends", "Stock Splits")),
+          prices="adjusted for splits already, so that they are left out, and not for dividends"),
+    Shape("yfinance", ("date", *_OHLC, "volume", "dividends", "stock_splits"), {"split": "", "dividend": ""},
+          prices="adjusted for splits and dividends already, so that both columns are left out"),
     Shape("MetaTrader 5", ("date", *_OHLC, "tickvol", "vol", "spread"),
           {"time": "date", "clock": "time", "volume": "vol"}, opens=True, decimal=".", clock="its server's",
           prices="as quoted"),
@@ -97,7 +98,7 @@ SHAPES: Final[tuple[Shape, ...]] = (
     Shape("TradingView", ("time", *_OHLC, "volume"), {}, opens=True, prices="as the chart showed them",
           written=("time", "open", "high", "low", "close", "Volume")),
     Shape("Coinbase", ("time", "low", "high", "open", "close", "volume"), {}, opens=True, calendar=ALWAYS, zone="UTC",
-          prices="as traded", written=("time", "low", "high", "open", "close", "volume")),
+          prices="as traded", first=("time", "low", "high", "open", "close", "volume")),
     Shape("Tiingo", ("date", "close", "high", "low", "open", "volume", "adjclose", "divcash", "splitfactor"),
           {"dividend": "divcash", "split": "splitfactor"}, prices="raw, with dividends and splits beside them"),
     Shape("Alpha Vantage", ("timestamp", *_OHLC, "adjusted_close", "volume", "dividend_amount", "split_coefficient"),

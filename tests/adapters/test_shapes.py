@@ -48,10 +48,10 @@ def test_a_shape_loads_with_what_look_prints(one: Grid, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("one", GRIDS, ids=lambda one: one.name)
 def test_what_has_to_be_said_is_what_look_prints(one: Grid, tmp_path: Path) -> None:
-    """Every word is one that a look without it prints, or asks for: with its value, or its name where no file knows it."""
+    """Every word is one that a look without it prints, with its value, or asks for, where no file knows it."""
     seen = look(written(one, tmp_path))
     asked = {key: value for key, value, _ in seen.words}
-    ways = [words for words in seen.ways.values()]
+    ways = list(seen.ways.values())
     for key, value in one.words.items():
         told = asked.get(key) == value or any(way.get(key) == value for way in ways)
         assert told or key in ("calendar", "time_zone") or re.search(rf"\b{key}\b", seen.problem), (key, seen.problem)

@@ -8,7 +8,7 @@ import gzip
 import io
 import lzma
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -42,7 +42,7 @@ class Grid(NamedTuple):
     header: tuple[tuple[str, ...], ...]
     rows: tuple[tuple[str, ...], ...]
     truth: Bars
-    words: dict[str, Any] = {}
+    words: Mapping[str, Any] = {}
     file: str = "abc.csv"
     separator: str = ","
     quoted: bool = False
@@ -91,7 +91,9 @@ def walk(closes: Sequence[int], seed: int, digits: int = 2, price: float = 100.0
 
 def sessions(first: str = "2024-06-17", count: int = 20) -> tuple[list[pd.Timestamp], list[int]]:
     """Return days of New York in June and July 2024 and their closes: 20:00 UTC, on the third of July 17:00."""
-    days = [day for day in pd.bdate_range(first, periods=count + 3) if str(day.date()) not in ("2024-06-19", "2024-07-04")]
+    days = [
+        day for day in pd.bdate_range(first, periods=count + 3) if str(day.date()) not in ("2024-06-19", "2024-07-04")
+    ]
     closes = [day + pd.Timedelta(hours=17 if str(day.date()) == "2024-07-03" else 20) for day in days[:count]]
     return days[:count], [moment.value for moment in (one.as_unit("ns") for one in closes)]
 

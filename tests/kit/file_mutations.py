@@ -60,7 +60,9 @@ def differences(history: History, truth: Bars) -> str:
     if history.ts.tolist() != truth.ts.tolist():
         shown = [str(ts[:2].astype("M8[ns]").astype("M8[m]")) for ts in (history.ts, truth.ts)]
         return f"{len(history)} closes {shown[0]} for {len(truth.ts)} {shown[1]}"
-    if any(action is not None and (action != none).any() for action, none in ((history.dividends, 0), (history.splits, 1))):
+    if any(
+        action is not None and (action != none).any() for action, none in ((history.dividends, 0), (history.splits, 1))
+    ):
         return "actions of prices that are adjusted for them"
     for name in COLUMNS:
         got, wanted = getattr(history, name)[:, 0], getattr(truth, name)
@@ -213,7 +215,17 @@ def _of(one: Grid, look: re.Pattern[str]) -> list[int]:
     return [n for n in several if n not in one.times and all(look.fullmatch(row[n]) for row in one.rows)]
 
 
-_FORMS: Final = ("%d/%m/%Y", "%m/%d/%Y", "%d.%m.%Y", "%Y%m%d", "%d %b %Y", "%m/%d/%y", "%Y/%m/%d", "%B %d, %Y", "%y-%m-%d")
+_FORMS: Final = (
+    "%d/%m/%Y",
+    "%m/%d/%Y",
+    "%d.%m.%Y",
+    "%Y%m%d",
+    "%d %b %Y",
+    "%m/%d/%y",
+    "%Y/%m/%d",
+    "%B %d, %Y",
+    "%y-%m-%d",
+)
 
 
 def _dates(rng: Any, one: Grid) -> tuple[Grid, str]:
@@ -255,6 +267,6 @@ def half_a_line(rng: Any, one: Grid) -> tuple[bytes, Grid]:
 
 
 CHANGES: Final[tuple[Change, ...]] = (
-    _separator, _quoted, _encoding, _ends, _packed, _before, _after, _trailing, _reversed, _cut, _cut, _permuted, _added,
-    _without_names, _other_case, _plain_names, _marks, _marks, _dates, _dates, _units, _local,
+    _separator, _quoted, _encoding, _ends, _packed, _before, _after, _trailing, _reversed, _cut, _cut, _permuted,
+    _added, _without_names, _other_case, _plain_names, _marks, _marks, _dates, _dates, _units, _local,
 )  # fmt: skip

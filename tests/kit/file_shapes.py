@@ -134,7 +134,7 @@ def crypto() -> list[Grid]:
         ends = [str((t + HOUR) // ns_unit - 1) for t in begins]
         return rows(epoch(ns_unit), *pair, amount, ends, money, count, amount, money, ["0"] * len(COINS))
 
-    head = "open_time,open,high,low,close,volume,close_time,quote_volume,count,taker_buy_volume,taker_buy_quote_volume,ignore"
+    head = "open_time,open,high,low,close,volume,close_time,quote_volume,count,taker_volume,taker_quote_volume,ignore"
     cdd = rows(epoch(10**6), dates("%Y-%m-%d %H:%M:%S", COINS), ["BTC/USDT"] * 60, *pair, amount, money)[::-1]
     kraken = rows(epoch(10**9), *pair, amount, count)
     coinbase = rows(epoch(10**9), *(pair[n] for n in (2, 1, 0, 3)), amount)[::-1]
@@ -161,6 +161,8 @@ def investing() -> list[Grid]:
     lots = np.arange(20) * 1e4 + 8_820_000
     us = rows(dates("%m/%d/%Y", DAYS[::-1]), *prices(DAILY.at(slice(None, None, -1)), "cohl"),
               [f"{v / 1000:.3f}K" for v in DAILY.volume[::-1]], ["0.5%"] * 20)  # fmt: skip
+    india = rows(dates("%d-%m-%Y"), *prices(RAW, "cohl", lambda v: [f"{x:,.2f}" for x in v]),
+                 [f"{v / 1e6:.2f}M" for v in lots], ["0.5%"] * 20)  # fmt: skip
     return [
         backwards("investing.com in Portuguese", "Data,Último,Abertura,Máxima,Mínima,Vol.,Var%", body, truth,
              words={"calendar": "BVMF"}, quoted=True, encoding="utf-8-sig", file="IBOV.csv"),
@@ -173,8 +175,7 @@ def investing() -> list[Grid]:
              quoted=True),
         backwards("investing.com in English", "Date,Price,Open,High,Low,Vol.,Change %", us, DAILY, quoted=True,
              encoding="utf-8-sig"),
-        grid("investing.com in India", "Date,Price,Open,High,Low,Vol.,Change %",
-             rows(dates("%d-%m-%Y"), *prices(RAW, "cohl", lambda v: [f"{x:,.2f}" for x in v]), [f"{v / 1e6:.2f}M" for v in lots], ["0.5%"] * 20), RAW._replace(volume=lots),
+        grid("investing.com in India", "Date,Price,Open,High,Low,Vol.,Change %", india, RAW._replace(volume=lots),
              quoted=True),
     ]  # fmt: skip
 
@@ -185,8 +186,8 @@ def american() -> list[Grid]:
     nasdaq = rows(dates("%m/%d/%Y", DAYS[::-1]), dollars[0], whole(back.volume), *dollars[1:])
     early = [f"{day} 04:00:00+00:00" for day in ISO]
     alpaca = "symbol,timestamp,open,high,low,close,volume,trade_count,vwap"
-    two = rows(["QQQ"] * 20 + ["SPY"] * 20, early * 2, *[q + s for q, s in zip(prices(RAW), prices(DAILY), strict=True)],
-               VOLUME * 2, ["9"] * 40, ["1.0"] * 40)  # fmt: skip
+    pairs = [q + s for q, s in zip(prices(RAW), prices(DAILY), strict=True)]
+    two = rows(["QQQ"] * 20 + ["SPY"] * 20, early * 2, *pairs, VOLUME * 2, ["9"] * 40, ["1.0"] * 40)
     begins = [str(day.as_unit("ns").value + 4 * HOUR) for day in DAYS]
     polygon = rows(["SPY"] * 20, VOLUME, *prices(DAILY, "ochl"), begins, ["9"] * 20)
     short = rows(VOLUME, ["1.0"] * 20, *prices(DAILY, "ochl"), [str(int(t) // 10**6) for t in begins], ["9"] * 20)
@@ -197,7 +198,7 @@ def american() -> list[Grid]:
     av = rows(ISO[::-1], *prices(back), plain(back.close / 2), whole(back.volume), ["0.0"] * 20, ["1.0"] * 20)
     return [
         backwards("Nasdaq", "Date,Close/Last,Volume,Open,High,Low", nasdaq, DAILY),
-        grid("Alpaca", alpaca, rows(["SPY"] * 20, *(c[20:] for c in list(zip(*two, strict=True))[1:])), DAILY, times=(1,)),
+        grid("Alpaca", alpaca, two[20:], DAILY, times=(1,)),
         grid("Alpaca, two assets", alpaca, two, DAILY, words={"symbol": "SPY"}, times=(1,)),
         grid("Polygon flat file", "ticker,volume,open,close,high,low,window_start,transactions", polygon, DAILY,
              packed="gz", file="2024-06-17.csv.gz", times=(6,)),
@@ -206,11 +207,11 @@ def american() -> list[Grid]:
         grid("Barchart", "Time,Open,High,Low,Last,Change,%Chg,Volume", bar, DAILY, words={"columns": {"close": "Last"}},
              after=("Downloaded from Barchart.com as of 07-16-2024 05:10am CDT",)),
         grid("Tiingo", "date,close,high,low,open,volume,adjClose,divCash,splitFactor", tiingo, DAILY),
-        backwards("Alpha Vantage", "timestamp,open,high,low,close,adjusted_close,volume,dividend_amount,split_coefficient",
-             av, DAILY),
+        backwards("Alpha Vantage",
+                  "timestamp,open,high,low,close,adjusted_close,volume,dividend_amount,split_coefficient", av, DAILY),
         grid("CBOE", "DATE,OPEN,HIGH,LOW,CLOSE", rows(dates("%m/%d/%Y"), *prices(DAILY)), unknown(DAILY)),
         grid("Macrotrends", "date,open,high,low,close,volume", rows(ISO, *prices(DAILY), VOLUME), DAILY,
-             before=("Macrotrends Data Download", "", "SPY - Historical Price Data", "", "Disclaimer, terms and more", "")),
+             before=("Macrotrends Data Download", "", "SPY - Historical Price Data", "", "Disclaimer, and more", "")),
         grid("Kibot", "", rows(dates("%m/%d/%Y"), *prices(DAILY), VOLUME), DAILY, words={"shape": "kibot_daily"}),
     ]  # fmt: skip
 
@@ -249,7 +250,8 @@ def others() -> list[Grid]:
                                           VOLUME), RAW._replace(volume=DAILY.volume), separator=";"),
         grid("BRK.B", PLAIN, rows(ISO, *prices(DAILY), VOLUME), DAILY, file="BRK.B.CSV", ends="\r"),
         grid("FRED", "observation_date,VIXCLS", rows(ISO, plain(DAILY.close)),
-             Bars(DAILY.ts, *[DAILY.close] * 4, NONE), words={"columns": {"time": "observation_date", "close": "VIXCLS"}}),
+             Bars(DAILY.ts, *[DAILY.close] * 4, NONE),
+             words={"columns": {"time": "observation_date", "close": "VIXCLS"}}),
         grid("whole numbers", PLAIN, rows(ISO, *prices(YEN, "ohlc", whole), VOLUME), YEN._replace(volume=DAILY.volume)),
         grid("two readings", PLAIN, rows(dates("%d/%m/%Y", [pd.Timestamp(2024, 6, d) for d in (3, 4, 5, 6, 7)]),
                                          *[c[:5] for c in prices(DAILY)], VOLUME[:5]),
@@ -274,8 +276,8 @@ def refusals() -> list[Grid]:
              rows(dates("%Y.%m.%d"), ["10:00:00"] * 20, *prices(DAILY), VOLUME, ZEROS, ZEROS), DAILY, separator="\t",
              refused="MetaTrader 5 writes its server's clock.*time_zone="),
         grid("two assets", f"Symbol,{PLAIN}", three, DAILY, refused="holds the symbols SPY, QQQ; choose one"),
-        grid("decimal commas between commas", PLAIN,
-             tuple(tuple(",".join(row).replace(".", ",").split(",")) for row in rows(ISO, *prices(DAILY), VOLUME)), DAILY,
+        grid("decimal commas between commas", PLAIN, tuple(tuple(",".join(row).replace(".", ",").split(",")) for row in
+                                                           rows(ISO, *prices(DAILY), VOLUME)), DAILY,
              refused="is a mark of numbers the separator"),
     ]  # fmt: skip
 

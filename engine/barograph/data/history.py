@@ -211,9 +211,10 @@ class History:
 
         table = read(frame, how)
         first, last = span_of(start, end)
-        table = table.at((table.ts >= first) & (table.ts <= last))
-        if len(table.ts) == 0:
-            raise DataError(f"{how.source}: no bars between start = {start!r} and end = {end!r}")
+        inside = (table.ts >= first) & (table.ts <= last)
+        if not inside.any():
+            raise DataError(_no_bars(how.source, start, end, table.ts))
+        table = table.at(inside)
         findings = accepted(check(table), accept)
         table = mended(table)
         given = {name: getattr(table, name) for name in (*FIELDS, *ACTIONS)}
@@ -319,7 +320,7 @@ class History:
         first, last = span_of(start, end)
         rows = np.searchsorted(self.ts, first), np.searchsorted(self.ts, last, side="right")
         if rows[0] >= rows[1]:
-            raise DataError(f"{self.source}: no bars between start = {start!r} and end = {end!r}")
+            raise DataError(_no_bars(self.source, start, end, self.ts))
         return self.slice(int(rows[0]), int(rows[1]))
 
     def declared(self, t: int) -> tuple[Floats, Floats, Floats]:
@@ -429,6 +430,11 @@ class History:
             if values is not None:
                 sha.update(name.encode() + np.where(np.isnan(values), np.nan, values + 0.0).astype("<f8").tobytes())
         return sha.hexdigest()
+
+
+def _no_bars(source: str, start: Any, end: Any, ts: Times) -> str:
+    first, last = (str(np.datetime64(int(t), "ns").astype("M8[D]")) for t in (ts.min(), ts.max()))
+    return f"{source}: no bars between start = {start!r} and end = {end!r}; it has those of {first} .. {last}"
 
 
 def _set(history: History, name: str, value: object) -> None:

@@ -10,10 +10,11 @@ __all__ = ["MONEY", "is_value"]
 MONEY: Final = "$€£¥₹"
 """Signs of money that may stand before a number; R$ is one too."""
 _NUMBER: Final = re.compile(rf"[-+]?(?:R?[{MONEY}] ?)?[-+]?\.?\d[\d.,'’ \u00a0\u202f]*(?:[eE][-+]?\d+)?\s?[KMB%]?")
+_REST: Final = r"[\w:.,+ ()/-]*"
 _TIME: Final = re.compile(
-    r"(?:[A-Za-z]{3,9}\.?,? )?\d{1,4}[-/.](?:\d{1,2}|[A-Za-z]{3,9})[-/.]\d{1,4}\b.*"
-    r"|\d{1,2}:\d\d.*|[A-Za-z]{3,9}\.? \d{1,2},? \d{4}.*|\d{1,2} [A-Za-z]{3,9}\.?,? \d{2,4}.*"
-    r"|\d{1,2}[A-Za-z]{3,9}\d{2,4}.*|\d{8}[ T;]\d{4,6}.*|\d{4}-\d\d-\d\d.*"
+    r"(?:(?:[A-Za-z]{3,9}\.?,? )?\d{1,4}[-/.](?:\d{1,2}|[A-Za-z]{3,9})[-/.]\d{1,4}\b"
+    r"|\d{1,2}:\d\d|[A-Za-z]{3,9}\.? \d{1,2},? \d{4}|\d{1,2} [A-Za-z]{3,9}\.?,? \d{2,4}"
+    rf"|\d{{1,2}}[A-Za-z]{{3,9}}\d{{2,4}}|\d{{8}}[ T]\d{{4,6}}){_REST}"
 )
 _NONE: Final = frozenset({"", "-", "--", ".", "nan", "na", "n/a", "#n/a", "null", "none"})
 

@@ -116,15 +116,16 @@ def _refuse_other_width(rows: Sequence[Sequence[str]], first: int) -> None:
     above = [cell for cell in rows[first - 1] if cell.strip()] if first else []
     if len(above) > 1 and not any(map(is_value, above)):
         raise DataError(
-            f"line {first} has {len(rows[first - 1])} names, and line {first + 1} has {len(rows[first])} cells; is a mark "
-            f"of numbers the separator?"
+            f"line {first} has {len(rows[first - 1])} names, and line {first + 1} has {len(rows[first])} cells; is a "
+            f"mark of numbers the separator?"
         )
 
 
 def _usual(rows: Sequence[Sequence[str]]) -> int:
     """Return how many cells most of the later rows have."""
-    widths = [len(row) for row in rows[len(rows) // 2 :] if row]
-    return max(set(widths), key=lambda width: (widths.count(width), width), default=0)
+    every = [len(row) for row in rows]
+    later = [width for width in every[len(every) // 2 :] if width]
+    return max(set(later), key=lambda width: (later.count(width), every.count(width), width), default=0)
 
 
 def _is_bar(row: Sequence[str]) -> bool:
@@ -152,21 +153,26 @@ def _names(block: list[list[str]] | list[Sequence[str]], start: int) -> tuple[Na
     if len(block) == 2 and any("close" in map(plain, row) for row in block):
         fields = next(row for row in block if "close" in map(plain, row))
         tickers = block[1] if fields is block[0] else block[0]
+        if not index and plain(tickers[0]) not in ("", "ticker"):
+            raise _several(block, start)
         named = index or (fields[0] if plain(fields[0]) in _TIMES else "Date")
         return (named, ""), *zip(fields[1:], tickers[1:], strict=False)
-    raise DataError(
+    raise _several(block, start)
+
+
+def _several(block: Sequence[Sequence[str]], start: int) -> DataError:
+    return DataError(
         f"lines {start + 1} to {start + len(block)} are names, and which of them names the columns cannot be told; "
         f"leave one line before the bars"
     )
 
 
 def remarks(lines: Sequence[str], separator: str) -> int:
-    """Return how many of the last lines are words about the file and no bars."""
+    """Return how many of the last lines that are not empty are words about the file and no bars."""
     count = 0
-    for line in reversed(lines):
-        cells = next(csv.reader([line], delimiter=separator), [])
-        full = [cell for cell in cells if cell.strip()]
-        if full and (len(full) > 1 or " " not in full[0].strip() or is_value(full[0])):
+    for line in reversed([line for line in lines if line.strip()]):
+        full = [cell for cell in next(csv.reader([line], delimiter=separator)) if cell.strip()]
+        if len(full) != 1 or " " not in full[0].strip() or is_value(full[0]):
             break
         count += 1
-    return count if any(line.strip() for line in lines[len(lines) - count :]) else 0
+    return count

@@ -71,9 +71,9 @@ def _read(content: bytes, layout: Layout, kinds: Any) -> pd.DataFrame:
     end = content[-_TAIL:].decode("utf-8", errors="ignore").splitlines()
     last = remarks(end[1:] if len(content) > _TAIL else end[layout.first :], layout.separator)
     if last:
-        content = content.rstrip(b"\n")
+        content = content.rstrip()
         for _ in range(last):
-            content = content[: content.rfind(b"\n") + 1].rstrip(b"\n")
+            content = content[: content.rfind(b"\n") + 1].rstrip()
     options: dict[str, Any] = {"sep": layout.separator, "header": None, "index_col": False, "dtype": kinds}
     with warnings.catch_warnings():
         warnings.simplefilter("error", pd.errors.ParserWarning)

@@ -90,7 +90,7 @@ def _opened(raw: bytes, how: Reading, asked: Asked, path: Path) -> Opened | None
     raw, packed = _unpacked(raw)
     if raw.startswith((b"PAR1", b"ARROW1", b"FEA1")) or (path.suffix.lower() in (".parquet", ".pq") and not packed):
         return _columns(raw, how, packed, asked.growing)
-    return _text(raw, how, asked, packed)
+    return _text(raw, how, asked, packed, path)
 
 
 def _is_sheet(raw: bytes) -> bool:
@@ -136,10 +136,13 @@ def _columns(raw: bytes, how: Reading, packed: str, growing: bool) -> Opened | N
 
 def _sheet(raw: bytes, how: Reading, asked: Asked) -> Opened:
     try:
-        from python_calamine import CalamineWorkbook
+        from python_calamine import CalamineError, CalamineWorkbook
     except ImportError:
         raise DataError(f"it is an Excel file, which the extra 'excel' reads: {with_extra('excel')}") from None
-    book = CalamineWorkbook.from_filelike(io.BytesIO(raw))
+    try:
+        book = CalamineWorkbook.from_filelike(io.BytesIO(raw))
+    except CalamineError as error:
+        raise DataError(str(error)) from error
     sheets = {name: book.get_sheet_by_name(name).to_python() for name in book.sheet_names}
     full = [name for name, rows in sheets.items() if rows]
     if asked.sheet is None and len(full) != 1:
@@ -151,7 +154,7 @@ def _sheet(raw: bytes, how: Reading, asked: Asked) -> Opened:
     return Opened(frame, how._replace(first_row=before + 1), f"Excel, sheet {name!r}")
 
 
-def _text(raw: bytes, how: Reading, asked: Asked, packed: str) -> Opened | None:
+def _text(raw: bytes, how: Reading, asked: Asked, packed: str, path: Path) -> Opened | None:
     if asked.growing and not packed and not raw.strip():
         return None
     text = text_of(raw, asked.encoding)
@@ -163,7 +166,9 @@ def _text(raw: bytes, how: Reading, asked: Asked, packed: str) -> Opened | None:
     if text.content.lstrip()[:1] in (b"{", b"["):
         return Opened(frame_of_json(text.content), how, f"{packed}JSON")
     foreign = how.decimal not in (None, ".") or how.thousands is not None
-    frame, layout = frame_of_text(text.content, asked.separator, asked.header, asked.times, foreign)
+    # Where lines are being added, pandas would see other ones.
+    place = path if text.content is raw and not packed and not asked.growing else None
+    frame, layout = frame_of_text(text.content, asked.separator, asked.header, asked.times, foreign, place)
     how = how._replace(place="line", first_row=layout.first + 1)
     if how.decimal is None and how.thousands is None and layout.separator == "," and b'"' not in text.content:
         # Where commas part the cells, and nothing is in quotation marks, no number has one.

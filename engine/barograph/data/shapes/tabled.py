@@ -6,6 +6,7 @@ import io
 import json
 import warnings
 from collections.abc import Collection, Sequence
+from pathlib import Path
 from typing import Any, Final
 
 import pandas as pd
@@ -28,18 +29,20 @@ def frame_of_text(
     header: bool | None = None,
     times: Collection[str] = (),
     foreign: bool = False,
+    place: Path | None = None,
 ) -> tuple[pd.DataFrame, Layout]:
     """Return the frame of a text in UTF-8, and how it is laid out.
 
     Columns of times (`times` names more of them) stay texts. So does everything where marks of numbers are `foreign`,
-    or may be: behind another separator than a comma, or in quotation marks.
+    or may be: behind another separator than a comma, or in quotation marks. `place` is a file that holds just this
+    content: from there pandas reads it on all cores.
 
     Raises `DataError`, and what pandas raises for what is no table.
     """
     layout = laid_out(_head(content), separator, header)
     doubtful = foreign or layout.separator != "," or b'"' in content
     kinds: Any = "str" if doubtful else dict.fromkeys(_texts(content, layout, times), "str")
-    frame = _read(content, layout, kinds)
+    frame = _read(content, layout, kinds, place)
     return _named(frame, layout.names), layout
 
 
@@ -67,7 +70,7 @@ def _no_number(cell: str) -> bool:
     return cell.startswith("0") and cell.isdigit() and len(cell) > 1
 
 
-def _read(content: bytes, layout: Layout, kinds: Any) -> pd.DataFrame:
+def _read(content: bytes, layout: Layout, kinds: Any, place: Path | None) -> pd.DataFrame:
     end = content[-_TAIL:].decode("utf-8", errors="ignore").splitlines()
     last = remarks(end[1:] if len(content) > _TAIL else end[layout.first :], layout.separator)
     if last:
@@ -78,7 +81,8 @@ def _read(content: bytes, layout: Layout, kinds: Any) -> pd.DataFrame:
     with warnings.catch_warnings():
         warnings.simplefilter("error", pd.errors.ParserWarning)
         try:
-            frame: pd.DataFrame = pd.read_csv(io.BytesIO(content), skiprows=layout.first, **options)
+            source = io.BytesIO(content) if place is None or last else place
+            frame: pd.DataFrame = pd.read_csv(source, skiprows=layout.first, compression=None, **options)
         except pd.errors.EmptyDataError:
             return pd.DataFrame(columns=range(len(layout.names)))
     return frame

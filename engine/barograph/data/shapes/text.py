@@ -36,9 +36,8 @@ def text_of(raw: bytes, told: str | None = None) -> Text:
     if not raw.strip():
         raise DataError("it is empty; wanted a header line and one bar")
     encoding = told or _encoding(raw)
-    content = raw if encoding == "utf-8" else _decoded(raw, encoding).encode()
-    if encoding == "utf-8":
-        _decoded(raw, encoding)
+    # Most files are plain, and a look at their bytes is ten times as quick as reading them as text.
+    content = raw if encoding == "utf-8" and raw.isascii() else _decoded(raw, encoding).encode()
     if b"\0" in content[:_SAMPLE]:
         raise DataError("it is no text; wanted CSV, Parquet, feather, Excel or JSON, also packed")
     if content[:64].lstrip().lower().startswith(_PAGE):

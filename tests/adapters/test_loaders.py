@@ -246,7 +246,7 @@ def test_the_asset_is_called_as_the_file(tmp_path: Path, name: str, symbol: str)
         (b"", {}, "cannot be read: it is empty; wanted a header line and one bar"),
         (bytes(range(256)) * 9, {}, "cannot be read: byte 0x80 in line"),
         (b"\x00\x01\x02\x03" * 99, {}, "cannot be read: it is no text; wanted CSV, Parquet, feather, Excel or JSON"),
-        (b"Date;Close\n2024-07-01;5\n", {"separator": ","}, "separator = ',' parts nothing; the file has ';'"),
+        (b"Date;Close\n2024-07-01;5\n", {"separator": ","}, "separator = ',' parts no cells; the file has ';'"),
         (gzip.compress(PLAIN.encode())[:-9], {}, "it is packed and not whole"),
         (b"Date,Close\n2024-07-01,5\n", {"encoding": "utf-9"}, "encoding = 'utf-9' is unknown"),
         (b"\xd0\xcf\x11\xe0" * 9, {}, r"Excel file, which the extra 'excel' reads: pip install '.\[excel\]'"),

@@ -329,7 +329,7 @@ def test_data_check_takes_any_word(project: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert "160 bars" in done.stdout
     wrong = barograph("data", "check", project / "comma.csv", "--set", "separator=','", "--set", "calendar='24/7'")
-    assert "separator = ',' parts nothing; the file has ';'" in wrong.stderr
+    assert "separator = ',' parts no cells; the file has ';'" in wrong.stderr
     assert (
         "takes no such argument; did you mean 'decimal'"
         in barograph("data", "check", project / "comma.csv", "--set", "decimel=,").stderr

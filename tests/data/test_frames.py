@@ -132,7 +132,7 @@ def test_layouts(lines: list[str], separator: str, before: int, header: int) -> 
 
 
 def test_the_wrong_separator_is_told_by_the_right_one() -> None:
-    with pytest.raises(DataError, match="separator = ',' parts nothing; the file has ';': say ';'"):
+    with pytest.raises(DataError, match="separator = ',' parts no cells; the file has ';': say ';'"):
         laid_out(["Date;Close", "2024-07-01;5"], ",")
     with pytest.raises(DataError, match="separator = ',,'; wanted one letter"):
         laid_out(["Date;Close", "2024-07-01;5"], ",,")

@@ -48,6 +48,9 @@ def workbook(**sheets: list[list[object]]) -> bytes:
     links = "".join(link(f"r{n}", "worksheet", f"worksheets/s{n}.xml") for n in range(1, 1 + len(sheets)))
     parts = {
         "[Content_Types].xml": f'<Types xmlns="{OPEN}/package/2006/content-types"/>',
+        "_rels/.rels": f'<Relationships xmlns="{OPEN}/package/2006/relationships">'
+        + link("w", "officeDocument", "xl/workbook.xml")
+        + "</Relationships>",
         "xl/workbook.xml": f'<workbook xmlns="{MAIN}" xmlns:r="{LINKS}"><sheets>{listed}</sheets></workbook>',
         "xl/_rels/workbook.xml.rels": f'<Relationships xmlns="{OPEN}/package/2006/relationships">{links}'
         + link("s", "styles", "styles.xml")

@@ -53,10 +53,10 @@ def laid_out(lines: Sequence[str], separator: str | None = None, header: bool | 
     if len(chosen) != 1:
         raise DataError(f"separator = {chosen!r}; wanted one letter, such as ',' or ';'")
     rows = cells_of(sample, chosen)
-    if separator is not None and max(map(len, rows), default=0) < 2:
+    if separator is not None and _parted(rows)[0] < 0.5:
         better = _separator(sample)
-        if max(map(len, cells_of(sample, better))) > 1:
-            raise DataError(f"separator = {chosen!r} parts nothing; the file has {SEPARATORS[better]}: say {better!r}")
+        if _parted(cells_of(sample, better))[0] > 0.9:
+            raise DataError(f"separator = {chosen!r} parts no cells; the file has {SEPARATORS[better]}: say {better!r}")
     return _of_rows(rows, chosen, header)
 
 

@@ -1,18 +1,18 @@
-"""Bars from CSV and Parquet files: one asset a file, or several files joined; and interest rates.
+"""Bars from files: one asset a file, or several files joined; and interest rates.
 
 >>> import tempfile, pathlib
 >>> folder = pathlib.Path(tempfile.mkdtemp())
 >>> path = folder / "abc.csv"
 >>> _ = path.write_text("Data;Fechamento\\n01/07/2024;1.234,5\\n02/07/2024;1.240\\n")
->>> history = csv(path, columns={"time": "Data", "close": "Fechamento"}, calendar="BVMF", separator=";",
-...               decimal=",", thousands=".", date_format="%d/%m/%Y")
+>>> history = bars(path, columns={"time": "Data", "close": "Fechamento"}, calendar="BVMF", date_format="%d/%m/%Y")
 >>> history, float(history.close[0, 0])
 (History(abc: 2 bars, 2024-07-01 21:00:00 .. 2024-07-02 21:00:00 UTC, abc.csv), 1234.5)
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import inspect
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,28 +23,32 @@ from barograph.data.findings import CODES, Finding
 from barograph.data.history import History
 from barograph.data.rates import Rate
 from barograph.data.reading import COLUMNS
+from barograph.data.shapes.looking import Look, looked
 from barograph.data.stamps import instants
 from barograph.data.table import Reading, plain
 from barograph.errors import DataError, nearest
-from barograph_adapters._csv import table
+from barograph_adapters._opening import Asked, Opened, opened, symbol_of
 
-__all__ = ["check", "csv", "files", "joined", "parquet", "rate"]
+__all__ = ["bars", "check", "csv", "files", "joined", "look", "parquet", "rate"]
 
 
-def csv(
+def bars(
     path: str | Path,
     symbol: str | None = None,
     columns: Mapping[str, str] | None = None,
-    calendar: str = "XNYS",
+    calendar: str | None = None,
     time_zone: str | None = None,
     closes_at: str = "16:00",
-    bars_mark: str = "close",
+    bars_mark: str | None = None,
     date_format: str | None = None,
     adjusted: bool = False,
-    separator: str = ",",
-    decimal: str = ".",
+    separator: str | None = None,
+    decimal: str | None = None,
     thousands: str | None = None,
-    encoding: str = "utf-8",
+    encoding: str | None = None,
+    header: bool | None = None,
+    shape: str | None = None,
+    sheet: str | None = None,
     traded: bool = True,
     start: str | None = None,
     end: str | None = None,
@@ -52,63 +56,83 @@ def csv(
     currency: str = "",
     growing: bool = False,
 ) -> History:
-    """Load one asset's bars from a CSV file with a header line.
+    """Load one asset's bars from a file: text of any separator, Parquet, feather, JSON or Excel, also packed.
+
+    What the file is, how it is laid out and whose it is, it shows itself; what is told goes before, and what two
+    readings fit has to be told. ``barograph data look FILE`` prints what was understood.
 
     `symbol` is the file's name without its ending unless given, and chooses the rows where a column names several.
     `columns` maps time, clock (a time of day of its own), open, high, low, close, volume, quote_volume, adj_close,
     dividend, split, final and currency to the file's names (plain English ones are found; "" leaves a column out).
-    Dates are stamped with the close of their session on `calendar`, other dates with `closes_at`; times of day without
-    an offset are in `time_zone` (default UTC). `bars_mark="open"` says that times name a bar's open: they are moved to
-    its close. `adjusted` scales all prices by adj_close / close. `decimal`, `thousands` and `date_format` say how
-    numbers and times are written. `start` and `end` cut before the checks; `accept` lists the codes of errors that
-    shall not stop the load. `currency` says what the prices are in, for assets that are to be joined. In a file that is
-    `growing` a line counts once it has its end; a deployment reads the files of ``[data]`` so.
+    Dates are stamped with the close of their session on `calendar` (default XNYS), other dates with `closes_at`; times
+    of day without an offset are in `time_zone` (default UTC). `bars_mark="open"` says that times name a bar's open:
+    they are moved to its close. `adjusted` scales all prices by adj_close / close. `decimal`, `thousands` and
+    `date_format` say how numbers and times are written, `separator` what parts cells, `header=False` that no line names
+    the columns: they are "1", "2" and so on, or known by the name of their `shape`. `sheet` chooses one of several.
+    `start` and `end` cut before the checks; `accept` lists the codes of errors that shall not stop the load. `currency`
+    says what the prices are in, for assets that are to be joined. In a file that is `growing` a line counts once it has
+    its end; a deployment reads the files of ``[data]`` so.
 
     Raises `DataError`, one line naming file, line and value.
     """
-    how = _reading(path, symbol, columns, calendar, time_zone, closes_at, bars_mark, date_format, adjusted, traded)
-    how = how._replace(currency=currency)
-    how = how._replace(decimal=decimal, thousands=thousands, place="line", first_row=2)
-    foreign = decimal != "." or thousands is not None
-    frame = _opened(path, lambda: table(Path(path), separator, encoding, foreign, (columns or {}).values(), growing))
-    return History.from_table(frame, how, start, end, accept)
+    words = {key: value for key, value in locals().items() if key not in ("path", "start", "end", "accept")}
+    how, asked = _told(path, **words)
+    found = _whole(path, how, asked)
+    return History.from_table(found.frame, found.how, start, end, accept)
 
 
-def parquet(
-    path: str | Path,
-    symbol: str | None = None,
-    columns: Mapping[str, str] | None = None,
-    calendar: str = "XNYS",
-    time_zone: str | None = None,
-    closes_at: str = "16:00",
-    bars_mark: str = "close",
-    date_format: str | None = None,
-    adjusted: bool = False,
-    traded: bool = True,
-    start: str | None = None,
-    end: str | None = None,
-    accept: Sequence[str] = (),
-    currency: str = "",
-) -> History:
-    """Load one asset's bars from a Parquet file; the words mean what they mean for `csv`, rows count from 0.
+csv = parquet = bars
+"""The same under the names of the two commonest kinds: what a file is, its content tells."""
 
-    The two-level columns (field, ticker) of downloaded tables are understood; with several tickers in a file
-    `symbol` chooses one.
+
+def look(path: str | Path, **words: Any) -> Look:
+    """Look at a file as `bars` would read it with these words, whether it can be loaded or not.
+
+    Raises `DataError` for what is no table at all.
     """
-    how = _reading(path, symbol, columns, calendar, time_zone, closes_at, bars_mark, date_format, adjusted, traded)
-    how = how._replace(currency=currency)
-    frame = _opened(path, lambda: pd.read_parquet(path))
-    return History.from_table(frame, how, start, end, accept)
+    known = inspect.signature(bars).parameters
+    for name in words:
+        if name not in known:
+            raise DataError(f"{name}: bars takes no such word{nearest(name, known)}; its words: {', '.join(known)}")
+    how, asked = _told(path, **{key: value for key, value in words.items() if key not in ("start", "end", "accept")})
+    found = _whole(path, how, asked)
+    return looked(found.frame, found.how, found.kind, found.layout, words)
+
+
+def _told(
+    path: str | Path,
+    separator: str | None = None,
+    encoding: str | None = None,
+    header: bool | None = None,
+    sheet: str | None = None,
+    growing: bool = False,
+    **words: Any,
+) -> tuple[Reading, Asked]:
+    """Return what is said of how a file is read, and of how it is written."""
+    mark, shape = words.get("bars_mark"), words.get("shape")
+    if mark not in (None, "open", "close"):
+        raise DataError(f"{Path(path).name}: bars_mark = {mark!r}; wanted 'close' or 'open'")
+    plainly = {key: value for key, value in words.items() if value is not None}
+    how = Reading(source=Path(path).name, fallback=symbol_of(Path(path)), **plainly)
+    named = (words.get("columns") or {}).values()
+    return how, Asked(separator, encoding, header if shape is None else False, sheet, named, growing)
+
+
+def _whole(path: str | Path, how: Reading, asked: Asked) -> Opened:
+    found = opened(Path(path), how, asked)
+    if found is None:
+        raise DataError(f"{path}: no line has its end yet; wanted a header line and one bar")
+    return found
 
 
 def files(
     paths: Mapping[str, str | Path],
     observed: Sequence[str] = (),
     columns: Mapping[str, str] | None = None,
-    calendar: str = "XNYS",
+    calendar: str | None = None,
     time_zone: str | None = None,
     closes_at: str = "16:00",
-    bars_mark: str = "close",
+    bars_mark: str | None = None,
     adjusted: bool = False,
     start: str | None = None,
     end: str | None = None,
@@ -117,7 +141,7 @@ def files(
     convert: Conversion | None = None,
     growing: bool = False,
 ) -> History:
-    """Load several assets, one file (.csv or .parquet) a symbol, and join them: NaN where one has no bar.
+    """Load several assets, one file a symbol, and join them: NaN where one has no bar.
 
     The assets named in `observed` are seen and never traded. The other words are shared by all files; files that need
     different ones are loaded one by one and joined with `History.join`. `convert` says by which rates other currencies
@@ -130,11 +154,8 @@ def files(
             raise DataError(f"observed: no asset {symbol!r}{nearest(symbol, paths)}; it has {', '.join(paths)}")
     shared: dict[str, Any] = {"columns": columns, "calendar": calendar, "time_zone": time_zone, "closes_at": closes_at}
     shared |= {"bars_mark": bars_mark, "adjusted": adjusted, "start": start, "end": end, "accept": accept}
-    shared["currency"] = currency
-    parts = []
-    for symbol, path in paths.items():
-        own = {"growing": growing} if _loader(path) is csv else {}
-        parts.append(_loader(path)(path, symbol=symbol, traded=symbol not in observed, **shared, **own))
+    shared |= {"currency": currency, "growing": growing}
+    parts = [bars(path, symbol=symbol, traded=symbol not in observed, **shared) for symbol, path in paths.items()]
     return _together(parts, convert)
 
 
@@ -157,7 +178,7 @@ def _together(parts: Sequence[History], convert: Conversion | None) -> History:
 
 
 def rate(path: str | Path, column: str | None = None, time: str | None = None, percent: bool = False) -> Rate:
-    """Load a yearly interest rate from a CSV or Parquet file: a value holds from its date until the next one.
+    """Load a yearly interest rate from a file: a value holds from its date until the next one.
 
     A date is its midnight, UTC: the bars after that day's close are charged at the new rate. `time` and `column` name
     the two columns; without them the date-like one and the only other one are taken. `percent` reads 5 as 0.05.
@@ -171,14 +192,12 @@ def rate(path: str | Path, column: str | None = None, time: str | None = None, p
     Raises `DataError`, one line naming file, row and value.
     """
     source = Path(path).name
-    named = () if time is None else (time,)
-    frame = _opened(path, lambda: table(Path(path), times=named) if _loader(path) is csv else pd.read_parquet(path))
+    found = _whole(path, Reading(source=source), Asked(times=() if time is None else (time,)))
+    frame, how = found.frame, found.how
     if isinstance(frame.index, pd.DatetimeIndex):
         frame = frame.reset_index()
     when = _chosen(source, frame, time, [name for name in frame if plain(name) in COLUMNS["time"]], "time")
     value = _chosen(source, frame, column, [name for name in frame if name != when], "column")
-    how = Reading(source=source)
-    how = how._replace(place="line", first_row=2) if _loader(path) is csv else how
     moments = instants(frame[when], how)
     values = _numbers(frame[value], how)
     try:
@@ -210,47 +229,4 @@ def _numbers(raw: pd.Series, how: Reading) -> pd.Series:
 
 def check(path: str | Path, **options: Any) -> tuple[Finding, ...]:
     """Return all that is wrong with a file, stopping at nothing but what cannot be read; options as for its loader."""
-    return _loader(path)(path, accept=tuple(CODES), **options).findings
-
-
-def _loader(path: str | Path) -> Callable[..., History]:
-    return parquet if Path(path).suffix.lower() in (".parquet", ".pq") else csv
-
-
-def _reading(
-    path: str | Path,
-    symbol: str | None,
-    columns: Mapping[str, str] | None,
-    calendar: str,
-    time_zone: str | None,
-    closes_at: str,
-    bars_mark: str,
-    date_format: str | None,
-    adjusted: bool,
-    traded: bool,
-) -> Reading:
-    return Reading(
-        source=Path(path).name,
-        symbol=symbol,
-        fallback=Path(path).name.split(".")[0],
-        columns=columns,
-        calendar=calendar,
-        time_zone=time_zone,
-        closes_at=closes_at,
-        bars_mark=bars_mark,
-        date_format=date_format,
-        adjusted=adjusted,
-        traded=traded,
-    )
-
-
-def _opened(path: str | Path, read: Callable[[], pd.DataFrame | None]) -> pd.DataFrame:
-    if not Path(path).is_file():
-        raise DataError(f"{path}: no such file")
-    try:
-        frame = read()
-    except (ValueError, OSError, pd.errors.ParserWarning) as error:
-        raise DataError(f"{path}: cannot be read: {' '.join(str(error).split())}") from error
-    if frame is None:
-        raise DataError(f"{path}: no line has its end yet; wanted a header line and one bar")
-    return frame
+    return bars(path, accept=tuple(CODES), **options).findings

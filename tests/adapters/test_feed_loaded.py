@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from barograph.errors import ConfigError, DataError, FeedError
 from barograph_adapters.feeds.loaded import folder, loaded, replay
 from barograph_adapters.files import csv
 from tests.fakes.yahoo import at, walk
+from tests.kit.file_shapes import SHAPES
 
 SPY, TLT = walk("2024-05-01", "2024-07-12", 1), walk("2024-05-01", "2024-07-12", 2)
 MONDAY, FRIDAY = at("2024-07-01T20:00"), at("2024-07-05T20:00")
@@ -179,6 +181,42 @@ def test_bars_known_by_their_open(tmp_path: Path) -> None:
     assert feed.fetch(0, LATER) is None
     (tmp_path / "SPY.csv").write_text("".join(lines))
     assert [str(pd.Timestamp(t).time()) for t in feed.fetch(0, LATER).ts] == ["14:30:00", "15:30:00", "16:30:00"]  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(
+    ("name", "encoding", "ends"),
+    [
+        ("SPY.CSV", "utf-16", "\n"),
+        ("SPY.csv", "utf-8-sig", "\r"),
+        ("SPY.csv.gz", "utf-8", "\r\n"),
+        ("SPY.tsv", "utf-16-le", "\r\n"),
+    ],
+)
+def test_a_folder_reads_what_data_reads(tmp_path: Path, name: str, encoding: str, ends: str) -> None:
+    bars = span("2024-06-20", "2024-07-05")
+    raw = text(bars).replace("\n", ends).encode(encoding)
+    (tmp_path / name).write_bytes(gzip.compress(raw) if name.endswith(".gz") else raw)
+    found = folder(tmp_path, ["SPY"]).fetch(0, LATER)
+    assert found is not None
+    assert np.array_equal(found.close[:, 0], bars["close"].to_numpy())
+    assert np.array_equal(found.ts, csv(tmp_path / name).ts)
+
+
+def test_a_packed_file_that_is_being_written_is_not_there_yet(tmp_path: Path) -> None:
+    raw = gzip.compress(text(span("2024-06-20", "2024-07-05")).encode())
+    for size in (0, 5, len(raw) // 2, len(raw) - 1):
+        (tmp_path / "SPY.csv.gz").write_bytes(raw[:size])
+        assert folder(tmp_path, ["SPY"]).fetch(0, LATER) is None
+    (tmp_path / "SPY.csv.gz").write_bytes(raw)
+    assert len(folder(tmp_path, ["SPY"]).fetch(0, LATER)) == len(span("2024-06-20", "2024-07-05"))  # type: ignore[arg-type]
+
+
+def test_a_known_shape_in_a_folder(tmp_path: Path) -> None:
+    one = next(one for one in SHAPES if one.name == "Binance in microseconds")
+    (tmp_path / "BTC.csv").write_bytes(one.content)
+    found = folder(tmp_path, ["BTC"], "24/7").fetch(0, LATER)
+    assert found is not None
+    assert (found.ts == one.truth.ts).all()
 
 
 def test_other_marks(tmp_path: Path) -> None:

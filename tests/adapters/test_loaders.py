@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+import bz2
+import gzip
+import io
+import lzma
+import zipfile
 from importlib import util
 from pathlib import Path
+from typing import Any
 
 import arch.data.nasdaq
 import arch.data.sp500
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 
 from barograph.data.history import FIELDS, History
 from barograph.data.synthetic import SCENARIOS, simulate
 from barograph.errors import DataError
 from barograph_adapters import sample
-from barograph_adapters.files import check, csv, files, parquet
+from barograph_adapters.files import bars, check, csv, files, look, parquet
 from barograph_adapters.synthetic import synthetic
 
 PLAIN = """Date,Open,High,Low,Close,Adj Close,Volume
@@ -132,8 +139,8 @@ def test_start_and_end_cut_before_the_checks(tmp_path: Path) -> None:
     assert len(csv(path, start="2024-07-02", end="2024-07-02")) == 1
     with pytest.raises(DataError, match=r"line 2 .*high 8 below low 9"):
         csv(path)
-    with pytest.raises(DataError, match="no bars between start = '2030-01-01'"):
-        csv(path, start="2030-01-01")
+    with pytest.raises(DataError, match=r"'2035-01-01' and end = None; it has those of 2024-07-01 \.\. 2024-07-03"):
+        csv(path, start="2035-01-01")
 
 
 @pytest.mark.parametrize(
@@ -141,7 +148,7 @@ def test_start_and_end_cut_before_the_checks(tmp_path: Path) -> None:
     [
         ("", {}, "cannot be read"),
         ("Date,Close\n", {}, "no rows"),
-        ("<html><body>key</body></html>\nx\n", {}, "no column for time, close"),
+        ("<html><body>key</body></html>\nx\n", {}, "it is a web page and no table; get the file afresh"),
         ("Date,Price\n2024-07-01,1\n", {}, r"no column for close; the file has Date, Price; .*columns = \{close"),
         ("Date,Open,Close\n2024-07-01,1,1\n", {}, "no column for high, low"),
         ("Close\n1\n", {}, "no column for time"),
@@ -199,6 +206,77 @@ def test_a_file_of_another_kind(tmp_path: Path) -> None:
     assert len(csv(path, encoding="latin-1", columns={"time": "Data", "close": "Último"})) == 1
 
 
+# --- any file -----------------------------------------------------------------------------------------------------
+
+
+def test_what_a_file_is_its_content_tells(tmp_path: Path) -> None:
+    frame = pd.read_csv(io.StringIO(PLAIN)).assign(Date=lambda f: pd.to_datetime(f["Date"]))
+    frame.to_parquet(tmp_path / "a.csv")
+    frame.to_feather(tmp_path / "b.bin")
+    frame.assign(Date=frame["Date"].astype("str")).to_json(tmp_path / "c.txt", orient="records", lines=True)
+    for name, how in (("d.gz", gzip.compress), ("e", bz2.compress), ("f.xz", lzma.compress), ("g.zst", zstd)):
+        (tmp_path / name).write_bytes(how(PLAIN.encode()))
+    with zipfile.ZipFile(tmp_path / "h.zip", "w") as archive:
+        archive.writestr("h.csv", PLAIN)
+        archive.writestr("read.me", "no bars")
+    for path in sorted(tmp_path.iterdir()):
+        history = bars(path)
+        assert history.close[:, 0].tolist() == [10.5, 11.0, 11.5], path.name
+        assert stamps(history)[2] == "2024-07-03 17:00"
+
+
+def zstd(raw: bytes) -> bytes:
+    out = pa.BufferOutputStream()
+    with pa.CompressedOutputStream(out, "zstd") as packer:
+        packer.write(raw)
+    return bytes(out.getvalue())
+
+
+@pytest.mark.parametrize(
+    ("name", "symbol"),
+    [("BRK.B.csv", "BRK.B"), ("SPY.CSV.GZ", "SPY"), ("^GSPC", "^GSPC"), ("600519.SS.txt", "600519.SS")],
+)
+def test_the_asset_is_called_as_the_file(tmp_path: Path, name: str, symbol: str) -> None:
+    assert bars(write(tmp_path, PLAIN, name)).symbols == (symbol,)
+
+
+@pytest.mark.parametrize(
+    ("raw", "words", "told"),
+    [
+        (b"", {}, "cannot be read: it is empty; wanted a header line and one bar"),
+        (bytes(range(256)) * 9, {}, "cannot be read: byte 0x80 in line"),
+        (b"\x00\x01\x02\x03" * 99, {}, "cannot be read: it is no text; wanted CSV, Parquet, feather, Excel or JSON"),
+        (b"Date;Close\n2024-07-01;5\n", {"separator": ","}, "separator = ',' parts no cells; the file has ';'"),
+        (gzip.compress(PLAIN.encode())[:-9], {}, "it is packed and not whole"),
+        (b"Date,Close\n2024-07-01,5\n", {"encoding": "utf-9"}, "encoding = 'utf-9' is unknown"),
+        (b"\xd0\xcf\x11\xe0" * 9, {}, r"Excel file, which the extra 'excel' reads: pip install '.\[excel\]'"),
+    ],
+)
+def test_files_that_are_none(tmp_path: Path, raw: bytes, words: dict[str, Any], told: str) -> None:
+    path = tmp_path / "abc.csv"
+    path.write_bytes(raw)
+    with pytest.raises(DataError, match=told) as caught:
+        bars(path, **words)
+    assert "\n" not in str(caught.value)
+    assert "abc.csv" in str(caught.value)
+
+
+def test_a_folder_and_a_zip_of_several_are_told(tmp_path: Path) -> None:
+    write(tmp_path, PLAIN, "SPY.csv")
+    with pytest.raises(DataError, match=r"is a folder; wanted a file in it, such as SPY\.csv"):
+        bars(tmp_path)
+    with zipfile.ZipFile(tmp_path / "two.zip", "w") as archive:
+        archive.writestr("a.csv", PLAIN)
+        archive.writestr("b.csv", PLAIN)
+    with pytest.raises(DataError, match=r"it packs 2 files \(a\.csv, b\.csv\); wanted one: unpack them"):
+        bars(tmp_path / "two.zip")
+
+
+def test_look_knows_no_word_that_bars_does_not(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="decimel: bars takes no such word; did you mean 'decimal'"):
+        look(write(tmp_path, PLAIN), decimel=",")
+
+
 # --- Parquet ------------------------------------------------------------------------------------------------------
 
 
@@ -223,8 +301,7 @@ def test_two_level_columns() -> None:
     frame = pd.DataFrame([[1.0, 2.0, 3.0, 4.0]], index=index, columns=columns)
     assert History.from_pandas(frame, symbol="TLT").close[0, 0] == 3.0
     assert History.from_pandas(frame.swaplevel(axis=1), symbol="TLT").close[0, 0] == 3.0
-    with pytest.raises(DataError, match="holds the assets SPY, TLT; choose one"):
-        History.from_pandas(frame)
+    assert History.from_pandas(frame).symbols == ("SPY", "TLT")
     assert History.from_pandas(frame[["SPY"]]).symbols == ("SPY",)
 
 

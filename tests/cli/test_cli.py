@@ -26,6 +26,7 @@ from barograph.config.build import build
 from barograph.config.load import load
 from barograph.config.schema import Config, Execution
 from tests import ROOT
+from tests.kit.file_shapes import SHAPES
 
 CONFIGS = sorted((ROOT / "configs").glob("*.toml"))
 
@@ -300,6 +301,39 @@ def test_data_check_names_findings_and_fails_on_errors(project: Path) -> None:
     assert "impossible_ohlc" in bad.stdout
     stopped = barograph("run", project / "small.toml", "--set", "data.path=bad.csv", "--runs", project / "runs")
     assert (stopped.returncode, stopped.stderr.strip().count("\n")) == (3, 0)
+
+
+def test_data_look_prints_a_table_that_loads(project: Path) -> None:
+    one = next(one for one in SHAPES if one.name == "MetaTrader 5")
+    (project / one.file).write_bytes(one.content)
+    seen = barograph("data", "look", project / one.file)
+    assert seen.returncode == 3
+    assert "refused   EURUSD_H1.csv: line 2: MetaTrader 5 writes its server's clock" in seen.stdout
+    assert '# time_zone = "UTC"  # weeks begin on Sunday at 17:00 in New York' in seen.stdout
+    told = barograph("data", "look", project / one.file, "--set", "time_zone=UTC", "--calendar", "FX")
+    assert told.returncode == 0, told.stdout
+    table = told.stdout.partition("\n\n")[2]
+    strategy = '[strategy]\nuse = "barograph_strategies.buy_and_hold:buy_and_hold"\n'
+    (project / "look.toml").write_text(f'name = "look"\n{table}{strategy}')
+    done = barograph("data", "check", project / "look.toml")
+    assert (done.returncode, done.stdout.splitlines()[-1]) == (0, f"look.toml: {len(one.truth.ts)} bars, 2 findings")
+    again = json.loads(barograph("data", "look", project / one.file, "--json").stdout)
+    assert list(again["ways"].values()) == [{"time_zone": "UTC"}]
+    assert again["data"]["calendar"] == "FX"
+
+
+def test_data_check_takes_any_word(project: Path) -> None:
+    text = (project / "bars.csv").read_text().replace(",", ";").replace(".", ",")
+    (project / "comma.csv").write_text(text)
+    done = barograph("data", "check", project / "comma.csv", "--calendar", "24/7", "--set", "decimal=,")
+    assert done.returncode == 0, done.stderr
+    assert "160 bars" in done.stdout
+    wrong = barograph("data", "check", project / "comma.csv", "--set", "separator=','", "--set", "calendar='24/7'")
+    assert "separator = ',' parts no cells; the file has ';'" in wrong.stderr
+    assert (
+        "takes no such argument; did you mean 'decimal'"
+        in barograph("data", "check", project / "comma.csv", "--set", "decimel=,").stderr
+    )
 
 
 BRACKET = """

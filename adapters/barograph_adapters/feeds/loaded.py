@@ -13,7 +13,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -25,13 +24,12 @@ from barograph.data.table import Reading
 from barograph.errors import DataError, FeedError, nearest
 from barograph.paper.ports import Clock
 from barograph.types import Feed
-from barograph_adapters._csv import table
+from barograph_adapters._opening import Asked, Opened, opened, symbol_of
 from barograph_adapters._text import one_line
 from barograph_adapters.feeds._bars import WALL, Asset, Roll, cut, nothing, tabled, tickers
 
 __all__ = ["folder", "loaded", "replay"]
 
-_ENDINGS: Final = (".csv", ".parquet", ".pq")
 _DATED: Final = re.compile(r"(?P<name>.+)[-_.](?P<day>\d{4}-?\d{2}(-?\d{2})?)")
 
 
@@ -72,22 +70,25 @@ def folder(
     columns: Mapping[str, str] | None = None,
     time_zone: str | None = None,
     closes_at: str = "16:00",
-    bars_mark: str = "close",
+    bars_mark: str | None = None,
     date_format: str | None = None,
-    separator: str = ",",
-    decimal: str = ".",
+    separator: str | None = None,
+    decimal: str | None = None,
     thousands: str | None = None,
-    encoding: str = "utf-8",
+    encoding: str | None = None,
+    header: bool | None = None,
+    shape: str | None = None,
+    sheet: str | None = None,
     accept: Sequence[str] = (),
     name: str = "folder",
     clock: Clock | None = None,
 ) -> Feed:
-    """Return a feed of CSV and Parquet files to which somebody adds lines, or files.
+    """Return a feed of files to which somebody adds lines, or of a folder to which somebody adds files.
 
     The bars of SPY stand in ``SPY.csv`` or ``SPY.parquet``, in files with a date, ``SPY-2024-07-01.csv`` or
     ``SPY_202407.parquet``, or in any files of the subfolder ``SPY``; files are read in the order of their names.
     `symbols` are those names, or a table ``{ SP500 = "^GSPC" }`` from ours to them. The other words mean what they mean
-    for `barograph_adapters.files.csv`.
+    for `barograph_adapters.files.bars`, which reads the files.
 
     The last file of an asset may be half written: a CSV line counts once it has its end of line, a Parquet file once it
     can be read. A row without a price is no bar.
@@ -97,22 +98,15 @@ def folder(
     """
     base = Path(path)
     roll = Roll(tickers(symbols, observed, calendar, name))
-    how = Reading(columns=columns, time_zone=time_zone, closes_at=closes_at, bars_mark=bars_mark)
-    how = how._replace(date_format=date_format, decimal=decimal, thousands=thousands)
-    foreign = decimal != "." or thousands is not None
-    told = tuple((columns or {}).values())
-    read = partial(table, separator=separator, encoding=encoding, foreign=foreign, times=told)
-
-    def opened(file: Path, last: bool) -> pd.DataFrame | None:
-        if file.suffix == ".csv":
-            return _csv(file, last, read)
-        return _parquet(file, last)
+    how = Reading(columns=columns, time_zone=time_zone, closes_at=closes_at, bars_mark=bars_mark or "")
+    how = how._replace(date_format=date_format, decimal=decimal, thousands=thousands, shape=shape)
+    asked = Asked(separator, encoding, header if shape is None else False, sheet, tuple((columns or {}).values()))
 
     def fetch(after: int, until: int) -> History | None:
         """Read what may hold bars of the span."""
         now = (clock or WALL).now()
-        asked = roll.ask(lambda asset: _bars(base, asset, how, opened, after, until, now, accept))
-        return roll.beside(*asked, after, until)
+        found = roll.ask(lambda asset: _bars(base, asset, how, asked, after, until, now, accept))
+        return roll.beside(*found, after, until)
 
     return Feed(name, fetch)
 
@@ -121,36 +115,56 @@ def _bars(
     base: Path,
     asset: Asset,
     how: Reading,
-    opened: Callable[[Path, bool], pd.DataFrame | None],
+    asked: Asked,
     after: int,
     until: int,
     now: int,
     accept: Sequence[str],
 ) -> History:
     files = _recent(_files(base, asset), after)
-    frames = {file: opened(file, file == files[-1]) for file in files}
-    found = {file: frame for file, frame in frames.items() if frame is not None and len(frame)}
+    every = {file: _opened(file, how, asked._replace(growing=file == files[-1])) for file in files}
+    found = {file: one for file, one in every.items() if one is not None and len(one.frame)}
     if not found:
         return nothing(asset, after + 1)
-    source = next(iter(found)).name if len(found) == 1 else f"{next(iter(found)).name} .. {list(found)[-1].name}"
-    how = how._replace(source=source)
-    if len(found) == 1 and next(iter(found)).suffix == ".csv":
-        how = how._replace(place="line", first_row=2)
-    return tabled(asset, pd.concat(found.values(), ignore_index=True), how, after, until, now, accept)
+    first, *others = found.values()
+    if others:
+        source = f"{next(iter(found)).name} .. {list(found)[-1].name}"
+        frame = pd.concat([_timed(one.frame) for one in found.values()], ignore_index=True)
+        return tabled(asset, frame, how._replace(source=source), after, until, now, accept)
+    return tabled(
+        asset, _timed(first.frame), first.how._replace(source=next(iter(found)).name), after, until, now, accept
+    )
+
+
+def _opened(file: Path, how: Reading, asked: Asked) -> Opened | None:
+    try:
+        return opened(file, how, asked)
+    except DataError as error:
+        if asked.growing and not file.exists():
+            return None
+        raise FeedError(f"{file.name}: {one_line(str(error).removeprefix(f'{file}: '))}") from error
+
+
+def _timed(frame: pd.DataFrame) -> pd.DataFrame:
+    return frame.reset_index(names="time") if isinstance(frame.index, pd.DatetimeIndex) else frame
 
 
 def _files(base: Path, asset: Asset) -> list[Path]:
     """Return the files that hold an asset, in the order of their names."""
     if not base.is_dir():
         raise FeedError(f"{asset.source}: no such folder: {base}")
-    beside_it = {file: _plain(file.stem) for file in base.iterdir() if file.suffix in _ENDINGS}
-    inside = [file for file in (base / asset.ticker).glob("*") if file.suffix in _ENDINGS]
-    own = [file for file, plain in beside_it.items() if asset.ticker in (plain, file.stem)] + inside
+    beside_it = {file: _plain(symbol_of(file)) for file in base.iterdir() if _is_of_bars(file)}
+    inside = [file for file in (base / asset.ticker).glob("*") if _is_of_bars(file)]
+    own = [file for file, plain in beside_it.items() if asset.ticker in (plain, symbol_of(file))] + inside
     if not own:
         others = sorted({*beside_it.values(), *(sub.name for sub in base.iterdir() if sub.is_dir())})
         hint = nearest(asset.ticker, others) or f"; it has {', '.join(others) or 'none'}"
         raise DataError(f"{asset.source}: no file of {asset.ticker!r} in the folder {base.name}{hint}")
     return sorted(own)
+
+
+def _is_of_bars(file: Path) -> bool:
+    return file.name != symbol_of(file) and file.is_file()
 
 
 def _plain(stem: str) -> str:
@@ -161,26 +175,9 @@ def _plain(stem: str) -> str:
 def _recent(files: list[Path], after: int) -> list[Path]:
     """Leave out what is known by its date to be older than a month before the span; the last one always stays."""
     limit = pd.Timestamp(after - 45 * DAY).strftime("%Y%m%d") if after > 45 * DAY else ""
-    days = [_DATED.fullmatch(file.stem) for file in files]
+    days = [_DATED.fullmatch(symbol_of(file)) for file in files]
     return [
         file
         for file, dated in zip(files, days, strict=True)
         if dated is None or file == files[-1] or dated["day"].replace("-", "").ljust(8, "9") >= limit
     ]
-
-
-def _csv(file: Path, last: bool, read: Callable[..., pd.DataFrame | None]) -> pd.DataFrame | None:
-    try:
-        return read(file, growing=last)
-    except (ValueError, OSError, pd.errors.ParserWarning) as error:
-        raise FeedError(f"{file.name}: cannot be read: {one_line(error)}") from error
-
-
-def _parquet(file: Path, last: bool) -> pd.DataFrame | None:
-    try:
-        frame = pd.read_parquet(file)
-    except (ValueError, OSError) as error:
-        if last and file.exists():
-            return None
-        raise FeedError(f"{file.name}: cannot be read: {one_line(error)}") from error
-    return frame.reset_index(names="time") if isinstance(frame.index, pd.DatetimeIndex) else frame

@@ -144,8 +144,11 @@ def _moments(column: pd.Series) -> pd.Series | None:
 def _cut_text(path: Path, copy: Path, moment: int, rows: int, total: int) -> bool:
     raw = path.read_bytes()
     packed = raw[:2] == b"\x1f\x8b"
+    plain = gzip.decompress(raw) if packed else raw
+    if b"\0" in plain:  # UTF-16, of which no line can be cut off alone
+        return False
     # Latin-1 gives every byte back.
-    lines = (gzip.decompress(raw) if packed else raw).decode("latin-1").splitlines(keepends=True)
+    lines = plain.decode("latin-1").splitlines(keepends=True)
     kept = _kept(lines, moment, rows, total)
     if kept is None:
         return False

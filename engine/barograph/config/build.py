@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from barograph.loop.machine import Machine
     from barograph.types import Feed, Strategy
 
-__all__ = ["build", "feed_or_history", "load_history", "strategy_of", "terms_of"]
+__all__ = ["build", "feed_or_history", "load_history", "load_part", "strategy_of", "terms_of"]
 
 
 def load_history(config: Config, folder: Path, growing: bool = False) -> History:
@@ -33,14 +33,15 @@ def load_history(config: Config, folder: Path, growing: bool = False) -> History
 
     With `growing` somebody may be writing its files: loaders that can tell leave out a line that has no end yet.
     """
-    history = _history(config.data, "data", folder, growing)
+    history = load_part(config.data, "data", folder, growing)
     for n, part in enumerate(config.observed):
-        seen = _history(part, f"observed.{n}", folder, growing)
+        seen = load_part(part, f"observed.{n}", folder, growing)
         history = history.join(seen.observe(*seen.symbols), rows="mine")
     return history if config.run.end is None else history.between(None, config.run.end)
 
 
-def _history(part: Part, where: str, folder: Path, growing: bool) -> History:
+def load_part(part: Part, where: str, folder: Path, growing: bool = False) -> History:
+    """Load the bars of one part: a loader's, or all that a feed has now."""
     from barograph.types import Feed
 
     found = feed_or_history(part, where, folder, growing)

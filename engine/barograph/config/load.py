@@ -22,7 +22,7 @@ from barograph.config.schema import Config, Execution
 from barograph.config.values import check_choice
 from barograph.errors import BarographError, ConfigError
 
-__all__ = ["checked", "guards_of", "load", "schema", "tree_of", "with_value"]
+__all__ = ["checked", "guards_of", "load", "overridden", "schema", "tree_of", "with_value"]
 
 
 def schema() -> dict[str, Any]:
@@ -49,6 +49,11 @@ def tree_of(path: Path, overrides: Sequence[str] = ()) -> dict[str, Any]:
         raise ConfigError(f"{path}: cannot be read: {error.strerror}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: not TOML: {error}") from error
+    return overridden(tree, overrides)
+
+
+def overridden(tree: dict[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
+    """Return tables with values put in their place, each told as ``key.path=value``."""
     for text in overrides:
         _override(tree, text)
     return cast("dict[str, Any]", _dates_as_text(tree))

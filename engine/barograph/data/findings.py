@@ -64,6 +64,8 @@ CODES: Final[dict[str, Code]] = {
     ),
     "undecided_dividends": Code("warning", "look whether the prices are adjusted for dividends: then they count twice"),
     "proved_order": Code("warning", "say it with date_format="),
+    "known_shape": Code("warning", "look whether the file is theirs; what is told goes before"),
+    "proved_marks": Code("warning", "say it with decimal= and thousands="),
     "unit_changes": Code("warning", "nothing, if the source changed it"),
     "newest_first": Code("warning", "nothing: the rows were turned round"),
     "beyond_clock": Code("warning", "check times and clock"),

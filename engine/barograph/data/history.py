@@ -140,15 +140,15 @@ class History:
     @classmethod
     def from_pandas(
         cls,
-        frame: pd.DataFrame | Mapping[str, pd.DataFrame],
+        frame: pd.DataFrame | pd.Series | Mapping[str, pd.DataFrame | pd.Series],
         symbol: str | None = None,
         *,
-        calendar: str = "XNYS",
+        calendar: str | None = None,
         time_zone: str | None = None,
         closes_at: str = "16:00",
         columns: Mapping[str, str] | None = None,
         adjusted: bool = False,
-        bars_mark: str = "close",
+        bars_mark: str | None = None,
         date_format: str | None = None,
         traded: bool = True,
         start: str | None = None,
@@ -159,10 +159,12 @@ class History:
     ) -> History:
         """Check a table of bars with a time index (or column) and make a history of it; a dict holds one per symbol.
 
-        Dates are stamped with the close of their session on `calendar`; times of day without an offset are in
-        `time_zone` (default UTC). `columns` maps open, high, low, close, volume, time, adj_close, dividend, split,
-        final and currency to the table's names ("" leaves one out); `accept` lists the codes of errors that shall not
-        stop the load.
+        So does a table of several assets, in columns of two levels or in rows by symbol, unless `symbol` chooses one. A
+        series is closes; an index of texts or of periods is one of times. Dates are stamped with the close of their
+        session on `calendar` (XNYS, or that of a known shape); times of day without an offset are in `time_zone`
+        (default UTC). `columns` maps open, high, low, close, volume, time, adj_close, dividend, split, final and
+        currency to the table's names ("" leaves one out); `accept` lists the codes of errors that shall not stop the
+        load.
 
         >>> import pandas as pd
         >>> index = pd.DatetimeIndex(["2024-07-01", "2024-07-02"])
@@ -173,13 +175,23 @@ class History:
         """
         import pandas as pd
 
-        how = Reading(source=source, symbol=symbol, columns=columns, calendar=calendar, time_zone=time_zone)
-        how = how._replace(closes_at=closes_at, bars_mark=bars_mark, date_format=date_format)
+        from barograph.data.shapes.frames import by_symbol, tidied
+
+        how = Reading(source=source, symbol=symbol, columns=columns, calendar=calendar or "", time_zone=time_zone)
+        how = how._replace(closes_at=closes_at, bars_mark=bars_mark or "", date_format=date_format)
         how = how._replace(adjusted=adjusted, traded=traded, currency=currency)
-        if isinstance(frame, pd.DataFrame):
-            return cls.from_table(frame, how, start, end, accept)
-        named = [how._replace(symbol=name, source=f"{source}[{name}]") for name in frame]
-        parts = [cls.from_table(frame[str(each.symbol)], each, start, end, accept) for each in named]
+        if isinstance(frame, pd.DataFrame | pd.Series):
+            table, begins = tidied(frame)
+            how = how._replace(bars_mark=how.bars_mark or ("open" if begins else ""))
+            several = by_symbol(table, symbol)
+            if not several:
+                return cls.from_table(table, how, start, end, accept)
+            parts = [cls.from_table(table, how._replace(symbol=name), start, end, accept) for name in several]
+            return parts[0].join(*parts[1:])
+        own: dict[str, Any] = {"calendar": calendar, "time_zone": time_zone, "closes_at": closes_at, "columns": columns}
+        own |= {"adjusted": adjusted, "bars_mark": bars_mark, "date_format": date_format, "traded": traded}
+        own |= {"start": start, "end": end, "accept": accept, "currency": currency}
+        parts = [cls.from_pandas(part, name, source=f"{source}[{name}]", **own) for name, part in frame.items()]
         if not parts:
             raise DataError(f"{source}: no tables; wanted at least one symbol")
         return parts[0].join(*parts[1:])
@@ -199,9 +211,10 @@ class History:
 
         table = read(frame, how)
         first, last = span_of(start, end)
-        table = table.at((table.ts >= first) & (table.ts <= last))
-        if len(table.ts) == 0:
-            raise DataError(f"{how.source}: no bars between start = {start!r} and end = {end!r}")
+        inside = (table.ts >= first) & (table.ts <= last)
+        if not inside.any():
+            raise DataError(_no_bars(how.source, start, end, table.ts))
+        table = table.at(inside)
         findings = accepted(check(table), accept)
         table = mended(table)
         given = {name: getattr(table, name) for name in (*FIELDS, *ACTIONS)}
@@ -307,7 +320,7 @@ class History:
         first, last = span_of(start, end)
         rows = np.searchsorted(self.ts, first), np.searchsorted(self.ts, last, side="right")
         if rows[0] >= rows[1]:
-            raise DataError(f"{self.source}: no bars between start = {start!r} and end = {end!r}")
+            raise DataError(_no_bars(self.source, start, end, self.ts))
         return self.slice(int(rows[0]), int(rows[1]))
 
     def declared(self, t: int) -> tuple[Floats, Floats, Floats]:
@@ -417,6 +430,11 @@ class History:
             if values is not None:
                 sha.update(name.encode() + np.where(np.isnan(values), np.nan, values + 0.0).astype("<f8").tobytes())
         return sha.hexdigest()
+
+
+def _no_bars(source: str, start: Any, end: Any, ts: Times) -> str:
+    first, last = (str(np.datetime64(int(t), "ns").astype("M8[D]")) for t in (ts.min(), ts.max()))
+    return f"{source}: no bars between start = {start!r} and end = {end!r}; it has those of {first} .. {last}"
 
 
 def _set(history: History, name: str, value: object) -> None:

@@ -13,11 +13,14 @@ import pandas as pd
 
 from barograph.data import stamps
 from barograph.data.actions import counted_once, declared
+from barograph.data.shapes import marks
+from barograph.data.shapes.known import recognised
 from barograph.data.table import Reading, Table, one_currency, plain
+from barograph.data.times import Note
 from barograph.errors import DataError, nearest
 from barograph.types import Floats
 
-__all__ = ["COLUMNS", "read"]
+__all__ = ["COLUMNS", "read", "understood"]
 
 COLUMNS: Final[dict[str, tuple[str, ...]]] = {
     "time": ("time", "date", "datetime", "timestamp", "gmt_time"),
@@ -40,7 +43,6 @@ A `clock` is the time of day where it has a column of its own: one called time, 
 """
 _SYMBOLS: Final = ("symbol", "ticker")
 _TEXTS: Final = ("time", "clock", "currency")
-_SUFFIXES: Final = {"K": "e3", "M": "e6", "B": "e9"}
 
 
 def read(frame: pd.DataFrame, how: Reading) -> Table:
@@ -48,13 +50,9 @@ def read(frame: pd.DataFrame, how: Reading) -> Table:
 
     Raises `DataError` naming what cannot be read: no such column, no number, no time, an unknown calendar.
     """
-    flat, ticker = _one_ticker(frame, how)
-    flat, how = _one_symbol(flat, how)
-    if len(flat) == 0:
-        raise DataError(f"{how.source}: no rows; wanted at least one bar")
-    names = _names(flat, how)
+    flat, how, names = understood(frame, how)
     ts, days, notes = stamps.closes(flat, names, how)
-    column = {name: _numbers(flat[names[name]], how) for name in names if name not in _TEXTS}
+    column, said = _numbers({name: flat[names[name]] for name in names if name not in _TEXTS}, how)
     close = column["close"]
     price = {name: column.get(name, close) for name in ("open", "high", "low", "close")}
     actions = declared(column, how)
@@ -63,7 +61,7 @@ def read(frame: pd.DataFrame, how: Reading) -> Table:
         counted_once(actions, names, how)
     return Table(
         source=how.source,
-        symbol=how.symbol or ticker or how.fallback,
+        symbol=how.symbol or how.fallback,
         place=how.place,
         rows=(np.arange(len(flat), dtype=np.int64) if how.kept is None else how.kept) + how.first_row,
         ts=ts,
@@ -82,9 +80,23 @@ def read(frame: pd.DataFrame, how: Reading) -> Table:
         dividends=actions.get("dividends"),
         splits=actions.get("splits"),
         final=actions.get("final"),
-        notes=notes,
+        notes=(*how.notes, *said, *notes),
         marked_open=how.bars_mark == "open",
     )
+
+
+def understood(frame: pd.DataFrame, how: Reading) -> tuple[pd.DataFrame, Reading, dict[str, str]]:
+    """Return the rows and columns of one asset, how they are read with all that is known, and which column is what.
+
+    Raises `DataError` for no rows, no such asset, no such column.
+    """
+    flat, ticker = _one_ticker(frame, how)
+    flat, how = _one_symbol(flat, how)
+    if len(flat) == 0:
+        raise DataError(f"{how.source}: no rows; wanted at least one bar")
+    how = recognised(flat, how._replace(fallback=ticker or how.fallback))
+    how = how._replace(calendar=how.calendar or "XNYS", bars_mark=how.bars_mark or "close")
+    return flat, how, _names(flat, how)
 
 
 def _currency(frame: pd.DataFrame, names: dict[str, str], how: Reading) -> str:
@@ -112,9 +124,9 @@ def _one_symbol(frame: pd.DataFrame, how: Reading) -> tuple[pd.DataFrame, Readin
     """Keep the rows of the asset that is told where a column names several."""
     columns = [at for at, name in enumerate(frame.columns) if plain(name) in _SYMBOLS]
     symbols = frame.iloc[:, columns[0]].astype("str").str.strip() if columns else pd.Series([], dtype="str")
-    known = list(symbols.dropna().unique())
+    known = [str(name) for name in symbols.dropna().unique()]
     if len(known) < 2:
-        return frame, how
+        return frame, how._replace(fallback=known[0] if known else how.fallback)
     if how.symbol not in known:
         some = ", ".join(known[:5]) + (", ..." if len(known) > 5 else "")
         near = nearest(how.symbol, known) if how.symbol else ""
@@ -194,28 +206,27 @@ def _require(frame: pd.DataFrame, names: dict[str, str], how: Reading) -> None:
         )
 
 
-def _numbers(column: pd.Series, how: Reading) -> Floats:
-    """Return a column as float64; text is read with the decimal and thousands marks given, and K, M, B at its end."""
-    if pd.api.types.is_numeric_dtype(column):
-        return np.array(column.to_numpy(dtype=np.float64, na_value=np.nan), dtype=np.float64)
-    text = column.astype("object").map(lambda value: "" if pd.isna(value) else str(value).strip())
-    plain = [_plain_number(value, how) for value in text]
-    numbers = np.array(pd.to_numeric(pd.Series(plain, dtype="object"), errors="coerce"), dtype=np.float64)
-    broken = np.isnan(numbers) & ~text.str.lower().isin(["", "-", "nan", "na", "n/a", "null"]).to_numpy(dtype=bool)
-    if broken.any():
-        row = int(np.argmax(broken))
-        raise DataError(
-            f"{how.source}: {how.at(row)}, column {column.name!r}: {text.iloc[row]!r} is no "
-            f"number; say how numbers are written with decimal= and thousands="
-        )
-    return numbers
+def _numbers(columns: Mapping[str, pd.Series], how: Reading) -> tuple[dict[str, Floats], list[Note]]:
+    """Return columns as float64, and what has to be said of how their texts were read."""
+    written = {name: one for name, one in columns.items() if not pd.api.types.is_numeric_dtype(one)}
+    texts = {name: _texts(one.reset_index(drop=True)) for name, one in written.items()}
+    read = {
+        name: np.array(one.to_numpy(dtype=np.float64, na_value=np.nan), dtype=np.float64)
+        for name, one in columns.items()
+        if name not in texts
+    }
+    if not texts:
+        return read, []
+    found = marks.proved(list(texts.values()), how)
+    read |= {name: marks.numbers(one, found, how) for name, one in texts.items()}
+    return {name: read[name] for name in columns}, list(marks.noted(found, how))
 
 
-def _plain_number(text: str, how: Reading) -> str:
-    if how.thousands:
-        text = text.replace(how.thousands, "")
-    text = text.replace(how.decimal, ".")
-    return text[:-1] + _SUFFIXES[text[-1]] if text[-1:] in _SUFFIXES else text
+def _texts(column: pd.Series) -> pd.Series:
+    """Return a column as texts; a number among them is written as Python has it."""
+    if isinstance(column.dtype, pd.StringDtype):
+        return column
+    return column.map(lambda cell: cell if pd.isna(cell) else str(cell)).astype("str")
 
 
 def _rescaled(price: dict[str, Floats], adjusted: Floats) -> dict[str, Floats]:

@@ -11,7 +11,7 @@ import pandas as pd
 from barograph.data import calendars, times
 from barograph.data.calendars import ALWAYS, DAY, Days, Times
 from barograph.data.table import Reading, plain, spacing
-from barograph.data.times import Note, Stamps
+from barograph.data.times import Note, Stamps, TwoReadings
 from barograph.epoch import HOUR
 from barograph.errors import DataError
 
@@ -19,8 +19,6 @@ __all__ = ["closes", "instants", "parts"]
 
 _FIRST, _LAST = 1700, 2250
 _MINUTE: Final = 60_000_000_000
-_VENDORS: Final = {"gmt_time": ("Dukascopy", ".", "DMY"), "close/last": ("Nasdaq", "/", "MDY")}
-"""Known vendors by a column that nobody else has: name, separator of their dates, order."""
 
 
 def parts(frame: pd.DataFrame, named: Sequence[str], source: str) -> dict[str, str]:
@@ -62,8 +60,7 @@ def instants(column: pd.Series, how: Reading) -> Times:
 def _stamps(frame: pd.DataFrame, names: Mapping[str, str], how: Reading) -> tuple[Stamps, str | None]:
     raw = pd.Series(frame.index) if "time" not in names else frame[names["time"]].reset_index(drop=True)
     clock = frame[names["clock"]].reset_index(drop=True) if "clock" in names else None
-    vendor = next((_VENDORS[key] for key in map(plain, frame.columns) if key in _VENDORS), None)
-    return _read(raw, clock, how, vendor)
+    return _read(raw, clock, how, how.vendor)
 
 
 def _read(raw: pd.Series, clock: pd.Series | None, how: Reading, vendor: Any) -> tuple[Stamps, str | None]:
@@ -77,6 +74,8 @@ def _read(raw: pd.Series, clock: pd.Series | None, how: Reading, vendor: Any) ->
         return _of_moments(pd.DatetimeIndex(raw), how)
     try:
         found = _of_column(raw, clock, how, vendor)
+    except TwoReadings as error:
+        raise error.of(how.source) from None
     except DataError as error:
         raise DataError(f"{how.source}: {error}") from None
     return found, _zone(found)
@@ -149,7 +148,10 @@ def _unknown_zone(how: Reading, error: Exception) -> DataError:
 
 
 def _refuse_mixed(stamps: Stamps, how: Reading) -> None:
-    """Refuse dates among times of day, and times without an offset among times that have one."""
+    """Refuse dates among times of day, times without an offset among others, and a clock that nobody can know."""
+    if how.clock and how.time_zone is None and not stamps.aware.all():
+        told = f"{how.clock}, and no file says which that is; say it with time_zone="
+        raise DataError(f"{how.source}: {how.at(0)}: {told}")
     if stamps.whole.any():
         row = int(np.argmax(stamps.whole))
         date = stamps.wall[row].astype("M8[ns]").astype("M8[D]")

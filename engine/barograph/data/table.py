@@ -30,18 +30,22 @@ ROUNDING: Final = 1e-9
 
 
 class Reading(NamedTuple):
-    """How a table is to be read; the loaders' docstrings say what each word means."""
+    """How a table is to be read; the loaders' docstrings say what each word means. What is "" or None is not told.
+
+    `vendor` (name, separator and order of its dates), `clock` (whose it is, where no file tells the zone), `known` and
+    `prices` come with a known shape, `notes` are what was found out before; their rows are the file's.
+    """
 
     source: str = "frame"
     symbol: str | None = None
     fallback: str = "ASSET"
     columns: Mapping[str, str] | None = None
-    calendar: str = "XNYS"
+    calendar: str = ""
     time_zone: str | None = None
     closes_at: str = "16:00"
-    bars_mark: str = "close"
+    bars_mark: str = ""
     date_format: str | None = None
-    decimal: str = "."
+    decimal: str | None = None
     thousands: str | None = None
     adjusted: bool = False
     traded: bool = True
@@ -49,6 +53,12 @@ class Reading(NamedTuple):
     place: str = "row"
     first_row: int = 0
     kept: Times | None = None
+    shape: str | None = None
+    vendor: tuple[str, str, str] | None = None
+    clock: str = ""
+    known: str = ""
+    prices: str = ""
+    notes: tuple[Note, ...] = ()
 
     def at(self, row: int) -> str:
         """Return where a row of the table stands in its file, for people: "line 3"."""

@@ -24,12 +24,12 @@ from barograph.data.times.forms import (
     text_at,
     written,
 )
-from barograph.data.times.readings import Note, TwoReadings, days_of, two_fit
+from barograph.data.times.readings import Note, TwoReadings, days_of, two_fit, undecided
 from barograph.data.times.told import told_form
 from barograph.epoch import DAY, FIRST, LAST
 from barograph.errors import DataError
 
-__all__ = ["Note", "Place", "Stamps", "TwoReadings", "are_clocks", "from_numbers", "from_texts", "moment"]
+__all__ = ["Note", "Place", "Stamps", "TwoReadings", "are_clocks", "from_numbers", "from_texts", "moment", "undecided"]
 
 _YEARS: Final = "1700..2250, the years that 64-bit nanoseconds can hold"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -10,7 +11,7 @@ from barograph.data.times.forms import Bytes, Form, Ints, Mask, Place, Written, 
 from barograph.data.times.told import spelled
 from barograph.errors import DataError
 
-__all__ = ["Note", "TwoReadings", "civil", "days_of", "two_fit"]
+__all__ = ["Note", "TwoReadings", "civil", "days_of", "two_fit", "undecided"]
 
 _ORDER: Final = {"DMY": "the day first", "MDY": "the month first", "YMD": "the year first"}
 _CENTURY: Final = (50, 68)
@@ -18,11 +19,15 @@ _CENTURY: Final = (50, 68)
 
 
 class TwoReadings(DataError):
-    """What several readings fit; `ways` says each of them."""
+    """What several readings fit; `ways` maps what each would mean to the options that tell it."""
 
-    def __init__(self, told: str, ways: tuple[str, ...]) -> None:
+    def __init__(self, told: str, ways: Mapping[str, Mapping[str, str]]) -> None:
         super().__init__(told)
-        self.ways = ways
+        self.ways = dict(ways)
+
+    def of(self, source: str) -> TwoReadings:
+        """Return it with the file it belongs to."""
+        return TwoReadings(f"{source}: {self}", self.ways)
 
 
 class Note(NamedTuple):
@@ -140,9 +145,15 @@ def _two_fit(read: dict[str, tuple[Ints, Mask]], form: Form, matrix: Bytes, plac
 
 def two_fit(text: str, ways: dict[str, str], where: str) -> TwoReadings:
     """Return the error for a text that may be read in several ways, each with the format that tells it."""
-    told = " or ".join(f"{way} (date_format = {form!r})" for way, form in ways.items())
+    return undecided(text, {way: {"date_format": form} for way, form in ways.items()}, where)
+
+
+def undecided(text: str, ways: Mapping[str, Mapping[str, str]], where: str) -> TwoReadings:
+    """Return the error for a text that may be read in several ways, each with the options that tell it."""
+    options = {way: ", ".join(f"{key} = {value!r}" for key, value in own.items()) for way, own in ways.items()}
+    told = " or ".join(f"{way} ({option})" for way, option in options.items())
     thing = where.partition(" ")[0]
-    return TwoReadings(f"{where}: {text!r} is {told}, and no {thing} proves which; say it", tuple(ways))
+    return TwoReadings(f"{where}: {text!r} is {told}, and no {thing} proves which; say it", ways)
 
 
 def _refuse_century(column: Written, order: str, form: Form, days: Ints, matrix: Bytes, place: Place) -> None:

@@ -1,0 +1,148 @@
+"""What was understood of a file, for people: layout, columns, first and last bars, doubts, and words that say so."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from barograph.data import reading
+from barograph.data.calendars import ALWAYS, CURRENCIES
+from barograph.data.checks import check
+from barograph.data.findings import Finding
+from barograph.data.shapes.layout import SEPARATORS, Layout
+from barograph.data.table import Reading, Table, spacing
+from barograph.data.times import TwoReadings
+from barograph.epoch import DAY, HOUR
+from barograph.errors import DataError
+
+__all__ = ["Look", "looked"]
+
+_ZONES: Final = ("UTC", "America/New_York", "Europe/London", "Europe/Berlin", "Europe/Athens")
+_NEW_YORK: Final = "America/New_York"
+_SHOWN: Final = ("open", "high", "low", "close", "volume")
+
+
+class Look(NamedTuple):
+    """What a look at a file saw: lines for people, the words of its ``[data]`` table with a remark each, and findings.
+
+    `problem` is why it cannot be loaded so, "" where it can; `ways` are the words of which one has to be said.
+    """
+
+    lines: tuple[tuple[str, str], ...]
+    words: tuple[tuple[str, Any, str], ...]
+    findings: tuple[Finding, ...] = ()
+    problem: str = ""
+    ways: Mapping[str, Mapping[str, str]] = {}
+
+
+def looked(frame: pd.DataFrame, how: Reading, kind: str, layout: Layout | None, told: Mapping[str, Any]) -> Look:
+    """Look at a file that has been opened: `told` are the words that were said of it.
+
+    >>> frame = pd.DataFrame({"Date": ["2024-07-01", "2024-07-02"], "Close": [5.0, 6.0]})
+    >>> looked(frame, Reading("a.csv", fallback="a"), "text", None, {}).words[0][:2]
+    ('calendar', 'XNYS')
+    """
+    lines = [("file", kind), *_layout(layout)]
+    try:
+        flat, full, names = reading.understood(frame, how)
+    except DataError as error:
+        return Look(tuple(lines), _told(told), problem=str(error))
+    lines += [("shape", f"{full.known}; prices {full.prices}")] if full.known else []
+    lines += [("columns", ", ".join(f"{part} = {name!r}" for part, name in names.items()))]
+    try:
+        table = reading.read(frame, how)
+        if not how.calendar and not full.known:
+            table = _on_its_days(table, frame, how)
+    except TwoReadings as error:
+        return Look(tuple(lines), _words(told, full, layout, ""), problem=str(error), ways=error.ways)
+    except DataError as error:
+        ways = _clocks(flat, names, full) if full.clock and full.time_zone is None else {}
+        words = _words(told, full, layout, CURRENCIES if ways else "")
+        return Look(tuple(lines), words, problem=str(error), ways=ways)
+    lines += _bars(table, full)
+    return Look(tuple(lines), _words(told, full, layout, table.calendar, table), check(table))
+
+
+def _layout(layout: Layout | None) -> list[tuple[str, str]]:
+    if layout is None:
+        return []
+    header = f"lines {layout.before + 1} to {layout.first}" if layout.header > 1 else f"line {layout.first}"
+    where = f"names in {header}" if layout.header else "no line of names"
+    before = f", {layout.before} before it are skipped" if layout.before else ""
+    return [("layout", f"{SEPARATORS.get(layout.separator, repr(layout.separator))} parts the cells, {where}{before}")]
+
+
+def _on_its_days(table: Table, frame: pd.DataFrame, how: Reading) -> Table:
+    """Read again on the calendar that weekends show: bars of Saturdays, or of Sundays alone."""
+    days = table.ts.astype("M8[ns]").astype("M8[D]") if table.days is None else table.days
+    weekday = (days.astype(np.int64) + 3) % 7
+    calendar = ALWAYS if np.mean(weekday == 5) > 0.05 else CURRENCIES if np.mean(weekday == 6) > 0.01 else ""
+    return reading.read(frame, how._replace(calendar=calendar)) if calendar else table
+
+
+def _bars(table: Table, how: Reading) -> list[tuple[str, str]]:
+    first, last = (int(np.argmin(table.ts)), int(np.argmax(table.ts)))
+    step = spacing(table.ts)
+    every = "days" if table.days is not None and step <= 4 * DAY else str(pd.Timedelta(step)).removeprefix("0 days ")
+    zone = "days of their sessions" if table.days is not None else f"times in {how.time_zone or 'UTC, or as written'}"
+    mark = "open" if how.bars_mark == "open" else "close"
+    return [
+        ("times", f"{zone}; they name the {mark}"),
+        ("span", f"{len(table.ts)} bars, {every} apart"),
+        ("first", _bar(table, first)),
+        ("last", _bar(table, last)),
+    ]
+
+
+def _bar(table: Table, row: int) -> str:
+    closes = str(table.ts[row].astype("M8[ns]").astype("M8[s]")).replace("T", " ")
+    numbers = ", ".join(f"{name} {getattr(table, name)[row]:.10g}" for name in _SHOWN)
+    return f"{table.place} {table.rows[row]}: closes {closes} UTC: {numbers}"
+
+
+def _told(told: Mapping[str, Any]) -> tuple[tuple[str, Any, str], ...]:
+    return tuple((key, value, "") for key, value in told.items())
+
+
+def _words(
+    told: Mapping[str, Any], how: Reading, layout: Layout | None, calendar: str, table: Table | None = None
+) -> tuple[tuple[str, Any, str], ...]:
+    """Return the words that say what was understood, each with a remark where no file says it."""
+    words: dict[str, tuple[Any, str]] = {key: (value, "") for key, value in told.items()}
+    own = how.known and how.calendar == ALWAYS
+    words.setdefault("calendar", (calendar or how.calendar, "" if own else _WHERE.get(calendar or "XNYS", "")))
+    if how.bars_mark == "open":
+        words.setdefault("bars_mark", ("open", ""))
+    within = table is not None and table.days is None
+    if how.time_zone or within:
+        words.setdefault("time_zone", (how.time_zone or "UTC", "" if how.time_zone else "of times without an offset"))
+    if how.columns:
+        words.setdefault("columns", (dict(how.columns), ""))
+    if layout is not None and not layout.header:
+        words.setdefault("header", (False, ""))
+    return tuple((key, *value) for key, value in words.items())
+
+
+_WHERE: Final = {
+    "XNYS": "the exchange, which no file names",
+    ALWAYS: "there are bars on weekends",
+    CURRENCIES: "there are bars on Sundays",
+}
+
+
+def _clocks(frame: pd.DataFrame, names: Mapping[str, str], how: Reading) -> dict[str, dict[str, str]]:
+    """Return the zones in which the weeks of a currency begin on Sunday at 17:00 in New York."""
+    from barograph.data.stamps import closes
+
+    ts, _, _ = closes(frame, names, how._replace(time_zone="UTC", bars_mark="close", calendar=ALWAYS))
+    begins = ts[1:][np.diff(ts) > 36 * HOUR]
+    wall = pd.DatetimeIndex(begins.astype("M8[ns]"))
+    found = {}
+    for zone in _ZONES if len(begins) else ():
+        moments = wall.tz_localize(zone, ambiguous="NaT", nonexistent="NaT").tz_convert(_NEW_YORK)
+        if np.mean((moments.day_of_week == 6) & (moments.hour == 17)) > 0.9:
+            found[f"weeks begin on Sunday at 17:00 in New York, if times are in {zone}"] = {"time_zone": zone}
+    return found

@@ -28,16 +28,21 @@ if TYPE_CHECKING:
 __all__ = ["build", "feed_or_history", "load_history", "strategy_of", "terms_of"]
 
 
-def load_history(config: Config, folder: Path, growing: bool = False) -> History:
-    """Load the data of a config, joined with what is only observed; paths are relative to the config's folder.
+def load_history(config: Config, folder: Path, growing: bool = False, raw: bool = False) -> History:
+    """Load the data of a config, joined with what is only observed, as the gate shows them, or `raw`.
 
-    With `growing` somebody may be writing its files: loaders that can tell leave out a line that has no end yet.
+    Paths are relative to the config's folder. With `growing` somebody may be writing its files: loaders that can tell
+    leave out a line that has no end yet.
     """
+    from barograph.data.gate import gated
+
     history = _history(config.data, "data", folder, growing)
     for n, part in enumerate(config.observed):
         seen = _history(part, f"observed.{n}", folder, growing)
         history = history.join(seen.observe(*seen.symbols), rows="mine")
-    return history if config.run.end is None else history.between(None, config.run.end)
+    # What comes after the end speaks of nothing before it.
+    history = history if config.run.end is None else history.between(None, config.run.end)
+    return history if raw or config.data.gate == "off" else gated(history)
 
 
 def _history(part: Part, where: str, folder: Path, growing: bool) -> History:

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from barograph.paper.alerts.health import healthy
+from barograph.paper.holding.kept import held_of
 from barograph.paper.journal import begun_with
-from barograph.paper.schedule import SECOND
+from barograph.paper.schedule import SECOND, said
 
 if TYPE_CHECKING:
     from barograph.paper.ports import Incident
@@ -46,6 +47,7 @@ def status(store: Store, deployed: Deployed, now: int) -> dict[str, Any]:
         **_believed(store, name),
         "switches": [_ON[n] for n in last["switches"]],
         "trouble": last["trouble"],
+        "held": [f"{one.symbol} of {said(one.ts)}: {one.why}" for one in held_of(snapshot.watch)],
         "commands_waiting": [command.command for command in store.asked(name)],
         "closes": next((note.text for note in store.notes(name, CLOSES_AMONG) if note.kind == "closes"), None),
         "run_by": store.holders().get(name, "nobody"),

@@ -85,15 +85,18 @@ def test_a_calm_series_holds_nothing_and_one_that_leaps_holds_one_bar() -> None:
                             for name in FIELDS[:4]})  # fmt: skip
     seen = gated(leap)
     assert np.flatnonzero(~seen.deciding).tolist() == [200]
-    assert np.array_equal(seen.close, leap.close) and np.array_equal(seen.ts, leap.ts)
+    assert np.array_equal(seen.close, leap.close)
+    assert np.array_equal(seen.ts, leap.ts)
     assert [one.code for one in seen.findings] == ["proved_bar"]
 
 
 def test_a_bar_that_never_was_is_left_out_and_the_last_one_is_not_shown() -> None:
     history = walk(300, 7)
     seen = gated(spoilt(spoilt(history, 100), 299))
-    assert len(seen) == 298 and seen.decides is None
-    assert 101 * DAY not in seen.ts and 300 * DAY not in seen.ts
+    assert len(seen) == 298
+    assert seen.decides is None
+    assert 101 * DAY not in seen.ts
+    assert 300 * DAY not in seen.ts
     assert {one.code: one.count for one in seen.findings} == {"disproved_bar": 1, "held_bar": 1}
 
 
@@ -103,9 +106,13 @@ def test_of_several_assets_the_others_are_decided_and_a_proved_one_has_a_late_ro
                for name in FIELDS[:4]}  # fmt: skip
     seen = gated(replace(history, **columns))
     assert len(seen) == 121
-    assert seen.ts[81] == history.ts[81] - 1 and not seen.deciding[81] and seen.deciding[[80, 82]].all()
-    assert np.isnan(seen.close[80, 0]) and seen.close[80, 1] == history.close[80, 1]
-    assert seen.close[81, 0] == columns["close"][80, 0] and np.isnan(seen.close[81, 1])
+    assert seen.ts[81] == history.ts[81] - 1
+    assert not seen.deciding[81]
+    assert seen.deciding[[80, 82]].all()
+    assert np.isnan(seen.close[80, 0])
+    assert seen.close[80, 1] == history.close[80, 1]
+    assert seen.close[81, 0] == columns["close"][80, 0]
+    assert np.isnan(seen.close[81, 1])
 
 
 def test_a_declared_split_is_no_leap_and_one_on_a_bar_that_never_was_waits() -> None:
@@ -117,8 +124,10 @@ def test_a_declared_split_is_no_leap_and_one_on_a_bar_that_never_was_waits() -> 
     assert gated(split).decides is None
     assert gated(replace(history, **columns)).decides is not None
     wrong = gated(spoilt(split, 60))
-    assert len(wrong) == 99 and wrong.splits is not None
-    assert wrong.splits[60, 0] == 4.0 and wrong.ts[60] == 62 * DAY
+    assert len(wrong) == 99
+    assert wrong.splits is not None
+    assert wrong.splits[60, 0] == 4.0
+    assert wrong.ts[60] == 62 * DAY
 
 
 def test_two_wrong_bars_in_a_row_of_one_kind_are_believed_and_of_two_are_not() -> None:
@@ -126,7 +135,8 @@ def test_two_wrong_bars_in_a_row_of_one_kind_are_believed_and_of_two_are_not() -
     both = gated(spoilt(spoilt(history, 200), 201))
     assert np.flatnonzero(~both.deciding).tolist() == [200, 202]
     apart = gated(spoilt(spoilt(history, 200), 201, factor=30.0))
-    assert len(apart) == 298 and apart.decides is None
+    assert len(apart) == 298
+    assert apart.decides is None
 
 
 def bar_by_bar(history: History) -> History:
@@ -187,4 +197,6 @@ def test_a_bar_that_somebody_vouches_for_is_a_late_one_at_once() -> None:
     seen = gated(history.head(99))
     assert judged(seen, history.slice(95, 100)).history is None
     rows = judged(seen, history.slice(95, 100), {("ASSET0", 100 * DAY)}).history
-    assert rows is not None and rows.ts.tolist() == [100 * DAY] and not rows.deciding.any()
+    assert rows is not None
+    assert rows.ts.tolist() == [100 * DAY]
+    assert not rows.deciding.any()

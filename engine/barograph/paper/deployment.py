@@ -184,7 +184,7 @@ class Deployment:
         """Write down that a bar is held, and why, before anything is done on it."""
         self.remembered = kept(self.remembered, [Keeping(held.symbol, held.ts, held.why)])
         content = {"ts": held.ts, "symbol": held.symbol, "why": held.why, "source": source}
-        return self._batch("held", held.ts, content)
+        return self._batch(f"held {held.symbol}", held.ts, content)
 
     @property
     def holding(self) -> list[Keeping]:

@@ -410,10 +410,12 @@ class Service:
         """Write down which bars are held, up to a moment, and tell of them; those of a past look are known."""
         assert self.deployment is not None
         known = {(one.symbol, one.ts) for one in self.deployment.holding}
-        for one in self.behind.until(until):
+        for one in self.behind.until(until, self.last):
             about = f"bad_data:held:{one.symbol}"
             if (one.symbol, one.ts) not in known:
                 self.store.commit(self._mine(), self.deployment.hold(one, self.source)._replace(next_look=self.next()))
+            if one.state != "held" and self.incidents.lasting(about) is not None:
+                continue
             mend = f"the next bar speaks of it, or: barograph confirm {self.plan.name} {one.symbol} {said(one.ts)!r}"
             self.incidents.met(about, f"{one.symbol} of {said(one.ts)} is held: {one.why}; {mend}", one.ts)
 
@@ -462,16 +464,11 @@ class Service:
         trouble = [] if self.plan.kind == "replay" or late else [*self._gaps(row, now), *self.doubts]
         self.deployment.live.append(row)
         held = brought(self.store.placed_orders(self.plan.name)) if self.deployment.mirrors else None
-        released = self._released(ts)
+        released = self.behind.released(row, self.deployment.holding)
         batch = self.deployment.cycle(row.source, commands, trouble, arrived, held, released)
         self.store.commit(self._mine(), batch._replace(next_look=self.next()))
         self._release(released)
         self._due()
-
-    def _released(self, ts: int) -> list[Held]:
-        """Return the bars that were held when this row came, and are not any more."""
-        assert self.deployment is not None
-        return self.behind.released(ts, self.deployment.holding)
 
     def _due(self) -> None:
         if self.deployment is not None:

@@ -35,18 +35,24 @@ class Look(NamedTuple):
         """Return the assets whose bar of that close is not missing, but doubtful."""
         return frozenset(one.symbol for one in self.held if one.ts == ts)
 
-    def until(self, ts: int) -> Iterator[Held]:
-        """Give the bars that were held at that close or before."""
-        return (one for one in self.held if one.ts <= ts)
+    def until(self, ts: int, last: int) -> Iterator[Held]:
+        """Give the bars that were held at that close or before, and were so after the last row that was shown."""
+        return (one for one in self.held if one.ts <= ts and (one.state == "held" or one.until > last))
 
-    def released(self, ts: int, holding: Sequence[Keeping]) -> list[Held]:
-        """Return which of the bars that were held are so no longer, from the row of that moment on.
+    def released(self, row: History, holding: Sequence[Keeping]) -> list[Held]:
+        """Return which of the bars that were held are so no longer, from this row on.
 
-        One that the source does not show any more, or shows as another one, it has withdrawn.
+        One that the source shows as another one now, or no more, when its asset has a bar again, it has withdrawn.
         """
-        known = {(one.symbol, one.ts): one for one in self.held}
-        found = [known.get(one[:2], Held(*one[:2], "withdrawn", one.ts, one.why)) for one in holding]
-        return [one for one in found if one.state != "held" and one.until <= ts]
+        known, ts = {(one.symbol, one.ts): one for one in self.held}, int(row.ts[0])
+        there = dict(zip(row.symbols, (~np.isnan(row.close[0])).tolist(), strict=True))
+        released = []
+        for one in holding:
+            withdrawn = Held(one.symbol, one.ts, "withdrawn" if there[one.symbol] else "held", one.ts, one.why)
+            found = known.get((one.symbol, one.ts), withdrawn)
+            if found.state != "held" and found.until <= ts:
+                released.append(found)
+        return released
 
 
 NOTHING: Final = Look(None, ())

@@ -26,9 +26,10 @@ def data_check(
     use: Annotated[str, typer.Option(help="The loader of the file.")] = "",
     as_json: Json = False,
 ) -> None:
-    """Check a CSV or Parquet file of bars and print every finding; exit code 3 if one is an error."""
+    """Check a CSV or Parquet file of bars and print every finding, with bars held; exit code 3 if one is an error."""
     from barograph.config.parts import Part, make
     from barograph.data.findings import CODES, Finding
+    from barograph.data.gate import gated
     from barograph.data.stamped import beyond
 
     loader = use or f"barograph_adapters.files:{'parquet' if file.suffix == '.parquet' else 'csv'}"
@@ -41,7 +42,7 @@ def data_check(
         {"use": loader, "path": str(file.resolve()), "calendar": calendar, "accept": list(CODES), **extra}
     )
     history = make(part, "data", Path())
-    findings = history.findings
+    findings = gated(history).findings
     late = beyond(history.source, history.ts, time.time_ns())
     if late:
         told = Finding("beyond_clock", "warning", history.source, -1, int(history.ts[-1]), "time", "", late)

@@ -81,7 +81,7 @@ def bounds(moves: Floats) -> Floats:
     """
     usual = _DEVIATION * np.fmax(_mean(moves, 1.0), _mean(moves[:, -_SHORT:], _HALVED))
     known = np.isfinite(moves).sum(axis=1) >= _FEWEST
-    return np.where(known, np.clip(_power(1.0 + usual), _LEAST, _MOST), _MOST)
+    return np.asarray(np.where(known, np.clip(_power(1.0 + usual), _LEAST, _MOST), _MOST))
 
 
 def first_doubt(bars: Own, known: int, sure: Any = False) -> Doubt | None:
@@ -93,16 +93,15 @@ def first_doubt(bars: Own, known: int, sure: Any = False) -> Doubt | None:
     far = {name: _apart_or_none(getattr(bars, name), as_before) for name in ("close", "open", "high", "low")}
     for name in ("open", "high", "low"):
         far[name] = np.fmin(far[name], apart(getattr(bars, name), bars.close))
-    candidates = _candidates(bars, far) & ~np.asarray(sure)
-    candidates[:known] = False
+    leaps, swells = (of & ~np.asarray(sure) for of in _candidates(bars, far))
     moves = np.fmin(far["close"] - 1.0, 1.0)
-    for t in np.flatnonzero(candidates).tolist():
-        bound = float(bounds(_before(moves, t)[None, :])[0])
+    for t in (known + np.flatnonzero((leaps | swells)[known:])).tolist():
+        bound = float(bounds(_before(moves, t)[None, :])[0]) if leaps[t] else _MOST
         for name, values in far.items():
             most = bound if name == "close" else bound * bound
             if values[t] > most:
                 return Doubt(t, name, float(getattr(bars, name)[t]), float(as_before[t]), most)
-        if (doubt := _wild(bars.volume, t)) is not None:
+        if swells[t] and (doubt := _wild(bars.volume, t)) is not None:
             return doubt
     return None
 
@@ -113,15 +112,15 @@ def _as_before(bars: Own) -> Floats:
     return np.asarray(before / bars.splits - bars.dividends)
 
 
-def _candidates(bars: Own, far: dict[str, Floats]) -> Any:
-    """Return which bars are further off than the least bound, or have a volume that may be wild: nearly none."""
+def _candidates(bars: Own, far: dict[str, Floats]) -> tuple[Any, Any]:
+    """Return which bars are further off than the least bound, and which have a volume that may be wild: few."""
     volume = bars.volume
     known = volume[(volume > 0.0) & (volume < np.inf)]
     least = float(np.min(known)) if len(known) else np.inf
-    found = (far["close"] > _LEAST) | (volume > _MOST_VOLUME * least) | (volume < 0.0) | np.isinf(volume)
+    leaps = far["close"] > _LEAST
     for name in ("open", "high", "low"):
-        found |= far[name] > _LEAST * _LEAST
-    return found
+        leaps |= far[name] > _LEAST * _LEAST
+    return leaps, (volume > _MOST_VOLUME * least) | (volume < 0.0) | np.isinf(volume)
 
 
 def _wild(volume: Floats, t: int) -> Doubt | None:
@@ -137,7 +136,7 @@ def _wild(volume: Floats, t: int) -> Doubt | None:
 
 def _apart_or_none(values: Floats, before: Floats) -> Floats:
     """Return how far values are from what was before; NaN where nothing was, or it was no price to compare with."""
-    return np.where(before > 0.0, apart(values, before), np.nan)
+    return np.asarray(np.where(before > 0.0, apart(values, before), np.nan))
 
 
 def _before(values: Floats, t: int) -> Floats:
@@ -153,11 +152,11 @@ def _mean(window: Floats, decay: float) -> Floats:
         here = np.isfinite(window[:, j])
         total = total * decay + np.where(here, window[:, j], 0.0)
         weight = weight * decay + here
-    return np.divide(total, weight, out=np.full(len(window), np.nan), where=weight > 0.0)
+    return np.asarray(np.divide(total, weight, out=np.full(len(window), np.nan), where=weight > 0.0))
 
 
 def _power(once: Floats) -> Floats:
     """Return the twelfth power: multiplications round alike everywhere."""
     third = once * once * once
     sixth = third * third
-    return sixth * sixth
+    return np.asarray(sixth * sixth)

@@ -59,8 +59,8 @@ def own_bars(values: dict[str, Any], a: int) -> tuple[Any, Own]:
     """Return the rows in which an asset has a bar, and its bars with what takes effect before each."""
     dividends, splits = effective(*(values[name][:, a : a + 1] for name in ("close", *ACTIONS)))
     rows = np.flatnonzero(~np.isnan(values["close"][:, a]))
-    fields = [values[name][rows, a] for name in FIELDS]
-    return rows, Own(*fields, dividends[rows, 0], splits[rows, 0])
+    fields = {name: values[name][rows, a] for name in FIELDS}
+    return rows, Own(**fields, dividends=dividends[rows, 0], splits=splits[rows, 0])
 
 
 def _columns(history: History) -> dict[str, Any]:

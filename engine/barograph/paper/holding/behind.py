@@ -87,7 +87,8 @@ class Behind(NamedTuple):
 
 def without(history: History, bars: Any) -> History:
     """Return a history without some bars (T, N); what is declared stays."""
-    return replace(history, **{name: np.where(bars, np.nan, getattr(history, name)) for name in FIELDS})
+    columns: dict[str, Any] = {name: np.where(bars, np.nan, getattr(history, name)) for name in FIELDS}
+    return replace(history, **columns)
 
 
 def confirmations(commands: Sequence[Command]) -> set[tuple[str, int]]:

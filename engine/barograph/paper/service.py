@@ -417,7 +417,9 @@ class Service:
             if one.state != "held" and self.incidents.lasting(about) is not None:
                 continue
             mend = f"the next bar speaks of it, or: barograph confirm {self.plan.name} {one.symbol} {said(one.ts)!r}"
-            self.incidents.met(about, f"{one.symbol} of {said(one.ts)} is held: {one.why}; {mend}", one.ts)
+            self.incidents.met(
+                about, f"{one.symbol} of {said(one.ts)} is held: {one.why}; {mend}", one.ts, severity="critical"
+            )
 
     def _release(self, released: Sequence[Held]) -> None:
         """Say what became of bars that are held no longer."""

@@ -51,6 +51,16 @@ def test_so_it_does_where_clauses_meet(answer: str, switches: str) -> None:
 
 
 @pytest.mark.parametrize("answer", ANSWERS)
+@pytest.mark.parametrize("switches", ["missing", "guards crash fees leverage"])
+def test_so_it_does_where_bars_are_late(answer: str, switches: str) -> None:
+    for seed in range(FIRST, FIRST + 4 * RUNS):
+        run = make(answer, seed, switches.split())
+        late = frozenset(t for t in range(1, len(run.bars)) if (seed * 7 + t * t) % 5 == 0)
+        found = differences(run._replace(late=late), bg.scan)
+        assert not found, f"{answer} {seed}: {found}"
+
+
+@pytest.mark.parametrize("answer", ANSWERS)
 def test_so_does_plain_python(answer: str) -> None:
     for seed in range(FIRST, FIRST + PLAIN):
         found = differences(make(answer, seed, ["missing", "splits", "dividends", "rates"]), interpreted)

@@ -330,6 +330,7 @@ class Reading:
     actions: Sequence[Any]
     terms: Terms
     decisions: Sequence[Any]
+    late: frozenset[int] = frozenset()
     orders: list[Order] = field(default_factory=list)
     fills: list[Fill] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)
@@ -383,7 +384,8 @@ class Reading:
         self.open()
         self.inside()
         self.close()
-        self.decide()
+        if self.t not in self.late:
+            self.decide()
 
     # Reading the account.
 
@@ -1386,7 +1388,8 @@ class Reading:
         self.mark()
         equity = self.value(self.price)
         self.ruin_if(equity)
-        self.test_margin(equity)
+        if self.t not in self.late:
+            self.test_margin(equity)
         self.measure_guards(equity)
         self.equity.append(equity)
 

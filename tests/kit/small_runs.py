@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection
-from dataclasses import fields
+from dataclasses import fields, replace
 from random import Random
 from typing import Any, NamedTuple
 
@@ -41,7 +41,7 @@ SWITCHES = (
 
 
 class Run(NamedTuple):
-    """A random run: all that the engine and the reading are given."""
+    """A random run: all that the engine and the reading are given; nobody decides at its `late` bars."""
 
     seed: int
     answer: str
@@ -50,6 +50,7 @@ class Run(NamedTuple):
     actions: list[dict[str, list[float]]]
     terms: Terms
     decisions: list[Any]
+    late: frozenset[int] = frozenset()
 
     def head(self, n: int) -> Run:
         """Return the run of the first n bars."""
@@ -390,12 +391,15 @@ def history_of(run: Run) -> History:
     names = {"dividends": "dividend", "splits": "split", "final": "final"}
     columns |= {name: np.array([action[key] for action in run.actions]) for name, key in names.items()}
     symbols = [f"A{a}" for a in range(len(run.bars[0]["close"]))]
-    return History.from_arrays(
+    made = History.from_arrays(
         ts=np.array([bar["ts"] for bar in run.bars]), symbols=symbols, calendar="24/7", **columns
     )
+    return replace(made, decides=np.array([t not in run.late for t in range(len(made))]))
 
 
 def strategy_of(run: Run) -> bg.Strategy:
+    # Who is not asked at a late bar has no answer for it.
+    run = run._replace(decisions=[of for t, of in enumerate(run.decisions) if t not in run.late] or run.decisions[:1])
     if run.answer == "orders":
         return bg.strategy(follow_slips, params=Slips(_rows(run.decisions)), init=_zero)
     arrays = [np.array([answer[i] for answer in run.decisions]) for i in range(1, len(run.decisions[0]))]
@@ -427,4 +431,4 @@ def machine_of(run: Run) -> bg.Machine:
 
 def read(run: Run, by: type[reading.Reading] = reading.Reading) -> reading.Reading:
     """Let the reading carry a run out."""
-    return by(run.bars, run.actions, run.terms, run.decisions).run()
+    return by(run.bars, run.actions, run.terms, run.decisions, run.late).run()

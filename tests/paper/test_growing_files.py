@@ -96,3 +96,22 @@ def test_an_end_in_the_config_is_no_clock(tmp_path: Path) -> None:
     assert one.look(lines(6), int(KNOWN.closes[5]) + SOON) == 0
     assert one.service.last == KNOWN.closes[4]
     assert [row for row in one.service.store.rows("alerts", "d") if row["kind"] == "bad_data"] == []
+
+
+def moving(n: int, wrong: int = -1) -> str:
+    """Write days that move by up to one per cent, one of them off by a hundred."""
+    rows = [f"{KNOWN.days[t]},{(100 + t % 3) * (0.01 if t == wrong else 1.0):.4f},{1000 + t}\n" for t in range(n)]
+    return "date,close,volume\n" + "".join(rows)
+
+
+def test_a_price_off_by_a_hundred_in_a_growing_file_is_held_like_one_of_any_feed(tmp_path: Path) -> None:
+    one = Deployed(tmp_path, moving(14), int(KNOWN.closes[13]) + SOON)
+    assert one.look(moving(15, 14), int(KNOWN.closes[14]) + SOON) == 0
+    assert one.look(moving(16, 14), int(KNOWN.closes[15]) + SOON) == 1
+    assert one.service.deployment is not None
+    assert one.service.deployment.live.history.close[-2:, 0].tolist() == [101.0, 100.0]
+    (tmp_path / "off").mkdir()
+    off = Deployed(tmp_path / "off", moving(14), int(KNOWN.closes[13]) + SOON, 'gate = "off"')
+    assert off.look(moving(15, 14), int(KNOWN.closes[14]) + SOON) == 0
+    (alert,) = [row for row in off.service.store.rows("alerts", "d") if row["kind"] == "bad_data"]
+    assert "scale_jump" in str(alert["facts"])

@@ -54,7 +54,8 @@ for command in cast(
     app.command()(command)
 app.add_typer(data.data_app, name="data")
 app.add_typer(data.config_app, name="config")
-_PAPER = [paper.paper, paper.status, paper.halt, paper.resume, paper.flatten, paper.end, paper.parity, listing.orders]
+_PAPER = [paper.paper, paper.status, paper.halt, paper.resume, paper.flatten, paper.end, paper.confirm, paper.parity,
+          listing.orders]  # fmt: skip
 for command in cast("list[Callable[..., None]]", _PAPER):
     app.command()(command)
 app.add_typer(paper.alerts_app, name="alerts")

@@ -129,11 +129,12 @@ def _loaded(part: Part, folder: Path) -> History:
 
 def _findings(history: History) -> list[Finding]:
     from barograph.data.findings import Finding
+    from barograph.data.gate import gated
     from barograph.data.stamped import beyond
 
     late = beyond(history.source, history.ts, time.time_ns())
     told = Finding("beyond_clock", "warning", history.source, -1, int(history.ts[-1]), "time", "", late)
-    return [*history.findings, *([told] if late else [])]
+    return [*gated(history).findings, *([told] if late else [])]
 
 
 @config_app.command("schema")

@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from barograph.paper.store import Deployed, Store
     from barograph.paper.testnet.mirror import Mirror
 
-__all__ = ["Named", "Url", "alerts_app", "check_record", "end", "flatten", "halt", "opened_at", "paper", "parity",
-           "recorded", "resume", "status", "store_app"]  # fmt: skip
+__all__ = ["Named", "Url", "alerts_app", "check_record", "confirm", "end", "flatten", "halt", "opened_at", "paper",
+           "parity", "recorded", "resume", "status", "store_app"]  # fmt: skip
 
 STORE = "sqlite:///paper.db"
 Url = Annotated[
@@ -114,6 +114,19 @@ def end(
 
     opened = _store(store)
     _asked(opened, asked_end(_deployed(opened, deployment), symbol, price), deployment)
+
+
+def confirm(
+    deployment: Annotated[str, typer.Argument(help="Its name.")],
+    symbol: Annotated[str, typer.Argument(help="The asset whose bar is held.")],
+    time: Annotated[str, typer.Argument(help="When the bar closed, in UTC, as `status` says; or that day.")],
+    store: Url = None,
+) -> None:
+    """Confirm a bar that is held: it is true, and seen from the next look on; nothing is decided at its own close."""
+    from barograph.paper.holding.confirm import asked_confirm
+
+    opened = _store(store)
+    _asked(opened, asked_confirm(opened, _deployed(opened, deployment), symbol, time), deployment)
 
 
 def parity(deployment: Named = None, store: Url = None, as_json: Json = False) -> None:

@@ -6,7 +6,7 @@ import inspect
 import time
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from pydantic import ValidationError
 
@@ -27,17 +27,25 @@ if TYPE_CHECKING:
 
 __all__ = ["build", "feed_or_history", "load_history", "load_part", "strategy_of", "terms_of"]
 
+# Errors of a file at rest that the gate judges bar by bar in one that grows.
+_LEFT: Final = ("scale_jump",)
 
-def load_history(config: Config, folder: Path, growing: bool = False) -> History:
-    """Load the data of a config, joined with what is only observed; paths are relative to the config's folder.
 
-    With `growing` somebody may be writing its files: loaders that can tell leave out a line that has no end yet.
+def load_history(config: Config, folder: Path, growing: bool = False, raw: bool = False) -> History:
+    """Load the data of a config, joined with what is only observed, as the gate shows them, or `raw`.
+
+    Paths are relative to the config's folder. With `growing` somebody may be writing its files: loaders that can tell
+    leave out a line that has no end yet.
     """
+    from barograph.data.gate import gated
+
     history = load_part(config.data, "data", folder, growing)
     for n, part in enumerate(config.observed):
         seen = load_part(part, f"observed.{n}", folder, growing)
         history = history.join(seen.observe(*seen.symbols), rows="mine")
-    return history if config.run.end is None else history.between(None, config.run.end)
+    # What comes after the end speaks of nothing before it.
+    history = history if config.run.end is None else history.between(None, config.run.end)
+    return history if raw or config.data.gate == "off" else gated(history)
 
 
 def load_part(part: Part, where: str, folder: Path, growing: bool = False) -> History:
@@ -61,7 +69,8 @@ def feed_or_history(part: Part, where: str, folder: Path, growing: bool = False)
     from barograph.types import Feed
 
     if growing:
-        part = part.model_copy(update=_growing(part.use, part.arguments, where, folder))
+        left = () if isinstance(part, Data) and part.gate == "off" else _LEFT
+        part = part.model_copy(update=_growing(part.use, part.arguments, where, folder, left))
     conversion = _conversion(part, where, folder)
     found = make(_told(part, conversion, where, folder), where, folder)
     if not isinstance(found, History | Feed):
@@ -69,20 +78,25 @@ def feed_or_history(part: Part, where: str, folder: Path, growing: bool = False)
     return found if conversion is None else _converted(found, conversion, where)
 
 
-def _growing(use: str, arguments: dict[str, Any], where: str, folder: Path) -> dict[str, Any]:
-    """Tell a loader that takes the word, and the loaders among its arguments, that files are being written."""
+def _growing(use: str, arguments: dict[str, Any], where: str, folder: Path, left: tuple[str, ...]) -> dict[str, Any]:
+    """Tell a loader that takes the word, and the loaders among its arguments, that files are being written.
+
+    What is `left` to the gate stops no load: the newest bar may be wrong today and mended tomorrow.
+    """
     factory = attribute(use, where, folder)
-    told = {name: _told_growing(value, where, folder) for name, value in arguments.items()}
-    takes = callable(factory) and "growing" in inspect.signature(factory).parameters
-    return {"growing": True, **told} if takes else told
+    told = {name: _told_growing(value, where, folder, left) for name, value in arguments.items()}
+    takes = inspect.signature(factory).parameters if callable(factory) else {}
+    if "accept" in takes and isinstance(told.get("accept", []), list):
+        told["accept"] = [*told.get("accept", []), *left]
+    return {"growing": True, **told} if "growing" in takes else told
 
 
-def _told_growing(value: Any, where: str, folder: Path) -> Any:
+def _told_growing(value: Any, where: str, folder: Path, left: tuple[str, ...]) -> Any:
     if isinstance(value, list):
-        return [_told_growing(one, where, folder) for one in value]
+        return [_told_growing(one, where, folder, left) for one in value]
     if isinstance(value, dict) and "use" in value:
         rest = {name: one for name, one in value.items() if name != "use"}
-        return {"use": value["use"], **_growing(value["use"], rest, where, folder)}
+        return {"use": value["use"], **_growing(value["use"], rest, where, folder, left)}
     return value
 
 

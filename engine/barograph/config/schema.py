@@ -55,8 +55,11 @@ class Convert(Strict):
 
 
 class Data(Part):
-    """The loader of the bars, and how what it brings is converted."""
+    """The loader of the bars, how what it brings is converted, and whether doubtful bars are held."""
 
+    gate: Literal["on", "off"] = Field(
+        default="on", description="whether a bar that cannot be told from an error is held until the next one speaks"
+    )
     convert: Convert | None = Field(default=None, description="for prices in another currency than the account's")
 
 

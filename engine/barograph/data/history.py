@@ -41,7 +41,8 @@ class History:
     Raw prices may bring `dividends` (cash per share as it is after that bar's split, 0 = none), `splits` (new shares
     per old, 1 = none) and `final` (the cash a share pays when its market ends, NaN = not yet), each (T, N) or None.
     `currency` is that of all traded assets, "" when not said. `calendar` names the market that the rows come from, or
-    several: "XNYS+XTKS".
+    several: "XNYS+XTKS". `decides` (T,), or None for all, is False for late rows: bars that were held until a later one
+    proved them (`barograph.data.gate`), which are matched, marked and seen, and at which nothing is decided.
 
     >>> history = History.from_arrays(ts=[0, 86_400_000_000_000], close=[100.0, 101.0], symbols=["ABC"])
     >>> len(history), history.symbols, history.periods
@@ -68,6 +69,7 @@ class History:
     splits: Floats | None = None
     final: Floats | None = None
     currency: str = ""
+    decides: NDArray[np.bool_] | None = None
 
     def __post_init__(self) -> None:
         _set(self, "symbols", tuple(self.symbols))
@@ -77,6 +79,7 @@ class History:
             if getattr(self, name) is not None:
                 _set(self, name, _own(getattr(self, name), np.float64))
         _set(self, "currency", one_currency(self.source, self.currency))
+        _set(self, "decides", _all_or(self.decides))
         _validate(self)
         validate_actions(self.close, self.action_columns, self.source, self._place)
 
@@ -272,6 +275,11 @@ class History:
         return actions_of(self.close, self.action_columns)
 
     @property
+    def deciding(self) -> NDArray[np.bool_]:
+        """Whether each row decides, (T,)."""
+        return np.ones(len(self), dtype=bool) if self.decides is None else self.decides
+
+    @property
     def action_columns(self) -> ActionColumns:
         """Dividends, splits and final prices as they were declared."""
         return ActionColumns(self.dividends, self.splits, self.final)
@@ -291,7 +299,8 @@ class History:
         """Return the bars of some rows: a slice, or their numbers in order."""
         given = {name: getattr(self, name) for name in (*FIELDS, *ACTIONS)}
         columns = {name: values[rows] for name, values in given.items() if values is not None}
-        return replace(self, ts=self.ts[rows], **columns)
+        decides = None if self.decides is None else self.decides[rows]
+        return replace(self, ts=self.ts[rows], decides=decides, **columns)
 
     def then(self, later: History) -> History:
         """Return these bars followed by later ones of the same assets.
@@ -309,7 +318,8 @@ class History:
         for name in ACTIONS:
             if getattr(self, name) is not None or getattr(later, name) is not None:
                 columns[name] = np.vstack([filled(h.action_columns, name, h.close.shape) for h in (self, later)])
-        return replace(self, ts=np.concatenate([self.ts, later.ts]), **columns)
+        decides = np.concatenate([self.deciding, later.deciding])
+        return replace(self, ts=np.concatenate([self.ts, later.ts]), decides=decides, **columns)
 
     def between(self, start: Any = None, end: Any = None) -> History:
         """Return the bars that closed from start to end, both included.
@@ -385,6 +395,7 @@ class History:
         parts = (self, *others)
         ts = self.ts if rows == "mine" else np.unique(np.concatenate([part.ts for part in parts]))
         columns: dict[str, Any] = {name: np.hstack([_spread(part, name, ts) for part in parts]) for name in FIELDS}
+        deciding = np.concatenate([one.ts[one.deciding] for one in (parts if rows == "all" else parts[:1])])
         columns |= joined([(part.ts, part.close, part.action_columns) for part in parts], ts)
         whole = replace(
             self,
@@ -394,6 +405,7 @@ class History:
             calendar=self.calendar if rows == "mine" else together(part.calendar for part in parts),
             source=", ".join(dict.fromkeys(part.source for part in parts)),
             currency=_account_currency([part for part in parts if any(part.traded)]),
+            decides=np.isin(ts, deciding),
             **columns,
         )
         found = [finding for part in parts for finding in part.findings if finding.code != "ends_early"]
@@ -429,6 +441,8 @@ class History:
             values = telling(self.action_columns, name)
             if values is not None:
                 sha.update(name.encode() + np.where(np.isnan(values), np.nan, values + 0.0).astype("<f8").tobytes())
+        if self.decides is not None:
+            sha.update(b"decides" + self.decides.tobytes())
         return sha.hexdigest()
 
 
@@ -454,6 +468,11 @@ def _own(array: Any, dtype: type) -> Any:
     return copy
 
 
+def _all_or(decides: Any) -> Any:
+    """Return which rows decide, or None when all do."""
+    return None if decides is None or np.all(decides) else _own(decides, np.bool_)
+
+
 def _two_dimensional(values: Any) -> Any:
     array = np.asarray(values, dtype=np.float64)
     return array[:, None] if array.ndim == 1 else array
@@ -469,6 +488,8 @@ def _validate(history: History) -> None:
             raise DataError(
                 f"{history.source}: {name} has the shape {found}; wanted {(rows, assets)} (moments, assets)"
             )
+    if history.decides is not None and history.decides.shape != (rows,):
+        raise DataError(f"{history.source}: decides has the shape {history.decides.shape}; wanted {(rows,)} (moments,)")
     if len(history.traded) != assets:
         raise DataError(f"{history.source}: traded has {len(history.traded)} entries for {assets} assets")
     if len(set(history.symbols)) != assets:

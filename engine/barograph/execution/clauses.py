@@ -41,20 +41,20 @@ def make_close(answer: type, full: bool) -> Kernel[..., Any]:
 
 
 @kernel
-def _open_light(account: Account, book: Book, rules: Rules, log: Any, bars: Bars, t: int, actions: Any, acting: bool,
-                rates: Any, equity: Any, weights: Any) -> None:  # fmt: skip
+def _open_light(account: Account, book: Book, rules: Rules, log: Any, bars: Bars, t: int, decides: bool, actions: Any,
+                acting: bool, rates: Any, equity: Any, weights: Any) -> None:  # fmt: skip
     if acting:
         apply_actions(account, actions, t)
     finance(book, bars, rates, rules)
     open_account(account, book, rules, bars, t)
     if book.counters[col.FAULT] == col.FINE and rules.fill != options.SAME_CLOSE:
         fill_targets(book, bars, rules, log, t, rules.fill == options.NEXT_CLOSE)
-    _close_books(account, book, rules, bars, t, equity, weights)
+    _close_books(account, book, rules, bars, t, decides, equity, weights)
 
 
 @kernel
-def _open_full(account: Account, book: Book, rules: Rules, log: Any, bars: Bars, t: int, actions: Any, acting: bool,
-               rates: Any, equity: Any, weights: Any) -> None:  # fmt: skip
+def _open_full(account: Account, book: Book, rules: Rules, log: Any, bars: Bars, t: int, decides: bool, actions: Any,
+               acting: bool, rates: Any, equity: Any, weights: Any) -> None:  # fmt: skip
     if acting:
         apply_actions(account, actions, t)
         adjust(account, actions, t)
@@ -63,13 +63,14 @@ def _open_full(account: Account, book: Book, rules: Rules, log: Any, bars: Bars,
     open_account(account, book, rules, bars, t)
     if book.counters[col.FAULT] == col.FINE:
         fill_bar(account, by_address(bars), t)
-    _close_books(account, book, rules, bars, t, equity, weights)
+    _close_books(account, book, rules, bars, t, decides, equity, weights)
 
 
 @kernel
-def _close_books(account: Account, book: Book, rules: Rules, bars: Bars, t: int, equity: Any, weights: Any) -> None:
+def _close_books(account: Account, book: Book, rules: Rules, bars: Bars, t: int, decides: bool, equity: Any,
+                 weights: Any) -> None:  # fmt: skip
     if book.counters[col.FAULT] == col.FINE:
-        settle(account, book, rules, bars, t)
+        settle(account, book, rules, bars, t, decides)
     if book.counters[col.FAULT] == col.FINE and rules.guards.shape[0] > 0:
         switch_guards(account, t)
     write_equity_row(book, equity, weights)

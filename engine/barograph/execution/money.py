@@ -178,11 +178,12 @@ def rebase(rows: Any, a: int, q: float, deal: float) -> None:
 
 
 @kernel
-def settle(account: Account, book: Book, rules: Rules, bars: Bars, t: int) -> None:
+def settle(account: Account, book: Book, rules: Rules, bars: Bars, t: int, decides: bool) -> None:
     """Clause 5: mark every position at its last known close; exposures are fractions of that equity.
 
     An account whose equity is below `maintenance` times its gross exposure is called: at the next open positions are
-    closed. Equity that is gone ends the run: nobody trades below zero unnoticed.
+    closed. Equity that is gone ends the run: nobody trades below zero unnoticed. A late row that does not decide calls
+    nobody: the next open lies before the moment at which it is known.
     """
     money, rows = book.money, book.rows
     equity, gross, net = money[col.CASH], 0.0, 0.0
@@ -202,7 +203,7 @@ def settle(account: Account, book: Book, rules: Rules, bars: Bars, t: int) -> No
         book.counters[col.FAULT] = col.RUINED
         return
     money[col.GROSS], money[col.NET] = gross / equity, net / equity
-    if equity < rules.warning * gross or book.counters[col.MARGIN] != COVERED:
+    if decides and (equity < rules.warning * gross or book.counters[col.MARGIN] != COVERED):
         _margin(account, equity, gross, t)
 
 

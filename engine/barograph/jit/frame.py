@@ -12,7 +12,7 @@ from typing import Final
 
 __all__ = ["BLOCK", "LAYOUT", "WORDS"]
 
-LAYOUT: Final = 5
+LAYOUT: Final = 6
 """The number of the layout; it grows when a word below changes its place or its meaning."""
 
 BLOCK: Final = 512
@@ -45,7 +45,9 @@ SEEN, OWN_FEATURES, OWN_COUNT = range(54, 57)
 # Decisions of all bars (T, N) that were made before, or 0; with them the days (UTC) since the bar before (T,), and the
 # next bar that decides otherwise than the one before it (T,).
 DECIDED, DAYS, TURNS = range(57, 60)
-WORDS: Final = 60
+# Which rows are late ones, at which nothing is decided (T,), or 0 where none is.
+LATE: Final = 60
+WORDS: Final = 61
 
 # Words of a part's own record: its code, the tables of its memory and parameters, the bar it is at; where a feature's
 # first number is written, and how far its numbers lie apart.

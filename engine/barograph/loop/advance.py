@@ -74,7 +74,10 @@ class Scratch(NamedTuple):
 
 
 class Columns(NamedTuple):
-    """What the loop reads: moments (T,), prices and volume (T, N), actions (T, 4, N) or one row of them."""
+    """What the loop reads: moments (T,), prices and volume (T, N), actions (T, 4, N) or one row of them.
+
+    `late` (T,) are the rows at which nothing is decided, or (0,).
+    """
 
     ts: Any
     open: Floats
@@ -83,6 +86,7 @@ class Columns(NamedTuple):
     close: Floats
     volume: Floats
     actions: Floats
+    late: Any
 
 
 class Tape(NamedTuple):
@@ -167,7 +171,7 @@ def _door(book_shape: Any, rules_shape: Any, full: bool) -> Kernel[..., Any]:
         given = _Given(floats1(word(frame, at.WEIGHTS), 0, n), floats2(word(frame, at.LEVELS), 0, 3, n))
         account = by_address(Account(book, rules, log))
         # One row of actions or rates means: the same for every bar.
-        acting, varying = word(frame, at.ACTING) == 1, word(frame, at.VARYING) == 1
+        acting, varying, late = word(frame, at.ACTING) == 1, word(frame, at.VARYING) == 1, word(frame, at.LATE)
         c, a, r = columns(frame), word(frame, at.ACTIONS), word(frame, at.RATES)
         equity, weights = word(frame, at.E), word(frame, at.W)
         row, column, across = word(frame, at.E_ROW), word(frame, at.E_COLUMN), word(frame, at.W_ROW)
@@ -187,19 +191,21 @@ def _door(book_shape: Any, rules_shape: Any, full: bool) -> Kernel[..., Any]:
                 if t == last:
                     break
             bars = bars_at(c, t)
+            # At a late row nobody thinks: what it triggers acts from the next close on.
+            decides = late == 0 or word(late, t) == 0
             if t >= start and what != AFTER:
                 actions = frozen(floats2(a, t * 4 * n if acting else 0, 4, n))
                 rates = frozen(floats1(r, 2 * t if varying else 0, 2))
-                open_bar(account, book, rules, log, bars, t, actions, acting, rates,
+                open_bar(account, book, rules, log, bars, t, decides, actions, acting, rates,
                          floats2(equity, (t - start) * row, 6, column),
                          floats1(weights, (t - start) * across, n))  # fmt: skip
             if decided != 0:
                 for j in range(n):
                     given.weights[j] = real(decided, t * n + j)
-            elif what == WHOLE:
+            elif what == WHOLE and decides:
                 put_word(frame, at.CALLED, d + 1)
                 call_part(decide, frame, own, t, t)
-            if t >= start and what != BEFORE and book.counters[col.FAULT] == 0:
+            if t >= start and what != BEFORE and decides and book.counters[col.FAULT] == 0:
                 close_bar(account, book, rules, log, bars, t, frame, given)
             # After a decision, what comes before the next one.
             what = BEFORE if what == AFTER else what
@@ -318,7 +324,8 @@ class Bound:
         # One word at a time, at a quarter of what it takes through numpy.
         self.words: Any = frame.data
         frame[[at.N, at.D, at.SEEN_TO]] = n, d, seen_to
-        frame[at.TS : at.ACTIONS + 1] = [spot(column) for column in columns]
+        frame[at.TS : at.ACTIONS + 1] = [spot(column) for column in columns[:7]]
+        frame[at.LATE] = spot(columns.late) if len(columns.late) else 0
         frame[[at.ACTING, at.RATES, at.VARYING]] = self.acting, spot(rates), len(rates) > 1
         frame[at.FLOATS : at.PARAM_INTS + 1] = [spot(of) for of in (memory.f, memory.i, params.f, params.i)]
         frame[at.X], frame[at.SEEN] = spot(tape.X), seen
@@ -445,6 +452,7 @@ class _Python:
         self.params = bound.params.read(STRATEGY)
         self.load, self.store = memory.reader(STRATEGY), memory.writer(STRATEGY)
         self.write, self.plain = _writer(bound), any(map(bound.body.plain, range(len(bound.own) - 1)))
+        self.late = frozenset(np.flatnonzero(bound.columns.late).tolist())
         self.views: Any = iter(())
         self.shown = self.end = -1
 
@@ -452,7 +460,7 @@ class _Python:
         """Go over bars; what comes after a decision and what comes before the next one are one call."""
         run, where, limit, decide = self.bound.run, self.bound.where, self.bound.log_limit, self.decide
         money, quantity, price, params = self.money, self.quantity, self.price, self.params
-        memory, (until, views) = self.load(), self._ready(first, last, start)
+        memory, (until, views), late = self.load(), self._ready(first, last, start), self.late
         # Of the bars before `begun` all is done that comes before the decision.
         t, begun, logged, fault = first, first, 0, 0
         while t < begun or (t < last and fault == 0 and logged <= limit):
@@ -465,9 +473,10 @@ class _Python:
             belief = _named(Belief, (probs, density, ahead, own)) if known else self.blank._replace(features=own)
             account = _named(Portfolio, (money[col.EQUITY], money[col.CASH], quantity, price))
             try:
-                memory, answer = decide(memory, bars, belief, account, params)
-                if t >= start and fault == 0:
-                    self.write(answer)
+                if t not in late:
+                    memory, answer = decide(memory, bars, belief, account, params)
+                    if t >= start and fault == 0:
+                        self.write(answer)
             except BaseException:
                 self.bound.decided(t)
                 raise
@@ -497,7 +506,7 @@ class _Python:
         if not self.shown == t < self.end:
             bound, c, rows = self.bound, self.bound.columns, slice(t, t + at.BLOCK)
             factor = c.actions[rows, FACTOR] if bound.acting else repeat(frozen(c.actions[0, FACTOR]))
-            bars = map(_named, repeat(Bars), zip(*(column[rows] for column in c[:-1]), factor, strict=False))
+            bars = map(_named, repeat(Bars), zip(*(column[rows] for column in c[:6]), factor, strict=False))
             B, blank = frozen(bound.tape.B)[max(0, t - start) : max(0, t + at.BLOCK - start)], [None] * (start - t)
             probs, logpdf = _beliefs(B, bound.body.layout)
             F = self._ahead(frozen(bound.tape.F)[max(0, t - start) : max(0, t + at.BLOCK - start)])

@@ -22,7 +22,7 @@ from barograph.jit.reach import floats1, floats2, put_real, put_word, real, word
 from barograph.jit.views import frozen
 from barograph.orders import WIDTH
 from barograph.regimes.forecasts import make_lent
-from barograph.types import Bars, Belief, Orders, Portfolio, Protected, Target
+from barograph.types import HOLD, Bars, Belief, Orders, Portfolio, Protected, Target
 
 __all__ = ["ANSWERS", "bars_at", "columns", "decisions_part", "feature_part", "looks", "rules_part", "strategy_part"]
 
@@ -253,7 +253,13 @@ def decisions_part(
         memory, traded, decided = load(f, i, table), floats1(word(frame, at.TRADED), 0, n), word(frame, at.DECIDED)
         p = load_params(word(frame, at.PARAM_FLOATS), word(frame, at.PARAM_INTS), word(own, at.PAT))
         c, account = columns(frame), _account(frame)
+        late = word(frame, at.LATE)
         for t in range(first, last):
+            if late != 0 and word(late, t) != 0:
+                # Nobody is asked at a late row, and nothing that was wanted changes.
+                for a in range(n):
+                    put_real(decided, t * n + a, HOLD)
+                continue
             put_word(own, at.AT_BAR, t)
             memory, answer = step(memory, bars_at(c, t), belief(_shown(frame, t, 1), 0, 0), account, p)
             spread(answer.weights, floats1(decided, t * n, n), traded)

@@ -22,6 +22,8 @@ from barograph.loop.world import World
 from barograph.paper.alerts.health import healthy
 from barograph.paper.alerts.watch import begin, watch
 from barograph.paper.ends import end_of
+from barograph.paper.holding.confirm import confirmed_of
+from barograph.paper.holding.kept import Keeping, held_of, kept
 from barograph.paper.journal import GENESIS, Entry, canonical, link
 from barograph.paper.past.corrections import NOTHING, Correcting, noted, told
 from barograph.paper.ports import About, Alert, Intent
@@ -36,6 +38,7 @@ if TYPE_CHECKING:
 
     from barograph.config.paper import PaperPlan
     from barograph.config.schema import Config
+    from barograph.data.gate import Held
     from barograph.data.history import History
     from barograph.loop.choice import Choice
     from barograph.loop.machine import Machine
@@ -61,7 +64,7 @@ def commanded(command: str) -> dict[int, bool]:
     >>> commanded("resume")
     {0: False, 1: False, 2: False}
     """
-    if end_of(command) is not None:
+    if end_of(command) is not None or confirmed_of(command) is not None:
         return {}
     return {"halt": {_HALT: True}, "flatten": {_FLATTEN: True}, "resume": dict.fromkeys(range(3), False)}[command]
 
@@ -141,12 +144,13 @@ class Deployment:
         trouble: Sequence[str] = (),
         arrived: int = 0,
         held: Mapping[str, float] | None = None,
+        released: Sequence[Held] = (),
         corrected: Correcting = NOTHING,
     ) -> Batch:
         """Step over the next appended bar; `trouble` are reasons why its decision may only reduce.
 
-        `held` are the units that the orders at a broker brought so far, or None where nothing is mirrored. What became
-        known late of the bars before enters with this one.
+        `held` are the units that the orders at a broker brought so far, or None where nothing is mirrored; `released`
+        are the bars that are no longer held from this one on. What became known late of the bars before enters with it.
         """
         if corrected.correction.late:
             self.live.late = {self.live.bar: corrected.correction}
@@ -155,6 +159,8 @@ class Deployment:
         step = self.live.step()
         watched = watch(self.plan.watch, self.remembered, step, self._about())
         self.remembered = watched.state
+        if released:
+            self.remembered = kept(self.remembered, less=[(one.symbol, one.ts) for one in released])
         content = {
             "bar": step.bar,
             "ts": step.ts,
@@ -175,10 +181,23 @@ class Deployment:
             **noted(corrected),
             "trouble": trouble,
             "switches": switches,
+            **({} if self.live.history.deciding[step.bar] else {"late": True}),
+            **({"released": [[one.symbol, one.ts, one.state] for one in released]} if released else {}),
         }
         batch = self._batch("cycle", step.ts, content)
         obeyed = tuple(command.number for command in commands)
         return batch._replace(commands=obeyed, arrived=arrived, intents=self._mirrored(step, held))
+
+    def hold(self, held: Held, source: str) -> Batch:
+        """Write down that a bar is held, and why, before anything is done on it."""
+        self.remembered = kept(self.remembered, [Keeping(held.symbol, held.ts, held.why)])
+        content = {"ts": held.ts, "symbol": held.symbol, "why": held.why, "source": source}
+        return self._batch(f"held {held.symbol}", held.ts, content)
+
+    @property
+    def holding(self) -> list[Keeping]:
+        """The bars that are held, oldest first."""
+        return held_of(self.remembered)
 
     def _mirrored(self, step: Step, held: Mapping[str, float] | None) -> tuple[Intent, ...]:
         """Return what is to be placed at the broker, if there is one."""

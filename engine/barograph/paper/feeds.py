@@ -14,6 +14,7 @@ from barograph.config.build import feed_or_history, load_history
 from barograph.config.secrets import redacted
 from barograph.data.actions import ACTIONS, filled
 from barograph.data.calendars import DAY, span_of
+from barograph.data.gate import gated, judged
 from barograph.data.history import FIELDS, History
 from barograph.data.stamped import beyond
 from barograph.epoch import FIRST
@@ -290,11 +291,12 @@ def between(history: History, after: int, until: int) -> History | None:
 
 def seed(config: Config, folder: Path, chain: Chain, until: int, now: Now | None = None) -> History:
     """Return all bars up to now, for a deployment that begins: those of [data], then what the feeds have since."""
-    found = load_history(config, folder, growing=True)
+    found = load_history(config, folder, growing=True, raw=True)
     history = between(found, FIRST, until)
     if history is None:
         raise DataError(f"{found.source}: has no bar before now; the first closes {found.when(0)}")
     _refuse_beyond(found, now)
+    history = history if config.data.gate == "off" else gated(history)
     if config.paper.feeds:
         chain.symbols = history.symbols
         since = chain.fetch(int(history.ts[-1]), until)
@@ -302,5 +304,7 @@ def seed(config: Config, folder: Path, chain: Chain, until: int, now: Now | None
             # One that goes on does without; one that begins, or is compared, wants them all.
             raise IncompleteError(since.missing)
         later = since.history
+        if later is not None and config.data.gate == "on":
+            later = judged(history, later).history
         history = history if later is None else history.then(replace(later, traded=history.traded))
     return history

@@ -21,7 +21,7 @@ GENESIS: Final = "0" * 64
 
 
 class Entry(NamedTuple):
-    """One thing that happened: `kind` is deployed, cycle, choice or fit, `ts` the close that it belongs to.
+    """One thing that happened: `kind` is deployed, cycle, choice, fit, or "held" and an asset, `ts` the close it is of.
 
     `text` is its content, `hash` that of the text, chained to the entry before; `number` counts from 0.
     """

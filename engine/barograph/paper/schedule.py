@@ -31,7 +31,7 @@ def timetable(plan: PaperPlan, history: History) -> Timetable:
 
     Raises `DataError` when the bars do not agree with what is told, or with any way that is known.
     """
-    told = plan.closes
+    told, history = plan.closes, history.at(np.flatnonzero(history.deciding))
     if told is None:
         return learned(history.calendar, history.ts, plan.every, history.source)
     times, hours = tuple(map(clocked, told.times)), told.hours

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -29,6 +29,7 @@ from barograph.paper.alerts.incidents import Incidents
 from barograph.paper.deployment import Deployment, described, sealed
 from barograph.paper.ends import emptied, with_ends
 from barograph.paper.feeds import Chain, Fetched, between, feeds_of, seed
+from barograph.paper.holding.behind import FATES, NOTHING, Behind, confirmations, obeyed_at
 from barograph.paper.journal import GENESIS, begun_with
 from barograph.paper.past.comparing import DEEP, Rewritten, compared_from, rewritten
 from barograph.paper.past.corrections import carried, correcting, in_force
@@ -44,6 +45,7 @@ from barograph.paper.verify import misfit
 if TYPE_CHECKING:
     from barograph.config.schema import Config
     from barograph.data.closes import Timetable
+    from barograph.data.gate import Held
 
 __all__ = ["Plan", "Service", "deployable"]
 
@@ -84,8 +86,9 @@ class Service:
         self.found = False
         self.incidents = Incidents(store, plan.name, clock)
         self.judging, self.beyond = threading.Lock(), 0
+        self.gate, self.behind = Behind(plan.config.data.gate == "on"), NOTHING
         self.missing: Mapping[str, str] = {}
-        self.said = ""
+        self.said, self.source = "", ""
         chain.doors = store if plan.kind == "paper" else None
 
     # Starting, which is recovering.
@@ -138,7 +141,7 @@ class Service:
     def _close(self, due: Timetable, seen: History) -> None:
         self._note_once("manners", manners(self.paper))
         self._note_once("closes", f"bars close {due!r}")
-        self.due, self.silence = due, silence(due, seen.ts)
+        self.due, self.silence = due, silence(due, seen.ts[seen.deciding])
 
     def _note_once(self, kind: str, text: str) -> None:
         """Note what is new; it is no news at the next start."""
@@ -154,8 +157,9 @@ class Service:
             )
 
     def _refuse_another(self, deployed: Deployed) -> None:
-        mine = self.plan.config.redacted()
-        other = sorted(key for key in {*mine, *deployed.config} if mine.get(key) != deployed.config.get(key))
+        # What an earlier program could not say is as this one has it by default.
+        mine, theirs = self.plan.config.redacted(), type(self.plan.config).model_validate(deployed.config).redacted()
+        other = sorted(key for key in {*mine, *theirs} if mine.get(key) != theirs.get(key))
         if deployed.kind != self.plan.kind:
             raise RefusalError(f"deployment {deployed.name} is a {deployed.kind} one; give this one another --name")
         if other:
@@ -263,10 +267,13 @@ class Service:
         done = 0
         for t in range(0 if fresh is None else len(fresh)):
             assert fresh is not None
-            if self._held(fresh, t) or not self._complete(fresh, t, now):
+            if self._unknown(fresh, t) or not self._complete(fresh, t, now):
                 break
+            self._hold(int(fresh.ts[t]), now)
             self._cycle(fresh.slice(t, t + 1), now)
-            done += 1
+            done += int(fresh.deciding[t])
+        else:
+            self._hold(now, now)
         self.judge_lateness(now)
         self.judge_calendar(now)
         return done
@@ -302,13 +309,19 @@ class Service:
             if self.past.revised and self.paper.revised == "reduce_only":
                 self.doubts = ["past bars were revised"]
             self._revised(found.source)
-        return self._on_time(found.slice(past, len(found))) if past < len(found) else None
+        fresh = self._on_time(found.slice(past, len(found))) if past < len(found) else None
+        # In which scale it comes is known before the gate looks at it.
+        fresh = None if fresh is None else carried(fresh, self.past.carry)
+        confirmed = confirmations(self.store.asked(self.plan.name))
+        self.behind = self.gate.look(seen, found.slice(0, past) if past else None, fresh, confirmed)
+        self.source = found.source
+        return self.behind.rows
 
     def _compared(self, seen: History, past: History, missing: Mapping[str, str], now: int) -> Rewritten:
         """Compare a source's past with the bars in force; where it differs, further back than it is read each time."""
         # Who has no answer for an asset says nothing of its past, and after its end nobody does.
         silent = {*missing, *self._ended()}
-        found = rewritten(seen, self._without_strays(past, seen), self.paper.tolerance).without(silent)
+        found = rewritten(seen, self._shown_of(past, seen), self.paper.tolerance).without(silent)
         if not found:
             return found
         after = int(seen.ts[max(0, len(seen) - DEEP)]) - 1
@@ -319,7 +332,11 @@ class Service:
         older = None if more is None else between(self._after_the_end(more), after, self.last)
         if older is None:
             return found
-        return rewritten(seen, self._without_strays(older, seen), self.paper.tolerance).without(silent)
+        return rewritten(seen, self._shown_of(older, seen), self.paper.tolerance).without(silent)
+
+    def _shown_of(self, past: History, seen: History) -> History:
+        """Leave out past bars that were not seen: none closes then, or the gate would not have them."""
+        return self.gate.past(seen, self._without_strays(past, seen))
 
     def _without_strays(self, past: History, seen: History) -> History:
         """Leave out past bars that were refused because none closes then: they are no revision."""
@@ -411,9 +428,30 @@ class Service:
         # Another thread may take the state away, and with it the last bar.
         last = self.last
         closes = self.due.between(last, until) if self.due is not None and last else np.zeros(0, dtype=np.int64)
+        closes = np.setdiff1d(closes, self.behind.closes())
         return closes if stale(self.paper, len(closes), self.silence) else closes[:0]
 
-    def _held(self, fresh: History, t: int) -> bool:
+    def _hold(self, until: int, now: int) -> None:
+        """Write down which bars are held, up to a moment, and tell of them; those of a past look are known."""
+        assert self.deployment is not None
+        known = {(one.symbol, one.ts) for one in self.deployment.holding}
+        for one in self.behind.until(until, self.last):
+            about = f"bad_data:held:{one.symbol}"
+            if (one.symbol, one.ts) not in known:
+                self.store.commit(self._mine(), self.deployment.hold(one, self.source)._replace(next_look=self.next()))
+            if one.state != "held" and self.incidents.lasting(about) is not None:
+                continue
+            mend = f"the next bar speaks of it, or: barograph confirm {self.plan.name} {one.symbol} {said(one.ts)!r}"
+            self.incidents.met(
+                about, f"{one.symbol} of {said(one.ts)} is held: {one.why}; {mend}", one.ts, severity="critical"
+            )
+
+    def _release(self, released: Sequence[Held]) -> None:
+        """Say what became of bars that are held no longer."""
+        for one in released:
+            self.incidents.over(f"bad_data:held:{one.symbol}", f"{one.symbol} of {said(one.ts)} {FATES[one.state]}")
+
+    def _unknown(self, fresh: History, t: int) -> bool:
         """Tell whether a bar closes after the calendar's end: it may be any day's, and waits for one who knows."""
         assert self.deployment is not None
         beyond = fresh.ts[t:] >= horizon(self.deployment.deployed.calendar)
@@ -425,7 +463,7 @@ class Service:
 
         One that no feed has an answer for, and that was waited for before in vain, is not waited for again.
         """
-        absent = [] if t + 1 < len(fresh) else self._absent(fresh.head(t + 1))
+        absent = [] if t + 1 < len(fresh) or not fresh.deciding[t] else self._absent(fresh.head(t + 1))
         if all(self._lost(symbol) for symbol in absent):
             return True
         return self.plan.kind == "replay" or now >= int(fresh.ts[t]) + late(self.paper)
@@ -440,25 +478,28 @@ class Service:
         for one in (self.deployment.live.history, fresh):
             if one.final is not None:
                 missing &= np.isnan(one.final).all(axis=0)
-        return [symbol for symbol, gone in zip(fresh.symbols, missing, strict=True) if gone]
+        doubtful = self.behind.withheld(int(fresh.ts[-1]))
+        return [symbol for symbol, gone in zip(fresh.symbols, missing, strict=True) if gone and symbol not in doubtful]
 
     def _cycle(self, row: History, now: int) -> None:
         """Decide one bar: one transaction, then the choice and the fit that are due, one each."""
         assert self.deployment is not None
         arrived = time.time_ns()
-        name = self.plan.name
-        commands = self.store.asked(name)
+        name, late, ts = self.plan.name, not row.deciding[0], int(row.ts[0])
+        commands = obeyed_at(self.store.asked(name), self.behind, ts, late)
         seen, rows = self.deployment.live.history, lambda table: self.store.rows(table, name)
         corrected = correcting(self.past, seen, rows, lambda: self.store.entries(name))
-        row = carried(with_ends(row, commands, self._ended()), corrected.carry)
+        row = with_ends(row, commands, self._ended())
         self.past = Rewritten()
         if odd := odd_dividends(row, seen):
             self.store.tell(name, odd)
-        trouble = [] if self.plan.kind == "replay" else [*self._gaps(row, now), *self.doubts]
+        trouble = [] if self.plan.kind == "replay" or late else [*self._gaps(row, now), *self.doubts]
         self.deployment.live.append(row)
-        held = brought(self.store.placed_orders(self.plan.name)) if self.deployment.mirrors else None
-        batch = self.deployment.cycle(row.source, commands, trouble, arrived, held, corrected)
+        held = brought(self.store.placed_orders(name)) if self.deployment.mirrors else None
+        released = self.behind.released(row, self.deployment.holding)
+        batch = self.deployment.cycle(row.source, commands, trouble, arrived, held, released, corrected)
         self.store.commit(self._mine(), batch._replace(next_look=self.next()))
+        self._release(released)
         self._due()
 
     def _due(self) -> None:
@@ -477,7 +518,7 @@ class Service:
         assert self.deployment is not None
         assert self.due is not None
         ts = int(row.ts[0])
-        missed = len(self.due.between(self.last, ts - 1))
+        missed = len(np.setdiff1d(self.due.between(self.last, ts - 1), self.behind.closes()))
         lost, known = stale(self.paper, missed, self.silence), self.silence
         if missed > known:
             told = f"{missed} closes before the bar of {said(ts)} have none; at most {known} in a row had none before"
@@ -562,7 +603,7 @@ def deployable(config: Config, folder: Path, store: Store, name: str, clock: Clo
         while len(history) > 2 and len(due.off(history.ts[-1:])):
             history = history.head(len(history) - 1)
         overdue = due.between(int(history.ts[-1]), until - late(config.paper))
-        if stale(config.paper, len(overdue), silence(due, history.ts)):
+        if stale(config.paper, len(overdue), silence(due, history.ts[history.deciding])):
             raise DataError(
                 f"{history.source}: the newest bar is that of {history.when(-1)}, {len(overdue)} closes have passed "
                 "since; give [paper] feeds that go on to today, or try the config with --replay"

@@ -50,7 +50,7 @@ def replayed(config: Config, folder: Path, store: Store, name: str, first: Any) 
     The first decided bar is that of `first`; what comes before warms up features and model. Raises `RefusalError` when
     the deployment is there and was begun at another bar.
     """
-    history = load_history(config, folder)
+    history = load_history(config, folder, raw=True)
     start = history.index(first)
     deployed = store.find(name)
     if deployed is not None and deployed.kind == "replay" and start != deployed.start:

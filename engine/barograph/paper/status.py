@@ -12,8 +12,9 @@ from barograph.config.paper import PaperPlan
 from barograph.data.calendars import DAY
 from barograph.paper.alerts.health import healthy
 from barograph.paper.alerts.outbox import quiet
+from barograph.paper.holding.kept import held_of
 from barograph.paper.journal import begun_with
-from barograph.paper.schedule import SECOND, late
+from barograph.paper.schedule import SECOND, late, said
 
 if TYPE_CHECKING:
     from barograph.config.paper import AlertPlan
@@ -58,6 +59,7 @@ def status(store: Store, deployed: Deployed, now: int) -> dict[str, Any]:
         **_believed(store, deployed, snapshot.watch),
         "switches": [_ON[n] for n in last["switches"]],
         "trouble": last["trouble"],
+        "held": [f"{one.symbol} of {said(one.ts)}: {one.why}" for one in held_of(snapshot.watch)],
         "commands_waiting": [command.command for command in store.asked(name)],
         "closes": last_word(store, name, "closes"),
         "run_by": store.holders().get(name, "nobody"),

@@ -62,13 +62,17 @@ def test_a_split_that_the_file_shows_two_days_late_is_made_good(tmp_path: Path) 
     wrong = slice(20 - BEGIN, 22 - BEGIN)
     assert equity[wrong] / back[wrong] == pytest.approx(0.25, rel=1e-9)
     assert np.delete(equity, np.r_[wrong]) == pytest.approx(np.delete(back, np.r_[wrong]), rel=1e-12)
-    assert live.alerts() == ["correction"]
+    # The first bar in the new scale is held, until the next one proves it.
+    assert live.alerts() == ["bad_data", "bad_data", "correction"]
     live.sound()
 
 
 def test_shares_of_a_position_that_was_sold_since_are_paid(tmp_path: Path) -> None:
-    """What was sold in the fright was a quarter of what there was: the other three are owed all the same."""
-    live = Live(tmp_path, Vendor(40, {20: 0.25}, late=3), BEGIN, [1.0] * (BEGIN + 6) + [0.0])
+    """What was sold in the fright was a quarter of what there was: the other three are owed all the same.
+
+    At the bar that is held, and at its close, nothing is decided.
+    """
+    live = Live(tmp_path, Vendor(40, {20: 0.25}, late=3), BEGIN, [1.0] * (BEGIN + 5) + [0.0])
     for day in range(BEGIN + 1, 30):
         live.look(day)
     (made,) = [one.content["correction"] for one in live.store.entries("d") if '"correction":' in one.text]

@@ -185,6 +185,22 @@ def test_what_comes_later_changes_no_row_that_was_shown(history: History, cut: i
     assert alike(before, after.head(len(before)))
 
 
+@pytest.mark.parametrize("assets", [1, 2])
+def test_so_does_whoever_has_seen_more_than_a_bar_is_judged_by(assets: int) -> None:
+    history = walk(620, 13, assets)
+    gone = np.random.default_rng(1).random((620, assets)) < 0.1
+    history = replace(history, **{name: np.where(gone, np.nan, getattr(history, name)) for name in FIELDS})
+    for t, factor in ((500, 1.3), (540, 0.01), (580, 1.18), (600, 0.85)):
+        history = spoilt(history, t, 0, factor)
+    shown = gated(history)
+    assert len(shown) < 620 + assets
+    seen = gated(history.head(495))
+    for t in range(495, 620):
+        rows = judged(seen, history.slice(t - 6, t + 1)).history
+        seen = seen if rows is None else seen.then(rows)
+    assert alike(seen, shown)
+
+
 def test_a_bar_that_was_refused_is_told_from_one_that_is_new() -> None:
     history = spoilt(walk(100, 11), 60)
     seen = gated(history.head(70))

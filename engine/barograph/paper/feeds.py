@@ -289,14 +289,18 @@ def between(history: History, after: int, until: int) -> History | None:
     return history.slice(first, last) if last > first else None
 
 
-def seed(config: Config, folder: Path, chain: Chain, until: int, now: Now | None = None) -> History:
-    """Return all bars up to now, for a deployment that begins: those of [data], then what the feeds have since."""
+def seed(config: Config, folder: Path, chain: Chain, until: int, now: Now | None = None, raw: bool = False) -> History:
+    """Return all bars up to now, for a deployment that begins: those of [data], then what the feeds have since.
+
+    They are as the gate shows them, or `raw`.
+    """
     found = load_history(config, folder, growing=True, raw=True)
     history = between(found, FIRST, until)
     if history is None:
         raise DataError(f"{found.source}: has no bar before now; the first closes {found.when(0)}")
     _refuse_beyond(found, now)
-    history = history if config.data.gate == "off" else gated(history)
+    raw = raw or config.data.gate == "off"
+    history = history if raw else gated(history)
     if config.paper.feeds:
         chain.symbols = history.symbols
         since = chain.fetch(int(history.ts[-1]), until)
@@ -304,7 +308,7 @@ def seed(config: Config, folder: Path, chain: Chain, until: int, now: Now | None
             # One that goes on does without; one that begins, or is compared, wants them all.
             raise IncompleteError(since.missing)
         later = since.history
-        if later is not None and config.data.gate == "on":
+        if later is not None and not raw:
             later = judged(history, later).history
         history = history if later is None else history.then(replace(later, traded=history.traded))
     return history

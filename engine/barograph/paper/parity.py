@@ -20,6 +20,7 @@ from barograph.loop.session import Session
 from barograph.paper.deployment import SWITCHES
 from barograph.paper.ends import end_of
 from barograph.paper.feeds import Chain, feeds_of, seed
+from barograph.paper.holding.behind import Behind
 from barograph.paper.journal import begun_with, floats
 from barograph.paper.past.comparing import Revision, rewritten
 from barograph.paper.past.corrections import corrections, credits_of, in_force
@@ -239,18 +240,20 @@ def _against_today(
     """Compare the recorded bars with those that the config's data and feeds have today."""
     config = Config.model_validate(deployed.config)
     try:
-        today = seed(config, place, Chain(feeds_of(config, place)), int(history.ts[-1]))
+        today = seed(config, place, Chain(feeds_of(config, place)), int(history.ts[-1]), raw=True)
         span = today.between(int(history.ts[0]), int(history.ts[-1]))
     except BarographError as error:
         return None, f"the bars could not be compared with today's: {error}"
     if span.symbols != history.symbols:
         told = f"there are {', '.join(span.symbols)}; wanted {', '.join(history.symbols)}"
         return None, f"the bars could not be compared with today's: {told}"
-    # That the source has another scale since is no difference: the next bar will bring it.
-    past = rewritten(history, span, 0.0)
+    # A late row may stand at a moment of its own; what the gate would not have, then, is no difference. Nor is it that
+    # the source has another scale since: the next bar will bring it.
+    past = rewritten(history, Behind(config.data.gate == "on").past(history, span), 0.0)
     revisions = [*past.revised, *(one for late in past.late for one in _declared(history, late))]
     found = [(one.ts, _revised(history, one)) for one in revisions if one.ts < ends.get(one.symbol, LAST)]
-    for ts in np.setdiff1d(history.ts[history.ts <= span.ts[-1]], span.ts).tolist():
+    closes = history.ts[history.deciding]
+    for ts in np.setdiff1d(closes[closes <= span.ts[-1]], span.ts).tolist():
         found.append((ts, Difference("clock", "bars", _when(history, ts), "ts", "a bar", "no bar")))
     later = int((history.ts > span.ts[-1]).sum())
     unchecked = f"[data] end with {span.when(-1)}: {later} later bars could not be compared with it" if later else ""

@@ -15,7 +15,7 @@ import numpy as np
 
 from barograph.data.actions import ACTIONS
 from barograph.data.findings import CODES, Finding
-from barograph.data.gate.moves import Doubt
+from barograph.data.gate.moves import LONG, Doubt
 from barograph.data.gate.sheet import NEUTRAL, Sheet, own_bars, sheet_of, together
 from barograph.data.gate.verdicts import Verdict, verdicts
 from barograph.data.history import FIELDS, History
@@ -83,6 +83,7 @@ def judged(seen: History, found: History, vouched: Collection[tuple[str, int]] =
     What was seen is true. A past bar that was held is looked at again until its asset has another one. `vouched` are
     bars, by symbol and close, that somebody stands for: they are late ones from now on.
     """
+    seen = _recent(seen)
     waiting = refused(seen, found) & (found.ts[:, None] > _newest(seen))
     sheet = together(seen, found, found.ts > seen.ts[-1], waiting)
     calls = list(_calls(seen, sheet, vouched))
@@ -101,6 +102,13 @@ def refused(seen: History, found: History) -> Any:
         rows, own = own_bars(alone.values, a)
         strange[t, a] = len(verdicts(own, len(rows) - 1)) > 0
     return strange
+
+
+def _recent(seen: History) -> History:
+    """Return the last rows, in which every asset has as many bars as one is judged by."""
+    later = np.cumsum(~np.isnan(seen.close[::-1]), axis=0)[::-1]
+    rows = np.flatnonzero((later > LONG).all(axis=1))
+    return seen.slice(int(rows[-1]), len(seen)) if len(rows) else seen
 
 
 def _newest(seen: History) -> Any:

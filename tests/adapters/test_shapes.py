@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -47,14 +47,17 @@ def test_a_shape_loads_with_what_look_prints(one: Grid, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("one", GRIDS, ids=lambda one: one.name)
-def test_what_has_to_be_said_is_what_look_prints(one: Grid, tmp_path: Path) -> None:
-    """Every word is one that a look without it prints, with its value, or asks for, where no file knows it."""
-    seen = look(written(one, tmp_path))
-    asked = {key: value for key, value, _ in seen.words}
-    ways = list(seen.ways.values())
-    for key, value in one.words.items():
-        told = asked.get(key) == value or any(way.get(key) == value for way in ways)
-        assert told or key in ("calendar", "time_zone") or re.search(rf"\b{key}\b", seen.problem), (key, seen.problem)
+def test_two_looks_show_all_that_has_to_be_said(one: Grid, tmp_path: Path) -> None:
+    """Each word is printed with its value, or asked for where no file says it: the exchange, what own names mean."""
+    path, said = written(one, tmp_path), dict[str, Any]()
+    for _ in range(2):
+        seen = look(path, **said)
+        printed = {key: value for key, value, _ in seen.words}
+        for key, value in one.words.items():
+            shown = printed.get(key) == value or any(way.get(key) == value for way in seen.ways.values())
+            if shown or (key == "calendar" and key in printed) or (key == "columns" and key in seen.problem):
+                said[key] = value
+    assert said == one.words
 
 
 @pytest.mark.parametrize("one", REFUSED, ids=lambda one: one.name)

@@ -12,6 +12,8 @@ from barograph.data import reading
 from barograph.data.calendars import ALWAYS, CURRENCIES
 from barograph.data.checks import check
 from barograph.data.findings import Finding
+from barograph.data.shapes.frames import by_symbol
+from barograph.data.shapes.known import likely
 from barograph.data.shapes.layout import SEPARATORS, Layout
 from barograph.data.table import Reading, Table, spacing
 from barograph.data.times import TwoReadings
@@ -21,6 +23,7 @@ from barograph.errors import DataError
 __all__ = ["Look", "looked"]
 
 _ZONES: Final = ("UTC", "America/New_York", "Europe/London", "Europe/Berlin", "Europe/Athens")
+_FEW: Final = 5
 _NEW_YORK: Final = "America/New_York"
 _SHOWN: Final = ("open", "high", "low", "close", "volume")
 
@@ -49,8 +52,10 @@ def looked(frame: pd.DataFrame, how: Reading, kind: str, layout: Layout | None, 
     try:
         flat, full, names = reading.understood(frame, how)
     except DataError as error:
-        return Look(tuple(lines), _told(told), problem=str(error))
+        return Look(tuple(lines), _told(told), problem=str(error), ways=_choices(frame, how))
     lines += [("shape", f"{full.known}; prices {full.prices}")] if full.known else []
+    if "adj_close" in names and not how.adjusted:
+        lines += [("prices", f"{names['adj_close']!r} stands beside them; adjusted = true scales them by it")]
     lines += [("columns", ", ".join(f"{part} = {name!r}" for part, name in names.items()))]
     try:
         table = reading.read(frame, how)
@@ -64,6 +69,12 @@ def looked(frame: pd.DataFrame, how: Reading, kind: str, layout: Layout | None, 
         return Look(tuple(lines), words, problem=str(error), ways=ways)
     lines += _bars(table, full)
     return Look(tuple(lines), _words(told, full, layout, table.calendar, table), check(table))
+
+
+def _choices(frame: pd.DataFrame, how: Reading) -> dict[str, dict[str, str]]:
+    """Return the words of which one chooses among several assets, or among several vendors."""
+    assets = {f"the bars of {name}": {"symbol": name} for name in by_symbol(frame, how.symbol)[:_FEW]}
+    return assets | {f"if it is of {vendor}": {"shape": name} for name, vendor in likely(frame).items()}
 
 
 def _layout(layout: Layout | None) -> list[tuple[str, str]]:

@@ -77,6 +77,15 @@ def test_each_of_two_readings_that_look_shows_can_be_told(tmp_path: Path) -> Non
     assert closes[1] == 1000 * closes[0]
 
 
+def test_a_zone_is_printed_only_where_no_offset_stands_beside_the_times(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    for mark, printed in (("", True), ("Z", False), ("+02:00", False)):
+        path.write_text("time,close\n" + "".join(f"2024-07-06 {hour}:30{mark},{hour}\n" for hour in range(10, 20)))
+        words = {key: value for key, value, _ in look(path).words}
+        assert ("time_zone" in words) is printed
+        assert bars(path, **words).ts.tolist() == bars(path, calendar="24/7").ts.tolist()
+
+
 # --- changed at random ------------------------------------------------------------------------------------------------
 
 

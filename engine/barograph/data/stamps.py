@@ -150,7 +150,9 @@ def _unknown_zone(how: Reading, error: Exception) -> DataError:
 def _refuse_mixed(stamps: Stamps, how: Reading) -> None:
     """Refuse dates among times of day, times without an offset among others, and a clock that nobody can know."""
     if how.clock and how.time_zone is None and not stamps.aware.all():
-        told = f"{how.clock}, and no file says which that is; say it with time_zone="
+        told = (
+            f"{how.clock}, and no file says which that is; say it with time_zone= (barograph data look shows what fits)"
+        )
         raise DataError(f"{how.source}: {how.at(0)}: {told}")
     if stamps.whole.any():
         row = int(np.argmax(stamps.whole))

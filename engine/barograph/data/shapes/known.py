@@ -13,7 +13,7 @@ from barograph.data.table import Reading, plain
 from barograph.data.times import Note
 from barograph.errors import DataError, nearest
 
-__all__ = ["TIMES", "recognised"]
+__all__ = ["TIMES", "likely", "recognised"]
 
 _OWN: Final = ("date", "datetime", "time", "timestamp", "unix")
 TIMES: Final = frozenset(_OWN) | {shape.columns.get("time", "time") for shape in SHAPES} | {"close_time"}
@@ -52,6 +52,13 @@ def recognised(frame: pd.DataFrame, how: Reading) -> Reading:
         prices=shape.prices,
         notes=(*how.notes, note),
     )
+
+
+def likely(frame: pd.DataFrame) -> dict[str, str]:
+    """Return whose a frame without names may be: vendors by the names of their shapes."""
+    if not _is_numbered(frame):
+        return {}
+    return {name: one.shape.name for name, one in HEADERLESS.items() if _looks_so(frame, one.cells)}
 
 
 def _is_numbered(frame: pd.DataFrame) -> bool:
@@ -112,10 +119,10 @@ def _without_names(frame: pd.DataFrame, how: Reading) -> Shape | None:
         return told.shape
     if how.columns and "close" in how.columns:
         return None
-    likely = {name: one for name, one in HEADERLESS.items() if _looks_so(frame, one.cells)}
-    if len(likely) == 1 and next(iter(likely.values())).alone:
-        return next(iter(likely.values())).shape
-    ways = "".join(f'if it is of {one.shape.name}, say shape = "{name}", or ' for name, one in likely.items())
+    found = likely(frame)
+    if len(found) == 1 and HEADERLESS[next(iter(found))].alone:
+        return HEADERLESS[next(iter(found))].shape
+    ways = "".join(f'if it is of {vendor}, say shape = "{name}", or ' for name, vendor in found.items())
     raise DataError(
         f"{how.source}: {how.at(0)} is a bar, and no line names the columns; {ways}number them: "
         f'header = false, columns = {{ time = "1", open = "2", high = "3", low = "4", close = "5" }}'

@@ -12,6 +12,8 @@ from barograph.data import reading
 from barograph.data.calendars import ALWAYS, CURRENCIES
 from barograph.data.checks import check
 from barograph.data.findings import Finding
+from barograph.data.shapes.frames import by_symbol
+from barograph.data.shapes.known import likely
 from barograph.data.shapes.layout import SEPARATORS, Layout
 from barograph.data.table import Reading, Table, spacing
 from barograph.data.times import TwoReadings
@@ -21,6 +23,8 @@ from barograph.errors import DataError
 __all__ = ["Look", "looked"]
 
 _ZONES: Final = ("UTC", "America/New_York", "Europe/London", "Europe/Berlin", "Europe/Athens")
+_FEW: Final = 5
+_ELSEWHERE: Final = "Etc/GMT-5"
 _NEW_YORK: Final = "America/New_York"
 _SHOWN: Final = ("open", "high", "low", "close", "volume")
 
@@ -49,8 +53,10 @@ def looked(frame: pd.DataFrame, how: Reading, kind: str, layout: Layout | None, 
     try:
         flat, full, names = reading.understood(frame, how)
     except DataError as error:
-        return Look(tuple(lines), _told(told), problem=str(error))
+        return Look(tuple(lines), _told(told), problem=str(error), ways=_choices(frame, how))
     lines += [("shape", f"{full.known}; prices {full.prices}")] if full.known else []
+    if "adj_close" in names and not how.adjusted:
+        lines += [("prices", f"{names['adj_close']!r} stands beside them; adjusted = true scales them by it")]
     lines += [("columns", ", ".join(f"{part} = {name!r}" for part, name in names.items()))]
     try:
         table = reading.read(frame, how)
@@ -62,8 +68,23 @@ def looked(frame: pd.DataFrame, how: Reading, kind: str, layout: Layout | None, 
         ways = _clocks(flat, names, full) if full.clock and full.time_zone is None else {}
         words = _words(told, full, layout, CURRENCIES if ways else "")
         return Look(tuple(lines), words, problem=str(error), ways=ways)
-    lines += _bars(table, full)
-    return Look(tuple(lines), _words(told, full, layout, table.calendar, table), check(table))
+    bare = not full.time_zone and _without_offset(table, frame, how)
+    lines += _bars(table, full, "UTC, for want of an offset" if bare else full.time_zone or "the offsets beside them")
+    return Look(tuple(lines), _words(told, full, layout, table.calendar, bare), check(table))
+
+
+def _without_offset(table: Table, frame: pd.DataFrame, how: Reading) -> bool:
+    """Tell whether times of day are other moments when they are read in another zone."""
+    if table.days is not None:
+        return False
+    there = reading.read(frame, how._replace(calendar=table.calendar, time_zone=_ELSEWHERE))
+    return bool((there.ts != table.ts).any())
+
+
+def _choices(frame: pd.DataFrame, how: Reading) -> dict[str, dict[str, str]]:
+    """Return the words of which one chooses among several assets, or among several vendors."""
+    assets = {f"the bars of {name}": {"symbol": name} for name in by_symbol(frame, how.symbol)[:_FEW]}
+    return assets | {f"if it is of {vendor}": {"shape": name} for name, vendor in likely(frame).items()}
 
 
 def _layout(layout: Layout | None) -> list[tuple[str, str]]:
@@ -83,14 +104,14 @@ def _on_its_days(table: Table, frame: pd.DataFrame, how: Reading) -> Table:
     return reading.read(frame, how._replace(calendar=calendar)) if calendar else table
 
 
-def _bars(table: Table, how: Reading) -> list[tuple[str, str]]:
+def _bars(table: Table, how: Reading, zone: str) -> list[tuple[str, str]]:
     first, last = (int(np.argmin(table.ts)), int(np.argmax(table.ts)))
     step = spacing(table.ts)
     every = "days" if table.days is not None and step <= 4 * DAY else str(pd.Timedelta(step)).removeprefix("0 days ")
-    zone = "days of their sessions" if table.days is not None else f"times in {how.time_zone or 'UTC, or as written'}"
+    kind = "days of their sessions" if table.days is not None else f"times of day in {zone}"
     mark = "open" if how.bars_mark == "open" else "close"
     return [
-        ("times", f"{zone}; they name the {mark}"),
+        ("times", f"{kind}; they name the {mark}"),
         ("span", f"{len(table.ts)} bars, {every} apart"),
         ("first", _bar(table, first)),
         ("last", _bar(table, last)),
@@ -108,7 +129,7 @@ def _told(told: Mapping[str, Any]) -> tuple[tuple[str, Any, str], ...]:
 
 
 def _words(
-    told: Mapping[str, Any], how: Reading, layout: Layout | None, calendar: str, table: Table | None = None
+    told: Mapping[str, Any], how: Reading, layout: Layout | None, calendar: str, bare: bool = False
 ) -> tuple[tuple[str, Any, str], ...]:
     """Return the words that say what was understood, each with a remark where no file says it."""
     words: dict[str, tuple[Any, str]] = {key: (value, "") for key, value in told.items()}
@@ -116,8 +137,7 @@ def _words(
     words.setdefault("calendar", (calendar or how.calendar, "" if own else _WHERE.get(calendar or "XNYS", "")))
     if how.bars_mark == "open":
         words.setdefault("bars_mark", ("open", ""))
-    within = table is not None and table.days is None
-    if how.time_zone or within:
+    if how.time_zone or bare:
         words.setdefault("time_zone", (how.time_zone or "UTC", "" if how.time_zone else "of times without an offset"))
     if how.columns:
         words.setdefault("columns", (dict(how.columns), ""))

@@ -21,9 +21,9 @@ _CENTURY: Final = (50, 68)
 class TwoReadings(DataError):
     """What several readings fit; `ways` maps what each would mean to the options that tell it."""
 
-    def __init__(self, told: str, ways: Mapping[str, Mapping[str, str]]) -> None:
+    def __init__(self, told: str, ways: Mapping[str, Mapping[str, str]] | None = None) -> None:
         super().__init__(told)
-        self.ways = dict(ways)
+        self.ways = dict(ways or {})
 
     def of(self, source: str) -> TwoReadings:
         """Return it with the file it belongs to."""

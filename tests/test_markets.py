@@ -170,7 +170,7 @@ def test_what_is_bought_once_is_bought_everywhere(pair: tuple[str, str]) -> None
 def test_annual_figures_are_those_read_by_hand(pair: tuple[str, str], every: str) -> None:
     for codes in (pair, pair[::-1]):
         result = held(codes, every)
-        wanted = by_hand(closes_of(result.tables["equity"]), result.equity.tolist())
+        wanted = by_hand(closes_of(result.tables["equity"]), result.arrays.equity.tolist())
         assert {name: result.metrics[name] for name in wanted} == pytest.approx(wanted, rel=1e-9)
         hold = by_hand(closes_of(result.tables["equity"]), result.tables["benchmark"]["equity"].tolist())
         for name in ("cagr", "volatility", "sharpe"):
@@ -196,7 +196,7 @@ def test_hours_and_weeks_of_two_markets_are_read_by_hand(pair: tuple[str, str], 
         first, other = (every(code, bars) for code in codes)
         machine = bg.Machine(strategy=fixed_weights([0.5, 0.5]), terms=bg.Terms(**TERMS))
         result = bg.run(machine, first.join(other))
-        wanted = by_hand(closes_of(result.tables["equity"]), result.equity.tolist())
+        wanted = by_hand(closes_of(result.tables["equity"]), result.arrays.equity.tolist())
         assert {name: result.metrics[name] for name in wanted} == pytest.approx(wanted, rel=1e-9)
         assert result.metrics["years"] == pytest.approx(1.0, abs=0.03)
 
@@ -207,7 +207,7 @@ def test_who_is_joined_late_does_not_bend_the_years() -> None:
     whole = long.join(late)
     machine = bg.Machine(strategy=fixed_weights([0.5, 0.5]), terms=bg.Terms(**TERMS), start="2023-01-03")
     result = bg.run(machine, whole)
-    wanted = by_hand(closes_of(result.tables["equity"]), result.equity.tolist())
+    wanted = by_hand(closes_of(result.tables["equity"]), result.arrays.equity.tolist())
     assert result.metrics["years"] == pytest.approx(wanted["years"])
     assert result.metrics["sharpe"] == pytest.approx(wanted["sharpe"])
     assert result.metrics["returns"] / result.metrics["years"] == pytest.approx(365.25, rel=0.01)

@@ -46,7 +46,7 @@ with event.install_recorder("numba:compile") as recorder:
     run = bg.scan(machine, some_bars(700, assets=2, seed=3))
 names = sorted({found.data["dispatcher"].py_func.__name__ for _, found in recorder.buffer})
 right = same(run, interpreted(machine, some_bars(700, assets=2, seed=3)))
-print(json.dumps([float(run.equity[-1]), names, right]))
+print(json.dumps([float(run.arrays.equity[-1]), names, right]))
 """
 MINE = """
 import barograph as bg

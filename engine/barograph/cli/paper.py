@@ -237,7 +237,7 @@ def _finished(store: Store, name: str, done: int, as_json: bool) -> None:
     if as_json:
         print_json({"deployment": name, "decided": done, "metrics": result.metrics})
         return
-    print(f"{name}: {done} bars decided now, {len(result.equity)} in all\n{result}")
+    print(f"{name}: {done} bars decided now, {len(result.arrays.equity)} in all\n{result}")
 
 
 def _service(config: Config, folder: Path, store: Store, name: str, fresh: bool) -> Service:

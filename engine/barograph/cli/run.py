@@ -73,7 +73,7 @@ def compare(configs: list[Path], set: Set = None, runs: Runs = Path("runs"), as_
     ready = [prepared(config, set or [], runs) for config in configs]
     names = told_apart([one.config.name for one in ready], [one.path.absolute().with_suffix("") for one in ready])
     results = [_finished(one, runs, "compare", as_json)[:2] for one in ready]
-    periods = {(int(r.ts[0]), int(r.ts[-1])) for r, _ in results}
+    periods = {(int(r.arrays.ts[0]), int(r.arrays.ts[-1])) for r, _ in results}
     if len(periods) > 1:
         spans = [(r.history.when(r.first), r.history.when(len(r.history) - 1)) for r, _ in results]
         told = ", ".join(f"{name} {first} .. {last}" for name, (first, last) in zip(names, spans, strict=True))

@@ -6,19 +6,24 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from barograph.errors import ConfigError
+import numpy as np
+
+from barograph.errors import ConfigError, PartError
 from barograph.report import page_of
-from barograph.report.figures import Figure, run_figures, timeline
+from barograph.report.figures import Figure, colours, run_figures, timeline
 from barograph.report.folder import Run
 from barograph.report.prices import price_chart
 from barograph.report.run import learned, manifest
+from barograph.report.words import regime_names
+from barograph.types import Floats
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
     from barograph.loop.result import Result
+    from barograph.regimes.fitted import Fitted
 
-__all__ = ["plot", "report", "run_of"]
+__all__ = ["plot", "regimes", "report", "run_of"]
 
 TITLES: Final = {
     "equity": "Growth of 1, turbulent times shaded",
@@ -106,3 +111,39 @@ def _place(
         rows = list(range(first, len(data)))
         buttons = [button | {"args": [*button["args"], rows]} for button in menu["buttons"]]
         layout["updatemenus"].append(menu | {"buttons": buttons, "y": domain[1]})
+
+
+def regimes(fitted: Fitted, X: Any, prices: Any = None) -> go.Figure:
+    """Return prices shaded by the regime believed at each row of `X`, and the probabilities below them.
+
+    Raises `PartError` where there is not a price a row.
+    """
+    import plotly.graph_objects as go
+
+    probs = fitted.filter_path(X).probs
+    when = list(X.index) if hasattr(X, "index") else list(range(len(probs)))
+    path = _path(fitted, X, prices, len(probs))
+    names, tints = fitted.labels or tuple(regime_names(fitted.regimes)), colours(fitted.regimes)
+    believed = np.argmax(probs, axis=1)
+    data: list[dict[str, Any]] = []
+    for k in range(fitted.regimes):
+        shown = [value if regime == k else None for value, regime in zip(path.tolist(), believed.tolist(), strict=True)]
+        form = {"mode": "markers", "marker": {"color": tints[k], "size": 4}, "legendgroup": names[k]}
+        data.append({"type": "scatter", "x": when, "y": shown, "name": names[k], **form})
+        area = {"mode": "lines", "stackgroup": "p", "line": {"width": 0, "color": tints[k]}, "fillcolor": tints[k]}
+        below = {"xaxis": "x", "yaxis": "y2", "legendgroup": names[k], "showlegend": False}
+        data.append({"type": "scatter", "x": when, "y": probs[:, k].tolist(), "name": names[k], **area, **below})
+    axes = {"yaxis": {"domain": [0.36, 1.0]}, "yaxis2": {"domain": [0.0, 0.3], "range": [0, 1], "tickformat": ".0%"}}
+    title = {"text": f"{fitted.name}: the regime believed at each close", "x": 0.01}
+    form: dict[str, Any] = {"template": "plotly_white", "height": 520, "title": title, "xaxis": {"anchor": "y2"}}
+    return go.Figure({"data": data, "layout": axes | form})
+
+
+def _path(fitted: Fitted, X: Any, prices: Any, rows: int) -> Floats:
+    if prices is None:
+        first = np.asarray(X, dtype=np.float64).reshape(rows, -1)[:, 0]
+        return np.cumsum(np.nan_to_num(first))
+    found = np.asarray(prices, dtype=np.float64).ravel()
+    if len(found) != rows:
+        raise PartError(f"{fitted.name}: plot has {len(found)} prices for {rows} rows of X; wanted one a row")
+    return found

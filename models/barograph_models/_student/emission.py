@@ -11,6 +11,7 @@ import math
 from typing import Any, Final, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from barograph.jit.arithmetic import lgamma, log
 from barograph.jit.kernel import compiled, kernel
@@ -21,7 +22,7 @@ from barograph.types import Belief, Floats
 from barograph_models._chain.emission import Density
 from barograph_models._chain.filter import ChainState, believed, predict, stand, weigh
 
-__all__ = ["FIT", "STUDENT", "StudentParams", "count_cells", "density_norms", "log_norm", "moments", "step"]
+__all__ = ["FIT", "STUDENT", "StudentParams", "count_cells", "density_norms", "draw", "log_norm", "moments", "step"]
 
 LOG_PI = log(math.pi)
 FIT: Final = ("until", "tail", "evidence")
@@ -156,3 +157,12 @@ def moments(params: StudentParams) -> Moments:
     """Return means and variances of every feature, (K, d)."""
     nu = params.degrees_of_freedom[:, None]
     return Moments(params.means, params.scales * params.scales * nu / (nu - 2.0))
+
+
+def draw(params: StudentParams, states: NDArray[np.int64], rng: np.random.Generator) -> Floats:
+    """Return a row (d,) from the t of each state, (n, d): the features of a row share its mixing weight."""
+    half = 0.5 * params.degrees_of_freedom[states]
+    weight = rng.gamma(half) / half
+    noise = rng.standard_normal((len(states), params.means.shape[1]))
+    found: Floats = params.means[states] + params.scales[states] * noise / np.sqrt(weight)[:, None]
+    return found

@@ -258,7 +258,7 @@ class Fitted:
         >>> from barograph_models.gaussian_hmm import gaussian_hmm
         >>> noise = np.random.default_rng(0).standard_normal(600) * np.repeat([1.0, 4.0, 1.0], 200)
         >>> fitted = gaussian_hmm(states=2, starts=2).fit(noise)
-        >>> abs(fitted.score(noise) - fitted.log_likelihood[-1]) < 1e-6
+        >>> bool(abs(fitted.score(noise) - fitted.log_likelihood[-1]) < 1e-6)
         True
         """
         return telling.scored(self, self._rows(X))

@@ -28,20 +28,12 @@ def scored(fitted: Any, rows: Floats) -> float:
 
 
 def sampled(fitted: Any, bars: int, seed: int) -> tuple[Floats, NDArray[np.int64]]:
-    """Return features (bars, d) and hidden states (bars,) drawn from a chain's own law."""
-    draw = fitted.family.draw
-    if draw is None or not hasattr(fitted.params, "start"):
-        raise PartError(f"{fitted.name} cannot be drawn from: its family has no `draw`, or its regimes follow no chain")
+    """Return features (bars, d) and hidden states (bars,) drawn from the model's own law."""
+    if fitted.family.draw is None:
+        raise PartError(f"{fitted.name} cannot be drawn from: its family has no `draw`")
     if isinstance(bars, bool) or not isinstance(bars, int | np.integer) or bars < 1:
         raise PartError(f"sample: found {bars!r} bars, wanted a whole number from 1 on")
-    rng = np.random.default_rng(seed)
-    chances = rng.random(bars)
-    now, states = fitted.params.start, np.empty(bars, dtype=np.int64)
-    for t in range(bars):
-        # Rounding may leave a row of probabilities a bit short of 1.
-        states[t] = min(int(np.searchsorted(np.cumsum(now), chances[t], side="right")), len(now) - 1)
-        now = fitted.params.transition[states[t]]
-    rows: Floats = draw(fitted.params, states, rng)
+    rows, states = fitted.family.draw(fitted.params, int(bars), seed)
     return rows, states
 
 

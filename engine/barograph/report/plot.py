@@ -128,8 +128,8 @@ def regimes(fitted: Fitted, X: Any, prices: Any = None) -> go.Figure:
     data: list[dict[str, Any]] = []
     for k in range(fitted.regimes):
         shown = [value if regime == k else None for value, regime in zip(path.tolist(), believed.tolist(), strict=True)]
-        form = {"mode": "markers", "marker": {"color": tints[k], "size": 4}, "legendgroup": names[k]}
-        data.append({"type": "scatter", "x": when, "y": shown, "name": names[k], **form})
+        dots = {"mode": "markers", "marker": {"color": tints[k], "size": 4}, "legendgroup": names[k]}
+        data.append({"type": "scatter", "x": when, "y": shown, "name": names[k], **dots})
         area = {"mode": "lines", "stackgroup": "p", "line": {"width": 0, "color": tints[k]}, "fillcolor": tints[k]}
         below = {"xaxis": "x", "yaxis": "y2", "legendgroup": names[k], "showlegend": False}
         data.append({"type": "scatter", "x": when, "y": probs[:, k].tolist(), "name": names[k], **area, **below})

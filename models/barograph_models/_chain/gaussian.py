@@ -21,6 +21,8 @@ from barograph.jit.ordered import product
 from barograph.jit.views import unowned
 from barograph.regimes.fitted import Moments
 from barograph.types import Floats
+from barograph_models._chain.chance import generator
+from barograph_models._chain.drawing import noise, path
 from barograph_models._chain.emission import Emission
 from barograph_models._fit.data import Sample
 
@@ -389,15 +391,15 @@ def moments(params: GaussianParams) -> Moments:
     return Moments(params.means, np.diagonal(params.covariances, axis1=1, axis2=2).copy())
 
 
-def draw(params: GaussianParams, states: NDArray[np.int64], rng: np.random.Generator) -> Floats:
-    """Return a row (d,) from the Gaussian of each state, (n, d)."""
-    noise = rng.standard_normal((len(states), params.means.shape[1]))
+def draw(params: GaussianParams, bars: int, seed: int) -> tuple[Floats, NDArray[np.int64]]:
+    """Return rows (bars, d) and the states (bars,) that they were drawn in."""
+    chance = generator(seed)
+    states = path(params.start, params.transition, bars, chance)
+    away = noise(bars, params.means.shape[1], chance)
     if params.covariances.ndim == 2:
-        spread: Floats = noise * np.sqrt(params.covariances[states])
-        return params.means[states] + spread
-    root = np.zeros_like(params.covariances)
-    rows = params.means[states].copy()
+        return params.means[states] + away * np.sqrt(params.covariances[states]), states
+    root, rows = np.zeros_like(params.covariances), params.means[states]
     for k in range(len(root)):
         _cholesky(k, params.covariances, root, 0.0)
-        rows[states == k] += product(noise[states == k], root[k].T)
-    return rows
+        rows[states == k] += product(away[states == k], root[k].T)
+    return rows, states

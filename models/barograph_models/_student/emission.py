@@ -19,6 +19,8 @@ from barograph.jit.ordered import logarithms, total
 from barograph.jit.views import by_address, unowned
 from barograph.regimes.fitted import Moments
 from barograph.types import Belief, Floats
+from barograph_models._chain.chance import gamma, generator
+from barograph_models._chain.drawing import noise, path
 from barograph_models._chain.emission import Density
 from barograph_models._chain.filter import ChainState, believed, predict, stand, weigh
 
@@ -159,10 +161,11 @@ def moments(params: StudentParams) -> Moments:
     return Moments(params.means, params.scales * params.scales * nu / (nu - 2.0))
 
 
-def draw(params: StudentParams, states: NDArray[np.int64], rng: np.random.Generator) -> Floats:
-    """Return a row (d,) from the t of each state, (n, d): the features of a row share its mixing weight."""
+def draw(params: StudentParams, bars: int, seed: int) -> tuple[Floats, NDArray[np.int64]]:
+    """Return rows (bars, d) and the states (bars,) that they were drawn in; a row's features share one weight."""
+    chance = generator(seed)
+    states = path(params.start, params.transition, bars, chance)
     half = 0.5 * params.degrees_of_freedom[states]
-    weight = rng.gamma(half) / half
-    noise = rng.standard_normal((len(states), params.means.shape[1]))
-    found: Floats = params.means[states] + params.scales[states] * noise / np.sqrt(weight)[:, None]
-    return found
+    weight = np.array([gamma(chance, shape) for shape in half.tolist()]) / half
+    away = noise(bars, params.means.shape[1], chance) / np.sqrt(weight)[:, None]
+    return params.means[states] + params.scales[states] * away, states

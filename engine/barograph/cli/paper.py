@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from barograph.paper.store import Deployed, Store
     from barograph.paper.testnet.mirror import Mirror
 
-__all__ = ["Url", "alerts_app", "check_record", "end", "flatten", "halt", "paper", "parity", "recorded", "resume",
-           "status", "store_app"]  # fmt: skip
+__all__ = ["Url", "alerts_app", "check_record", "end", "flatten", "halt", "looked_into", "paper", "parity",
+           "recorded", "resume", "status", "store_app"]  # fmt: skip
 
 STORE = "sqlite:///paper.db"
 Url = Annotated[
@@ -190,6 +190,18 @@ def _migrated(store: str | None, version: str) -> None:
             raise LeaseError(f"{', '.join(running)} is running; stop it first")
     before, after = _adapter("opening").migrate(_url(store), version)
     print(f"schema {before or 'none'} -> {after or 'none'}")
+
+
+def looked_into(url: str | None) -> Store | None:
+    """Return the store where there is one: the one that is asked for, or the file that a deployment here would make."""
+    if (
+        url is None
+        and os.environ.get("BAROGRAPH_STORE") is None
+        and not Path(STORE.removeprefix("sqlite:///")).exists()
+    ):
+        return None
+    opened: Store = _store(url, looking=True)
+    return opened
 
 
 def _ask(command: str, deployment: str | None, store: str | None) -> None:

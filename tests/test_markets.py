@@ -27,7 +27,8 @@ from barograph.data.closes import Closes, Timetable
 from barograph.data.history import History
 from barograph.loop.result import Result
 from barograph.report import read_run
-from barograph.report.figures import run_figures, timeline
+from barograph.report.figures import timeline
+from barograph.report.returns import return_figures
 from barograph.report.words import comparison, verdict
 from barograph_strategies.buy_and_hold import buy_and_hold
 from barograph_strategies.fixed_weights import fixed_weights
@@ -312,7 +313,7 @@ def test_a_run_over_several_calendars_says_so(tmp_path: Path) -> None:
 def test_the_rolling_sharpe_ratio_is_that_of_a_year_of_days(tmp_path: Path) -> None:
     barograph("run", written(tmp_path, CONFIG), "--runs", tmp_path / "runs")
     run = read_run(next((tmp_path / "runs").glob("*-two-*")))
-    drawn = run_figures(run, timeline(run))["rolling"]["data"][1]["y"]["bdata"]
+    drawn = return_figures(run, timeline(run))["rolling"]["data"][1]["y"]["bdata"]
     last = np.frombuffer(base64.b64decode(drawn), "<f4")[-1]
     year = by_hand(closes_of(run.tables["equity"]), run.equity.tolist())
     returns = np.diff(np.log(run.equity[run.steps.rows]))

@@ -184,7 +184,7 @@ def cell(name, number=0.0):
 def run():
     machine = bg.Machine(strategy=bg.strategy(decide), filter=coin())
     found = bg.scan(machine, bars)
-    told.append([same(found, interpreted(machine, bars)), float(found.equity[-1])])
+    told.append([same(found, interpreted(machine, bars)), float(found.arrays.equity[-1])])
 
 k = float(sys.argv[1])
 for name in CELLS:

@@ -273,5 +273,7 @@ def benchmark_of(history: History, first: int, cash: float) -> Floats:
     price = np.where(np.isnan(final), history.close[rows, traded], final) * factor
     close = pd.DataFrame(price).ffill().to_numpy()
     start = np.array([c[np.isfinite(c)][0] if np.isfinite(c).any() else np.nan for c in close.T])
-    growth = np.where(np.isfinite(close), close / start, 1.0)
+    # What was worth nothing from the first grows to nothing.
+    there = np.isfinite(close) & (start > 0.0)
+    growth = np.where(there, close / np.where(start > 0.0, start, 1.0), 1.0)
     return np.asarray(mean(growth, axis=1) * cash if len(traded) else np.full(len(close), cash))

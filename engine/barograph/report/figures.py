@@ -159,9 +159,8 @@ def layout(height: int, **more: Any) -> dict[str, Any]:
         "showlegend": False,
         "legend": {"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom"},
     }
-    axes = {
-        name: axis | more.pop(name, {}) for name in ("xaxis", "yaxis", "yaxis2") if name != "yaxis2" or name in more
-    }
+    named = {"xaxis", "yaxis", *(name for name in more if name.startswith(("xaxis", "yaxis")))}
+    axes = {name: axis | more.pop(name, {}) for name in sorted(named)}
     return common | more | axes
 
 

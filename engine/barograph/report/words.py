@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-__all__ = ["a_year", "bound_rows", "bound_words", "comparison", "money", "number", "one_market", "percent",
+__all__ = ["a_year", "bound_rows", "bound_words", "comparison", "counted", "money", "number", "one_market", "percent",
            "regime_names", "told_apart", "verdict"]  # fmt: skip
 
 Metrics = Mapping[str, float | None]
@@ -58,6 +58,15 @@ def money(value: float | None) -> str:
     ('123,457', '3.14')
     """
     return number(value, 2 if value is not None and abs(value) < 100 else 0)
+
+
+def counted(number: int, thing: str) -> str:
+    """Return a number of things.
+
+    >>> counted(1, "fill"), counted(1200, "fill")
+    ('1 fill', '1,200 fills')
+    """
+    return f"{number:,} {thing}{'s' * (number != 1)}"
 
 
 def regime_names(states: int) -> list[str]:

@@ -62,10 +62,10 @@ def speed(size: float = 1.0) -> Table:
     machine = bg.Machine(strategy=regime_filter(), filter=true_filter())
     run = bg.scan(machine, history)
     by_hand = fused_run(machine, history)
-    same = "same bits" if np.array_equal(by_hand, run.equity) else "OTHER BITS"
+    same = "same bits" if np.array_equal(by_hand, run.arrays.equity) else "OTHER BITS"
     floor = best(lambda: fused_run(machine, history)) / len(history)
     whole = best(lambda: bg.scan(machine, history), 7) / len(history)
-    orders = f"{len(run.events) // 2:,} orders"
+    orders = f"{len(run.arrays.events) // 2:,} orders"
     return Table(
         f"The regime filter through the engine, {len(history):,} bars, {orders}",
         [
@@ -96,7 +96,7 @@ def _hundred(count: int) -> list[Row]:
     rows = []
     for name, band in (("scan, 100 assets, band 0.2 %", 0.002), ("scan, 100 assets, all traded every bar", 0.0)):
         machine = bg.Machine(strategy=regime_filter(), filter=true_filter(), terms=bg.Terms(band=band))
-        events = len(bg.scan(machine, history).events) / count
+        events = len(bg.scan(machine, history).arrays.events) / count
         spent = best(lambda machine=machine: bg.scan(machine, history)) / count  # type: ignore[misc]
         rows.append(Row(name, 1e6 * spent, "us/bar", "<= 5", f"{events:.1f} order events a bar"))
     return rows
@@ -195,7 +195,7 @@ with open("/proc/self/clear_refs", "w") as marks:
 run = bg.scan(machine, history)
 peak = held("VmHWM") - before
 arrays = (history.ts, history.open, history.high, history.low, history.close, history.volume,
-          run.table, run.weights, run.beliefs, run.features, run.events)
+          *(getattr(run.arrays, name) for name in ('table', 'weights', 'beliefs', 'features', 'events')))
 print(peak, sum(a.nbytes for a in arrays))
 """
 

@@ -58,7 +58,7 @@ def resting(size: float = 1.0) -> Table:
         for history, wanted in ((one, "<= 500"), (many, "<= 150")):
             assets = len(history.symbols)
             machine = bg.Machine(strategy=bg.strategy(step), filter=true_filter(), terms=bg.Terms(cash=1e6 * assets))
-            count = len(bg.scan(machine, history).events) / len(history) / assets
+            count = len(bg.scan(machine, history).arrays.events) / len(history) / assets
             spent = 1e9 * best(lambda m=machine, h=history: bg.scan(m, h), 3) / len(history) / assets  # type: ignore[misc]
             unit = "ns/bar" if assets == 1 else "ns/asset-bar"
             rows.append(Row(f"{name}, N = {assets}", spent, unit, wanted, f"{count:.2f} events an asset and bar"))
@@ -70,7 +70,7 @@ def _books(history: bg.History) -> list[Row]:
     light = bg.Machine(strategy=regime_filter(), filter=true_filter())
     # A smallest order value that nothing meets asks for the full book and changes nothing else.
     full = bg.Machine(strategy=regime_filter(), filter=true_filter(), terms=bg.Terms(min_notional=1e-9))
-    same = np.array_equal(bg.scan(light, history).equity, bg.scan(full, history).equity)
+    same = np.array_equal(bg.scan(light, history).arrays.equity, bg.scan(full, history).arrays.equity)
     spent = [1e9 * best(lambda m=m: bg.scan(m, history), 5) / len(history) for m in (light, full)]  # type: ignore[misc]
     bits = "equity: same bits" if same else "equity: OTHER BITS"
     return [
@@ -138,7 +138,8 @@ def monthly(size: float = 1.0) -> Table:
     )
     run = bg.scan(machine, history)
     spent = best(lambda: bg.scan(machine, history), 3)
-    told = f"{int((run.events[:, 0] == 1).sum()):,} fills; money grew {run.equity[-1] / machine.terms.cash:.6g}x"
+    filled, grown = int((run.arrays.events[:, 0] == 1).sum()), run.arrays.equity[-1] / machine.terms.cash
+    told = f"{filled:,} fills; money grew {grown:.6g}x"
     rows = [Row("ours", spent, "s", "<= 2", told)]
     for name, make in (("vectorbt", _vectorbt), ("bt", _bt)):
         rows.append(_beside(name, make, history, spent))

@@ -50,7 +50,7 @@ def ours(history: bg.History, follow: Any = _follow, loop: Any = bg.scan) -> Cal
         filter=bg.Filter(lambda _: np.array([0.0, 1.0]), _above, (), 2, "crossing"),
         terms=bg.Terms(fee=FEE, slippage=0.0),
     )
-    return lambda: float(loop(machine, history).equity[-1] / machine.terms.cash)
+    return lambda: float(loop(machine, history).arrays.equity[-1] / machine.terms.cash)
 
 
 def vectorbt(history: bg.History) -> Callable[[], float]:

@@ -57,7 +57,11 @@ def one_run(returns: Floats, model: Any, window: int) -> Run:
     silent = sum(1 for fit in made for _ in untold(fit.fitted, returns[fit.first - 1 : fit.last - 1, None]))
     degenerate = sum(bool(fit.fitted.degeneracies) for fit in made)
     return Run(
-        len(run.equity) == len(returns) + 1 - run.first, len(run.fits), len(run.fits) - len(made), degenerate, silent
+        len(run.arrays.equity) == len(returns) + 1 - run.first,
+        len(run.fits),
+        len(run.fits) - len(made),
+        degenerate,
+        silent,
     )
 
 

@@ -44,7 +44,7 @@ def measure(size: float = 1.0) -> Table:
     }
     runs = {name: bg.run(machine, history, registry=False) for name, machine in machines.items()}
     first = max(run.first for run in runs.values())
-    excess = _over_the_last({name: run.equity[first - run.first :] for name, run in runs.items()})
+    excess = _over_the_last({name: run.arrays.equity[first - run.first :] for name, run in runs.items()})
     rows = [row for name, run in runs.items() for row in _rows(name, run)]
     tried = 1 + sum(len(machine.choose.candidates) for machine in machines.values() if machine.choose is not None)
     rows += _verdict(verdict(excess, tried=tried), tried)

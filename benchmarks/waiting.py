@@ -67,7 +67,7 @@ if how == "feature":
 if how == "filter":
     parts["filter"] = bg.Filter(lambda params: np.full(2, 0.5), lean, (), 2, "lean")
 history = sp500() if bars == 0 else walk(bars, assets)
-print(bg.scan(bg.Machine(**parts), history).equity[-1])
+print(bg.scan(bg.Machine(**parts), history).arrays.equity[-1])
 """
 # What is run, what is edited before each time, how many bars (0: the S&P sample) of how many assets, what was wanted.
 CASES = (

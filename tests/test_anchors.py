@@ -44,19 +44,19 @@ def published(shared: Path, spy: History, classes: dict[str, float], **terms: An
 
 
 def row(result: bg.Result) -> tuple[float, float, float, float, float]:
-    r = result.returns
+    r = result.arrays.returns
     return (
-        round(100 * total_return(result.equity), 2),
+        round(100 * total_return(result.arrays.equity), 2),
         round(sharpe(r, 252.0), 4),
         round(100 * float(r.mean()), 4),
         round(100 * float(r.std(ddof=1)), 4),
-        round(100 * max_drawdown(result.equity), 2),
+        round(100 * max_drawdown(result.arrays.equity), 2),
     )
 
 
 def test_the_published_table(shared: Path, spy: History) -> None:
     held = scan(bg.Machine(strategy=buy_and_hold(), start="2005-04-27", terms=bg.Terms(**PAPER)), spy)
-    assert len(held.returns) == 4953
+    assert len(held.arrays.returns) == 4953
     assert row(held) == (635.50, 0.6265, 0.0476, 1.2052, -55.19)
     filtered = published(shared, spy, CLASSES["filter"])
     assert row(filtered) == (205.01, 0.6601, 0.0242, 0.5824, -19.16)
@@ -65,7 +65,7 @@ def test_the_published_table(shared: Path, spy: History) -> None:
 
 def test_the_published_filter_switches_252_times_and_is_invested_two_days_of_three(shared: Path, spy: History) -> None:
     run = published(shared, spy, CLASSES["filter"])
-    assert round(100 * float(np.mean(run.table[1:, 2] > 0.5)), 1) == 66.2
+    assert round(100 * float(np.mean(run.arrays.table[1:, 2] > 0.5)), 1) == 66.2
     predicted = pd.read_parquet(shared / PREDICTIONS)["pred"]
     assert int((predicted.eq(0).astype(int).diff().abs() == 1).sum()) == 252
 
@@ -122,13 +122,13 @@ def test_golden_numbers_on_the_sample(
 ) -> None:
     strategy = {"held": buy_and_hold, "sma": sma_filter, "quiet": Quiet.strategy}[rule]()
     run = golden(load(), strategy, start=5030 - n)
-    assert len(run.returns) == n
-    assert round(100 * total_return(run.equity), 4) == total
-    assert round(sharpe(run.returns, 252.0), 5) == ratio
+    assert len(run.arrays.returns) == n
+    assert round(100 * total_return(run.arrays.equity), 4) == total
+    assert round(sharpe(run.arrays.returns, 252.0), 5) == ratio
     if fall is not None:
-        assert round(100 * max_drawdown(run.equity), 4) == fall
+        assert round(100 * max_drawdown(run.arrays.equity), 4) == fall
     if switches is not None:
-        held = run.table[1:, 2] > 0.5
+        held = run.arrays.table[1:, 2] > 0.5
         assert int(np.sum(held[1:] != held[:-1])) == switches
 
 
@@ -136,6 +136,6 @@ def test_positions_known_a_day_early_show_what_the_anchors_say(shared: Path, spy
     """The same positions with no lag: +5352 % and Sharpe 2.39, the size of a look-ahead of one bar."""
     predicted = pd.read_parquet(shared / PREDICTIONS)["pred"].to_numpy()
     held = scan(bg.Machine(strategy=buy_and_hold(), start="2005-04-27", terms=bg.Terms(**PAPER)), spy)
-    early = held.returns * (predicted[1:] == 0)
+    early = held.arrays.returns * (predicted[1:] == 0)
     assert round(100 * float(np.prod(1.0 + early) - 1.0)) == 5352
     assert round(sharpe(early, 252.0), 2) == 2.39

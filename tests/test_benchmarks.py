@@ -53,8 +53,8 @@ def test_loop_by_hand_is_the_engine_to_the_bit(leverage: float) -> None:
     terms = {"fee": 0.001, "fixed_fee": 3.0, "slippage": 0.0004, "cash_rate": 0.02, "leverage": leverage}
     machine = bg.Machine(strategy=regime_filter(), filter=true_filter(), terms=bg.Terms(**terms))
     run = bg.scan(machine, history)
-    assert len(run.events) > 50
-    assert fused_run(machine, history).tobytes() == np.ascontiguousarray(run.equity).tobytes()
+    assert len(run.arrays.events) > 50
+    assert fused_run(machine, history).tobytes() == np.ascontiguousarray(run.arrays.equity).tobytes()
 
 
 def test_what_a_fit_does_not_tell_of_itself_is_counted() -> None:

@@ -39,10 +39,11 @@ def test_cash_and_positions_at_their_prices_are_the_equity(answer: str, k: Knobs
         bg.Machine(strategy=strategy_of(answer, k), terms=bg.Terms(**terms_of(k, market))), market.history()
     )
     if result is not None:
-        held = (result.weights * result.equity[:, None]).sum(axis=1)
-        np.testing.assert_allclose(result.table[:, 1] + held, result.equity, rtol=1e-9)
-        np.testing.assert_allclose(np.abs(result.weights).sum(axis=1), result.table[:, 2], rtol=1e-9, atol=1e-12)
-        np.testing.assert_allclose(result.weights.sum(axis=1), result.table[:, 3], rtol=1e-9, atol=1e-12)
+        found = result.arrays
+        held = (found.weights * found.equity[:, None]).sum(axis=1)
+        np.testing.assert_allclose(found.table[:, 1] + held, found.equity, rtol=1e-9)
+        np.testing.assert_allclose(np.abs(found.weights).sum(axis=1), found.table[:, 2], rtol=1e-9, atol=1e-12)
+        np.testing.assert_allclose(found.weights.sum(axis=1), found.table[:, 3], rtol=1e-9, atol=1e-12)
 
 
 @pytest.mark.parametrize("answer", ANSWERS)
@@ -51,7 +52,7 @@ def test_without_costs_and_moves_there_is_no_free_money(answer: str, k: Knobs) -
     market = still(market_of(k))
     terms = terms_of(k, market) | {"borrow_rate": 0.0, "cash_rate": 0.0}
     result = interpreted(bg.Machine(strategy=strategy_of(answer, k), terms=bg.Terms(**terms)), market.history())
-    np.testing.assert_allclose(result.equity, CASH, rtol=1e-9)
+    np.testing.assert_allclose(result.arrays.equity, CASH, rtol=1e-9)
 
 
 @pytest.mark.parametrize("answer", ANSWERS)
@@ -70,8 +71,8 @@ def test_twice_the_cash_is_twice_of_everything(answer: str, k: Knobs) -> None:
     assert (once is None) == (other is None)
     if once is not None and other is not None:
         # Twice is a power of two: no rounding is in the way.
-        np.testing.assert_array_equal(2.0 * once.table[:, [0, 1, 4, 5]], other.table[:, [0, 1, 4, 5]])
-        np.testing.assert_array_equal(once.weights, other.weights)
+        np.testing.assert_array_equal(2.0 * once.arrays.table[:, [0, 1, 4, 5]], other.arrays.table[:, [0, 1, 4, 5]])
+        np.testing.assert_array_equal(once.arrays.weights, other.arrays.weights)
         same_fills(once, other, 2.0, 2.0)
 
 
@@ -86,8 +87,8 @@ def test_a_split_changes_nothing_but_quantities(answer: str, ratios: tuple[float
     told_nothing = attempt(bg.Machine(strategy=plan, terms=bg.Terms(**terms)), adjusted(market).history())
     assert (declared is None) == (told_nothing is None)
     if declared is not None and told_nothing is not None:
-        np.testing.assert_allclose(declared.table, told_nothing.table, rtol=1e-9, atol=1e-9 * CASH)
-        np.testing.assert_allclose(declared.weights, told_nothing.weights, rtol=1e-9, atol=1e-9)
+        np.testing.assert_allclose(declared.arrays.table, told_nothing.arrays.table, rtol=1e-9, atol=1e-9 * CASH)
+        np.testing.assert_allclose(declared.arrays.weights, told_nothing.arrays.weights, rtol=1e-9, atol=1e-9)
         one, other = declared.tables["fills"], told_nothing.tables["fills"]
         for name in ("order_id", "ts", "reason"):
             assert one[name].tolist() == other[name].tolist()
@@ -104,8 +105,8 @@ def test_the_order_of_the_columns_changes_nothing(answer: str, k: Knobs, order: 
     other = attempt(bg.Machine(strategy=moved(plan, order), terms=bg.Terms(**terms)), market.history(order))
     assert (one is None) == (other is None)
     if one is not None and other is not None:
-        np.testing.assert_allclose(one.table, other.table, rtol=1e-9, atol=1e-9 * CASH)
-        np.testing.assert_allclose(one.weights[:, order], other.weights, rtol=1e-9, atol=1e-9)
+        np.testing.assert_allclose(one.arrays.table, other.arrays.table, rtol=1e-9, atol=1e-9 * CASH)
+        np.testing.assert_allclose(one.arrays.weights[:, order], other.arrays.weights, rtol=1e-9, atol=1e-9)
         same_fills(one, other)
 
 
@@ -125,7 +126,7 @@ def test_a_cash_account_never_borrows(answer: str, k: Knobs) -> None:
         bg.Machine(strategy=strategy_of(answer, k), terms=bg.Terms(**terms_of(k, market))), market.history()
     )
     if result is not None:
-        assert result.table[:, 1].min() >= -1e-8 * CASH
+        assert result.arrays.table[:, 1].min() >= -1e-8 * CASH
 
 
 @kernel
@@ -156,6 +157,6 @@ def test_the_pessimist_is_never_richer_than_the_optimist(k: Knobs, size: float, 
         interpreted(bg.Machine(strategy=plan, terms=bg.Terms(**terms_of(k, market) | {"path": p})), market.history())
         for p in paths
     ]
-    low, middle, high = (run.equity for run in runs)
+    low, middle, high = (run.arrays.equity for run in runs)
     assert np.all(low <= middle * (1.0 + 1e-12))
     assert np.all(middle <= high * (1.0 + 1e-12))

@@ -27,7 +27,8 @@ from barograph.data.closes import Closes, Timetable
 from barograph.data.history import History
 from barograph.loop.result import Result
 from barograph.report import read_run
-from barograph.report.figures import run_figures, timeline
+from barograph.report.figures import timeline
+from barograph.report.returns import return_figures
 from barograph.report.words import comparison, verdict
 from barograph_strategies.buy_and_hold import buy_and_hold
 from barograph_strategies.fixed_weights import fixed_weights
@@ -170,7 +171,7 @@ def test_what_is_bought_once_is_bought_everywhere(pair: tuple[str, str]) -> None
 def test_annual_figures_are_those_read_by_hand(pair: tuple[str, str], every: str) -> None:
     for codes in (pair, pair[::-1]):
         result = held(codes, every)
-        wanted = by_hand(closes_of(result.tables["equity"]), result.equity.tolist())
+        wanted = by_hand(closes_of(result.tables["equity"]), result.arrays.equity.tolist())
         assert {name: result.metrics[name] for name in wanted} == pytest.approx(wanted, rel=1e-9)
         hold = by_hand(closes_of(result.tables["equity"]), result.tables["benchmark"]["equity"].tolist())
         for name in ("cagr", "volatility", "sharpe"):
@@ -196,7 +197,7 @@ def test_hours_and_weeks_of_two_markets_are_read_by_hand(pair: tuple[str, str], 
         first, other = (every(code, bars) for code in codes)
         machine = bg.Machine(strategy=fixed_weights([0.5, 0.5]), terms=bg.Terms(**TERMS))
         result = bg.run(machine, first.join(other))
-        wanted = by_hand(closes_of(result.tables["equity"]), result.equity.tolist())
+        wanted = by_hand(closes_of(result.tables["equity"]), result.arrays.equity.tolist())
         assert {name: result.metrics[name] for name in wanted} == pytest.approx(wanted, rel=1e-9)
         assert result.metrics["years"] == pytest.approx(1.0, abs=0.03)
 
@@ -207,7 +208,7 @@ def test_who_is_joined_late_does_not_bend_the_years() -> None:
     whole = long.join(late)
     machine = bg.Machine(strategy=fixed_weights([0.5, 0.5]), terms=bg.Terms(**TERMS), start="2023-01-03")
     result = bg.run(machine, whole)
-    wanted = by_hand(closes_of(result.tables["equity"]), result.equity.tolist())
+    wanted = by_hand(closes_of(result.tables["equity"]), result.arrays.equity.tolist())
     assert result.metrics["years"] == pytest.approx(wanted["years"])
     assert result.metrics["sharpe"] == pytest.approx(wanted["sharpe"])
     assert result.metrics["returns"] / result.metrics["years"] == pytest.approx(365.25, rel=0.01)
@@ -312,7 +313,7 @@ def test_a_run_over_several_calendars_says_so(tmp_path: Path) -> None:
 def test_the_rolling_sharpe_ratio_is_that_of_a_year_of_days(tmp_path: Path) -> None:
     barograph("run", written(tmp_path, CONFIG), "--runs", tmp_path / "runs")
     run = read_run(next((tmp_path / "runs").glob("*-two-*")))
-    drawn = run_figures(run, timeline(run))["rolling"]["data"][1]["y"]["bdata"]
+    drawn = return_figures(run, timeline(run))["rolling"]["data"][1]["y"]["bdata"]
     last = np.frombuffer(base64.b64decode(drawn), "<f4")[-1]
     year = by_hand(closes_of(run.tables["equity"]), run.equity.tolist())
     returns = np.diff(np.log(run.equity[run.steps.rows]))

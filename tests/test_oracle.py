@@ -85,9 +85,9 @@ def check(result: Result) -> None:
     for t, row in enumerate(rows):
         wanted = [float(getattr(row, n)) for n in ("equity", "cash", "gross", "net", "fees", "financing")]
         np.testing.assert_allclose(
-            result.table[t] / scale, wanted / scale, rtol=1e-9, atol=1e-9, err_msg=f"{COLUMNS} {t}"
+            result.arrays.table[t] / scale, wanted / scale, rtol=1e-9, atol=1e-9, err_msg=f"{COLUMNS} {t}"
         )
-        np.testing.assert_allclose(result.weights[t], [float(w) for w in row.weights], rtol=1e-9, atol=1e-9)
+        np.testing.assert_allclose(result.arrays.weights[t], [float(w) for w in row.weights], rtol=1e-9, atol=1e-9)
 
 
 def attempt(machine: bg.Machine, history: History) -> Result | None:

@@ -104,13 +104,14 @@ def in_full(machine: bg.Machine, history: History) -> Result:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("barograph.execution.terms.Terms.fits_light_book", lambda _: False)
         run = interpreted(machine, history)
-    assert run.events.shape[1] > 10
+    assert run.arrays.events.shape[1] > 10
     return run
 
 
 def agree(light: Result, full: Result) -> bool:
-    tables = [(getattr(light, name), getattr(full, name)) for name in ("table", "weights", "beliefs")]
-    same_log = np.array_equal(light.events, full.events[:, : light.events.shape[1]], equal_nan=True)
+    mine, theirs = light.arrays, full.arrays
+    tables = [(getattr(mine, name), getattr(theirs, name)) for name in ("table", "weights", "beliefs")]
+    same_log = np.array_equal(mine.events, theirs.events[:, : mine.events.shape[1]], equal_nan=True)
     return same_log and all(one.tobytes() == other.tobytes() for one, other in tables)
 
 
@@ -180,7 +181,7 @@ def digests() -> dict[str, str]:
     found = {}
     for name, machine in MACHINES.items():
         run = interpreted(machine, history_for(name)) if "--plain" in sys.argv else scan(machine, history_for(name))
-        parts = [run.table, run.weights, run.beliefs, run.events]
+        parts = [run.arrays.table, run.arrays.weights, run.arrays.beliefs, run.arrays.events]
         found[name] = hashlib.sha256(b"".join(p.tobytes() for p in parts)).hexdigest()
     return found
 

@@ -8,6 +8,7 @@ import re
 import sys
 import tomllib
 import types
+from pathlib import Path
 
 import pytest
 
@@ -57,3 +58,23 @@ def test_the_documents_it_points_to_are_there() -> None:
     links = re.findall(r"\]\(([^)]+)\)", README)
     assert links
     assert all((root / link).is_file() for link in links)
+
+
+def blocks(page: str) -> list[str]:
+    return re.findall(r"```python\n(.*?)```", (ROOT / "docs" / page).read_text(encoding="utf-8"), flags=re.DOTALL)
+
+
+def test_the_tutorial_ends_with_a_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("arch", reason="the sample data are in the package arch")
+    monkeypatch.chdir(tmp_path)
+    found, _ = execute(blocks("tutorial.md")[0])
+    assert (tmp_path / "calm-days.html").stat().st_size > 1e6
+    assert len(found["worst"]) == 5  # type: ignore[arg-type]
+
+
+def test_the_table_of_a_fit_is_what_the_guide_says() -> None:
+    text = (ROOT / "docs" / "python.md").read_text(encoding="utf-8")
+    shown = re.findall(r"```\n(regime|        share.*?)```", text, flags=re.DOTALL)[0]
+    assert [line.split() for line in execute(blocks("python.md")[0])[1].splitlines()] == [
+        line.split() for line in shown.splitlines()
+    ]

@@ -33,7 +33,7 @@ from tests.kit.machines import learnable
 
 with event.install_recorder("numba:compile") as recorder:
     exec(sys.argv[1])
-print(json.dumps([float(run.equity[-1]).hex(), len(recorder.buffer), sorted(sys.modules)]))
+print(json.dumps([float(run.arrays.equity[-1]).hex(), len(recorder.buffer), sorted(sys.modules)]))
 """
 
 

@@ -26,7 +26,9 @@ _EMITS = {"diagonal": (CELLS, partly_observed, any_observed), "full": (gaussian.
 def _family(name: str, kind: str) -> Family:
     emission, says, seen = _EMITS[kind]
     hindsight = (partial(smooth, emission, seen=seen), partial(decode, emission, seen=seen))
-    return Family(f"{__name__}:{name}", GaussianParams, init, chain_step(emission, says), gaussian.moments, *hindsight)
+    step = chain_step(emission, says)
+    online = (GaussianParams, init, step, gaussian.moments, *hindsight)
+    return Family(f"{__name__}:{name}", *online, draw=gaussian.draw)
 
 
 DIAGONAL = _family("DIAGONAL", "diagonal")

@@ -27,7 +27,7 @@ from barograph_models._student.ahead import (
 )
 from barograph_models._student.data import Cells, cells
 from barograph_models._student.drawn import DrawnParams, drawn_init, drawn_params, drawn_step, renumbered
-from barograph_models._student.emission import FIT, STUDENT, StudentParams, moments, step
+from barograph_models._student.emission import FIT, STUDENT, StudentParams, draw, moments, step
 from barograph_models._student.fit import TAIL, Ascender, believed, best_climb, in_units, known_of, standardised
 from barograph_models._student.gibbs import draws
 from barograph_models._student.known import Known
@@ -54,6 +54,7 @@ STUDENT_HMM = Family(
     forecast=chain_forecast,
     plan=student_plan,
     components=student_components,
+    draw=draw,
 )
 
 STUDENT_DRAWS = STUDENT_HMM._replace(
@@ -64,6 +65,7 @@ STUDENT_DRAWS = STUDENT_HMM._replace(
     # Hindsight would be that of one set of parameters, and the filter's is of many.
     smooth=None,
     decode=None,
+    draw=None,
     renumber=renumbered,
     forecast=drawn_forecast,
     plan=drawn_plan,

@@ -69,6 +69,7 @@ def _of_asset(params: PanelParams, asset: int) -> tuple[Family, StudentParams]:
 
 STUDENT_PANEL = STUDENT_HMM._replace(
     name=f"{__name__}:STUDENT_PANEL",
+    draw=None,
     params=PanelParams,
     shared=(*FIT, "asset_centre", "asset_unit"),
     of_asset=_of_asset,

@@ -164,8 +164,8 @@ def test_orders_guards_and_actions_are_audited_too(monkeypatch: pytest.MonkeyPat
 def test_a_change_of_any_event_is_seen(monkeypatch: pytest.MonkeyPatch, code: int, answer: str) -> None:
     monkeypatch.setattr("numba.core.config.DISABLE_JIT", 1)
     run = loops.scan(_acting(), eventful())
-    log = run.events.copy()
+    log = run.arrays.events.copy()
     row = np.flatnonzero(log[:, 0] == code)[0]
     log[row, 1] += 1.0
-    changes = largest_changes(run, replace(run, logs=log), len(run.history) - 1)
+    changes = largest_changes(run, replace(run, arrays=replace(run.arrays, logs=log)), len(run.history) - 1)
     assert {name for name, change in changes.items() if change > 0.0} == {answer}

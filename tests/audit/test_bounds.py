@@ -77,7 +77,7 @@ def test_the_other_paths_would_have_been_the_same() -> None:
         scan(bg.Machine(strategy=bg.strategy(simple), terms=bg.Terms(path=path)), wide())
         for path in ("pessimistic", "optimistic")
     ]
-    assert runs[0].table.tobytes() == runs[1].table.tobytes()
+    assert runs[0].arrays.table.tobytes() == runs[1].arrays.table.tobytes()
 
 
 def test_a_path_that_ruins_the_account_is_told(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -37,13 +37,13 @@ def result() -> bg.Result:
 
 def answer(result: bg.Result, peer: str = "bt") -> tuple[pd.DataFrame, Any]:
     """What a peer that agrees to the last digit would say."""
-    return fills_of(result, PEERS[peer].costs_in_price).drop(columns="order"), result.equity.copy()
+    return fills_of(result, PEERS[peer].costs_in_price).drop(columns="order"), result.arrays.equity.copy()
 
 
 def test_our_own_numbers_agree(result: bg.Result) -> None:
     found = compared(result, "bt", "0", *answer(result))
     assert found.agrees
-    assert (found.fill_gap, found.equity_gap, found.bars) == (0.0, 0.0, len(result.equity))
+    assert (found.fill_gap, found.equity_gap, found.bars) == (0.0, 0.0, len(result.arrays.equity))
     assert found.fills == len(result.tables["fills"])
     assert f"agrees on {found.fills} fills" in str(found)
 
@@ -73,8 +73,8 @@ def test_equity_that_differs_is_named(result: bg.Result) -> None:
     equity[40:] *= 1.0 + 2e-8
     first = compared(result, "bt", "0", fills, equity).first
     assert first is not None
-    assert (first.bar, first.order, first.what, first.ours) == (40, 0, "equity", result.equity[40])
-    equity[40:] = result.equity[40:] * (1.0 + 5e-9)
+    assert (first.bar, first.order, first.what, first.ours) == (40, 0, "equity", result.arrays.equity[40])
+    equity[40:] = result.arrays.equity[40:] * (1.0 + 5e-9)
     assert compared(result, "bt", "0", fills, equity).agrees
 
 
@@ -243,9 +243,9 @@ def test_a_wrong_price_would_be_seen_by_the_real_peers() -> None:
             "no other engines: `make bench-peers` installs them into .venv-peers, BAROGRAPH_PEERS names a python"
         )
     honest = run(rebalance, bars(1), (1.0, 1.0, 1.0, 1.0), **{**TERMS, **FREE})
-    bent = honest.table.copy()
+    bent = honest.arrays.table.copy()
     bent[60:, 0] *= 1.0 + 1e-7
-    wrong = replace(honest, table=bent)
+    wrong = replace(honest, arrays=replace(honest.arrays, table=bent))
     found = crosscheck(wrong, ["backtrader"], interpreter)[0]
     assert found.first is not None
     assert (found.first.what, found.first.bar) == ("equity", 60)

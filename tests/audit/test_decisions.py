@@ -189,9 +189,10 @@ def test_what_a_peer_cannot_do_is_refused_by_name(peer: str, answers: Any, terms
 def test_crumbs_of_interest_are_no_obstacle() -> None:
     one = script(HALF)
     for paid, refused in ((1e-4, False), (-1e-4, False), (1e-2, True), (-1e-2, True)):
-        table = one.table.copy()
+        table = one.arrays.table.copy()
         table[3, 5] = paid
-        assert any("interest" in line for line in refusals(replace(one, table=table), "bt")) is refused
+        told = replace(one, arrays=replace(one.arrays, table=table))
+        assert any("interest" in line for line in refusals(told, "bt")) is refused
 
 
 @pytest.mark.parametrize(("order", "volume"), [
@@ -257,7 +258,7 @@ def test_a_pair_that_the_open_passes_whole_is_listed_where_the_sizes_differ(size
 
 def test_a_difference_that_is_listed_says_so() -> None:
     one = script(bg.Protected(0.5, 95.0, 105.0, np.nan), history=candles(FLAT, FLAT, (106.0, 107.0, 94.0, 100.0)))
-    fills, equity = fills_of(one, costs_in_price=False).drop(columns="order"), one.equity
+    fills, equity = fills_of(one, costs_in_price=False).drop(columns="order"), one.arrays.equity
     fills.loc[1, "price"] = 95.0
     assert "listed in docs/crosscheck.md, clause 2" in str(compared(one, "backtesting", "0", fills, equity))
 

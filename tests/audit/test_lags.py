@@ -83,7 +83,7 @@ def test_the_curve_begins_with_the_run_itself_and_fits_are_not_made_again() -> N
     assert curve[0] == pytest.approx(whole.metrics["sharpe"])
     late = run_late(whole, 2)
     assert [fit.bar for fit in late.fits] == [fit.bar for fit in whole.fits]
-    assert late.beliefs.tobytes() == whole.beliefs.tobytes()
+    assert late.arrays.beliefs.tobytes() == whole.arrays.beliefs.tobytes()
 
 
 def test_a_ruin_that_only_comes_late_has_no_figure(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -101,14 +101,14 @@ def traded(whole: History, begin: int, step: str, folder: Path) -> Verdict:
     alarms = sum(row["kind"] in ALARMS for row in store.rows("alerts", "live"))
     store.close()
     back = bg.run(replace(build(config, folder), start=begin), whole)
-    same = min(len(cycles), len(back.table))
+    same = min(len(cycles), len(back.arrays.table))
     other = sum(_differs(cycles[t], back, t) for t in range(same))
     return Verdict(len(whole) - begin, len(cycles), other, sum(bool(one["trouble"]) for one in cycles), alarms)
 
 
 def _differs(cycle: dict[str, Any], back: bg.Result, t: int) -> bool:
     account, weights = floats(cycle["equity"]), floats(cycle["weights"])
-    return account.tobytes() != back.table[t].tobytes() or weights.tobytes() != back.weights[t].tobytes()
+    return account.tobytes() != back.arrays.table[t].tobytes() or weights.tobytes() != back.arrays.weights[t].tobytes()
 
 
 def cases() -> list[Case]:

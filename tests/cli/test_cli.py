@@ -100,7 +100,9 @@ def test_run_leaves_a_whole_folder_and_the_same_bytes_under_another_hash_seed(pr
         assert done.returncode == 0, done.stderr
         folders.append(Path(json.loads(done.stdout)["folder"]))
     names = {path.name for path in folders[0].iterdir()}
-    tables = {f"{t}.parquet" for t in ("equity", "beliefs", "orders", "fills", "events", "trades", "benchmark")}
+    tables = {
+        f"{t}.parquet" for t in ("equity", "beliefs", "orders", "fills", "events", "trades", "benchmark", "prices")
+    }
     assert names == tables | {"config.toml", "manifest.json", "metrics.json", "fits.json", "report.html"}
     for table in tables:
         assert (folders[0] / table).read_bytes() == (folders[1] / table).read_bytes(), table

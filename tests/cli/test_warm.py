@@ -60,7 +60,7 @@ terms = bg.Terms(guards=[bg.Guard("drawdown", 0.5)], minimum_fee=1.0)
 one = bg.Machine(strategy=strategy, features=[zscore(15, of=log_return()), log_return(), zscore(30)], terms=terms,
                  model=gaussian_mixture(states=3, seed=5, starts=2), fit=bg.Fit(window=150, every=60))
 with event.install_recorder("numba:compile") as recorder:
-    assert len(bg.scan(one, some_bars(400, assets=2, seed=11)).events)
+    assert len(bg.scan(one, some_bars(400, assets=2, seed=11)).arrays.events)
 print(json.dumps(sorted({found.data["dispatcher"].py_func.__name__ for _, found in recorder.buffer})))
 """
 

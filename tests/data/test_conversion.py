@@ -106,7 +106,7 @@ def test_an_account_of_three_currencies_adds_up_by_hand() -> None:
         got = paid[(paid["ts"] <= pd.Timestamp(t, tz="UTC")) & (paid["event"] == "dividend")]
         money = 10_000.0 - (done["quantity"] * done["price"]).sum() + (got["quantity"] * got["price"]).sum()
         worth = sum(done.loc[done["asset"] == symbol, "quantity"].sum() * p for symbol, p in last.items())
-        assert run.equity[row] == pytest.approx(money + worth, rel=1e-9)
+        assert run.arrays.equity[row] == pytest.approx(money + worth, rel=1e-9)
 
 
 def test_a_final_price_takes_the_rate_of_its_open() -> None:

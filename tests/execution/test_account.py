@@ -107,13 +107,13 @@ def test_the_log(told: Case, log: list[tuple[float, ...]], more: dict[str, Any])
     flags, rows = run.world.book.flags, run.world.book.rows
     assert run.world.book.counters[book.WAITING] == (flags[book.PENDING] > 0).sum()
     assert not rows[book.BASIS, rows[book.QUANTITY] == 0.0].any()
-    assert run.events[:, :10].tolist() == [pytest.approx(wanted, rel=1e-12, abs=1e-12) for wanted in log]
+    assert run.arrays.events[:, :10].tolist() == [pytest.approx(wanted, rel=1e-12, abs=1e-12) for wanted in log]
 
 
 def test_the_log_of_a_stop_that_is_touched() -> None:
     run = play(Case("", "100 | 100 106 99 105", {1: [stop_limit(10, 105, 104)]}, [], []))
     wanted = (events.TRIGGERED, 1, 1, 0, NAN, 0.0, 105.0, 0.0, 0.0, events.AS_WANTED)
-    np.testing.assert_array_equal(run.events[run.events[:, 0] == events.TRIGGERED, :10], [wanted])
+    np.testing.assert_array_equal(run.arrays.events[run.arrays.events[:, 0] == events.TRIGGERED, :10], [wanted])
 
 
 def killed(mode: str, *more: bg.Guard) -> dict[str, Any]:

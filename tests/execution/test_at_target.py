@@ -51,10 +51,10 @@ def test_the_same_target_twice_changes_nothing(
     run = interpreted(machine, flat(prices[: len(weights)]))
     fills = run.tables["fills"]
     assert len(set(fills["ts"])) <= 1, fills
-    assert np.ptp(run.equity[1:]) == 0.0
+    assert np.ptp(run.arrays.equity[1:]) == 0.0
     wanted = np.array(weights)
     if terms["lot"] == 0.0 and np.abs(wanted).sum() <= terms["leverage"] and len(fills) == np.count_nonzero(wanted):
-        np.testing.assert_allclose(run.weights[-1], wanted, rtol=1e-9, atol=1e-12)
+        np.testing.assert_allclose(run.arrays.weights[-1], wanted, rtol=1e-9, atol=1e-12)
 
 
 @pytest.mark.parametrize("more", [{}, {"unit_fee": 1e-300}], ids=["light", "full"])
@@ -66,8 +66,8 @@ def test_each_position_is_its_weight_of_what_is_left(more: dict[str, Any]) -> No
     run = play(told, **more)
     left = 9_990 / 1.007
     assert run.tables["fills"]["quantity"].tolist() == pytest.approx([0.3 * left / 100, 0.4 * left / 50], rel=1e-14)
-    assert run.equity[-1] == pytest.approx(left, rel=1e-14)
-    assert run.weights[-1].tolist() == pytest.approx([0.3, 0.4], rel=1e-14)
+    assert run.arrays.equity[-1] == pytest.approx(left, rel=1e-14)
+    assert run.arrays.weights[-1].tolist() == pytest.approx([0.3, 0.4], rel=1e-14)
 
 
 @pytest.mark.parametrize("more", [{}, {"unit_fee": 1e-300}], ids=["light", "full"])
@@ -79,8 +79,8 @@ def test_a_sale_that_slips_is_paid_by_a_purchase_that_does_not(more: dict[str, A
     sold = run.tables["fills"]["quantity"].iloc[1]
     left = 10_000.0 + sold
     assert run.tables["fills"]["price"].tolist() == [100.0, 99.0, 100.0]
-    assert run.equity[-1] == pytest.approx(left, rel=1e-14)
-    assert run.weights[-1].tolist() == pytest.approx([0.5, 0.2], rel=1e-13)
+    assert run.arrays.equity[-1] == pytest.approx(left, rel=1e-14)
+    assert run.arrays.weights[-1].tolist() == pytest.approx([0.5, 0.2], rel=1e-13)
 
 
 @pytest.mark.parametrize("price", [99.99, 100.01])
@@ -133,6 +133,6 @@ def test_a_small_position_is_ended_all_the_same() -> None:
         script = {1: [market(1e-9)], 2: [market(-1e-9)]} if isinstance(end, list) else {1: 2e-9, 2: 0.0}
         run = play(Case("", "100 | = | = | =", script, [], []))
         assert len(run.tables["fills"]) == 2
-        assert run.weights[-1].tolist() == [0.0]
+        assert run.arrays.weights[-1].tolist() == [0.0]
     reduced = play(Case("", "100 | = | = | =", {1: [market(1e-9)], 2: [market(-5.0, reduce=True)]}, [], []))
     assert reduced.tables["orders"]["reason"].tolist() == ["as wanted", "reduce only: all there was"]

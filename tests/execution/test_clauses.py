@@ -44,7 +44,7 @@ def test_an_order_decided_at_a_close_fills_at_the_next_open() -> None:
     run = scan(bg.Machine(strategy=scripted(0, 0, 1, 1, 1), terms=bg.Terms(**FREE)), bars(SIX))
     fill = run.tables["fills"].iloc[0]
     assert (fill.price, fill.quantity) == (104.0, 10_000.0 / 104.0)
-    assert run.equity.tolist() == [10_000.0] * 3 + [10_000.0 / 104.0 * 105.0, 10_000.0 / 104.0 * 106.0]
+    assert run.arrays.equity.tolist() == [10_000.0] * 3 + [10_000.0 / 104.0 * 105.0, 10_000.0 / 104.0 * 106.0]
 
 
 @pytest.mark.parametrize(("fill", "price"), [("same_close", 100.0), ("next_open", 104.0), ("next_close", 105.0)])
@@ -60,7 +60,7 @@ def test_weight_one_with_one_percent_fee_buys_what_cash_allows() -> None:
     fill = run.tables["fills"].iloc[0]
     assert fill.quantity == pytest.approx(95.2018, abs=5e-5)
     assert fill.quantity == pytest.approx(10_000.0 / (104.0 * 1.01), rel=1e-15)
-    assert abs(run.table[3, 1]) < 1e-9
+    assert abs(run.arrays.table[3, 1]) < 1e-9
     assert fill.fee == pytest.approx(fill.quantity * 104.0 * 0.01)
     whole = scan(bg.Machine(strategy=scripted(0, 0, 1, 1, 1), terms=bg.Terms(lot=1.0, **terms)), bars(SIX)).tables[
         "fills"
@@ -81,7 +81,7 @@ def test_closed_form_leaves_exactly_the_wanted_weight_after_costs() -> None:
     for before, after in [(0.0, 0.7), (0.0, -0.8), (0.9, 0.2), (-0.5, 0.6), (0.4, -0.4), (-0.9, -0.3), (0.3, 1.8)]:
         history = bars([FLAT[0], (100.0, 102.0, 98.0, 100.0), (100.0, 102.0, 98.0, 100.0)])
         run = scan(bg.Machine(strategy=scripted(before, after, math.inf), terms=bg.Terms(**terms)), history)
-        assert run.weights[2, 0] == pytest.approx(after, abs=1e-12), (before, after)
+        assert run.arrays.weights[2, 0] == pytest.approx(after, abs=1e-12), (before, after)
 
 
 def test_slippage_never_leaves_the_bar() -> None:
@@ -95,9 +95,11 @@ def test_financing_is_charged_by_calendar_days_on_negative_cash_only() -> None:
     history = bars([(100.0, 100.0, 100.0, 100.0)] * 4, days=[0, 1, 4, 5])
     terms = {**FREE, "borrow_rate": 0.0365, "leverage": 2.0}
     run = scan(bg.Machine(strategy=scripted(2, math.inf, math.inf, math.inf), terms=bg.Terms(**terms)), history)
-    assert run.table[:, 5].tolist() == pytest.approx([0.0, 0.0, 10_000.0 * 0.0365 * 3 / 365, 10_003.0 * 0.0365 / 365])
+    assert run.arrays.table[:, 5].tolist() == pytest.approx(
+        [0.0, 0.0, 10_000.0 * 0.0365 * 3 / 365, 10_003.0 * 0.0365 / 365]
+    )
     assert (
-        scan(bg.Machine(strategy=scripted(1, 1, 1, 1), terms=bg.Terms(**terms)), history).table[:, 5].tolist()
+        scan(bg.Machine(strategy=scripted(1, 1, 1, 1), terms=bg.Terms(**terms)), history).arrays.table[:, 5].tolist()
         == [0.0] * 4
     )
 
@@ -105,7 +107,7 @@ def test_financing_is_charged_by_calendar_days_on_negative_cash_only() -> None:
 def test_interest_on_positive_cash_is_optional() -> None:
     history = bars([(100.0, 100.0, 100.0, 100.0)] * 2)
     run = scan(bg.Machine(strategy=scripted(0, 0), terms=bg.Terms(cash_rate=0.0365, **FREE)), history)
-    assert run.equity[1] == pytest.approx(10_001.0)
+    assert run.arrays.equity[1] == pytest.approx(10_001.0)
 
 
 def test_a_missing_bar_or_no_volume_fills_nothing_and_loses_nothing() -> None:
@@ -166,20 +168,20 @@ def test_reductions_come_before_increases_whatever_the_columns() -> None:
     history = two([(10.0, 20.0)] * 4)
     for before, after in [((1.0, 0.0), (0.0, 1.0)), ((0.0, 1.0), (1.0, 0.0))]:
         run = scan(bg.Machine(strategy=pair(before, after, after, after), terms=bg.Terms(**FREE)), history)
-        assert run.weights[2].tolist() == pytest.approx(list(after))
+        assert run.arrays.weights[2].tolist() == pytest.approx(list(after))
         assert set(run.tables["fills"].reason) == {"as wanted"}
 
 
 def test_increases_share_a_shortfall() -> None:
     run = scan(bg.Machine(strategy=pair((1.0, 1.0), (1.0, 1.0)), terms=bg.Terms(**FREE)), two([(10.0, 20.0)] * 2))
-    assert run.weights[1].tolist() == pytest.approx([0.5, 0.5])
+    assert run.arrays.weights[1].tolist() == pytest.approx([0.5, 0.5])
     assert set(run.tables["fills"].reason) == {"shrunk: no room under the leverage limit"}
 
 
 def test_a_number_is_shared_by_the_traded_assets() -> None:
     history = two([(10.0, 20.0)] * 3).observe("B")
     run = scan(bg.Machine(strategy=scripted(0.8, 0.8, 0.8), terms=bg.Terms(**FREE)), history)
-    assert run.weights[1].tolist() == pytest.approx([0.8, 0.0])
+    assert run.arrays.weights[1].tolist() == pytest.approx([0.8, 0.0])
     assert list(run.tables["equity"].columns[-1:]) == ["weight_A"]
 
 
@@ -204,9 +206,9 @@ def test_fees_decided_at_the_last_close_belong_to_the_next_row() -> None:
         bg.Machine(strategy=scripted(1, 0, 0, 0, 0), terms=bg.Terms(fill="same_close", **{**FREE, "fee": 0.01})),
         bars(SIX),
     )
-    assert run.table[0, 4] == 0.0
-    assert run.table[1, 4] > 0.0
-    assert run.table[:, 4].sum() == pytest.approx(run.tables["fills"].fee.sum())
+    assert run.arrays.table[0, 4] == 0.0
+    assert run.arrays.table[1, 4] > 0.0
+    assert run.arrays.table[:, 4].sum() == pytest.approx(run.tables["fills"].fee.sum())
 
 
 def test_a_flip_without_room_still_closes_the_old_side() -> None:
@@ -214,7 +216,7 @@ def test_a_flip_without_room_still_closes_the_old_side() -> None:
     terms = {**FREE, "fee": 0.02, "leverage": 1.5}
     history = bars([(100.0, 100.0, 100.0, 100.0)] * 4)
     run = scan(bg.Machine(strategy=scripted(1.5, -3.0, math.inf, math.inf), terms=bg.Terms(**terms)), history)
-    assert run.weights[2, 0] == pytest.approx(-1.5, abs=1e-12)
+    assert run.arrays.weights[2, 0] == pytest.approx(-1.5, abs=1e-12)
     assert run.tables["fills"].reason.iloc[1] == "shrunk: no room under the leverage limit"
 
 
@@ -222,7 +224,7 @@ def test_financing_is_charged_before_1970_too() -> None:
     terms = {**FREE, "borrow_rate": 0.0365, "leverage": 2.0}
     history = bars([(100.0, 100.0, 100.0, 100.0)] * 3, days=[-4000, -3999, -3998])
     run = scan(bg.Machine(strategy=scripted(2, math.inf, math.inf), terms=bg.Terms(**terms)), history)
-    assert run.table[2, 5] == pytest.approx(1.0)
+    assert run.arrays.table[2, 5] == pytest.approx(1.0)
 
 
 def test_an_open_without_a_close_is_worth_what_was_paid() -> None:
@@ -232,7 +234,7 @@ def test_an_open_without_a_close_is_worth_what_was_paid() -> None:
         close=[r[3] for r in gone], symbols=["ABC"], calendar="24/7",
     )  # fmt: skip
     run = scan(bg.Machine(strategy=scripted(1, 1, 1), terms=bg.Terms(**FREE)), history)
-    assert run.equity.tolist() == [10_000.0] * 3
+    assert run.arrays.equity.tolist() == [10_000.0] * 3
 
 
 def test_a_wrong_number_of_weights_is_an_error_not_a_read_beyond_the_end() -> None:

@@ -174,10 +174,10 @@ def test_a_weight_is_met_exactly_after_every_cost(before: float, after: float, l
     **COSTLY,
                minimum_fee=least)  # fmt: skip
     small = (before, after) == MOVES[-1]
-    assert run.weights[2].tolist() == pytest.approx(
+    assert run.arrays.weights[2].tolist() == pytest.approx(
         [0.0, before if small and least else after], abs=1e-11 if not small else 5e-4
     )
-    assert run.world.book.money[GROSS] == pytest.approx(abs(run.weights[2, 1]))
+    assert run.world.book.money[GROSS] == pytest.approx(abs(run.arrays.weights[2, 1]))
 
 
 def test_months_are_those_of_the_calendar() -> None:

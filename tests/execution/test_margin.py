@@ -182,4 +182,4 @@ def test_a_cent_is_no_ruin() -> None:
     run = play(
         Case("cent", "100 | = | 50.00005 | 60", {1: [market(200)]}, [], []), leverage=2.0, maintenance=0.0, warning=0.0
     )
-    assert run.equity.tolist() == pytest.approx([10_000, 10_000, 0.01, 2_000])
+    assert run.arrays.equity.tolist() == pytest.approx([10_000, 10_000, 0.01, 2_000])

@@ -33,11 +33,11 @@ KILLED: dict[str, Any] = {"guards": [bg.Guard("kill", "2024-03-06", "no_new_risk
 
 def gross(bars: Any, script: Any, **terms: Any) -> float:
     """The largest gross exposure of a run, at its closes."""
-    return float(play(Case("", bars, script, [], []), **terms).table[:, 2].max())
+    return float(play(Case("", bars, script, [], []), **terms).arrays.table[:, 2].max())
 
 
 def least_cash(bars: Any, script: Any, **terms: Any) -> float:
-    return float(play(Case("", bars, script, [], []), account="cash", **terms).table[:, 1].min())
+    return float(play(Case("", bars, script, [], []), account="cash", **terms).arrays.table[:, 1].min())
 
 
 @pytest.mark.parametrize(

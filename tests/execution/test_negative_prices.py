@@ -114,4 +114,4 @@ def test_orders_earn_the_same_wherever_zero_lies(k: Knobs, by: float) -> None:
     steady = {**FREE, "cash": 1e9, "leverage": 1e6, "maintenance": 0.0, "warning": 0.0, "cash_rate": 0.0}
     machine = bg.Machine(strategy=bg.strategy(step, init=lambda _: 0, name="units"), terms=bg.Terms(**steady))
     one, other = (interpreted(machine, m.history()) for m in (market, shifted(market, by)))
-    np.testing.assert_allclose(one.equity, other.equity, rtol=0.0, atol=1e-5)
+    np.testing.assert_allclose(one.arrays.equity, other.arrays.equity, rtol=0.0, atol=1e-5)

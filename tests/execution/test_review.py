@@ -156,7 +156,7 @@ def test_a_cash_account_never_borrows_inside_a_bar(what: str) -> None:
     """Clause 3, room: what a cash account buys is paid with every cost that is charged for it."""
     asks, bar, terms = BORROWED[what]
     run = play(Case(what, f"100 | {bar}", {1: asks}, [], []), account="cash", **terms)
-    assert -1e-6 <= run.table[-1, 1] < 200.0
+    assert -1e-6 <= run.arrays.table[-1, 1] < 200.0
 
 
 @pytest.mark.parametrize("more", [{}, FULL])

@@ -34,7 +34,7 @@ def test_ruin(what: str, more: dict[str, Any]) -> None:
     actions: dict[str, Any] = {"dividends": {3: 110.0}} if "dividend" in what else {}
     told = Case(what, bars, script, [], [], DEEP, actions=actions)
     if not said:
-        assert len(play(told, **more).equity) == 4
+        assert len(play(told, **more).arrays.equity) == 4
         return
     with pytest.raises(bg.StrategyError, match=f"ruined the account: {said}"):
         play(told, **more)

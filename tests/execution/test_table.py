@@ -273,8 +273,8 @@ COSTLY: dict[str, Any] = {"fee": 0.002, "unit_fee": 0.05, "fixed_fee": 3.0, "sli
 def test_increases_fill_what_room_there_is(what: str) -> None:
     """Clause 2: no more than `leverage` allows after all costs, and no less."""
     run = play(Case(what, CALM, FILLED[what], [], []), leverage=1.5, **COSTLY)
-    assert run.table[1, 2] < 1.0
-    assert run.table[2, 2] == pytest.approx(1.5, rel=1e-9)
+    assert run.arrays.table[1, 2] < 1.0
+    assert run.arrays.table[2, 2] == pytest.approx(1.5, rel=1e-9)
 
 
 CALLS = [(2, "margin_warning", "", 0, 4.0, 10_000, "margin call"),

@@ -95,22 +95,22 @@ def same_in_other_units(case: Case) -> None:
     """Run a case in the full book, twice: in prices and quantities smaller than one the same comes of it."""
     case = case._replace(terms={**FULL, **case.terms})
     one, other = play(case), play(smaller(case))
-    np.testing.assert_array_equal(one.table * [MONEY, MONEY, 1.0, 1.0, MONEY, MONEY], other.table)
-    np.testing.assert_array_equal(one.weights, other.weights)
-    np.testing.assert_array_equal(one.events[:, [0, 1, 2, 3, 9]], other.events[:, [0, 1, 2, 3, 9]])
+    np.testing.assert_array_equal(one.arrays.table * [MONEY, MONEY, 1.0, 1.0, MONEY, MONEY], other.arrays.table)
+    np.testing.assert_array_equal(one.arrays.weights, other.arrays.weights)
+    np.testing.assert_array_equal(one.arrays.events[:, [0, 1, 2, 3, 9]], other.arrays.events[:, [0, 1, 2, 3, 9]])
     _check_log(one)
 
 
 def _check_log(run: bg.Result) -> None:
     """What ends has a number and an asset, and neither trades nor costs; what rested has no price and no weight."""
-    ended = run.events[np.isin(run.events[:, 0], (CANCELLED, REJECTED, EXPIRED))]
+    ended = run.arrays.events[np.isin(run.arrays.events[:, 0], (CANCELLED, REJECTED, EXPIRED))]
     assert (ended[:, 1] > 0.0).all()
     assert np.isin(ended[:, 3], range(len(run.history.symbols))).all()
     np.testing.assert_array_equal(ended[:, [5, 7, 8]], 0.0)
     rested = ended[np.isin(ended[:, 9], (NEWER, UNPROTECTED, OTHER_FILLED, WITHDRAWN, DAY_OVER, DATE_PASSED))]
     np.testing.assert_array_equal(rested[:, 4], NONE)
     np.testing.assert_array_equal(rested[:, 6], 0.0)
-    triggered = run.events[run.events[:, 0] == TRIGGERED]
+    triggered = run.arrays.events[run.arrays.events[:, 0] == TRIGGERED]
     np.testing.assert_array_equal(triggered[:, 4], NONE)
     np.testing.assert_array_equal(triggered[:, [5, 7, 8]], 0.0)
 
@@ -131,5 +131,5 @@ def test_both_books_write_the_same_bits(case: Case) -> None:
     """Whatever the light book does with weights the full one does too, to the last cell of the log."""
     light, full = play(case), play(case, min_notional=1e-300)
     assert light.world.book.order_codes.size == 0 < full.world.book.order_codes.size
-    np.testing.assert_array_equal(light.table, full.table)
-    np.testing.assert_array_equal(light.events, full.events[:, :10])
+    np.testing.assert_array_equal(light.arrays.table, full.arrays.table)
+    np.testing.assert_array_equal(light.arrays.events, full.arrays.events[:, :10])

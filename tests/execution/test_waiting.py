@@ -101,5 +101,5 @@ def test_columns_decide_nothing(more: dict[str, Any]) -> None:
     assert not isinstance(case.bars, str)
     other = case._replace(bars=case.bars[::-1], script={t: w[::-1] for t, w in case.script.items()})
     one, two = play(case, **more), play(other, **more)
-    assert one.equity.tolist() == two.equity.tolist()
+    assert one.arrays.equity.tolist() == two.arrays.equity.tolist()
     assert one.tables["fills"]["quantity"].tolist() == two.tables["fills"]["quantity"].tolist()

@@ -39,7 +39,7 @@ FITTED = gaussian_hmm(states=2, starts=1).fit(np.diff(np.log(BARS.close[:, 0])))
 
 def held_to(result: bg.Result, fills: int = 1) -> Any:
     """The law: as many fills, of the same units at the same prices, and the same value."""
-    made, own = result.to_vectorbt(), events.fills(result.events)
+    made, own = result.to_vectorbt(), events.fills(result.arrays.events)
     records = made.orders.values
     records = records[np.lexsort((records["id"], records["idx"], records["col"]))]
     signed = np.where(records["side"] == 0, records["size"], -records["size"])
@@ -50,7 +50,7 @@ def held_to(result: bg.Result, fills: int = 1) -> Any:
     assert np.allclose(records["price"], own.price[by_asset], rtol=1e-12, atol=0.0)
     assert np.allclose(records["fees"], own.fee[by_asset], rtol=1e-9, atol=1e-12)
     value = np.asarray(made.value()).ravel()
-    assert np.max(np.abs(value - result.equity) / result.equity) <= 1e-9
+    assert np.max(np.abs(value - result.arrays.equity) / result.arrays.equity) <= 1e-9
     return made
 
 
@@ -90,7 +90,7 @@ def test_shipped_strategies(name: str, tmp_path: Path) -> None:
 def test_a_short_and_a_turn_around() -> None:
     terms = bg.Terms(fee=0.001, short_rate=0.0)
     result = bg.scan(bg.Machine(strategy=sma_filter(20, 1.0, -1.0), terms=terms), BARS)
-    assert (result.table[:, 3] < -0.5).any()
+    assert (result.arrays.table[:, 3] < -0.5).any()
     held_to(result, 5)
 
 
@@ -100,7 +100,7 @@ def test_a_bracket_with_two_fills_in_one_bar() -> None:
 
     bars = candles((100.0, 101.0, 99.5, 100.0), (100.0, 101.0, 90.0, 92.0), (92.0, 93.0, 91.0, 92.0))
     result = script(enter, history=bars)
-    fills = events.fills(result.events)
+    fills = events.fills(result.arrays.events)
     assert fills.bar.tolist() == [1, 1]
     held_to(result, 2)
 
@@ -128,10 +128,10 @@ def test_its_own_figures_have_our_year() -> None:
     result = bg.scan(bg.Machine(strategy=sma_filter(20)), BARS)
     made = held_to(result)
     # vectorbt counts a first return of nothing; so there is one more of them.
-    n = len(result.returns)
+    n = len(result.arrays.returns)
     ours = result.metrics["sharpe"]
     assert ours is not None
-    longer = np.append(0.0, result.returns)
+    longer = np.append(0.0, result.arrays.returns)
     expected = np.mean(longer) / np.std(longer, ddof=1) * np.sqrt(result.history.periods)
     assert made.sharpe_ratio() == pytest.approx(expected, rel=1e-9)
     assert made.sharpe_ratio() == pytest.approx(ours, rel=2.0 / n)

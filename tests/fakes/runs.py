@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from barograph.metrics.excursions import Seen, with_excursions
 from barograph.metrics.measure import measure
 from barograph.metrics.trips import round_trips
 
@@ -92,7 +93,10 @@ def fake_tables(bars: int, states: int, assets: int, trading: bool, seed: int) -
         orders.loc[3, ["weight", "asked", "reason", "quantity"]] = [np.nan, 80.0, "less than one lot", 50.0]
     benchmark = pd.DataFrame({"ts": ts, "equity": index})
     marks = {"SPY": float(index[-1] / 1000)}
-    trades = round_trips(fills, marks)
+    prices = pd.DataFrame({"ts": ts} | {name.replace("weight", "close"): index / 1000 for name in weights})
+    column = (index / 1000)[:, None]
+    seen = Seen(ts.dt.tz_localize(None).to_numpy(), ("SPY",), column * 1.01, column * 0.99, column)
+    trades = with_excursions(round_trips(fills, marks), fills[:0], seen)
     return {
         "equity": equity,
         "beliefs": beliefs,
@@ -101,6 +105,7 @@ def fake_tables(bars: int, states: int, assets: int, trading: bool, seed: int) -
         "events": fake_events(ts) if trading else fake_events(ts)[:0],
         "trades": trades,
         "benchmark": benchmark,
+        "prices": prices,
     }
 
 

@@ -46,7 +46,7 @@ with event.install_recorder("numba:compile") as recorder:
     run = bg.scan(machine, some_bars(700, assets=2, seed=3))
 names = sorted({found.data["dispatcher"].py_func.__name__ for _, found in recorder.buffer})
 right = same(run, interpreted(machine, some_bars(700, assets=2, seed=3)))
-print(json.dumps([float(run.equity[-1]), names, right]))
+print(json.dumps([float(run.arrays.equity[-1]), names, right]))
 """
 MINE = """
 import barograph as bg
@@ -184,7 +184,7 @@ def cell(name, number=0.0):
 def run():
     machine = bg.Machine(strategy=bg.strategy(decide), filter=coin())
     found = bg.scan(machine, bars)
-    told.append([same(found, interpreted(machine, bars)), float(found.equity[-1])])
+    told.append([same(found, interpreted(machine, bars)), float(found.arrays.equity[-1])])
 
 k = float(sys.argv[1])
 for name in CELLS:

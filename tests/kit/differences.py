@@ -74,7 +74,7 @@ def attempt(run: Run, history: History, loop: Loop) -> tuple[str, Any]:
 
 
 def told_by_engine(result: Result) -> Told:
-    log = result.events
+    log = result.arrays.events
     made, ends, fills, told = events.born(log), events.changes(log), events.fills(log), events.account_events(log)
     how: dict[int, tuple[str, str, int]] = {}
     filled: dict[int, float] = {}
@@ -101,7 +101,7 @@ def told_by_engine(result: Result) -> Told:
                 told.bar, told.event, told.asset, told.measured, told.limit, told.reason
             )
         ],
-        result.equity.tolist(),
+        result.arrays.equity.tolist(),
     )
 
 

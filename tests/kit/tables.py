@@ -269,10 +269,10 @@ def _check_account(case: Case, run: Result) -> None:
         value = np.where(units == 0.0, 0.0, units * last)
         equity = cash + value.sum()
         row = [equity, cash, abs(value).sum() / equity, value.sum() / equity, charged, charge]
-        assert run.table[t].tolist() == pytest.approx(row, rel=1e-11, abs=1e-9), (t + 1, row)
-        assert run.weights[t].tolist() == pytest.approx((value / equity).tolist(), rel=1e-11, abs=1e-11), t + 1
+        assert run.arrays.table[t].tolist() == pytest.approx(row, rel=1e-11, abs=1e-9), (t + 1, row)
+        assert run.arrays.weights[t].tolist() == pytest.approx((value / equity).tolist(), rel=1e-11, abs=1e-11), t + 1
     if case.end is not None:
-        assert run.equity[-1] == pytest.approx(case.end, rel=1e-11)
+        assert run.arrays.equity[-1] == pytest.approx(case.end, rel=1e-11)
 
 
 def _row_of(case: Case, asked: dict[str, list[Any]], bar: int, order: int) -> int:

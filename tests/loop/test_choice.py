@@ -161,7 +161,7 @@ def test_live_is_the_same_bar_for_bar(name: str) -> None:
             made.append(live.choose()[0])
         live.append(history.slice(t, t + 1))
         rows.append(live.step().equity)
-    assert np.array(rows).tobytes() == whole.table.tobytes()
+    assert np.array(rows).tobytes() == whole.arrays.table.tobytes()
     assert _bits(made) == _bits(whole.choices)
     assert live.world().to_bytes() == whole.world.to_bytes()
 
@@ -213,18 +213,18 @@ def check_chosen(machine: bg.Machine, history: History) -> None:
     ends = [choice.bar + 1 for choice in whole.choices[1:]] + [len(history)]
     for choice, end in zip(whole.choices, ends, strict=True):
         alone, rows = _alone(machine, choice.candidate, history.head(end)), slice(choice.bar + 1, end)
-        assert whole.features[rows].tobytes() == alone.features[rows].tobytes(), choice
+        assert whole.arrays.features[rows].tobytes() == alone.arrays.features[rows].tobytes(), choice
         since = slice(choice.bar + 1 - whole.first, end - whole.first)
         own = slice(choice.bar + 1 - alone.first, end - alone.first)
-        assert whole.beliefs[since].tobytes() == alone.beliefs[own].tobytes(), choice
+        assert whole.arrays.beliefs[since].tobytes() == alone.arrays.beliefs[own].tobytes(), choice
         now = scan(machine, history.head(end)).world
         assert now.strategy == alone.world.strategy, choice
         told = [now.features, now.filter], [alone.world.features, alone.world.filter]
         assert repr(told[0]) == repr(told[1]), choice
         assert getattr(now.fitted, "digest", None) == getattr(alone.world.fitted, "digest", None)
     assert (
-        whole.features[: whole.first].tobytes()
-        == _alone(machine, whole.choices[0].candidate, history).features[: whole.first].tobytes()
+        whole.arrays.features[: whole.first].tobytes()
+        == _alone(machine, whole.choices[0].candidate, history).arrays.features[: whole.first].tobytes()
     )
 
 
@@ -255,8 +255,8 @@ def test_its_account_is_that_of_somebody_who_is_told_what_to_want() -> None:
     plan = bg.strategy(scripted, wanted, lambda _: 0)
     other = scan(bg.Machine(strategy=plan, terms=TRADE, start=run.first), history)
     assert switched(run) > 3
-    assert other.table.tobytes() == run.table.tobytes()
-    assert other.events.tobytes() == run.events.tobytes()
+    assert other.arrays.table.tobytes() == run.arrays.table.tobytes()
+    assert other.arrays.events.tobytes() == run.arrays.events.tobytes()
 
 
 def test_equals_keep_the_one_in_use_and_nothing_told_changes_nothing() -> None:

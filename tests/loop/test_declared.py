@@ -51,7 +51,7 @@ def test_they_are_the_machines_own_numbers() -> None:
 
     bars, declared = some_bars(40), (log_return(), zscore(5), sma(4), total_return(3))
     # One bar is remembered by each run: the last it has seen.
-    seen = scan(bg.Machine(strategy=cross(), features=declared, filter=coin()), bars).features
+    seen = scan(bg.Machine(strategy=cross(), features=declared, filter=coin()), bars).arrays.features
     for last in (1, 17, 40):
         own = bg.strategy(told, (0,), lambda _: np.zeros((1, 4)), features=declared)
         state = scan(bg.Machine(strategy=own), bars.head(last)).world.strategy
@@ -64,8 +64,8 @@ def test_no_model_learns_from_them() -> None:
     bars = some_bars(160)
     check_machine(bg.Machine(strategy=cross(), **how), bars, cuts=(90,))
     with_them, without = (scan(bg.Machine(strategy=of, **how), bars) for of in (cross(), bg.strategy(_half)))
-    assert np.array_equal(with_them.beliefs, without.beliefs)
-    assert with_them.features.shape == without.features.shape == (160, 1)
+    assert np.array_equal(with_them.arrays.beliefs, without.arrays.beliefs)
+    assert with_them.arrays.features.shape == without.arrays.features.shape == (160, 1)
     assert with_them.fits[-1].fitted.features == ("log_return",)
 
 
@@ -79,8 +79,8 @@ def test_a_rule_for_one_asset_sees_its_own_assets(step: Any) -> None:
     three, rule = some_bars(100, assets=3), cross(step=step, reads="own")
     machine = bg.Machine(strategy=rule, filter=coin(), each=True)
     check_machine(machine, three, cuts=(50,))
-    whole = scan(machine, three).weights
-    one = scan(bg.Machine(strategy=rule, filter=coin(), each=True), three.only("A1")).weights
+    whole = scan(machine, three).arrays.weights
+    one = scan(bg.Machine(strategy=rule, filter=coin(), each=True), three.only("A1")).arrays.weights
     # The others' shares move this one's by what is in cash; where it is out it is out.
     assert np.array_equal(whole[:, 1] == 0.0, one[:, 0] == 0.0)
 
@@ -93,7 +93,7 @@ def test_live_goes_on_with_them() -> None:
     for t in range(1, 50):
         live.append(bars.slice(t, t + 1))
         equity.append(float(live.step().equity[0]))
-    assert equity == replay(machine, bars).equity.tolist()
+    assert equity == replay(machine, bars).arrays.equity.tolist()
     assert same(scan(machine, bars), replay(machine, bars))
 
 

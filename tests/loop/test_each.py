@@ -110,9 +110,9 @@ def probs(run: Result) -> Any:
 def test_one_asset_with_a_belief_of_its_own_is_one_belief(name: str) -> None:
     history = some_bars(80, seed=5)
     one, each = (run_of(name, machine(RULES[name](), each=each), history) for each in (False, True))
-    assert one.beliefs.shape == each.beliefs.shape
+    assert one.arrays.beliefs.shape == each.arrays.beliefs.shape
     assert same(one, each)
-    assert one.ahead.tobytes() == each.ahead.tobytes()
+    assert one.arrays.ahead.tobytes() == each.arrays.ahead.tobytes()
 
 
 @pytest.mark.parametrize("name", RULES)
@@ -120,8 +120,8 @@ def test_assets_that_are_alike_are_believed_and_sized_alike(name: str) -> None:
     history = turned(some_bars(60, seed=6), [0, 0, 0], symbols=("X", "Y", "Z"))
     run = run_of(name, machine(RULES[name]()), history)
     assert (probs(run) == probs(run)[:, :1]).all()
-    assert (run.weights == run.weights[:, :1]).all()
-    assert run.weights.any() or "protected" in run.machine.strategy.name
+    assert (run.arrays.weights == run.arrays.weights[:, :1]).all()
+    assert run.arrays.weights.any() or "protected" in run.machine.strategy.name
 
 
 @pytest.mark.parametrize(
@@ -149,7 +149,7 @@ def test_python_and_compiled_rules_agree() -> None:
 
 def test_what_each_sees_is_named() -> None:
     run = scan(machine(regime_filter(), features=[log_return(), log_return(close("A2"))]), BARS)
-    X = run.features.reshape(len(BARS), 3, 2)
+    X = run.arrays.features.reshape(len(BARS), 3, 2)
     moves = np.diff(np.log(BARS.close[:, 1]))
     there = np.isfinite(moves)
     np.testing.assert_allclose(X[1:, 1, 0][there], moves[there], atol=1e-12)
@@ -165,7 +165,7 @@ def test_permuting_the_assets_permutes_the_answers() -> None:
     assert probs(other).tobytes() == np.ascontiguousarray(probs(run)[:, order]).tobytes()
     assert (other.filtered.logpdf == run.filtered.logpdf[:, order]).all()
     # Prices add up in another order, weights are those of the same rule.
-    np.testing.assert_allclose(other.weights, run.weights[:, order], rtol=1e-9)
+    np.testing.assert_allclose(other.arrays.weights, run.arrays.weights[:, order], rtol=1e-9)
 
 
 def test_an_assets_belief_is_its_own() -> None:
@@ -179,7 +179,7 @@ def test_an_assets_belief_is_its_own() -> None:
     assert (probs(other)[50:, 1] != probs(run)[50:, 1]).any()
     # Each is what the asset's own fit says of it alone.
     for a, symbol in enumerate(BARS.symbols):
-        alone = model.of_asset(symbol).filter_path(run.features[:, a : a + 1])
+        alone = model.of_asset(symbol).filter_path(run.arrays.features[:, a : a + 1])
         assert (probs(run)[:, a] == alone.probs).all()
         assert (run.filtered.logpdf[:, a] == alone.logpdf).all()
 
@@ -224,7 +224,7 @@ def test_a_panel_is_learned_again_and_again_and_all_loops_agree(tmp_path: Path) 
             live = Live(learning, BARS.head(t), run.first, replace(world, memory=world.memory))
         live.append(BARS.slice(t, t + 1))
         beliefs.append(live.step().belief)
-    assert np.array(beliefs).tobytes() == run.beliefs.tobytes()
+    assert np.array(beliefs).tobytes() == run.arrays.beliefs.tobytes()
 
 
 def test_the_asset_that_is_whole_last_is_waited_for() -> None:
@@ -233,7 +233,7 @@ def test_the_asset_that_is_whole_last_is_waited_for() -> None:
         column[:30, 1] = np.nan
     learning = machine(regime_filter(), model=student_panel(starts=1), fit=Fit(window=40))
     run = scan(learning, replace(BARS, **columns))
-    there = np.cumsum(np.isfinite(run.features), axis=0)
+    there = np.cumsum(np.isfinite(run.arrays.features), axis=0)
     assert run.first == int((there < 40).sum(axis=0).max()) + 1
     assert np.argmin(there[run.first]) == 1
 
@@ -245,7 +245,8 @@ def test_a_saved_panel_knows_its_assets(tmp_path: Path) -> None:
     assert again.symbols == ("A0", "A1", "A2")
     runs = [scan(machine(regime_filter(), model=one), BARS) for one in (model, again)]
     assert same(*runs)
-    assert runs[0].beliefs.tobytes() == replay(machine(regime_filter(), model=again), BARS).beliefs.tobytes()
+    live = replay(machine(regime_filter(), model=again), BARS)
+    assert runs[0].arrays.beliefs.tobytes() == live.arrays.beliefs.tobytes()
     with pytest.raises(PartError, match="student_panel was fitted on A0, A1, A2, not on B"):
         scan(machine(regime_filter(), model=model), replace(BARS, symbols=("A0", "A1", "B")))
 

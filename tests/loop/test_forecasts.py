@@ -72,11 +72,11 @@ def test_forecasts_are_the_same_in_every_loop(name: str) -> None:
         scan(machine(MODELS[name](), by_forecast(plain=True)), BARS),
     ):
         assert same(whole, other)
-        assert whole.ahead.tobytes() == other.ahead.tobytes()
+        assert whole.arrays.ahead.tobytes() == other.arrays.ahead.tobytes()
     begun = scan(of, BARS.head(120))
     rest = scan(of, BARS, world=begun.world)
     assert same(whole, [begun, rest])
-    assert np.vstack([begun.ahead, rest.ahead]).tobytes() == whole.ahead.tobytes()
+    assert np.vstack([begun.arrays.ahead, rest.arrays.ahead]).tobytes() == whole.arrays.ahead.tobytes()
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -84,7 +84,7 @@ def test_what_is_recorded_is_what_the_fit_in_force_predicts(name: str) -> None:
     run = scan(machine(MODELS[name]()), BARS)
     fit = run.fits[1]
     for bar in (fit.bar + 1, fit.bar + 9):
-        state = filter_rows(fit.fitted.filter(), run.features[fit.first : bar + 1])[0]
+        state = filter_rows(fit.fitted.filter(), run.arrays.features[fit.first : bar + 1])[0]
         for found in run.forecasts(bar):
             wanted = fit.fitted.predict(state, found.horizon)
             assert found.horizon == wanted.horizon
@@ -100,7 +100,7 @@ def test_the_live_loop_reads_and_tells_them_too() -> None:
     for t in range(whole.first + 1, len(BARS)):
         live.append(BARS.slice(t, t + 1))
         told.append(live.step().forecasts)
-    assert np.array(told).tobytes() == whole.ahead.tobytes()
+    assert np.array(told).tobytes() == whole.arrays.ahead.tobytes()
 
 
 def test_a_strategy_that_declares_no_horizon_pays_nothing() -> None:
@@ -109,7 +109,7 @@ def test_a_strategy_that_declares_no_horizon_pays_nothing() -> None:
         return state, bg.Target(0.5)
 
     run = scan(machine(rule=strategy(half)), BARS)
-    assert run.ahead.shape == (len(run.equity), 0)
+    assert run.arrays.ahead.shape == (len(run.arrays.equity), 0)
     assert run.forecasts(run.first) == ()
 
 

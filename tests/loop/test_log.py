@@ -22,9 +22,9 @@ def test_the_size_of_the_pieces_changes_no_event(
     monkeypatch.setattr(session, "_FIRST_PIECE", first)
     monkeypatch.setattr(session, "_PIECE", later)
     found = bg.scan(machine, BARS)
-    assert found.events.tobytes() == wanted.events.tobytes()
-    assert found.table.tobytes() == wanted.table.tobytes()
-    assert (len(found.logs.pieces) > 1) == (first < 10**8)
+    assert found.arrays.events.tobytes() == wanted.arrays.events.tobytes()
+    assert found.arrays.table.tobytes() == wanted.arrays.table.tobytes()
+    assert (len(found.arrays.logs.pieces) > 1) == (first < 10**8)
 
 
 def test_a_quiet_run_takes_a_small_log_and_a_busy_one_large_pieces() -> None:

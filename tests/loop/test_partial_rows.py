@@ -48,7 +48,7 @@ def machine(model: Model, **schedule: Any) -> Machine:
 
 
 def features_of_run() -> Any:
-    return scan(machine(PARTIAL["gaussian_hmm"]), BARS).features
+    return scan(machine(PARTIAL["gaussian_hmm"]), BARS).arrays.features
 
 
 @pytest.mark.parametrize("name", PARTIAL)
@@ -74,7 +74,7 @@ def test_every_loop_and_every_cut_agrees_on_them(name: str) -> None:
     assert same(whole, replay(of, BARS))
     assert same(whole, interpreted(of, BARS))
     begun = scan(of, BARS.head(200))
-    assert begun.beliefs.tobytes() == whole.beliefs[: len(begun.beliefs)].tobytes()
+    assert begun.arrays.beliefs.tobytes() == whole.arrays.beliefs[: len(begun.arrays.beliefs)].tobytes()
     assert same(whole, [begun, scan(of, BARS, world=begun.world)])
     # The audit's late decisions are those of the same first bar.
     assert run_late(whole, 1).first == whole.first

@@ -60,8 +60,8 @@ def test_a_refit_that_fails_leaves_the_model_in_force(error: Exception | None) -
     assert {fit.fitted.digest for fit in run.fits} == {run.fits[0].fitted.digest}
     # What is in force is the first fit, filtered on: the very run of a model that is fitted once.
     once = scan(machine(every="never"), BARS)
-    assert np.array_equal(run.beliefs, once.beliefs, equal_nan=True)
-    assert run.table.tobytes() == once.table.tobytes()
+    assert np.array_equal(run.arrays.beliefs, once.arrays.beliefs, equal_nan=True)
+    assert run.arrays.table.tobytes() == once.arrays.table.tobytes()
 
 
 def test_every_loop_keeps_the_same_models() -> None:
@@ -121,7 +121,7 @@ def test_parameters_that_are_no_numbers_are_a_refit_that_fails(number: float) ->
     told = rf"spoilt: the fit's means is {number} at [1, 0] (1 of 2); mend the model, or name means in its family's"
     assert len(run.fits) == 9
     assert all(told in why and "\n" not in why for why in refused(run)[1:])
-    assert run.table.tobytes() == once.table.tobytes()
+    assert run.arrays.table.tobytes() == once.arrays.table.tobytes()
     with pytest.raises(FitError, match="the fit's means is"):
         scan(machine(Model(fit, 2, "spoilt"), failed="stop"), BARS)
 
@@ -169,7 +169,7 @@ def test_a_trigger_asks_for_fits_beside_the_schedule() -> None:
     for t in range(first + 1, len(BARS)):
         live.append(BARS.slice(t, t + 1))
         steps.append(live.step())
-    assert np.array_equal(np.array([step.belief for step in steps]), whole.beliefs, equal_nan=True)
+    assert np.array_equal(np.array([step.belief for step in steps]), whole.arrays.beliefs, equal_nan=True)
 
 
 def test_what_a_model_is_given_at_a_decision() -> None:
@@ -189,7 +189,7 @@ def test_what_a_model_is_given_at_a_decision() -> None:
     assert second.symbols == ("A0",)
     assert second.ts.tolist() == BARS.ts[run.fits[1].first : run.fits[1].last].tolist()
     # The state is the filter's at the decision.
-    assert second.state.probs.tolist() == run.beliefs[run.fits[1].bar - run.first, :-1].tolist()
+    assert second.state.probs.tolist() == run.arrays.beliefs[run.fits[1].bar - run.first, :-1].tolist()
     with pytest.raises(ValueError, match="read-only"):
         second.previous.params.transition[:] = 0.0
 
@@ -230,9 +230,9 @@ def test_a_fit_that_is_saved_runs_on_without_learning(tmp_path: Any) -> None:
     fitted = learn(machine(), BARS.head(100))
     fitted.save(tmp_path / "model.npz")
     run = scan(Machine(strategy=regime_filter(), model=saved(tmp_path / "model.npz"), start=100), BARS)
-    state = fitted.state_after(run.features[:100])
+    state = fitted.state_after(run.arrays.features[:100])
     assert run.fits == ()
-    assert run.beliefs[:, :-1].tobytes() == fitted.filter_path(run.features).probs[100:].tobytes()
+    assert run.arrays.beliefs[:, :-1].tobytes() == fitted.filter_path(run.arrays.features).probs[100:].tobytes()
     assert state is not None
 
 

@@ -28,8 +28,8 @@ def certain_of_the_first(state: Any, bars: Any, belief: Any, portfolio: Any, par
 @pytest.mark.parametrize("mark", [bg.kernel, lambda step: step], ids=["kernel", "python"])
 def test_a_strategy_may_look_at_any_regime_before_the_first_fit(mark: Any) -> None:
     run = bg.scan(bg.Machine(strategy=bg.strategy(mark(by_the_last_regime)), **LEARNS), learnable(bars=160))
-    assert run.beliefs.shape[1] == 3
-    assert np.isfinite(run.equity).all()
+    assert run.arrays.beliefs.shape[1] == 3
+    assert np.isfinite(run.arrays.equity).all()
 
 
 @pytest.mark.parametrize("regimes", [2, 3, 5])
@@ -85,4 +85,4 @@ def test_a_filter_in_python_may_hand_out_an_array_of_its_own() -> None:
         return state + 1, bg.Belief(np.array([0.25, 0.75]), 0.0)
 
     machine = bg.Machine(filter=bg.Filter(lambda _: 0, step, (), 2, "mine"), strategy=bg.strategy(by_the_last_regime))
-    assert (bg.scan(machine, some_bars(30, assets=1)).beliefs[:, 1] == 0.75).all()
+    assert (bg.scan(machine, some_bars(30, assets=1)).arrays.beliefs[:, 1] == 0.75).all()

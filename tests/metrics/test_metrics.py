@@ -209,10 +209,10 @@ def test_a_bar_belongs_to_the_regime_that_sized_it(run_tables: Tables) -> None:
 
 def test_attribution_of_a_run_with_actions_and_short_fees_sums_to_its_total() -> None:
     run = eventful_run()
-    beliefs = run.tables["beliefs"].assign(regime=np.arange(len(run.equity)) // 7 % 3)
+    beliefs = run.tables["beliefs"].assign(regime=np.arange(len(run.arrays.equity)) // 7 % 3)
     parts = attribute(run.tables["equity"], beliefs, run.tables["fills"], 252)
     assert len(parts) == 3
-    total = run.equity[-1] - run.equity[0]
+    total = run.arrays.equity[-1] - run.arrays.equity[0]
     assert math.fsum(parts["profit"]) == pytest.approx(total, abs=1e-12 * parts["profit"].abs().max() * 4)
     assert math.fsum(parts["costs"]) == pytest.approx(run.metrics["costs"], rel=1e-12)
     assert run.metrics["dividends"] != 0.0
@@ -308,7 +308,8 @@ def test_every_metric_and_column_is_documented(tmp_path: Path) -> None:
     names = [*run.metrics, *COLUMNS, *TRADES, *(path.name for path in folder.iterdir())]
     for table in run.tables.values():
         names += [
-            name if not name.startswith(("weight_", "p_")) else name.split("_")[0] + "_" for name in table.columns
+            name if not name.startswith(("weight_", "p_", "close_")) else name.split("_")[0] + "_"
+            for name in table.columns
         ]
     missing = [name for name in names if f"`{name}" not in text]
     assert missing == []

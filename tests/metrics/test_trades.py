@@ -171,16 +171,48 @@ def test_trades_of_an_eventful_run_earn_what_the_account_earned() -> None:
     run = eventful_run()
     happened = run.tables["events"]
     assert {"split", "dividend", "delisted"} <= set(happened["event"])
-    found = round_trips(run.tables["fills"], run._last_prices(), happened)
+    found = run.tables["trades"]
     earned = found["profit"].sum() - run.tables["equity"]["financing"].sum()
-    assert earned == pytest.approx(run.equity[-1] - run.equity[0], rel=1e-9)
+    assert earned == pytest.approx(run.arrays.equity[-1] - run.arrays.equity[0], rel=1e-9)
     assert found["dividends"].sum() == pytest.approx(run.metrics["dividends"])
 
 
 def test_a_run_tells_its_trades_with_its_events() -> None:
     run = eventful_run()
-    told = round_trips(run.tables["fills"], run._last_prices(), run.tables["events"])
-    pd.testing.assert_frame_equal(run.tables["trades"], told)
+    last = run.tables["prices"].ffill().iloc[-1]
+    told = round_trips(run.tables["fills"], {s: last[f"close_{s}"] for s in run.history.symbols}, run.tables["events"])
+    pd.testing.assert_frame_equal(run.tables["trades"][list(COLUMNS)], told)
+
+
+def by_hand(run: bg.Result, trade: Any) -> tuple[int, float, float, float]:
+    """Read a trade's length, return, worst and best off the bars, price by price."""
+    own = run.history
+    a, closes = own.symbols.index(trade.asset), pd.to_datetime(own.ts, utc=True).as_unit("us").tolist()
+    first = closes.index(trade.entry_ts)
+    last = len(closes) - 1 if trade.open else closes.index(trade.exit_ts)
+    seen = [trade.entry_price, trade.exit_price]
+    for t in range(first, last + 1):
+        units = math.prod(own.splits[s, a] for s in range(t + 1, last + 1))
+        if t == first and (last > first or trade.open):
+            seen.append(own.close[t, a] / units)
+        elif t > first and (t < last or trade.open):
+            seen += [own.high[t, a] / units, own.low[t, a] / units]
+    side = 1 if trade.quantity > 0 else -1
+    moves = [side * (price / trade.entry_price - 1) for price in seen if not math.isnan(price)]
+    return last - first, trade.profit / abs(trade.quantity) / trade.entry_price, min(moves), max(moves)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_length_return_and_excursions_are_those_read_off_the_bars(seed: int) -> None:
+    machine = bg.Machine(strategy=bg.strategy(restless, init=lambda _: 0), terms=bg.Terms(**TURBULENT))
+    run = interpreted(machine, eventful(seed))
+    trades = run.tables["trades"]
+    assert len(trades) > 10
+    assert trades["worst"].le(1e-12).all()
+    assert trades["best"].ge(-1e-12).all()
+    for trade in trades.rename(columns={"return": "returned"}).itertuples():
+        found = (trade.bars, trade.returned, trade.worst, trade.best)
+        assert found == pytest.approx(by_hand(run, trade), rel=1e-9, abs=1e-12)
 
 
 def test_buy_and_hold_takes_splits_and_dividends_along() -> None:
@@ -189,7 +221,7 @@ def test_buy_and_hold_takes_splits_and_dividends_along() -> None:
     actions: dict[str, Any] = {"splits": [1, 1, 2, 1, 1], "dividends": [0, 0, 0, 5.0, 0]}
     history = bg.History.from_arrays(ts, close, final=[np.nan] * 4 + [66.0], symbols=["A"], **actions)
     run = interpreted(bg.Machine(strategy=bg.strategy(idle)), history)
-    growth = run.tables["benchmark"]["equity"] / run.equity[0]
+    growth = run.tables["benchmark"]["equity"] / run.arrays.equity[0]
     # One share becomes two; the dividend of 5 buys 1/11 more at the close of 55; then 66 is paid for each.
     assert growth.tolist() == pytest.approx([1.0, 1.1, 1.2, 1.2, 2.0 * (1 + 1 / 11) * 0.66])
 

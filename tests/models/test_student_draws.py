@@ -16,8 +16,8 @@ from barograph.jit.views import frozen
 from barograph.regimes.filtering import filter_rows
 from barograph.regimes.fitted import Fitted
 from barograph.regimes.window import window
+from barograph_models._chain.chance import gamma, generator, normal, uniform
 from barograph_models._student import ascent, gibbs
-from barograph_models._student.chance import gamma, generator, normal, uniform
 from barograph_models._student.data import cells
 from barograph_models._student.drawn import FADE
 from barograph_models._student.fit import Ascender, best_climb

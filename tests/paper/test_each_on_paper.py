@@ -52,7 +52,7 @@ def test_what_is_traded_on_paper_is_the_backtest_and_every_table_knows_the_asset
     whole = scan(build(config, tmp_path), load_history(config, tmp_path))
     last, rows = whole.filtered.probs[-1], store.rows("beliefs", deployed.name)
     assert [row["symbol"] for row in rows[-3:]] == ["AAA", "BBB", "CCC"]
-    assert len(rows) == 3 * len(whole.ts)
+    assert len(rows) == 3 * len(whole.arrays.ts)
     assert json.loads(rows[-2]["probabilities"]) == last[1].tolist()
     told = status(store, deployed, 0)["regimes"]
     assert {symbol: one["probabilities"] for symbol, one in told.items()} == dict(

@@ -110,7 +110,7 @@ def test_a_first_bar_that_pays_a_dividend_is_adjusted_for_however_little_is_know
     for t in range(1, 30):
         live.append(history.slice(t, t + 1))
         beliefs.append(live.step().belief)
-    assert np.array(beliefs).tobytes() == whole.beliefs.tobytes()
+    assert np.array(beliefs).tobytes() == whole.arrays.beliefs.tobytes()
 
 
 @pytest.mark.parametrize("name", ["next_open", "called", "learns", "protected", "orders", "every term"])

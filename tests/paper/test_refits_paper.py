@@ -58,7 +58,7 @@ def test_refits_that_fail_are_written_told_and_rebuilt(store: SqlStore) -> None:
     found = recorded(store, deployed, switchable(machine))
     same_tables(found, whole)
     # What the strategy read is recorded where it sized.
-    assert found.ahead.tobytes() == whole.ahead.tobytes()
+    assert found.arrays.ahead.tobytes() == whole.arrays.ahead.tobytes()
     # A fit that falls due at the last close is made live, and by a history only when it goes on.
     fits = found.fits[: len(refused)]
     assert [fit.refused for fit in fits] == refused

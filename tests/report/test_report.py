@@ -17,7 +17,8 @@ from barograph.errors import DataError
 from barograph.execution import events
 from barograph.report import compare_report, read_run, tables, write_report
 from barograph.report import orders as intent
-from barograph.report.figures import dates, rolling_sharpe, run_figures, spans, thin, timeline
+from barograph.report.figures import dates, run_figures, spans, thin, timeline
+from barograph.report.trading import trade_words
 from barograph.report.words import bound_words, comparison, verdict
 from tests.fakes.runs import closes, fake_run
 
@@ -42,11 +43,12 @@ def own(page: str) -> str:
 def test_the_page_needs_nothing_else(page: str) -> None:
     assert not re.search(r"https?:|//cdn|@import|<link(?! rel=\"icon\" href=\"data:)|<img|src=", own(page))
     assert page.count("plotly.js v") == 1
-    assert "Plotly.newPlot" in own(page)
+    assert "Plotly.react" in own(page)
 
 
 def test_every_figure_has_a_place(page: str) -> None:
-    wanted = {"equity", "drawdown", "exposure", "probabilities", "rolling", "volatilities", "persistences"}
+    wanted = {"equity", "drawdown", "prices", "exposure", "probabilities", "volatilities", "persistences"}
+    wanted |= {"rolling", "rolling_volatility", "rolling_beta", "yearly", "spread"}
     assert set(data(page)["figures"]) == wanted
     assert all(page.count(f'id="{name}"') == 1 for name in wanted)
 
@@ -109,11 +111,11 @@ def test_what_was_taken_off_a_position_still_held_is_no_round_trip(tmp_path: Pat
     run = read_run(fake_run(tmp_path / "trips"))
     trips = run.tables["trades"]
     finished = int((~trips["open"]).sum())
-    assert tables.trade_words(run).startswith(f"{finished} round trips finished")
+    assert trade_words(run).startswith(f"{finished} round trips finished")
     part = trips.iloc[[0]]
     held = part.assign(open=True, exit_ts=pd.NaT)
     run.tables["trades"] = pd.concat([part, held])
-    assert tables.trade_words(run) == ("No round trip was finished. 1 still open at the end, 1 of them closed in part.")
+    assert trade_words(run) == ("No round trip was finished. 1 still open at the end, 1 of them closed in part.")
 
 
 def test_what_befell_the_account_is_told_and_marked(tmp_path: Path) -> None:
@@ -232,7 +234,9 @@ def test_months_compound_to_years_and_midnight_ends_a_month(tmp_path: Path) -> N
 
 def test_a_run_without_a_model_has_no_regime_parts(tmp_path: Path) -> None:
     page = write_report(fake_run(tmp_path / "hold", states=1)).read_text()
-    assert set(data(page)["figures"]) == {"equity", "drawdown", "exposure", "rolling"}
+    assert set(data(page)["figures"]) == {
+        "equity", "drawdown", "prices", "exposure", "rolling", "rolling_volatility", "rolling_beta", "yearly", "spread"
+    }  # fmt: skip
     assert "regime" not in re.sub(
         r"<style>.*?</style>|<pre>.*?</pre>|<details>.*?</details>", "", own(page), flags=re.S
     )
@@ -266,7 +270,9 @@ def test_a_ruined_account_is_drawn(tmp_path: Path) -> None:
 def test_many_assets_and_regimes(tmp_path: Path, states: int) -> None:
     page = write_report(fake_run(tmp_path / "many", bars=400, states=states, assets=30)).read_text()
     figures = data(page)["figures"]
-    assert [line["name"] for line in figures["exposure"]["data"]] == ["gross", "net"]
+    shown = [line["name"] for line in figures["exposure"]["data"]]
+    assert len(shown) == 6
+    assert shown[-1] == "25 others"
     assert len(figures["probabilities"]["data"]) == states
 
 
@@ -357,16 +363,6 @@ def test_spans_cover_every_bar_once() -> None:
     assert few[0][1] == 0
     assert few[-1][2] == 5000
     assert all(a[2] == b[1] for a, b in itertools.pairwise(few))
-
-
-def test_rolling_sharpe_is_the_sharpe_of_its_window() -> None:
-    equity = 100 * np.cumprod(1 + np.random.default_rng(0).normal(0, 0.01, 400))
-    found = rolling_sharpe(equity, np.array([10, 100, 399]), 100)
-    returns = equity[1:] / equity[:-1] - 1
-    assert np.isnan(found[0])
-    for place, row in ((1, 100), (2, 399)):
-        part = returns[row - 100 : row]
-        assert found[place] == pytest.approx(part.mean() / part.std(ddof=1) * 10, rel=1e-12)
 
 
 def test_dates_say_which_day_a_bar_ends() -> None:

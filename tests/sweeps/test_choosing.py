@@ -33,7 +33,7 @@ def test_every_row_is_a_run() -> None:
     for number, (fee, window) in enumerate(found.points):
         assert found.metrics(number) == told_by_a_run(made(fee, window), BARS)
         run = bg.scan(made(fee, window), BARS)
-        returns = run.returns
+        returns = run.arrays.returns
         assert found.harvest.sums[number, :, 1].sum() == pytest.approx(returns.sum())
         assert found.harvest.sums[number, :, 0].sum() == len(returns)
     assert found.counters == (4, 4, 0, 0, 4, 4, 0, 12)

@@ -58,7 +58,7 @@ def held_to_runs(make: Make, keys: Keys, history: History, **how: Any) -> Sweep:
         wanted = told_by_a_run(machine, history)
         assert list(found.metrics(number)) == list(wanted)
         assert found.metrics(number) == wanted, values
-        assert np.array_equal(table_of(found, number), scan(machine, history).table)
+        assert np.array_equal(table_of(found, number), scan(machine, history).arrays.table)
     return found
 
 

@@ -60,7 +60,7 @@ def both_ways(machine: bg.Machine, history: History) -> tuple[Lane, Lane, tuple[
     assert lanes[0].count == lanes[1].count
     assert lanes[0].fills[:5, : lanes[0].count].tobytes() == lanes[1].fills[:5, : lanes[1].count].tobytes()
     if ended[0][1] == 0:
-        assert np.array_equal(scan(machine, history).table, lanes[0].table)
+        assert np.array_equal(scan(machine, history).arrays.table, lanes[0].table)
     return *lanes, ended[0]
 
 
@@ -203,7 +203,7 @@ def test_a_cross_costs_a_column_a_window() -> None:
     for number, (fast, slow) in enumerate(found.points):
         wanted = scan(bg.Machine(strategy=_crossed(fast, slow)), bars)
         assert found.table["turnover"][number] == wanted.metrics["turnover"]
-        assert found.run(number).table.tobytes() == wanted.table.tobytes()
+        assert found.run(number).arrays.table.tobytes() == wanted.arrays.table.tobytes()
 
 
 @bg.kernel

@@ -145,9 +145,9 @@ def test_a_notebook_enters_its_runs_into_the_project_it_is_in(project: Path, mon
     bg.run(machine, bars, world=bg.scan(machine, bars.head(30)).world)
     (row,) = rows(project)
     assert (row.kind, row.name, row.config_hash) == ("run", "buy_and_hold", mark(machine))
-    assert (row.first, row.last) == (int(run.ts[0]), int(run.ts[-1]))
+    assert (row.first, row.last) == (int(run.arrays.ts[0]), int(run.arrays.ts[-1]))
     assert row.best == run.metrics["sharpe"]
-    assert np.array_equal(run.table, bg.scan(machine, bars).table)
+    assert np.array_equal(run.arrays.table, bg.scan(machine, bars).arrays.table)
 
 
 def test_an_asset_that_is_only_looked_at_does_not_begin_a_new_count(
@@ -191,4 +191,4 @@ def test_a_run_that_chooses_stands_for_all_its_candidates(tmp_path: Path, monkey
     (row,) = rows(tmp_path)
     assert (row.kind, row.tried, row.members, row.counts) == ("choose", 3, 1, 3)
     (kept,) = Registry(tmp_path / NAME).streams([row])
-    assert kept.sums[0, :, 1].sum() == pytest.approx(run.returns.sum())
+    assert kept.sums[0, :, 1].sum() == pytest.approx(run.arrays.returns.sum())

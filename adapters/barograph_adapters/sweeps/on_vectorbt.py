@@ -13,8 +13,8 @@ import numpy as np
 
 from barograph.errors import ConfigError, DataError, StrategyError
 from barograph.execution import events
-from barograph.loop.result import benchmark_of
 from barograph.loop.run import scan
+from barograph.loop.tables import benchmark_of
 from barograph.metrics.formulas import simple_returns
 from barograph.metrics.measure import measure
 from barograph.regimes.fitted import Model
@@ -176,15 +176,15 @@ def _asks(value: Any) -> bool:
 
 def _told(number: int, result: Result, named: str) -> _Asked:
     """Read targets off the run's fills: which order fills at which bar is decided, how much is vectorbt's to say."""
-    born, fills = events.born(result.events), events.fills(result.events)
+    born, fills = events.born(result.arrays.events), events.fills(result.arrays.events)
     weights = dict(zip(born.order.tolist(), born.weight.tolist(), strict=True))
-    n, wanted = len(result.equity), np.array([weights[order] for order in fills.order.tolist()])
+    n, wanted = len(result.arrays.equity), np.array([weights[order] for order in fills.order.tolist()])
     why = ""
     if born.termed.any() or np.isnan(wanted).any():
         why = "orders and stops: it is given targets"
     elif not fills.whole.all() or (np.abs(wanted) > 1.0).any():
         why = "borrowed money: it wants targets between -1 and 1"
-    elif float(np.abs(result.table[:, 5]).sum()) > GAP * float(result.equity.min()):
+    elif float(np.abs(result.arrays.table[:, 5]).sum()) > GAP * float(result.arrays.equity.min()):
         why = "interest (execution.cash_rate, short_rate)"
     if why:
         raise ConfigError(f"sweep: vectorbt cannot express {why}, at {named}; {_INSTEAD}")
@@ -232,7 +232,7 @@ def _market(result: Result) -> _Market:
     close = np.asarray(pd.Series(own.close[:, column]).ffill().bfill(), dtype=np.float64)
     at = own.close if result.machine.terms.fill == "next_close" else own.open
     valued = np.where(np.isfinite(at[:, column]), at[:, column], close).astype(np.float64)
-    return _Market(pd.DatetimeIndex(result.ts).tz_localize("UTC"), valued[result.first :], close[result.first :])
+    return _Market(pd.DatetimeIndex(result.arrays.ts).tz_localize("UTC"), valued[result.first :], close[result.first :])
 
 
 def _carried_out(some: list[_Asked], market: _Market) -> Iterator[_Told]:
@@ -297,7 +297,7 @@ def _closed_form(vbt: Any, plain: bool) -> Callable[..., Any]:
 
 def _bring(one: _Asked, told: _Told, market: _Market, harvest: Harvest) -> None:
     """Hold vectorbt's account to ours, and write its figures."""
-    ours, own = one.result.equity, one.result.history
+    ours, own = one.result.arrays.equity, one.result.history
     apart = np.abs(told.value - ours) / ours
     if not (apart <= GAP).all():
         bar = int(np.argmax(~(apart <= GAP)))

@@ -47,13 +47,15 @@ def portfolio(result: Result) -> Any:
     close, fills = _marks(result), _fills(result)
     starts = np.searchsorted(fills[0], np.arange(len(close) + 1))
     made = vbt.Portfolio.from_order_func(
-        pd.DataFrame(close, index=pd.DatetimeIndex(result.ts).tz_localize("UTC"), columns=list(result.history.symbols)),
+        pd.DataFrame(
+            close, index=pd.DatetimeIndex(result.arrays.ts).tz_localize("UTC"), columns=list(result.history.symbols)
+        ),
         _order(vbt),
         starts.astype(np.int64),
         *fills[1:],
         flexible=True,
         use_numba=False,
-        init_cash=float(result.table[0, 1]),
+        init_cash=float(result.arrays.table[0, 1]),
         cash_sharing=True,
         group_by=True,
         max_orders=max(1, len(fills[0])),
@@ -83,7 +85,7 @@ def _order(vbt: Any) -> Callable[..., Any]:
 
 def _fills(result: Result) -> tuple[Any, ...]:
     """Return bar (from the first decision), asset, quantity, price and fee of every fill, in order."""
-    told = events.fills(result.events)
+    told = events.fills(result.arrays.events)
     bar = told.bar - result.first
     order = np.argsort(bar, kind="stable")
     return tuple(np.ascontiguousarray(of[order]) for of in (bar, told.asset, told.quantity, told.price, told.fee))
@@ -100,7 +102,7 @@ def _marks(result: Result) -> Any:
 
 def _refuse(result: Result) -> None:
     """Raise `ConfigError` for a run that vectorbt cannot hold: what, and what to do instead."""
-    money, terms = result.table, result.machine.terms
+    money, terms = result.arrays.table, result.machine.terms
     happened = set(result.tables["events"].event)
     acted = sorted(happened & {"dividend", "split", "delisted"})
     why = ""
@@ -123,9 +125,9 @@ def _refuse(result: Result) -> None:
 def _hold(result: Result, made: Any) -> None:
     """Raise `DataError` at the first bar whose value is not our equity."""
     value = np.asarray(made.value(), dtype=np.float64).ravel()
-    apart = np.abs(value - result.equity) / result.equity
+    apart = np.abs(value - result.arrays.equity) / result.arrays.equity
     if not (apart <= GAP).all():
         bar = int(np.argmax(~(apart <= GAP)))
         when = result.history.when(result.first + bar)
-        told = f"vectorbt is worth {value[bar]!r}, the run {float(result.equity[bar])!r}"
+        told = f"vectorbt is worth {value[bar]!r}, the run {float(result.arrays.equity[bar])!r}"
         raise DataError(f"to_vectorbt: at {when} {told}; please report this")

@@ -70,7 +70,7 @@ def bounds(result: Result, progress: Callable[[int, int], None] | None = None) -
 
 
 def _measured(result: Result) -> dict[str, float | None]:
-    equity, taken = result.equity, steps(result.ts, result.history.periods, result.history.by_day)
+    equity, taken = result.arrays.equity, steps(result.arrays.ts, result.history.periods, result.history.by_day)
     values = (
         total_return(equity),
         cagr(equity, taken.bars),

@@ -187,7 +187,7 @@ def compared(result: Result, name: str, version: str, fills: pd.DataFrame, equit
         ["bar", "asset"], kind="stable"
     )
     gaps = np.column_stack([_gap(pairs[column], pairs[f"{column}_theirs"]) for column in ("quantity", "price")])
-    apart = _gap(result.equity, np.asarray(equity))
+    apart = _gap(result.arrays.equity, np.asarray(equity))
     firsts = [d for d in (_first_fill(result, pairs, gaps), _first_equity(result, equity, apart)) if d is not None]
     return Agreement(
         peer=name,
@@ -237,7 +237,7 @@ def _first_equity(result: Result, equity: Any, apart: Any) -> Difference | None:
         return None
     bar = int(rows[0])
     when = result.history.when(bar + result.first)
-    return Difference(bar, when, 0, "", "equity", float(result.equity[bar]), float(equity[bar]))
+    return Difference(bar, when, 0, "", "equity", float(result.arrays.equity[bar]), float(equity[bar]))
 
 
 def _explained(first: Difference, result: Result, name: str) -> Difference:

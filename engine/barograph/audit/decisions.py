@@ -141,7 +141,7 @@ def _withdrawn(result: Result, resting: Any, market: Any) -> list[int]:
 
 def _held(result: Result) -> Any:
     """Return the units held at each close (n, N)."""
-    moved = np.zeros((len(result.equity), len(result.history.symbols)))
+    moved = np.zeros((len(result.arrays.equity), len(result.history.symbols)))
     fills = fills_of(result)
     np.add.at(moved, (fills.bar.to_numpy(), fills.asset.to_numpy()), fills.quantity.to_numpy())
     held = np.cumsum(moved, axis=0)

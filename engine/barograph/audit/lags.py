@@ -59,8 +59,8 @@ class _Waiting(NamedTuple):
 
 def sharpe_of(run: Result) -> float:
     """Return a run's Sharpe ratio, a year."""
-    taken = steps(run.ts, run.history.periods, run.history.by_day)
-    return sharpe(simple_returns(run.equity[taken.rows]), taken.periods)
+    taken = steps(run.arrays.ts, run.history.periods, run.history.by_day)
+    return sharpe(simple_returns(run.arrays.equity[taken.rows]), taken.periods)
 
 
 def lag_curve(whole: Result) -> dict[int, float]:

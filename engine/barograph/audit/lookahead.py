@@ -131,7 +131,7 @@ def audit(
     leaks = _reruns(whole, rows, seed, tell)
     found, rests = _again(whole, rows, again, leaks)
     curve = lag_curve(whole)
-    falls = stands_out(curve, (len(whole.ts) - 1) / history.periods)
+    falls = stands_out(curve, (len(whole.arrays.ts) - 1) / history.periods)
     tell(len(rows) + 1, len(rows) + 1)
     matches = [fit.match for fit in whole.fits if fit.match is not None]
     return Audit(
@@ -211,7 +211,8 @@ def answers(run: Result) -> Answers:
     """Return what a run answered."""
     fits = tuple((fit.bar, tuple(fit.fitted.params)) for fit in run.fits)
     choices = tuple((one.bar, (one.candidate, one.scores, one.figures)) for one in run.choices)
-    return Answers(run.first, run.features, run.beliefs, run.events, run.table, run.weights, fits, choices)
+    of = run.arrays
+    return Answers(run.first, of.features, of.beliefs, of.events, of.table, of.weights, fits, choices)
 
 
 def _cuts(whole: Result, cuts: int, seed: int) -> list[int]:
@@ -371,6 +372,6 @@ def _decodings(whole: Result) -> dict[str, float]:
     last = whole.fits[-1].fitted.family if whole.fits and whole.machine.choose is None else None
     if last is not None and last.smooth is not None and last.decode is not None:
         for name in DECODINGS[1:]:
-            run = decoded(whole.machine, whole.history, name, whole.features)
+            run = decoded(whole.machine, whole.history, name, whole.arrays.features)
             found[name] = sharpe_of(run)
     return found

@@ -84,9 +84,9 @@ class _Run(NamedTuple):
             resting=orders.loc[~orders.kind.isin(TIMED)],
             fills=result.tables["fills"],
             events=result.tables["events"],
-            equity=result.equity,
-            cash=result.table[:, 1],
-            financing=result.table[:, 5],
+            equity=result.arrays.equity,
+            cash=result.arrays.table[:, 1],
+            financing=result.arrays.table[:, 5],
             history=result.history,
             first=result.first,
         )

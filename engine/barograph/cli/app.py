@@ -8,7 +8,8 @@ from typing import Annotated, cast
 
 import typer
 
-from barograph.cli import audit, data, fit, paper, run, sweep, trials, warm
+from barograph.cli import audit, data, fit, new, paper, run, sweep, trials, warm
+from barograph.cli.console import print_json
 from barograph.cli.deployed import listing
 from barograph.errors import BarographError, as_written
 
@@ -19,17 +20,33 @@ app = typer.Typer(
     help="Backtests and paper trading for strategies that depend on the market's regime.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    add_completion=False,
 )
 
 
 def main() -> None:
     """Run the command line; the entry point of the `barograph` script."""
+    for_programs = "--json" in sys.argv[1:]
     try:
-        app()
+        # Left alone, what is wrong with the command line itself is printed for people.
+        ended = app(standalone_mode=not for_programs)
     except BarographError as error:
-        print(f"barograph: {' '.join(as_written(str(error)).split())}", file=sys.stderr)
+        said = " ".join(as_written(str(error)).split())
+        if for_programs:
+            _print_error(type(error).__name__, said, error.exit_code)
+        else:
+            print(f"barograph: {said}", file=sys.stderr)
         raise SystemExit(error.exit_code) from None
+    except Exception as error:
+        usage, code = getattr(error, "format_message", None), getattr(error, "exit_code", 2)
+        if not for_programs or usage is None:
+            raise
+        _print_error("UsageError", " ".join(usage().split()), code)
+        raise SystemExit(code) from None
+    raise SystemExit(ended if isinstance(ended, int) else 0)
+
+
+def _print_error(kind: str, said: str, code: int) -> None:
+    print_json({"error": {"kind": kind, "message": said, "exit_code": code}})
 
 
 def _version(wanted: bool) -> None:
@@ -52,6 +69,8 @@ for command in cast(
     [run.run, run.compare, sweep.sweep, fit.fit, audit.audit, audit.crosscheck, run.report, trials.trials, warm.warm],
 ):
     app.command()(command)
+app.command()(new.new)
+app.command("list")(new.listed)
 app.add_typer(data.data_app, name="data")
 app.add_typer(data.config_app, name="config")
 _PAPER = [paper.paper, paper.status, paper.halt, paper.resume, paper.flatten, paper.end, paper.confirm, paper.parity,

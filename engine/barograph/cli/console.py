@@ -13,13 +13,16 @@ if TYPE_CHECKING:
 
 __all__ = ["print_json", "progress", "tell_findings"]
 
+VERSION: Final = 1
+"""What programs may rely on: a key that goes or means something else raises it, one that is added does not."""
 _TOLD: Final = 5
 _WIDTH: Final = 300
 
 
 def print_json(content: Any) -> None:
-    """Print one JSON document."""
-    print(json.dumps(content, indent=2, default=_plain))
+    """Print one JSON document, with the version of what it looks like; rows alone stand under `rows`."""
+    told = content if isinstance(content, dict) else {"rows": content}
+    print(json.dumps({"version": VERSION, **told}, indent=2, default=_plain))
 
 
 def _plain(value: Any) -> Any:

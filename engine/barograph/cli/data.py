@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -142,4 +143,4 @@ def config_schema() -> None:
     """Print the JSON Schema of a config."""
     from barograph.config.load import schema
 
-    print_json(schema())
+    print(json.dumps(schema(), indent=2))

@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from barograph.paper.store import Deployed, Store
     from barograph.paper.testnet.mirror import Mirror
 
-__all__ = ["Named", "Url", "alerts_app", "check_record", "confirm", "end", "flatten", "halt", "opened_at", "paper",
-           "parity", "recorded", "resume", "status", "store_app"]  # fmt: skip
+__all__ = ["Named", "Url", "alerts_app", "check_record", "confirm", "end", "flatten", "halt", "looked_into",
+           "opened_at", "paper", "parity", "recorded", "resume", "status", "store_app"]  # fmt: skip
 
 STORE = "sqlite:///paper.db"
 Url = Annotated[
@@ -205,6 +205,18 @@ def _migrated(store: str | None, version: str) -> None:
     print(f"schema {before or 'none'} -> {after or 'none'}")
 
 
+def looked_into(url: str | None) -> Store | None:
+    """Return the store where there is one: the one that is asked for, or the file that a deployment here would make."""
+    if (
+        url is None
+        and os.environ.get("BAROGRAPH_STORE") is None
+        and not Path(STORE.removeprefix("sqlite:///")).exists()
+    ):
+        return None
+    opened: Store = _store(url, looking=True)
+    return opened
+
+
 def _ask(command: str, deployment: str | None, store: str | None) -> None:
     _asked(_store(store), command, deployment)
 
@@ -250,7 +262,7 @@ def _finished(store: Store, name: str, done: int, as_json: bool) -> None:
     if as_json:
         print_json({"deployment": name, "decided": done, "metrics": result.metrics})
         return
-    print(f"{name}: {done} bars decided now, {len(result.equity)} in all\n{result}")
+    print(f"{name}: {done} bars decided now, {len(result.arrays.equity)} in all\n{result}")
 
 
 def _service(config: Config, folder: Path, store: Store, name: str, fresh: bool) -> Service:

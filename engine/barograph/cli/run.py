@@ -17,8 +17,9 @@ from barograph.errors import ConfigError
 if TYPE_CHECKING:
     from barograph.audit.bounds import Bounds
     from barograph.loop.result import Result
+    from barograph.paper.store import Store
 
-__all__ = ["COLUMNS", "cell", "compare", "report", "run"]
+__all__ = ["COLUMNS", "cell", "compare", "print_figures", "report", "run"]
 
 COLUMNS = {
     "cagr": "CAGR",
@@ -50,6 +51,8 @@ def run(
     if record is not None:
         check_record(store, record, one.config)
     done = _finished(one, runs, "run", as_json, bounds)
+    from barograph.report.words import verdict
+
     if record is not None:
         with progress(record, quiet=as_json) as tell:
             recorded(store, record, one.config, config.parent, one.machine, done.result, tell)
@@ -57,7 +60,7 @@ def run(
     tell_findings(one.history, time.time_ns())
     if as_json:
         told = {} if done.bounds is None else {"bounds": done.bounds._asdict()}
-        print_json({"folder": str(done.folder), "metrics": metrics, **told})
+        print_json({"folder": str(done.folder), "metrics": metrics, "verdict": verdict(metrics), **told})
         return
     _print_table({done.result.machine.name: metrics})
     if done.bounds is not None:
@@ -68,12 +71,12 @@ def run(
 def compare(configs: list[Path], set: Set = None, runs: Runs = Path("runs"), as_json: Json = False) -> None:
     """Run several configs and lay them side by side over the period they share."""
     from barograph.report import compare_report
-    from barograph.report.words import told_apart
+    from barograph.report.words import comparison, told_apart
 
     ready = [prepared(config, set or [], runs) for config in configs]
     names = told_apart([one.config.name for one in ready], [one.path.absolute().with_suffix("") for one in ready])
     results = [_finished(one, runs, "compare", as_json)[:2] for one in ready]
-    periods = {(int(r.ts[0]), int(r.ts[-1])) for r, _ in results}
+    periods = {(int(r.arrays.ts[0]), int(r.arrays.ts[-1])) for r, _ in results}
     if len(periods) > 1:
         spans = [(r.history.when(r.first), r.history.when(len(r.history) - 1)) for r, _ in results]
         told = ", ".join(f"{name} {first} .. {last}" for name, (first, last) in zip(names, spans, strict=True))
@@ -84,17 +87,41 @@ def compare(configs: list[Path], set: Set = None, runs: Runs = Path("runs"), as_
     for source in {one.history.source: one.history for one in ready}.values():
         tell_findings(source, time.time_ns())
     if as_json:
-        print_json({"folders": [f.name for _, f in results], "metrics": metrics, "report": str(page)})
+        said = {"metrics": metrics, "verdict": comparison(metrics), "report": str(page)}
+        print_json({"folders": [f.name for _, f in results], **said})
         return
     _print_table(metrics)
     _verdict(metrics, page)
 
 
-def report(folder: Path) -> None:
-    """Write the report of a run folder again."""
+def report(
+    name: Annotated[str, typer.Argument(metavar="RUN", help="A run's folder or name, or a deployment.")],
+    runs: Runs = Path("runs"),
+    store: Url = None,
+    png: Annotated[
+        Path | None,
+        typer.Option("--png", metavar="FOLDER", help="Also its pictures, by an installed browser."),
+    ] = None,
+) -> None:
+    """Write the report of a run again, or that of a deployment as it stands."""
+    from barograph.cli.browser import pictures
+    from barograph.cli.named import deployed_or_none, named
     from barograph.report import write_report
 
-    print(write_report(folder))
+    opened = deployed_or_none(store)
+    found = named(name, runs, opened)
+    page = _deployed_report(opened, found) if isinstance(found, str) and opened else write_report(Path(found))
+    print(page)
+    for picture in [] if png is None else pictures(page, png):
+        print(picture)
+
+
+def _deployed_report(store: Store, name: str) -> Path:
+    from barograph.paper.record import rebuilt, recorded
+
+    deployed = store.find(name)
+    assert deployed is not None
+    return recorded(store, deployed, rebuilt(deployed)).report(f"{name}.html")
 
 
 class _Done(NamedTuple):
@@ -128,16 +155,29 @@ def _bounds(result: Result, quiet: bool) -> Bounds:
 
 
 def _print_table(runs: dict[str, dict[str, float | None]]) -> None:
+    rows = {name: [cell(key, metrics) for key in COLUMNS] for name, metrics in runs.items()}
+    print_figures("", rows, 140)
+
+
+def print_figures(head: str, rows: dict[str, list[str]], usual: int) -> None:
+    """Print the cells of `COLUMNS` of several rows; one below the other where the terminal is too narrow."""
     from rich.console import Console
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column("")
+    table.add_column(head)
     for title in COLUMNS.values():
-        table.add_column(title, justify="right")
-    for name, metrics in runs.items():
-        table.add_row(name, *(cell(key, metrics) for key in COLUMNS))
-    Console(width=None if sys.stdout.isatty() else 140).print(table)
+        table.add_column(title, justify="right", no_wrap=True)
+    for name, cells in rows.items():
+        table.add_row(name, *cells)
+    console = Console(width=None if sys.stdout.isatty() else usual)
+    if table.__rich_measure__(console, console.options.update(max_width=10_000)).maximum <= console.width:
+        console.print(table)
+        return
+    for name, cells in rows.items():
+        print(name)
+        for title, value in zip(COLUMNS.values(), cells, strict=True):
+            print(f"  {title:<16}{value:>22}")
 
 
 def cell(key: str, metrics: dict[str, float | None]) -> str:

@@ -143,18 +143,10 @@ def _explain(varied: Varied, as_json: bool) -> None:
 
 
 def _print(told: dict[str, Any]) -> None:
-    import sys
+    from barograph.cli.run import COLUMNS, cell, print_figures
 
-    from rich.console import Console
-    from rich.table import Table
-
-    from barograph.cli.run import COLUMNS, cell
-
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column("the best, run again")
-    for title in COLUMNS.values():
-        table.add_column(title, justify="right")
+    rows = {}
     for one in told["best"]:
         spelled = ", ".join(f"{key}={value}" for key, value in one["keys"].items())
-        table.add_row(spelled, *(cell(key, one["metrics"]) for key in COLUMNS))
-    Console(width=None if sys.stdout.isatty() else 160).print(table)
+        rows[f"{one['point']}: {spelled}"] = [cell(key, one["metrics"]) for key in COLUMNS]
+    print_figures("the best, run again", rows, 160)

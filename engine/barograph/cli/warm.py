@@ -116,7 +116,7 @@ def _compile(part: Shipped) -> None:
 
     run = scan(machine(part), bars())
     # Doors too: what reads the log, and what a watcher asks of a fit.
-    _ = run.events
+    _ = run.arrays.events
     if run.fits:
         fitted, state, probs = run.fits[-1].fitted, run.world.filter, run.filtered.probs[-1]
         if fitted.panel:

@@ -39,7 +39,7 @@ class Live(Session):
     >>> for t in range(1, 30):
     ...     live.append(bars.slice(t, t + 1))
     ...     equity.append(float(live.step().equity[0]))
-    >>> equity == bg.scan(machine, bars).equity.tolist()
+    >>> equity == bg.scan(machine, bars).arrays.equity.tolist()
     True
     """
 

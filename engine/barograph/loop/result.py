@@ -1,31 +1,33 @@
-"""What a run leaves: arrays as the loop wrote them, and the tables people read."""
+"""What a run leaves: frames for people, arrays as the loop wrote them, a picture and a page."""
 
 from __future__ import annotations
 
+import html
 import importlib
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import numpy as np
-
 from barograph.execution import book as col
-from barograph.execution import events
-from barograph.jit.ordered import mean
+from barograph.loop.tables import Arrays, Tables, path_of
 from barograph.regimes.forecasts import Layout, forecasts_in
-from barograph.types import Filtered, Floats, Forecast
+from barograph.types import Filtered, Forecast
 
 if TYPE_CHECKING:
     import pandas as pd
+    import plotly.graph_objects as go
 
     from barograph.data.history import History
     from barograph.loop.choice import Choice
-    from barograph.loop.machine import Choose, Machine
+    from barograph.loop.machine import Machine
     from barograph.loop.world import World
     from barograph.regimes.fitted import Fitted
     from barograph.regimes.matching import Match
 
-__all__ = ["Learned", "Result", "benchmark_of"]
+__all__ = ["Learned", "Result"]
+
+_MAIN = ("total_return", "cagr", "volatility", "sharpe", "max_drawdown", "turnover")
 
 
 class Learned(NamedTuple):
@@ -44,60 +46,72 @@ class Learned(NamedTuple):
     refused: str = ""
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Result:
-    """A run from bar `first` on: `table` holds equity, cash, gross, net, fees, financing; (n, 6).
+    """A run from bar `first` of the history on: frames for people, and the bits as they were written in `arrays`.
 
-    `weights` (n, N) are those held at each close before the decision; `beliefs` (n, K + 1) are probabilities and the
-    log-density, with a belief an asset (n, N (K + 1)) the probabilities of all and their log-densities; `features`
-    (T, d) start at the history's first bar; `logs` is the order log as it was written, or its table. `ahead` (n, width)
-    are the forecasts that the strategy read, as `layout` says they lie; `choices` are those of a machine that chooses.
+    The frames have the closes as their index, UTC, to the microsecond. `choices` are those of a machine that chooses.
+
+    >>> import barograph as bg
+    >>> from barograph.testing import some_bars
+    >>> from barograph_strategies.buy_and_hold import buy_and_hold
+    >>> result = bg.scan(bg.Machine(strategy=buy_and_hold()), some_bars(100))
+    >>> result.equity.name, len(result.equity), list(result.weights.columns)
+    ('equity', 100, ['A0'])
+    >>> bool(result.equity.iloc[-1] / result.equity.iloc[0] - 1 == result.metrics["total_return"])
+    True
     """
 
     machine: Machine
     history: History
     first: int
-    features: Floats
-    table: Floats
-    weights: Floats
-    beliefs: Floats
-    logs: events.Written | Floats
+    arrays: Arrays
     fits: tuple[Learned, ...]
     world: World
-    ahead: Floats
     layout: Layout
     choices: tuple[Choice, ...] = ()
 
-    @cached_property
-    def events(self) -> Floats:
-        """The order log, one row an event, (events, 10 or 14): columns as `barograph.execution.events` names them."""
-        return events.table(self.logs) if isinstance(self.logs, events.Written) else self.logs
+    @property
+    def equity(self) -> pd.Series[float]:
+        """Money at each close, before its decision; the first is the starting point."""
+        return _by_time(self.tables["equity"])["equity"]
 
     @property
-    def ts(self) -> Any:
-        """The closes (n,), int64 nanoseconds UTC."""
-        return self.history.ts[self.first :]
+    def benchmark(self) -> pd.Series[float]:
+        """The money of who buys all traded assets in equal parts at the first close and holds, free of costs."""
+        return _by_time(self.tables["benchmark"])["equity"].rename("buy and hold")
 
     @property
-    def equity(self) -> Floats:
-        """Equity at each close (n,); the first is the starting point."""
-        return self.table[:, 0]
+    def weights(self) -> pd.DataFrame:
+        """The share of equity held in each traded asset at each close, before its decision; a column an asset."""
+        table = _by_time(self.tables["equity"])
+        own = [name for name in table.columns if name.startswith("weight_")]
+        return table[own].rename(columns=lambda name: name.removeprefix("weight_"))
 
     @property
-    def returns(self) -> Floats:
-        """Simple returns (n - 1,)."""
-        return self.equity[1:] / self.equity[:-1] - 1.0
+    def beliefs(self) -> pd.DataFrame:
+        """P(regime | bars so far), the likeliest regime and the log-density; with a belief an asset by `symbol` too."""
+        table = self.tables["beliefs"]
+        return table.set_index(["ts", "symbol"]) if "symbol" in table.columns else _by_time(table)
+
+    @property
+    def fills(self) -> pd.DataFrame:
+        """A row a fill, by the close of its bar (docs/results.md)."""
+        return _by_time(self.tables["fills"])
+
+    @property
+    def trades(self) -> pd.DataFrame:
+        """A row a round trip, by the close of the bar that it began in (docs/results.md)."""
+        return self.tables["trades"].set_index("entry_ts")
 
     @property
     def filtered(self) -> Filtered:
-        """The beliefs as a path."""
-        count, assets = self.layout.beliefs * self.layout.regimes, self.layout.assets
-        probs, logpdf = self.beliefs[:, :count], self.beliefs[:, count:]
-        return Filtered(probs.reshape(len(probs), assets, -1), logpdf) if assets else Filtered(probs, logpdf[:, 0])
+        """The beliefs as a path, arrays (n, K), or with a belief an asset (n, N, K)."""
+        return path_of(self.arrays.beliefs, self.layout)
 
     def forecasts(self, bar: int) -> tuple[Forecast, ...]:
         """Return what the strategy was told at the close of `bar` (an index of the history), a horizon each."""
-        return forecasts_in(self.ahead[bar - self.first], self.layout)
+        return forecasts_in(self.arrays.ahead[bar - self.first], self.layout)
 
     @cached_property
     def tables(self) -> dict[str, pd.DataFrame]:
@@ -105,28 +119,33 @@ class Result:
 
         There is one of forecasts too, where the strategy read any, and one of choices, where the machine chooses.
         """
-        from barograph.metrics.trips import round_trips
-
-        fills, account = self._fills(), self._account_events()
-        return {
-            "equity": self._equity(),
-            "beliefs": self._beliefs(),
-            "orders": self._orders(),
-            "fills": fills,
-            "events": account,
-            "trades": round_trips(fills, self._last_prices(), account),
-            "benchmark": self._benchmark(),
-            **({"forecasts": self._forecasts()} if self.layout.horizons else {}),
-            **({"choices": self._choices(self.machine.choose)} if self.machine.choose is not None else {}),
-        }
+        told = (self.history, self.first, self.arrays, self.layout, self.machine.choose, self.choices)
+        return Tables(*told, self.world.book.rows[col.PRICE]).all()
 
     @cached_property
     def metrics(self) -> dict[str, float | None]:
-        """The figures of the run, defined in `barograph.metrics.formulas`."""
+        """The figures of the run by name, defined in `barograph.metrics.formulas`."""
         from barograph.metrics.measure import measure
 
         own = self.history
         return measure(self.tables, own.periods, by_day=own.by_day, calendars=len(own.calendars))
+
+    def plot(self) -> go.Figure:
+        """Return one plotly figure: growth, drawdown, prices with every trade, exposure and regimes, over one time.
+
+        In a notebook it shows itself; anywhere else ``.show()`` opens a browser.
+        """
+        # A floor above, known by name only.
+        found: go.Figure = importlib.import_module("barograph.report.plot").plot(self)
+        return found
+
+    def report(self, path: str | Path) -> Path:
+        """Write the page of this run to `path`, one .html file that needs nothing else; return its path.
+
+        Raises `ConfigError` where it cannot be written.
+        """
+        written: Path = importlib.import_module("barograph.report.plot").report(self, path)
+        return written
 
     def to_vectorbt(self) -> Any:
         """Return the run as a `vectorbt.Portfolio`: its fills, in order, worth its equity to 1e-9 at every bar.
@@ -139,176 +158,33 @@ class Result:
 
     def __str__(self) -> str:
         """Say the main figures in a few lines."""
-        keys = ("total_return", "cagr", "volatility", "sharpe", "max_drawdown", "turnover")
-        rows = [f"{key.replace('_', ' '):<16}{_figure(key, self.metrics.get(key)):>12}" for key in keys]
-        period = f"{self.history.when(self.first)} .. {self.history.when(len(self.history) - 1)}"
-        return "\n".join([period, *rows])
+        rows = [f"{name:<16}{value:>12}" for name, value in self._main()]
+        return "\n".join([self._period(), *rows])
 
-    def _last_prices(self) -> dict[str, float]:
-        prices = self.world.book.rows[col.PRICE]
-        return {symbol: float(p) for symbol, p in zip(self.history.symbols, prices, strict=True)}
+    def __repr__(self) -> str:
+        """Say in one line what it is: the figures are a `print` away, and nothing is computed for this."""
+        name = self.machine.name or self.machine.strategy.name
+        return f"<Result {name}: {', '.join(self._traded())}, {self._period()}, {len(self.arrays.ts):,} bars>"
 
-    def _stamps(self, bars: Any) -> Any:
-        """Return the closes of these bars as the Parquet files hold them: microseconds, UTC, NaT for bar -1."""
-        import pandas as pd
+    def _repr_html_(self) -> str:
+        """Show the main figures, in a notebook."""
+        rows = "".join(f"<tr><td>{name}</td><td>{value}</td></tr>" for name, value in self._main())
+        named = html.escape(f"{self.machine.name or self.machine.strategy.name} · {', '.join(self._traded())}")
+        return f"<table><caption>{named}<br>{self._period()}</caption>{rows}</table>"
 
-        rows = np.asarray(bars, dtype=np.int64)
-        moments = (self.history.ts[rows] // 1000).astype("datetime64[us]")
-        moments[rows < 0] = np.datetime64("NaT")
-        return pd.DatetimeIndex(moments).tz_localize("UTC")
+    def _main(self) -> list[tuple[str, str]]:
+        return [(key.replace("_", " "), _figure(key, self.metrics.get(key))) for key in _MAIN]
 
-    def _symbols(self, columns: Any) -> Any:
-        return np.array(self.history.symbols, dtype=object)[np.asarray(columns, dtype=np.int64)]
+    def _period(self) -> str:
+        return f"{self.history.when(self.first)} .. {self.history.when(len(self.history) - 1)}"
 
-    def _equity(self) -> pd.DataFrame:
-        import pandas as pd
-
-        names = ("equity", "cash", "gross", "net", "fees", "financing")
-        frame = pd.DataFrame({"ts": self._stamps(np.arange(self.first, len(self.history)))})
-        for j, name in enumerate(names):
-            frame[name] = self.table[:, j]
-        for a, symbol in enumerate(self.history.symbols):
-            if self.history.traded[a]:
-                frame[f"weight_{symbol}"] = self.weights[:, a]
-        return frame
-
-    def _beliefs(self) -> pd.DataFrame:
-        """One row a bar, or, with a belief an asset, one a bar and asset that is traded, with its symbol."""
-        import pandas as pd
-
-        found, layout, bars = self.filtered, self.layout, np.arange(self.first, len(self.history))
-        if layout.assets:
-            columns = list(layout.columns)
-            probs, logpdf = found.probs[:, columns].reshape(-1, layout.regimes), found.logpdf[:, columns].ravel()
-            frame = pd.DataFrame({"ts": self._stamps(np.repeat(bars, len(columns)))})
-            frame["symbol"] = self._symbols(np.tile(columns, len(bars)))
-        else:
-            probs, logpdf = found
-            frame = pd.DataFrame({"ts": self._stamps(bars)})
-        for k in range(layout.regimes):
-            frame[f"p_{k}"] = probs[:, k]
-        frame["regime"] = np.argmax(probs, axis=1).astype(np.int64)
-        frame["logpdf"] = logpdf
-        return frame
-
-    def _forecasts(self) -> pd.DataFrame:
-        """What the strategy was told at each close: for each horizon P(regime then), and the mixture, part by part."""
-        import pandas as pd
-
-        # With a belief an asset the columns of each say its symbol.
-        whose = [f"_{symbol}" for symbol in self.history.symbols] if self.layout.assets else [""]
-        names = []
-        for horizon, parts, _ in self.layout.table.tolist():
-            of = ("weight", "mean", "variance", "degrees_of_freedom")
-            names += [f"h{horizon}{who}_{name}_{m}" for name in of for who in whose for m in range(parts)]
-            names += [f"h{horizon}{who}_p_{k}" for who in whose for k in range(self.layout.regimes)]
-        stamps = self._stamps(np.arange(self.first, len(self.history)))
-        return pd.concat([pd.DataFrame({"ts": stamps}), pd.DataFrame(self.ahead, columns=names)], axis=1)
-
-    def _choices(self, plan: Choose) -> pd.DataFrame:
-        import pandas as pd
-
-        from barograph.loop.chosen import Account, became
-
-        account = Account(self.history, self.first, self.table, self.events)
-        frame = pd.DataFrame({"ts": self._stamps([one.bar for one in self.choices])})
-        return frame.assign(**became(plan, self.choices, account))
-
-    def _orders(self) -> pd.DataFrame:
-        import pandas as pd
-
-        orders, changes = events.born(self.events), events.changes(self.events)
-        ended = changes.status != ""
-        last = dict(zip(changes.order[ended].tolist(), np.flatnonzero(ended).tolist(), strict=True))
-        filled: dict[int, float] = {}
-        for order, quantity in zip(changes.order.tolist(), changes.filled.tolist(), strict=True):
-            filled[order] = filled.get(order, 0.0) + quantity
-        ends = [last.get(order) for order in orders.order.tolist()]
-        return pd.DataFrame(
-            {
-                "id": orders.order,
-                "ts": self._stamps(orders.bar),
-                "asset": self._symbols(orders.asset),
-                "kind": orders.kind,
-                "weight": orders.weight,
-                "status": np.array(["open" if n is None else changes.status[n] for n in ends], dtype=object),
-                "quantity": np.array([filled.get(order, 0.0) for order in orders.order.tolist()], dtype=np.float64),
-                "reason": np.array([events.WAITING if n is None else changes.reason[n] for n in ends], dtype=object),
-                "end_ts": self._stamps([-1 if n is None else changes.bar[n] for n in ends]),
-                "asked": orders.asked,
-                "limit": orders.limit,
-                "stop": orders.stop,
-                "trail": orders.trail,
-                "life": orders.life,
-                "until": self._until(orders.until),
-                "role": orders.role,
-                "parent": orders.parent,
-                "group": orders.group,
-                "tag": orders.tag,
-            }
-        )
-
-    def _until(self, moments: Any) -> Any:
-        import pandas as pd
-
-        ends = np.array([int(m) // 1000 if np.isfinite(m) else np.iinfo(np.int64).min for m in moments], dtype=np.int64)
-        return pd.DatetimeIndex(ends.astype("datetime64[us]")).tz_localize("UTC")
-
-    def _fills(self) -> pd.DataFrame:
-        import pandas as pd
-
-        fills = events.fills(self.events)
-        return pd.DataFrame(
-            {
-                "order_id": fills.order,
-                "ts": self._stamps(fills.bar),
-                "asset": self._symbols(fills.asset),
-                "quantity": fills.quantity,
-                "price": fills.price,
-                "fee": fills.fee,
-                "slippage": fills.slippage,
-                "reason": fills.reason,
-            }
-        )
-
-    def _account_events(self) -> pd.DataFrame:
-        """What happened to the account that is no fill: actions, margin, guards, and orders that were triggered."""
-        import pandas as pd
-
-        told = events.account_events(self.events)
-        names = np.array([*self.history.symbols, ""], dtype=object)
-        return pd.DataFrame(
-            {
-                "ts": self._stamps(told.bar),
-                "event": told.event,
-                "asset": names[told.asset],
-                "order_id": told.order,
-                "quantity": told.measured,
-                "price": told.limit,
-                "reason": told.reason,
-            }
-        )
-
-    def _benchmark(self) -> pd.DataFrame:
-        import pandas as pd
-
-        equity = benchmark_of(self.history, self.first, float(self.equity[0]))
-        return pd.DataFrame({"ts": self._stamps(np.arange(self.first, len(self.history))), "equity": equity})
+    def _traded(self) -> list[str]:
+        traded = [s for s, t in zip(self.history.symbols, self.history.traded, strict=True) if t]
+        return traded if len(traded) < 5 else [*traded[:3], f"{len(traded) - 3} more"]
 
 
-def benchmark_of(history: History, first: int, cash: float) -> Floats:
-    """Return the equity, (n,), of who buys all traded assets in equal parts at the close of bar `first`, and holds."""
-    import pandas as pd
-
-    traded, rows = np.flatnonzero(history.traded), slice(first, None)
-    actions = history.actions if len(history.actions) == 1 else history.actions[rows]
-    factor, _, _, final = (actions[:, row, traded] for row in range(4))
-    # Dividends buy more of what paid them; what is delisted is the cash it paid from then on.
-    price = np.where(np.isnan(final), history.close[rows, traded], final) * factor
-    close = pd.DataFrame(price).ffill().to_numpy()
-    start = np.array([c[np.isfinite(c)][0] if np.isfinite(c).any() else np.nan for c in close.T])
-    growth = np.where(np.isfinite(close), close / start, 1.0)
-    return np.asarray(mean(growth, axis=1) * cash if len(traded) else np.full(len(close), cash))
+def _by_time(table: pd.DataFrame) -> pd.DataFrame:
+    return table.set_index("ts")
 
 
 def _figure(key: str, value: float | None) -> str:

@@ -39,6 +39,7 @@ from barograph.loop.late import Correction, credit, restated
 from barograph.loop.machine import Machine
 from barograph.loop.once import fit_once
 from barograph.loop.result import Learned, Result
+from barograph.loop.tables import Arrays
 from barograph.loop.wiring import Wired, wire
 from barograph.loop.world import World
 from barograph.regimes.filtering import filter_rows
@@ -141,9 +142,9 @@ class Session:
         first = max(self.start, self.bar)
         tape = self.go(len(self.history), stride)
         written, layout = self.written(), self.wired.layout
-        told = (self.given, self.history, first, self._features_seen())
-        run = (*told, tape.E, tape.W, tape.B, written, tuple(self.fits), self._world(self.history))
-        return Result(*run, tape.F, layout, tuple(self.choices))
+        arrays = Arrays(self.history.ts[first:], self._features_seen(), tape.E, tape.W, tape.B, tape.F, written)
+        made = (arrays, tuple(self.fits), self._world(self.history))
+        return Result(self.given, self.history, first, *made, layout, tuple(self.choices))
 
     def _world(self, seen: History) -> World:
         """Return all that is remembered of the bars that were `seen`."""

@@ -54,7 +54,8 @@ def sizing_regimes(equity: pd.DataFrame, beliefs: pd.DataFrame) -> NDArray[np.in
         return np.full(max(len(equity) - 1, 0), -1)
     before = equity["ts"].iloc[:-1]
     row = np.minimum(beliefs["ts"].searchsorted(before, side="left"), regimes.size - 1)
-    same = beliefs["ts"].to_numpy()[row] == before.to_numpy()
+    # As numbers: a column with a zone becomes a million objects.
+    same = stamps(beliefs)[row] == stamps(equity)[:-1]
     sizing: NDArray[np.int64] = np.where(same, regimes[row], -1)
     return sizing
 

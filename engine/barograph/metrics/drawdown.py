@@ -8,7 +8,7 @@ import numpy as np
 
 from barograph.types import Floats
 
-__all__ = ["Drawdown", "deepest_drawdown", "drawdowns", "max_drawdown"]
+__all__ = ["Drawdown", "all_drawdowns", "deepest_drawdown", "drawdowns", "max_drawdown"]
 
 
 def drawdowns(equity: Floats) -> Floats:
@@ -50,6 +50,25 @@ def deepest_drawdown(equity: Floats) -> Drawdown:
     after = np.flatnonzero(path[trough:] >= 0)
     end = trough + int(after[0]) if after.size else equity.size - 1
     return Drawdown(float(path[trough]), peak, trough, end, bool(after.size))
+
+
+def all_drawdowns(equity: Floats) -> list[Drawdown]:
+    """Return every fall from a peak to its recovery, the deepest first; of equals the earlier.
+
+    >>> [(fall.depth, fall.peak, fall.end) for fall in all_drawdowns(np.array([100.0, 90.0, 100.0, 50.0]))]
+    [(-0.5, 2, 3), (-0.1, 0, 2)]
+    """
+    path = drawdowns(equity)
+    edges = np.flatnonzero(np.diff(np.concatenate(([0], path < 0, [0]))))
+    found = [_fall(path, int(first), int(end)) for first, end in edges.reshape(-1, 2)]
+    return sorted(found, key=lambda fall: (fall.depth, fall.peak))
+
+
+def _fall(path: Floats, first: int, end: int) -> Drawdown:
+    """Return the fall whose rows below the peak are [first, end)."""
+    trough = first + int(np.argmin(path[first:end]))
+    recovered = end < path.size
+    return Drawdown(float(path[trough]), first - 1, trough, end if recovered else path.size - 1, recovered)
 
 
 def max_drawdown(equity: Floats) -> float:

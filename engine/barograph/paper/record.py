@@ -13,6 +13,7 @@ from barograph.config.modules import load
 from barograph.execution.events import log_columns
 from barograph.loop.choice import Choice, candidate_of
 from barograph.loop.result import Learned, Result
+from barograph.loop.tables import Arrays
 from barograph.loop.wiring import wire
 from barograph.loop.world import World
 from barograph.paper.deployment import switchable
@@ -58,7 +59,8 @@ def recorded(store: Store, deployed: Deployed, machine: Machine, folder: Path | 
     logs = np.concatenate([floats(one["events"]).reshape(-1, width) for one in cycles])
     X, blank = np.full((len(history), len(wired.names)), np.nan), np.full(wired.layout.width, np.nan)
     F = np.array([floats(one["forecasts"]) if "forecasts" in one else blank for one in cycles])
-    return Result(machine, history, deployed.start, X, E, W, B, logs, fits, world, F, wired.layout, choices)
+    arrays = Arrays(history.ts[deployed.start :], X, E, W, B, F, logs)
+    return Result(machine, history, deployed.start, arrays, fits, world, wired.layout, choices)
 
 
 def _fits(

@@ -55,6 +55,8 @@ class Family(NamedTuple):
     Where several hidden states show as one regime, `shown` names the array (K,) that says which: beliefs are then R
     wide, and renumbering changes that array alone.
 
+    ``draw(params, bars, seed)`` gives features (bars, d) from the model's own law, and the hidden states (bars,).
+
     Of a panel, whose params hold what is common to several assets and what is an asset's own, ``of_asset(params, i)``
     gives the family and the params of asset i alone: they are what filters.
     """
@@ -78,6 +80,7 @@ class Family(NamedTuple):
     components: Callable[[Any, int], int] | None = None
     blanks: tuple[str, ...] = ()
     of_asset: Callable[[Any, int], tuple[Family, Any]] | None = None
+    draw: Callable[[Any, int, int], tuple[Floats, NDArray[np.int64]]] | None = None
 
 
 def label_map(family: Family, params: Any) -> NDArray[np.int64]:

@@ -7,12 +7,13 @@ the model's own file; the family's import path is written into the saved file, s
 from __future__ import annotations
 
 import hashlib
+import importlib
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,13 +22,17 @@ from barograph.errors import FitError, PartError, nearest
 from barograph.jit.arithmetic import ARITHMETIC, log
 from barograph.jit.ordered import total
 from barograph.regimes import family as asked
-from barograph.regimes import saving
+from barograph.regimes import saving, telling
 from barograph.regimes.degeneracies import degeneracies
 from barograph.regimes.family import Family, Moments, Signature
 from barograph.regimes.filtering import filter_path, filter_rows
 from barograph.regimes.saving import Modules
 from barograph.regimes.window import Window, table, window
 from barograph.types import Filter, Filtered, Floats, Forecast, Smoothed
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import plotly.graph_objects as go
 
 __all__ = ["Family", "Fitted", "Model", "Modules", "Moments", "Signature", "blank_forecast"]
 
@@ -244,6 +249,47 @@ class Fitted:
                 f"{', '.join(self.features)}"
             )
         return rows
+
+    def score(self, X: Any) -> float:
+        """Return the log-likelihood of `X` (T, d) as the online filter tells it, bar for bar from its start.
+
+        Rows without an observation say nothing. Raises `PartError` when `X` has not d columns, or the model no density.
+
+        >>> from barograph_models.gaussian_hmm import gaussian_hmm
+        >>> noise = np.random.default_rng(0).standard_normal(600) * np.repeat([1.0, 4.0, 1.0], 200)
+        >>> fitted = gaussian_hmm(states=2, starts=2).fit(noise)
+        >>> bool(abs(fitted.score(noise) - fitted.log_likelihood[-1]) < 1e-6)
+        True
+        """
+        return telling.scored(self, self._rows(X))
+
+    def sample(self, bars: int, seed: int = 0) -> tuple[Floats, NDArray[np.int64]]:
+        """Return features (bars, d) drawn from the model, and the hidden states (bars,) that they were drawn in.
+
+        For studies: what would the model find in data of its own? Raises `PartError` for a model that has no such law.
+        """
+        return telling.sampled(self, bars, seed)
+
+    def parameters(self, periods: float = 252.0) -> pd.DataFrame:
+        """Return a row a regime: `share` of the time, `stay` in bars, and of every feature its mean and volatility.
+
+        Those of feature 0, the return, are a year's, of `periods` bars; all others one bar's.
+
+        >>> from barograph_models.gaussian_hmm import gaussian_hmm
+        >>> noise = np.random.default_rng(0).standard_normal(600) * np.repeat([0.01, 0.04, 0.01], 200)
+        >>> gaussian_hmm(states=2, starts=2).fit(noise).parameters()["volatility x0"].round(1).tolist()
+        [0.2, 0.7]
+        """
+        return telling.parameters(self, periods)
+
+    def plot(self, X: Any, prices: Any = None) -> go.Figure:
+        """Return a plotly figure of the regimes that were believed at each row of `X`, over `prices` (T,) if given.
+
+        What is drawn is filtered: no row knew a later one. Without prices the sum of feature 0 stands for them.
+        """
+        # Floors above, known by name only.
+        found: go.Figure = importlib.import_module("barograph.report.plot").regimes(self, X, prices)
+        return found
 
     def predict(self, now: Any, horizon: int = 1) -> Forecast:
         """Return what is expected `horizon` bars after the filter's state `now`: the very kernel a strategy reads.

@@ -15,16 +15,18 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from barograph.report import orders, tables
+from barograph.report import orders, returns, tables, trading
 from barograph.report.annotations import annotated, chart_annotations
 from barograph.report.choices import choice_figures, choice_table, choice_words
 from barograph.report.compare import compared
-from barograph.report.figures import run_figures, timeline
+from barograph.report.figures import exposure_words, linked, run_figures, timeline
 from barograph.report.folder import Run, read_run
+from barograph.report.prices import chart_words, price_chart
+from barograph.report.returns import return_figures, spread_words
 from barograph.report.swept import swept
-from barograph.report.words import number, verdict
+from barograph.report.words import a_year, number, verdict
 
-__all__ = ["Run", "compare_report", "read_run", "sweep_report", "write_report"]
+__all__ = ["Run", "compare_report", "page_of", "read_run", "sweep_report", "write_report"]
 
 
 def write_report(folder: Path) -> Path:
@@ -33,14 +35,22 @@ def write_report(folder: Path) -> Path:
     Raises `DataError` when a file of the folder is absent or cannot be read.
     """
     run = read_run(Path(folder))
+    return page_of(run, run.folder / "report.html")
+
+
+def page_of(run: Run, out: Path) -> Path:
+    """Write the page of a run to `out`, whole or not at all; return its path."""
     line = timeline(run)
-    figures = run_figures(run, line) | choice_figures(run)
+    figures = run_figures(run, line) | return_figures(run, line) | choice_figures(run)
     figures["equity"]["data"] += chart_annotations(run, run.equity / run.equity[0])
+    prices = price_chart(run, line)
+    if prices is not None:
+        figures |= linked({"prices": prices}, line)
     words = _run_words(run) | _run_tables(run)
     words |= {"choice_words": choice_words(run), "choices": choice_table(run)}
     words["annotated"] = annotated(run)
     words["thinned"] = "" if line.whole else _thinned(len(line.rows), len(run.ts))
-    return _write(run.folder / "report.html", "run.html.j2", {"ts": line.labels, "figures": figures}, words)
+    return _write(out, "run.html.j2", {"ts": line.labels, "figures": figures}, words)
 
 
 def compare_report(folders: Sequence[Path], out: Path, names: Sequence[str] | None = None) -> Path:
@@ -73,7 +83,10 @@ def _run_words(run: Run) -> dict[str, Any]:
         "period": f"{traded} · {first} to {last} · {len(run.ts):,} bars, {number(taken.bars, 0)} a year{_money(run)}",
         "verdict": verdict(run.metrics),
         "fall": tables.fall(run),
-        "trade_words": tables.trade_words(run),
+        "price_words": chart_words(run),
+        "exposure_words": exposure_words(run),
+        "spread_words": spread_words(run),
+        "annual": a_year(run.metrics),
         "fit_words": f"{len(run.fits)} fits, each on bars up to its own close. "
         "A regime keeps its number while it is recognised; see match.",
         "data_words": f"{', '.join(data['symbols'])} from {data['source']}; calendar {data['calendar']}.{_by_day(run)}",
@@ -95,10 +108,13 @@ def _by_day(run: Run) -> str:
 
 
 def _run_tables(run: Run) -> dict[str, Any]:
-    makers = ("cards", "notes", "months", "regimes", "costs", "trades", "fits", "findings", "metrics")
-    intent = ("kinds", "unfilled", "intent_words", "events", "bound_table", "bound_verdict")
-    found = {name: getattr(tables, name)(run) for name in makers}
-    return found | {name: getattr(orders, name)(run) for name in intent}
+    makers = {
+        tables: ("cards", "notes", "months", "regimes", "costs", "fits", "findings", "metrics"),
+        returns: ("beside", "falls", "quantiles"),
+        trading: ("by_symbol", "trade_words", "trades"),
+        orders: ("kinds", "unfilled", "intent_words", "events", "bound_table", "bound_verdict"),
+    }
+    return {name: getattr(module, name)(run) for module, names in makers.items() for name in names}
 
 
 def _write(out: Path, template: str, data: dict[str, Any], words: dict[str, Any]) -> Path:

@@ -10,7 +10,7 @@ import numpy as np
 from barograph.report.figures import OURS, THEIRS, Figure, dates, layout, trace
 from barograph.report.folder import Run
 from barograph.report.tables import Row, Table, day
-from barograph.report.words import money, number, percent
+from barograph.report.words import counted, money, number, percent
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -42,8 +42,8 @@ def choice_words(run: Run) -> str:
         f"{len(table):,} choices, {len(changed):,} of them of another candidate than before. By what each was chosen "
         f"for, the {figure} over its window, they promised {number(before)} on average; over the blocks after them "
         f"the account made {number(after)}: a gap of {number(after - before, sign=True)}. The first decisions after a "
-        f"change brought {int(changed['fills'].sum()):,} fills, {percent(share)} of all that was traded, at a cost of "
-        f"{money(changed['costs'].sum())}; some of them the candidate before would have made too."
+        f"change brought {counted(int(changed['fills'].sum()), 'fill')}, {percent(share)} of all that was traded, at a "
+        f"cost of {money(changed['costs'].sum())}; some of them the candidate before would have made too."
     )
 
 

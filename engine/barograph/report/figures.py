@@ -14,14 +14,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from barograph.metrics.drawdown import drawdowns
-from barograph.metrics.formulas import by_asset, simple_returns
-from barograph.metrics.steps import Steps
+from barograph.metrics.formulas import by_asset
 from barograph.report.folder import Run
 from barograph.report.words import regime_names
 from barograph.types import Floats
 
-__all__ = ["CALM", "SAND", "WARM", "Figure", "Timeline", "colours", "dates", "packed", "run_figures", "spans",
-           "thin", "timeline"]  # fmt: skip
+__all__ = ["CALM", "INK", "LINES", "OURS", "SAND", "THEIRS", "WARM", "Figure", "Timeline", "colours", "dates",
+           "exposure_words", "faded", "growth_axis", "layout", "linked", "packed", "persistences", "run_figures",
+           "shading", "spans", "thin", "timeline", "trace", "volatilities"]  # fmt: skip
 
 Figure = dict[str, Any]
 
@@ -29,11 +29,15 @@ INK, OURS, THEIRS, GRID = "#1d2b36", "#173f5f", "#8b98a3", "#e8ecef"
 CALM, SAND, WARM = (74, 130, 166), (217, 178, 92), (211, 96, 52)
 LINES = ("#173f5f", "#d36034", "#3b9188", "#c99a2e", "#7d5ba6", "#5f7482")
 
-MARGIN = {"l": 52, "r": 14, "t": 10, "b": 30}
+# Room on the right for the names of ends, on every chart alike: what lies below each other has one axis of time.
+MARGIN = {"l": 52, "r": 44, "t": 10, "b": 30}
 
 MOST_POINTS = 6000
 MOST_SPANS = 800
 MOST_ASSETS = 6
+# Of more closes than these a step line is a solid block.
+MOST_STEPS = 1500
+MOST_STRETCHES = 500
 
 
 class Timeline(NamedTuple):
@@ -127,18 +131,19 @@ def _joined(found: list[tuple[int, int, int]], shortest: int) -> list[tuple[int,
 
 
 def run_figures(run: Run, line: Timeline) -> dict[str, Figure]:
-    """Return the figures of one run by the id of their place in the page; those with nothing to show are absent."""
+    """Return the figures over time and of the refits, by the id of their place; what is empty is absent."""
     found = {"equity": _equity(run, line), "drawdown": _drawdown(run, line), "exposure": _exposure(run, line)}
     if run.states > 1:
         found["probabilities"] = _probabilities(run, line)
-    taken = run.steps
-    if simple_returns(run.equity[taken.rows]).size > round(taken.periods):
-        found["rolling"] = _rolling(run, line, taken)
-    for figure in found.values() if len(line.labels) > 1 else ():
+    return linked(found, line) | _refits(run)
+
+
+def linked(figures: dict[str, Figure], line: Timeline) -> dict[str, Figure]:
+    """Return figures over the run's time so that they begin and end together, and are zoomed together."""
+    for figure in figures.values() if len(line.labels) > 1 else ():
         # Left to itself an axis makes room for marks at its ends, and the charts no longer stand below each other.
         figure["layout"]["xaxis"]["range"] = [line.labels[0], line.labels[-1]]
-    linked = {place: figure | {"linked": True} for place, figure in found.items()}
-    return linked | _refits(run)
+    return {place: figure | {"linked": True} for place, figure in figures.items()}
 
 
 def layout(height: int, **more: Any) -> dict[str, Any]:
@@ -154,9 +159,8 @@ def layout(height: int, **more: Any) -> dict[str, Any]:
         "showlegend": False,
         "legend": {"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom"},
     }
-    axes = {
-        name: axis | more.pop(name, {}) for name in ("xaxis", "yaxis", "yaxis2") if name != "yaxis2" or name in more
-    }
+    named = {"xaxis", "yaxis", *(name for name in more if name.startswith(("xaxis", "yaxis")))}
+    axes = {name: axis | more.pop(name, {}) for name in sorted(named)}
     return common | more | axes
 
 
@@ -196,14 +200,14 @@ def _equity(run: Run, line: Timeline) -> Figure:
         trace(theirs, "buy and hold", THEIRS, yaxis="y2", hovertemplate="×%{y:.3f}"),
         trace(ours, run.name, OURS, yaxis="y2", form={"width": 1.8}, hovertemplate="×%{y:.3f}"),
     ]
-    shade = _shading(run, line)
+    shade = shading(run, line)
     growth = growth_axis(np.concatenate((ours, theirs))) | {"overlaying": "y", "side": "left"}
     hidden = {"range": [0, 1], "visible": False, "fixedrange": True, "side": "right"}
-    room = {"margin": MARGIN | {"r": 48}, "annotations": ends([(ours[-1], OURS), (theirs[-1], THEIRS)], log)}
+    room = {"annotations": ends([(ours[-1], OURS), (theirs[-1], THEIRS)], log)}
     return {"data": [*shade, *lines], "layout": layout(380, yaxis=hidden, yaxis2=growth, showlegend=True, **room)}
 
 
-def _shading(run: Run, line: Timeline) -> list[dict[str, Any]]:
+def shading(run: Run, line: Timeline) -> list[dict[str, Any]]:
     """One filled step line a regime but the calmest: exact, and light however many the spans are."""
     if run.states < 2:
         return []
@@ -230,18 +234,73 @@ def _drawdown(run: Run, line: Timeline) -> Figure:
 
 
 def _exposure(run: Run, line: Timeline) -> Figure:
-    table = run.tables["equity"].iloc[line.rows]
-    weights = [name for name in table.columns if name.startswith("weight_")]
-    step = {"form": {"shape": "hv", "width": 1.1}, "hovertemplate": "%{y:.1%}"}
-    if 1 <= len(weights) <= MOST_ASSETS:
-        pairs = [(name.removeprefix("weight_"), name) for name in weights]
-    else:
-        pairs = [("gross", "gross"), ("net", "net")]
-    lines = [trace(table[column].to_numpy(), name, LINES[i], **step) for i, (name, column) in enumerate(pairs)]
-    if len(lines) == 1:
-        lines[0] |= {"fill": "tozeroy", "fillcolor": "rgba(23,63,95,0.16)"}
+    parts = _held(run)
     flat = {"tickformat": ".0%", "rangemode": "tozero"}
-    return {"data": lines, "layout": layout(200, yaxis=flat, showlegend=len(lines) > 1)}
+    if len(run.ts) > MOST_STEPS:
+        return {"data": _banded(run, parts), "layout": layout(220, yaxis=flat, showlegend=True)}
+    data = [one for i, (name, path) in enumerate(parts.items()) for one in _stacked(name, path[line.rows], i)]
+    return {"data": data, "layout": layout(220, yaxis=flat, showlegend=len(parts) > 1)}
+
+
+def _held(run: Run) -> dict[str, Floats]:
+    """Return the weights of each asset, of many only the largest and the rest together."""
+    table = run.tables["equity"]
+    names = [name for name in table.columns if name.startswith("weight_")]
+    paths = {name.removeprefix("weight_"): table[name].to_numpy(np.float64) for name in names}
+    if len(paths) <= MOST_ASSETS:
+        return paths
+    sizes = {name: float(np.abs(path).mean()) for name, path in paths.items()}
+    most = sorted(paths, key=lambda name: -sizes[name])[: MOST_ASSETS - 1]
+    rest = [path for name, path in paths.items() if name not in most]
+    return {name: paths[name] for name in paths if name in most} | {f"{len(rest)} others": np.sum(rest, axis=0)}
+
+
+def _stacked(name: str, path: Floats, i: int) -> list[dict[str, Any]]:
+    """Return an area upon the others, long above zero and short below it."""
+    tint = LINES[i % len(LINES)]
+    sides = {"long": np.maximum(path, 0.0), "short": np.minimum(path, 0.0)}
+    shown = [side for side in sides if side == "long" or (path < 0).any()]
+    form = {"form": {"shape": "hv", "width": 0.6}, "fillcolor": faded(tint, 0.55), "legendgroup": name}
+    return [
+        trace(sides[side], name, tint, stackgroup=side, showlegend=side == "long", hovertemplate="%{y:.1%}", **form)
+        for side in shown
+    ]
+
+
+def _banded(run: Run, parts: dict[str, Floats]) -> list[dict[str, Any]]:
+    """Return each stretch's mean as a line, in the band from its lowest to its highest: steps would be a block."""
+    edges = np.linspace(0, len(run.ts), MOST_STRETCHES + 1).astype(np.intp)
+    when = dates(run.ts.iloc[edges[:-1]], like=run.ts)
+    found = []
+    for i, (name, path) in enumerate(parts.items()):
+        tint = LINES[i % len(LINES)]
+        low, high = (of.reduceat(path, edges[:-1]) for of in (np.minimum, np.maximum))
+        mean = np.add.reduceat(path, edges[:-1]) / np.diff(edges)
+        quiet = {"legendgroup": name, "showlegend": False, "hoverinfo": "skip", "form": {"width": 0}}
+        found += [
+            trace(low, name, tint, **quiet) | {"x": when},
+            trace(high, name, tint, fill="tonexty", fillcolor=faded(tint, 0.16), **quiet) | {"x": when},
+            trace(mean, name, tint, legendgroup=name, hovertemplate="%{y:.1%} on average") | {"x": when},
+        ]
+    return found
+
+
+def exposure_words(run: Run) -> str:
+    """Say what is drawn where steps would be too dense to see."""
+    if len(run.ts) <= MOST_STEPS:
+        return ""
+    each = len(run.ts) // MOST_STRETCHES
+    return f"The line is the mean of about {each:,} closes, the band lies between their lowest and highest."
+
+
+def faded(colour: str, share: float) -> str:
+    """Return a colour #rrggbb as one that shines through.
+
+    >>> faded("#173f5f", 0.5)
+    'rgba(23,63,95,0.5)'
+    """
+    red, green, blue = (int(colour[n : n + 2], 16) for n in (1, 3, 5))
+    return f"rgba({red},{green},{blue},{share})"
 
 
 def _probabilities(run: Run, line: Timeline) -> Figure:
@@ -266,37 +325,6 @@ def _wildest(run: Run, line: Timeline) -> list[dict[str, Any]]:
         paths = {f"mean of {len(paths)} assets": np.mean(list(paths.values()), axis=0)}
     shown = enumerate(paths.items())
     return [trace(path, name, LINES[i % len(LINES)], hovertemplate="%{y:.1%}") for i, (name, path) in shown]
-
-
-def _rolling(run: Run, line: Timeline, taken: Steps) -> Figure:
-    # A close inside a day shows what was known at the end of the day before.
-    rows, window = np.searchsorted(taken.rows, line.rows, side="right") - 1, round(taken.periods)
-    pairs = (("buy and hold", THEIRS, run.benchmark), (run.name, OURS, run.equity))
-    lines = [
-        trace(rolling_sharpe(money[taken.rows], rows, window), name, tint, hovertemplate="%{y:.2f}")
-        for name, tint, money in pairs
-    ]
-    zero = {"zeroline": True, "zerolinecolor": "#c9d1d6"}
-    return {"data": lines, "layout": layout(220, yaxis=zero)}
-
-
-def rolling_sharpe(equity: Floats, rows: NDArray[np.intp], window: int) -> Floats:
-    """Return the Sharpe ratio of the `window` returns up to each row, annual when the window is a year; NaN before.
-
-    Only the rows that are drawn are computed, and each from its own returns: a running sum would leave its rounding
-    behind where the account was idle.
-    """
-    returns = simple_returns(equity)
-    answer = np.full(rows.size, np.nan)
-    ready = np.flatnonzero((rows >= window) & (rows <= returns.size))
-    windows = np.lib.stride_tricks.sliding_window_view(returns, window)
-    for begin in range(0, ready.size, 512):
-        chosen = ready[begin : begin + 512]
-        part = windows[rows[chosen] - window]
-        spread = part.std(axis=1, ddof=1)
-        mean = part.mean(axis=1)
-        answer[chosen] = np.where(spread > 1e-14, mean / np.where(spread > 1e-14, spread, 1), np.nan)
-    return answer * math.sqrt(window)
 
 
 def volatilities(summary: dict[str, Any]) -> list[float]:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["TABLES", "Run", "read_run"]
 
-TABLES = ("equity", "beliefs", "orders", "fills", "events", "trades", "benchmark")
+TABLES = ("equity", "beliefs", "orders", "fills", "events", "trades", "benchmark", "prices")
 # Of a machine that chooses alone.
 CHOICES = "choices"
 

@@ -9,7 +9,7 @@ import numpy as np
 from barograph.execution.events import AS_WANTED, NEWER, OTHER_FILLED, REASONS, STATUS, UNPROTECTED
 from barograph.report.folder import Run
 from barograph.report.tables import Row, Table, day
-from barograph.report.words import bound_rows, bound_words, money, number, percent
+from barograph.report.words import bound_rows, bound_words, counted, money, number, percent
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -80,12 +80,8 @@ def intent_words(run: Run) -> str:
     sold = int((orders["role"] == "liquidation").sum())
     legs, spared = len(orders) - len(entries) - sold, int(_spared(orders).sum())
     if legs:
-        said += f" {_counted(legs, 'protective leg')} stood by them; {spared:,} ended without being needed."
-    return said + (f" {_counted(sold, 'liquidation')} followed margin calls." if sold else "")
-
-
-def _counted(number: int, thing: str) -> str:
-    return f"{number:,} {thing}{'s' * (number != 1)}"
+        said += f" {counted(legs, 'protective leg')} stood by them; {spared:,} ended without being needed."
+    return said + (f" {counted(sold, 'liquidation')} followed margin calls." if sold else "")
 
 
 def _spared(orders: pd.DataFrame) -> pd.Series[bool]:

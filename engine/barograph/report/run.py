@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from barograph.config.schema import Config
     from barograph.loop.result import Learned, Result
 
-__all__ = ["check_root", "free_folder", "write_json", "write_parquet", "write_run"]
+__all__ = ["check_root", "free_folder", "learned", "manifest", "write_json", "write_parquet", "write_run"]
 
 
 def write_run(
@@ -79,7 +79,7 @@ def _write(result: Result, config: Config, folder: Path, wall_times: dict[str, f
     for name, table in result.tables.items():
         write_parquet(table, folder / f"{name}.parquet")
     (folder / "config.toml").write_text(tomli_w.dumps(config.redacted()), encoding="utf-8")
-    write_json([_learned(fit, result) for fit in result.fits], folder / "fits.json")
+    write_json([learned(fit, result) for fit in result.fits], folder / "fits.json")
     write_json(_manifest(result, config, wall_times, source), folder / "manifest.json")
 
 
@@ -114,7 +114,8 @@ def _finite(value: float) -> float | None:
     return float(value) if np.isfinite(value) else None
 
 
-def _learned(fit: Learned, result: Result) -> dict[str, Any]:
+def learned(fit: Learned, result: Result) -> dict[str, Any]:
+    """Return a fit as an entry of fits.json."""
     history, match = result.history, fit.match
     return {
         "ts": history.when(fit.bar),
@@ -138,14 +139,14 @@ def _learned(fit: Learned, result: Result) -> dict[str, Any]:
     }
 
 
-def _manifest(result: Result, config: Config, wall_times: dict[str, float], source: Path) -> dict[str, Any]:
+def manifest(result: Result, name: str) -> dict[str, Any]:
+    """Return what a manifest says of any run, with a config or without one."""
     history = result.history
     return {
-        "name": config.name,
+        "name": name,
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "arithmetic": ARITHMETIC,
         "versions": {"python": platform.python_version(), **versions()},
-        "git": commit(source),
         "data": {
             "symbols": list(history.symbols),
             "traded": [s for s, t in zip(history.symbols, history.traded, strict=True) if t],
@@ -159,16 +160,18 @@ def _manifest(result: Result, config: Config, wall_times: dict[str, float], sour
             "last": history.when(len(history) - 1),
             "digest": history.digest(),
         },
-        "config_hash": config_hash(config),
-        "code_hash": code_hash(config, source),
         # A model that was fitted before the run and does not learn; one that does stands in fits.json.
         "model": getattr(result.machine.model, "digest", None),
-        "seed": None if config.model is None else config.model.arguments.get("seed", 0),
         "features": list(result.fits[-1].fitted.features) if result.fits else [],
-        "wall_times": wall_times,
-        "findings": [_finding(f) for f in history.findings],
+        "findings": [dict(finding._asdict()) for finding in history.findings],
     }
 
 
-def _finding(finding: Any) -> dict[str, Any]:
-    return dict(finding._asdict())
+def _manifest(result: Result, config: Config, wall_times: dict[str, float], source: Path) -> dict[str, Any]:
+    return manifest(result, config.name) | {
+        "git": commit(source),
+        "config_hash": config_hash(config),
+        "code_hash": code_hash(config, source),
+        "seed": None if config.model is None else config.model.arguments.get("seed", 0),
+        "wall_times": wall_times,
+    }

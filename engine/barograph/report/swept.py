@@ -20,6 +20,8 @@ __all__ = ["swept"]
 # Of more points than this a line each is a blot: the best and as many others as fit are drawn.
 _LINES: Final = 1500
 _CELLS: Final = 250_000
+_TICKS: Final = 12
+_MARGIN: Final = {"l": 52, "r": 14, "t": 10, "b": 54}
 _SCALE: Final = [[0, "#d36034"], [0.5, "#f4f1e8"], [1, "#173f5f"]]
 _COLUMNS: Final = (("growth", "cagr", percent), ("volatility", "volatility", percent),
                    ("drawdown", "max_drawdown", percent), ("turnover", "turnover", number),
@@ -75,7 +77,7 @@ Chart = tuple[str, str, str, Figure]
 
 def _keys_alone(points: pd.DataFrame, keys: list[str], figure: str) -> Chart | None:
     """Draw for each value of each key the best, the middle and the worst of all points that have it."""
-    about = f"{figure} against the keys one by one: the middle of all points of that value, from the worst to the best."
+    about = f"The {_spoken(figure)} against the keys one by one: the middle of all points of a value, worst to best."
     shown = [key for key in keys if points[key].nunique() > 1]
     if not shown:
         return None
@@ -91,12 +93,18 @@ def _keys_alone(points: pd.DataFrame, keys: list[str], figure: str) -> Chart | N
         traces.append(of | {"y": packed(mid.to_numpy()), "mode": "lines+markers", "line": {"color": OURS, "width": 1.5},
                             "marker": {"size": 4}, "name": key, "hovertemplate": "%{x}: %{y:.3f}"})  # fmt: skip
         width = 1.0 / len(shown[:6])
-        axes[f"xaxis{suffix}"] = {"domain": [(n - 1) * width, n * width - 0.03], "title": {"text": key}, "anchor": "y"}
+        ticks = {"tickvals": of["x"]} if len(of["x"]) <= _TICKS else {}
+        place = {"domain": [(n - 1) * width, n * width - 0.03], "anchor": "y", "automargin": False,
+                 "tickformat": "~g"}  # fmt: skip
+        axes[f"xaxis{suffix}"] = place | {"title": {"text": key}} | ticks
     return (
         "alone",
         "Key by key",
         about,
-        {"data": traces, "layout": layout(320, **axes, showlegend=False, hovermode="closest")},
+        {
+            "data": traces,
+            "layout": layout(320, **axes, hovermode="closest", margin={"l": 52, "r": 14, "t": 10, "b": 54}),
+        },
     )
 
 
@@ -117,7 +125,7 @@ def _heat(points: pd.DataFrame, keys: list[str], figure: str) -> Chart | None:
         "hovertemplate": f"{across} %{{x}}<br>{up} %{{y}}<br>{figure} %{{z:.3f}}<extra></extra>",
     }
     axes = {name: {"title": {"text": key}, "type": "category"} for name, key in (("xaxis", across), ("yaxis", up))}
-    about = f"The best {figure} at each {across} and {up}. A lone dark cell is luck, a dark field may be more."
+    about = f"The best {_spoken(figure)} at each {across} and {up}. A lone blue cell is luck, a blue field may be more."
     return "heat", "Two keys together", about, {"data": [trace], "layout": layout(420, **axes, hovermode="closest")}
 
 
@@ -140,11 +148,15 @@ def _lines(points: pd.DataFrame, keys: list[str], figure: str) -> Chart | None:
                 {"label": key, "values": packed(codes), "tickvals": list(range(len(names))), "ticktext": names}
             )
         else:
-            dimensions.append({"label": key, "values": packed(values.to_numpy(np.float64))})
+            told = sorted({float(v) for v in values})
+            ticks: dict[str, Any] = (
+                {"tickvals": told, "ticktext": [f"{v:g}" for v in told]} if len(told) <= _TICKS else {}
+            )
+            dimensions.append({"label": key, "values": packed(values.to_numpy(np.float64)), **ticks})
     dimensions.append({"label": figure, "values": packed(drawn[figure].to_numpy(np.float64))})
     colour = {"color": packed(drawn[figure].to_numpy(np.float64)), "colorscale": _SCALE}
     trace = {"type": "parcoords", "dimensions": dimensions, "line": colour}
-    about = f"A line a point, through its keys to its {figure}. Drag along an axis to keep what passes there."
+    about = f"A line a point, through its keys to its {_spoken(figure)}. Drag along an axis to keep what passes there."
     if len(drawn) < len(known):
         about += f" {len(drawn):,} of {len(known):,} are drawn: the best third of them, and every {step}th other."
     return (
@@ -157,3 +169,7 @@ def _lines(points: pd.DataFrame, keys: list[str], figure: str) -> Chart | None:
 
 def _plain(value: Any) -> Any:
     return value.item() if isinstance(value, np.generic) else value
+
+
+def _spoken(figure: str) -> str:
+    return "Sharpe ratio" if figure == "sharpe" else figure.replace("_", " ")

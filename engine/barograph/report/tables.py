@@ -12,17 +12,16 @@ from barograph.metrics.drawdown import deepest_drawdown
 from barograph.metrics.formulas import believed, by_asset, switches, total_return
 from barograph.report.figures import colours, persistences, volatilities
 from barograph.report.folder import Run
-from barograph.report.words import bound_words, money, number, percent, regime_names
+from barograph.report.words import a_year, bound_words, money, number, percent, regime_names
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["MONTHS", "Row", "Table", "cards", "costs", "day", "fall", "findings", "fits", "metrics", "months",
-           "notes", "regimes", "trade_words", "trades"]  # fmt: skip
+__all__ = ["MONTHS", "Row", "Table", "by_month", "cards", "compound", "costs", "day", "fall", "findings", "fits",
+           "metrics", "months", "notes", "regimes"]  # fmt: skip
 
 MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 MOST_FINDINGS = 40
-MOST_TRADES = 5
 
 
 class Row(NamedTuple):
@@ -35,28 +34,30 @@ class Row(NamedTuple):
 
 
 class Table(NamedTuple):
-    """Columns and rows; `texts` are set flush left, `longs` may break lines."""
+    """Columns and rows; `texts` are set flush left, `longs` may break lines, a `sortable` one follows its heads."""
 
     columns: tuple[str, ...]
     rows: list[Row]
     texts: tuple[str, ...] = ()
     longs: tuple[str, ...] = ()
+    sortable: bool = False
 
 
 def cards(run: Run) -> list[dict[str, str]]:
     """Return the figures that stand at the top, each with what to hold it against."""
-    m = run.metrics
-    hold = "buy and hold "
+    m, hold = run.metrics, "buy and hold "
     between = f"95 %: {number(m.get('sharpe_low'))} to {number(m.get('sharpe_high'))}"
     rows = [
-        ("Growth a year", percent(m.get("cagr")), hold + percent(m.get("benchmark_cagr"))),
+        ("Growth a year", percent(m.get("cagr")), hold + percent(m.get("benchmark_cagr")))
+        if a_year(m)
+        else ("Growth", percent(m.get("total_return")), hold + percent(m.get("benchmark_total_return"))),
         ("Sharpe ratio", number(m.get("sharpe")), f"{between}; hold {number(m.get('benchmark_sharpe'))}"),
         ("Largest drawdown", percent(m.get("max_drawdown")), hold + percent(m.get("benchmark_max_drawdown"))),
         ("Volatility", percent(m.get("volatility")), hold + percent(m.get("benchmark_volatility"))),
         ("Mean exposure", percent(m.get("exposure"), 0), f"invested on {percent(m.get('invested'), 0)} of bars"),
         ("Turnover a year", number(m.get("turnover"), 1) + " ×", "of equity, bought and sold"),
         ("Costs a year", percent(m.get("cost_rate"), 2), f"{money(m.get('costs'))} in all"),
-        ("Alpha a year", percent(m.get("alpha")), f"beta {number(m.get('beta'))}"),
+        ("Alpha a year", percent(m.get("alpha") if a_year(m) else None), f"beta {number(m.get('beta'))}"),
     ]
     if run.states > 1:
         rows[-1] = ("Regime switches a year", number(m.get("regime_switch_rate"), 1), _switched(run))
@@ -131,20 +132,20 @@ def _doubtful(fit: dict[str, Any]) -> bool:
 
 def months(run: Run) -> list[dict[str, Any]]:
     """Return one row a year: twelve monthly returns, the year's, and buy and hold's, tinted by size."""
-    ours, theirs = _by_month(run, "equity"), _by_month(run, "benchmark")
+    ours, theirs = by_month(run, "equity"), by_month(run, "benchmark")
     if ours.empty:
         return []
     years = sorted({year for year, _ in ours.index})
     rows = []
     for year in years:
         cells = [_tinted(ours.get((year, month)), 0.08) for month in range(1, 13)]
-        yearly = [_tinted(_compound(path, year), 0.3) for path in (ours, theirs)]
+        yearly = [_tinted(compound(path, year), 0.3) for path in (ours, theirs)]
         rows.append({"year": year, "cells": [*cells, *yearly]})
     return rows
 
 
-def _by_month(run: Run, name: str) -> pd.Series[float]:
-    """Returns by (year, month); a close at midnight belongs to the day that it ends."""
+def by_month(run: Run, name: str) -> pd.Series[float]:
+    """Return returns by (year, month); a close at midnight belongs to the day that it ends."""
     import pandas as pd
 
     table = run.tables[name]
@@ -154,7 +155,8 @@ def _by_month(run: Run, name: str) -> pd.Series[float]:
     return (last / start - 1).where(start > 0) if len(table) > 1 else last.iloc[:0]
 
 
-def _compound(path: pd.Series[float], year: int) -> float:
+def compound(path: pd.Series[float], year: int) -> float:
+    """Return the return of a year from those of its months."""
     return math.prod(1 + path[[key for key in path.index if key[0] == year]]) - 1
 
 
@@ -244,44 +246,6 @@ def costs(run: Run) -> Table:
         for name, total, rate in kinds
     ]
     return Table(("", "money", "a year, of equity"), rows, texts=("",))
-
-
-def trade_words(run: Run) -> str:
-    """Say how many round trips there were and how they ended."""
-    table = run.tables["trades"]
-    # What was taken off a position that is still there is no round trip.
-    trip = table["asset"] + " " + table["entry_ts"].astype("str")
-    unfinished = trip.isin(trip[table["open"].astype(bool)])
-    closed, held = table[~unfinished], int(table["open"].sum())
-    partly = int(unfinished.sum()) - held
-    still = (
-        f" {held:,} still open at the end{f', {partly:,} of them closed in part' if partly else ''}." if held else ""
-    )
-    if closed.empty:
-        return f"No round trip was finished.{still}"
-    won = closed["profit"] > 0
-    days = (closed["exit_ts"] - closed["entry_ts"]).dt.total_seconds().mean() / 86400
-    gained, lost = closed.loc[won, "profit"].sum(), -closed.loc[~won, "profit"].sum()
-    factor = f"; gains were {number(gained / lost)} times the losses" if lost > 0 else ""
-    return (
-        f"{len(closed):,} round trips finished, {percent(won.mean(), 0)} with a profit, {number(days, 1)} days long on "
-        f"average{factor}.{still}"
-    )
-
-
-def trades(run: Run) -> Table:
-    """Return the trades that gained and lost the most."""
-    table = run.tables["trades"].sort_values("profit", ascending=False, kind="stable")
-    chosen = table if len(table) <= 2 * MOST_TRADES else table.iloc[[*range(MOST_TRADES), *range(-MOST_TRADES, 0)]]
-    columns = ("asset", "from", "to", "units", "entry", "exit", "profit", "fees")
-    return Table(columns, [_trade(row) for row in chosen.to_dict("records")], texts=("asset", "from", "to"))
-
-
-def _trade(row: dict[Any, Any]) -> Row:
-    until = "open" if row["open"] else day(row["exit_ts"])
-    units = number(row["quantity"], 0 if abs(row["quantity"]) >= 1000 else 3)
-    prices = (number(row["entry_price"]), number(row["exit_price"]))
-    return Row((row["asset"], day(row["entry_ts"]), until, units, *prices, money(row["profit"]), money(row["fees"])))
 
 
 def fits(run: Run) -> Table:

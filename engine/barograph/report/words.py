@@ -7,14 +7,25 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-__all__ = ["bound_rows", "bound_words", "comparison", "money", "number", "one_market", "percent", "regime_names",
-           "told_apart", "verdict"]  # fmt: skip
+__all__ = ["a_year", "bound_rows", "bound_words", "comparison", "counted", "money", "number", "one_market", "percent",
+           "regime_names", "told_apart", "verdict"]  # fmt: skip
 
 Metrics = Mapping[str, float | None]
 
 _NOTHING = "–"
 # Below this many years even a Sharpe ratio of 1 is within two standard errors of 0 (Lo 2002: se ≈ √(1 / years)).
 _SHORT_YEARS = 4.0
+# A return of less than a year is not made one of a year (the Global Investment Performance Standards forbid it).
+_YEAR = 1.0
+
+
+def a_year(metrics: Metrics) -> bool:
+    """Tell whether the sample is long enough for a growth a year.
+
+    >>> a_year({"years": 0.4}), a_year({"years": 1.0})
+    (False, True)
+    """
+    return (metrics.get("years") or 0.0) >= _YEAR
 
 
 def percent(value: float | None, digits: int = 1, sign: bool = False) -> str:
@@ -47,6 +58,15 @@ def money(value: float | None) -> str:
     ('123,457', '3.14')
     """
     return number(value, 2 if value is not None and abs(value) < 100 else 0)
+
+
+def counted(number: int, thing: str) -> str:
+    """Return a number of things.
+
+    >>> counted(1, "fill"), counted(1200, "fill")
+    ('1 fill', '1,200 fills')
+    """
+    return f"{number:,} {thing}{'s' * (number != 1)}"
 
 
 def regime_names(states: int) -> list[str]:
@@ -96,12 +116,19 @@ def _fall(metrics: Metrics) -> str:
 
 
 def _growth(metrics: Metrics) -> str:
-    edge = metrics.get("excess_cagr")
+    edge, each = metrics.get("excess_cagr"), " a year"
+    if not a_year(metrics):
+        edge, each = _difference(metrics, "total_return"), ""
     if edge is None:
         return ""
     if abs(edge) < 0.0005:
         return "earned about the same"
-    return f"{'gained' if edge > 0 else 'gave up'} {percent(abs(edge))} a year"
+    return f"{'gained' if edge > 0 else 'gave up'} {percent(abs(edge))}{each}"
+
+
+def _difference(metrics: Metrics, key: str) -> float | None:
+    ours, theirs = metrics.get(key), metrics.get(f"benchmark_{key}")
+    return None if ours is None or theirs is None else ours - theirs
 
 
 def _certainty(metrics: Metrics) -> str:

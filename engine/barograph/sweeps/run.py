@@ -14,8 +14,8 @@ import numpy as np
 
 from barograph.errors import ConfigError
 from barograph.loop.machine import Machine
-from barograph.loop.result import benchmark_of
 from barograph.loop.run import scan
+from barograph.loop.tables import benchmark_of
 from barograph.metrics import formulas
 from barograph.metrics.assembly import Beside, assembled, names
 from barograph.sweeps.backends import BATCH, Backend, Job, Search, backend_elsewhere

@@ -66,10 +66,10 @@ def _measured(result: Result | None, own: Steps) -> tuple[Floats, Floats, Floats
         return row, sums, beyond, math.nan
     of, history = result.tables, result.history
     told = measure(of, history.periods, intervals=False, by_day=history.by_day, calendars=len(history.calendars))
-    told |= {"first": float(result.equity[0]), "last": float(result.equity[-1])}
+    told |= {"first": float(result.arrays.equity[0]), "last": float(result.arrays.equity[-1])}
     row[:] = [math.nan if (value := told[name]) is None else value for name in FIGURES]
     market = of["benchmark"]["equity"].to_numpy(np.float64)
-    ours, theirs = (formulas.simple_returns(equity[own.rows]) for equity in (result.equity, market))
+    ours, theirs = (formulas.simple_returns(equity[own.rows]) for equity in (result.arrays.equity, market))
     excess = np.full(ours.size, math.nan)
     shared = min(ours.size, theirs.size)
     excess[:shared] = ours[:shared] - theirs[:shared]

@@ -126,7 +126,7 @@ def same(one: Sequence[Result] | Result, other: Sequence[Result] | Result) -> bo
 def _bytes(runs: Sequence[Result] | Result) -> list[bytes]:
     pieces = [runs] if isinstance(runs, Result) else list(runs)
     names = ("table", "weights", "beliefs", "events")
-    return [np.concatenate([getattr(run, name) for run in pieces]).tobytes() for name in names]
+    return [np.concatenate([getattr(run.arrays, name) for run in pieces]).tobytes() for name in names]
 
 
 def check_machine(machine: Machine, history: History, cuts: Sequence[int] = ()) -> None:

@@ -85,10 +85,10 @@ def trial_of(result: Result, kind: str, name: str, config_hash: str) -> Trial:
     """
     own, plan = result.history, result.machine.choose
     kind, tried = (kind, 1) if plan is None else ("choose", len(plan.candidates))
-    taken = steps(result.ts, own.periods, own.by_day)
-    returns = simple_returns(result.equity[taken.rows])
+    taken = steps(result.arrays.ts, own.periods, own.by_day)
+    returns = simple_returns(result.arrays.equity[taken.rows])
     traded = tuple(symbol for symbol, t in zip(own.symbols, own.traded, strict=True) if t)
-    study = Study(kind, name, config_hash, traded, int(result.ts[0]), int(result.ts[-1]), own.digest())
+    study = Study(kind, name, config_hash, traded, int(result.arrays.ts[0]), int(result.arrays.ts[-1]), own.digest())
     return Trial(study, sharpe(returns, taken.periods), block_sums(returns), tried)
 
 

@@ -12,18 +12,22 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from barograph.errors import FitError
 from barograph.jit.arithmetic import log
 from barograph.jit.kernel import compiled, kernel
+from barograph.jit.ordered import product
 from barograph.jit.views import unowned
 from barograph.regimes.fitted import Moments
 from barograph.types import Floats
+from barograph_models._chain.chance import generator
+from barograph_models._chain.drawing import noise, path
 from barograph_models._chain.emission import Emission
 from barograph_models._fit.data import Sample
 
-__all__ = ["CELLS", "DIAGONAL", "EMISSIONS", "FULL", "GaussianParams", "free_parameters", "gaussian_params", "in_units",
-           "kind", "moments", "standardised"]  # fmt: skip
+__all__ = ["CELLS", "DIAGONAL", "EMISSIONS", "FULL", "GaussianParams", "draw", "free_parameters", "gaussian_params",
+           "in_units", "kind", "moments", "standardised"]  # fmt: skip
 
 LOG_TWO_PI = log(2.0 * math.pi)
 FEWEST_CELLS = 2.0
@@ -385,3 +389,17 @@ def moments(params: GaussianParams) -> Moments:
     if params.covariances.ndim == 2:
         return Moments(params.means, params.covariances)
     return Moments(params.means, np.diagonal(params.covariances, axis1=1, axis2=2).copy())
+
+
+def draw(params: GaussianParams, bars: int, seed: int) -> tuple[Floats, NDArray[np.int64]]:
+    """Return rows (bars, d) and the states (bars,) that they were drawn in."""
+    chance = generator(seed)
+    states = path(params.start, params.transition, bars, chance)
+    away = noise(bars, params.means.shape[1], chance)
+    if params.covariances.ndim == 2:
+        return params.means[states] + away * np.sqrt(params.covariances[states]), states
+    root, rows = np.zeros_like(params.covariances), params.means[states]
+    for k in range(len(root)):
+        _cholesky(k, params.covariances, root, 0.0)
+        rows[states == k] += product(away[states == k], root[k].T)
+    return rows, states

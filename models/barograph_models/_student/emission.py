@@ -11,6 +11,7 @@ import math
 from typing import Any, Final, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from barograph.jit.arithmetic import lgamma, log
 from barograph.jit.kernel import compiled, kernel
@@ -18,10 +19,12 @@ from barograph.jit.ordered import logarithms, total
 from barograph.jit.views import by_address, unowned
 from barograph.regimes.fitted import Moments
 from barograph.types import Belief, Floats
+from barograph_models._chain.chance import gamma, generator
+from barograph_models._chain.drawing import noise, path
 from barograph_models._chain.emission import Density
 from barograph_models._chain.filter import ChainState, believed, predict, stand, weigh
 
-__all__ = ["FIT", "STUDENT", "StudentParams", "count_cells", "density_norms", "log_norm", "moments", "step"]
+__all__ = ["FIT", "STUDENT", "StudentParams", "count_cells", "density_norms", "draw", "log_norm", "moments", "step"]
 
 LOG_PI = log(math.pi)
 FIT: Final = ("until", "tail", "evidence")
@@ -156,3 +159,13 @@ def moments(params: StudentParams) -> Moments:
     """Return means and variances of every feature, (K, d)."""
     nu = params.degrees_of_freedom[:, None]
     return Moments(params.means, params.scales * params.scales * nu / (nu - 2.0))
+
+
+def draw(params: StudentParams, bars: int, seed: int) -> tuple[Floats, NDArray[np.int64]]:
+    """Return rows (bars, d) and the states (bars,) that they were drawn in; a row's features share one weight."""
+    chance = generator(seed)
+    states = path(params.start, params.transition, bars, chance)
+    half = 0.5 * params.degrees_of_freedom[states]
+    weight = np.array([gamma(chance, shape) for shape in half.tolist()]) / half
+    away = noise(bars, params.means.shape[1], chance) / np.sqrt(weight)[:, None]
+    return params.means[states] + params.scales[states] * away, states

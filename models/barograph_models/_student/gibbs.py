@@ -16,8 +16,8 @@ from barograph.jit.arithmetic import exp, log
 from barograph.jit.kernel import compiled, kernel
 from barograph.jit.views import unowned
 from barograph.types import Floats
+from barograph_models._chain.chance import gamma, generator, normal, uniform
 from barograph_models._student.ascent import FIXED, LEAST_DOF, MOST_DOF, OWN, Climb
-from barograph_models._student.chance import gamma, generator, normal, uniform
 from barograph_models._student.data import Cells
 from barograph_models._student.emission import log_norm
 from barograph_models._student.known import Known

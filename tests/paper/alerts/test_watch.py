@@ -578,12 +578,12 @@ PLAN = WatchPlan(daily_summary=True, window=5, cusum=5.0, entropy=0.5, drawdown=
 
 def cut(result: bg.Result) -> list[Step]:
     """A run as the steps that the live loop would have made."""
-    events, steps = result.events, []
-    for row in range(len(result.table)):
+    events, steps = result.arrays.events, []
+    for row in range(len(result.arrays.table)):
         bar = result.first + row
         lo, hi = np.searchsorted(events[:, 2], [bar, bar + 1])
-        facts = (result.table[row], result.weights[row], result.beliefs[row], events[lo:hi])
-        steps.append(Step(bar, int(result.ts[row]), *facts, np.zeros((2, result.weights.shape[1]))))
+        facts = (result.arrays.table[row], result.arrays.weights[row], result.arrays.beliefs[row], events[lo:hi])
+        steps.append(Step(bar, int(result.arrays.ts[row]), *facts, np.zeros((2, result.arrays.weights.shape[1]))))
     return steps
 
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from barograph.jit.kernel import compiled as compiled
     from barograph.jit.kernel import kernel as kernel
     from barograph.jit.views import frozen as frozen
-    from barograph.loop.choice import choose as choose
+    from barograph.loop.choosing.choice import choose as choose
     from barograph.loop.fit import Fit as Fit
     from barograph.loop.machine import Choose as Choose
     from barograph.loop.machine import Machine as Machine
@@ -69,7 +69,7 @@ _WHERE = {
     "run": "trials.entering",
     "sweep": "sweeps.run",
     "scan": "loop.run",
-    "choose": "loop.choice",
+    "choose": "loop.choosing.choice",
     "Choose": "loop.machine",
     "Fit": "loop.fit",
     "Machine": "loop.machine",

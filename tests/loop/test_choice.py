@@ -14,7 +14,7 @@ import barograph as bg
 from barograph import features
 from barograph.audit.lookahead import audit
 from barograph.data.history import History
-from barograph.loop.choice import Shadow, choose, picked
+from barograph.loop.choosing.choice import Shadow, choose, picked
 from barograph.loop.fit import falls, next_fall
 from barograph.loop.live import Live
 from barograph.loop.result import Result

@@ -10,7 +10,7 @@ import pytest
 import barograph as bg
 from barograph.config.load import load
 from barograph.config.varied import Varied
-from barograph.loop.choice import choose
+from barograph.loop.choosing.choice import choose
 from barograph.sweeps.explain import explained
 from barograph.sweeps.run import sweep
 from barograph.testing import some_bars

@@ -169,7 +169,7 @@ def _machine(config: Config, folder: Path, terms: Terms) -> Machine:
 
 def _choosing(config: Config, plan: ChoosePlan, folder: Path) -> Machine:
     """Make the machine that [choose] asks for: each candidate is the config with other values at its keys."""
-    from barograph.loop.choice import choose
+    from barograph.loop.choosing.choice import choose
 
     check_choice(config)
     keys, terms, tree = tuple(plan.keys), terms_of(config, folder), config.resolved()

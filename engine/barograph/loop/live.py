@@ -15,7 +15,7 @@ from barograph.types import Step
 
 if TYPE_CHECKING:
     from barograph.data.history import History
-    from barograph.loop.choice import Choice
+    from barograph.loop.choosing.choice import Choice
     from barograph.loop.machine import Machine
     from barograph.loop.result import Learned
 

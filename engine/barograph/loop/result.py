@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import plotly.graph_objects as go
 
     from barograph.data.history import History
-    from barograph.loop.choice import Choice
+    from barograph.loop.choosing.choice import Choice
     from barograph.loop.machine import Machine
     from barograph.loop.world import World
     from barograph.regimes.fitted import Fitted

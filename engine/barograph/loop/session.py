@@ -31,7 +31,7 @@ from barograph.jit.cache import cache_limit
 from barograph.jit.memory import Memory
 from barograph.jit.views import frozen
 from barograph.loop.advance import BOOK, RULES, SCRATCH, Bound, Tape
-from barograph.loop.choice import Choice, Choosing, candidate_of
+from barograph.loop.choosing.choice import Choice, Choosing, candidate_of
 from barograph.loop.columns import columns_of, tables_of, window_of
 from barograph.loop.faults import failure, gist, line_of
 from barograph.loop.fit import Close, next_fall

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from barograph.data.history import History
-    from barograph.loop.choice import Choice
+    from barograph.loop.choosing.choice import Choice
     from barograph.loop.machine import Choose
 
 __all__ = ["Arrays", "Tables", "benchmark_of", "path_of"]
@@ -155,7 +155,7 @@ class Tables:
     def _choices(self, plan: Choose) -> pd.DataFrame:
         import pandas as pd
 
-        from barograph.loop.chosen import Account, became
+        from barograph.loop.choosing.chosen import Account, became
 
         account = Account(self.history, self.first, self.arrays.table, self.arrays.events)
         frame = pd.DataFrame({"ts": self._stamps([one.bar for one in self.choices])})

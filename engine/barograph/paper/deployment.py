@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from barograph.config.schema import Config
     from barograph.data.gate import Held
     from barograph.data.history import History
-    from barograph.loop.choice import Choice
+    from barograph.loop.choosing.choice import Choice
     from barograph.loop.machine import Machine
     from barograph.loop.result import Learned
     from barograph.regimes.fitted import Modules

@@ -11,7 +11,7 @@ import numpy as np
 
 from barograph.config.modules import load
 from barograph.execution.events import log_columns
-from barograph.loop.choice import Choice, candidate_of
+from barograph.loop.choosing.choice import Choice, candidate_of
 from barograph.loop.result import Learned, Result
 from barograph.loop.tables import Arrays
 from barograph.loop.wiring import wire

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from barograph.execution.events import Fills, born, fills
-from barograph.loop.choice import Choice, Dealt, dealt_of, span_of
+from barograph.loop.choosing.choice import Choice, Dealt, dealt_of, span_of
 from barograph.metrics.span import FIGURES
 from barograph.types import Floats
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -205,7 +206,9 @@ def by_hand(run: bg.Result, trade: Any) -> tuple[int, float, float, float]:
 @pytest.mark.parametrize("seed", range(6))
 def test_length_return_and_excursions_are_those_read_off_the_bars(seed: int) -> None:
     machine = bg.Machine(strategy=bg.strategy(restless, init=lambda _: 0), terms=bg.Terms(**TURBULENT))
-    run = interpreted(machine, eventful(seed))
+    own = eventful(seed)
+    reach = 1.0 + np.random.default_rng(seed).uniform(0.0, 0.05, (2, *own.close.shape))
+    run = interpreted(machine, replace(own, high=own.close * reach[0], low=own.close / reach[1]))
     trades = run.tables["trades"]
     assert len(trades) > 10
     assert trades["worst"].le(1e-12).all()

@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 
 from barograph.metrics.drawdown import all_drawdowns, deepest_drawdown, drawdowns
+from barograph.metrics.trips import round_trips
 from barograph.report import Run, read_run, write_report
 from barograph.report.figures import exposure_words, run_figures, timeline
 from barograph.report.prices import chart_words, price_chart, what_fills_did
@@ -93,6 +94,14 @@ def test_fills_are_marked_by_what_they_did(tmp_path: Path) -> None:
     assert what_fills_did(run, fills).tolist() == fills_by_hand(run, "SPY")
     run.tables["orders"].loc[3, "role"] = "stop_loss"
     assert what_fills_did(run, fills)[3] == "stopped"
+
+
+def test_a_fill_that_crosses_zero_closes_nothing(tmp_path: Path) -> None:
+    run = read_run(fake_run(tmp_path / "turned"))
+    fills = run.tables["fills"].iloc[:3].assign(quantity=[2.0, -3.0, 1.0])
+    trades = round_trips(fills)
+    run.tables.update(fills=fills, trades=trades, orders=run.tables["orders"].assign(role="entry"))
+    assert what_fills_did(run, fills).tolist() == ["bought", "sold", "closed"]
 
 
 def test_a_menu_chooses_among_assets_and_says_what_it_leaves_out(tmp_path: Path) -> None:

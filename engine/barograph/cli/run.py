@@ -182,8 +182,10 @@ def print_figures(head: str, rows: dict[str, list[str]], usual: int) -> None:
 
 def cell(key: str, metrics: dict[str, float | None]) -> str:
     """Return a figure as the table shows it."""
+    from barograph.report.words import a_year
+
     value = metrics.get(key)
-    if value is None:
+    if value is None or (key == "cagr" and not a_year(metrics)):
         return "-"
     if key == "sharpe":
         low, high = metrics.get("sharpe_low"), metrics.get("sharpe_high")

@@ -173,7 +173,10 @@ class Result:
         return f"<table><caption>{named}<br>{self._period()}</caption>{rows}</table>"
 
     def _main(self) -> list[tuple[str, str]]:
-        return [(key.replace("_", " "), _figure(key, self.metrics.get(key))) for key in _MAIN]
+        # Less than a year is no sample for a growth a year.
+        short = (self.metrics["years"] or 0.0) < 1.0
+        found = {key: None if short and key == "cagr" else self.metrics.get(key) for key in _MAIN}
+        return [(key.replace("_", " "), _figure(key, value)) for key, value in found.items()]
 
     def _period(self) -> str:
         return f"{self.history.when(self.first)} .. {self.history.when(len(self.history) - 1)}"

@@ -14,7 +14,7 @@ from barograph.metrics.drawdown import drawdowns
 from barograph.report.figures import LINES, THEIRS, Figure, dates, growth_axis, layout, packed, thin
 from barograph.report.folder import Run
 from barograph.report.tables import Row, Table
-from barograph.report.words import comparison, number, one_market, percent, told_apart
+from barograph.report.words import a_year, comparison, number, one_market, percent, told_apart
 from barograph.types import Floats
 
 __all__ = ["compared"]
@@ -70,7 +70,7 @@ def _table(runs: Sequence[Run], names: Sequence[str], beside: Path) -> Table:
 
 def _row(run: Run, name: str, tint: str, beside: Path) -> Row:
     m = run.metrics
-    cells = tuple(form(m.get(key)) for _, key, form in COLUMNS)
+    cells = tuple(form(None if key == "cagr" and not a_year(m) else m.get(key)) for _, key, form in COLUMNS)
     link = Path(os.path.relpath(run.folder / "report.html", beside)).as_posix()
     return Row((name, *cells, _between(m, "sharpe"), _between(m, "sharpe_difference")), colour=tint, link=link)
 

@@ -85,7 +85,7 @@ def test_the_newest_schema_is_what_a_new_store_gets(url: str) -> None:
 
 def test_an_old_schema_is_refused_until_it_is_brought_up(url: str) -> None:
     migrate(url, VERSIONS[0])
-    with pytest.raises(StoreError, match=r"its schema is 0001, this program's is 0004; run `barograph store upgrade`"):
+    with pytest.raises(StoreError, match=r"its schema is 0001, this program's is 0005; run `barograph store upgrade`"):
         open_store(url)
     assert migrate(url, "head") == (VERSIONS[0], VERSIONS[-1])
     open_store(url).close()
@@ -100,12 +100,12 @@ def test_a_schema_of_the_future_is_refused(url: str) -> None:
     with pytest.raises(StoreError, match="its schema is 9999"):
         open_store(url)
     for to in ("head", *VERSIONS, "base"):
-        with pytest.raises(StoreError, match="its schema is 9999, this program knows none after 0004; use the newer"):
+        with pytest.raises(StoreError, match="its schema is 9999, this program knows none after 0005; use the newer"):
             migrate(url, to)
 
 
 def test_a_version_that_is_not_known_is_refused(url: str) -> None:
-    with pytest.raises(StoreError, match="no version '3'; known: base, 0001, 0002, 0003, 0004, head"):
+    with pytest.raises(StoreError, match="no version '3'; known: base, 0001, 0002, 0003, 0004, 0005, head"):
         migrate(url, "3")
 
 

@@ -26,8 +26,8 @@ import sqlalchemy as sa
 
 from barograph_adapters.store.opening import connected, engine_of, migrate, versions
 
-VERSIONS: Final = ("0001", "0002", "0003", "0004")
-NEW: Final = (("alerts", "routed"), ("beliefs", "symbol"))
+VERSIONS: Final = ("0001", "0002", "0003", "0004", "0005")
+NEW: Final = (("alerts", "routed"), ("bars", "late"), ("beliefs", "symbol"))
 """Columns of tables of the first version that came later."""
 
 OTHERS: Final = ("alembic_version", "deliveries", "incidents", "intents", "rests")

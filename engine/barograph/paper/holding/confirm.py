@@ -26,7 +26,7 @@ class Confirmed(NamedTuple):
 
 
 def asked_confirm(store: Store, deployed: Deployed, symbol: str, time: str) -> str:
-    """Return the command that confirms a bar, as it is asked for and recorded; `time` is its close, or that's day.
+    """Return the command that confirms a bar, as it is asked for and recorded; `time` is its close, or the day of it.
 
     Raises `ConfigError` when no such bar is held, naming those that are.
     """

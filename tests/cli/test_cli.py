@@ -451,7 +451,7 @@ def test_crosscheck_says_what_it_found(
     done = barograph("crosscheck", *words, "--python", "python9")
     assert (done.returncode, told in done.stdout) == (code, True), done
     assert asked[0][1:] == (["bt", "backtrader"], "python9")
-    answer = json.loads(barograph("crosscheck", *words, "--json").stdout)[0]
+    answer = json.loads(barograph("crosscheck", *words, "--json").stdout)["rows"][0]
     assert answer["agrees"] is (code == 0)
     assert (answer["first"] or {}).get("order") == (2 if code == 8 else None)
     assert answer["fill_gap"] == (None if code == 8 else 0.0)

@@ -97,7 +97,7 @@ def test_every_alert_is_listed_once_with_what_became_of_it(tmp_path: Path) -> No
     url = f"sqlite:///{tmp_path}/paper.db"
     done = barograph("paper", "configs/paper.toml", "--replay", "2018-06-01", "--store", url)
     assert done.returncode == 0, done.stderr
-    listed = json.loads(barograph("alerts", "list", "--store", url, "--last", "10000", "--json").stdout)
+    listed = json.loads(barograph("alerts", "list", "--store", url, "--last", "10000", "--json").stdout)["rows"]
     raised = json.loads(barograph("status", "--store", url, "--json").stdout)["alerts"]["raised"]
     assert len({row["key"] for row in listed}) == len(listed) == raised
     assert [row["ts"] for row in listed] == sorted(row["ts"] for row in listed)

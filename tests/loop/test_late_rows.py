@@ -41,7 +41,7 @@ def test_live_passes_late_rows_as_a_scan_does() -> None:
         if t:
             live.append(history.slice(t, t + 1))
         rows.append(live.step().equity)
-    assert np.array_equal(np.array(rows), scan(machine, history).table)
+    assert np.array_equal(np.array(rows), scan(machine, history).arrays.table)
 
 
 @kernel
@@ -70,7 +70,7 @@ def test_nobody_is_asked_at_a_late_row_and_a_sweep_decides_the_same() -> None:
         assert scan(counting(fee=fee), history).metrics["total_return"] == earned
     run = scan(counting(fee=0.001), history)
     assert same(run, scan(counting(by_turns, fee=0.001), history))
-    born = {int(bar) for bar in events.born(run.events).bar}
+    born = {int(bar) for bar in events.born(run.arrays.events).bar}
     assert not born & {10, 11, 35}
     assert len(born) > 40
 
@@ -78,7 +78,7 @@ def test_nobody_is_asked_at_a_late_row_and_a_sweep_decides_the_same() -> None:
 def test_orders_fill_at_late_rows_and_targets_stay() -> None:
     close = np.array([100.0, 100.0, 50.0, 50.0, 50.0])
     history = late(History.from_arrays(np.arange(5) * 86_400_000_000_000, close, symbols=["A"]), [2])
-    fills = events.fills(scan(counting(fee=0.0, slippage=0.0), history).events)
+    fills = events.fills(scan(counting(fee=0.0, slippage=0.0), history).arrays.events)
     # Bar 0 wants nothing and bar 1 wants 0.7, which fills at the late row; bar 3 is asked next, and wants 0.4.
     assert fills.bar.tolist() == [2, 4]
     assert fills.quantity.tolist() == pytest.approx([14_000.0, 8_000.0 - 14_000.0])
@@ -99,7 +99,7 @@ def crash(rows: Any) -> bg.Result:
 
 def test_a_margin_call_at_a_late_row_comes_at_the_next_close() -> None:
     def called(run: bg.Result) -> list[int]:
-        told = events.account_events(run.events)
+        told = events.account_events(run.arrays.events)
         return [int(bar) for bar, event in zip(told.bar, told.event, strict=True) if "margin_call" in str(event)]
 
     assert called(crash([])) == [3]

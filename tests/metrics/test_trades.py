@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import barograph as bg
+from barograph.metrics.excursions import Seen, with_excursions
 from barograph.metrics.trips import COLUMNS, round_trips
 from barograph.testing import interpreted
 
@@ -232,3 +233,19 @@ def test_buy_and_hold_takes_splits_and_dividends_along() -> None:
 @bg.kernel
 def idle(state: Any, bars: Any, belief: Any, portfolio: Any, params: Any) -> Any:
     return state, bg.Target(0.0)
+
+
+def test_a_part_sold_before_a_split_has_its_excursions_in_its_own_shares() -> None:
+    """Bought at 100, a half sold at 101, then two shares for one, and the rest held: nothing ever doubled."""
+    ts = pd.date_range("2024-01-02", periods=5, tz="UTC").as_unit("us")
+    price = np.array([100.0, 103.0, 101.0, 50.5, 51.0])[:, None]
+    seen = Seen(ts.tz_localize(None).to_numpy(), ("A",), price * 1.01, price * 0.99, price)
+    rows = [
+        {"exit_ts": ts[2], "quantity": 100.0, "exit_price": 50.5, "profit": 50.0, "open": False},
+        {"exit_ts": ts[4], "quantity": 100.0, "exit_price": 51.0, "profit": 100.0, "open": True},
+    ]
+    trades = pd.DataFrame([{"asset": "A", "entry_ts": ts[0], "entry_price": 50.0, **row} for row in rows])
+    splits = pd.DataFrame({"ts": [ts[3]], "asset": ["A"], "price": [2.0]})
+    sold, held = with_excursions(trades, splits, seen).to_dict("records")
+    assert (sold["best"], sold["worst"]) == (pytest.approx(1.03 * 1.01 - 1.0), 0.0)
+    assert (held["best"], held["worst"]) == (pytest.approx(1.03 * 1.01 - 1.0), pytest.approx(50.5 * 0.99 / 50.0 - 1.0))

@@ -108,6 +108,11 @@ def test_every_alert_is_listed_once_with_what_became_of_it(tmp_path: Path) -> No
     orders = barograph("orders", "--store", url, "--last", "3").stdout.splitlines()
     assert len(orders) == 3
     assert all("SP500 market to" in line for line in orders)
+    traded = json.loads(barograph("trades", "--store", url, "--json").stdout)["rows"]
+    assert sum(row["profit"] for row in traded) == pytest.approx(
+        json.loads(barograph("status", "--store", url, "--json").stdout)["equity"] - 1e6, rel=1e-9
+    )
+    assert len(barograph("trades", "--store", url, "--last", "1").stdout.splitlines()) == 1
     wrong = barograph("alerts", "list", "--store", url, "--kind", "regime")
     assert wrong.returncode == ConfigError.exit_code
     assert "no alert is 'regime'; wanted one of" in wrong.stderr

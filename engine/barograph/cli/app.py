@@ -74,7 +74,7 @@ app.command("list")(new.listed)
 app.add_typer(data.data_app, name="data")
 app.add_typer(data.config_app, name="config")
 _PAPER = [paper.paper, paper.status, paper.halt, paper.resume, paper.flatten, paper.end, paper.confirm, paper.parity,
-          listing.orders]  # fmt: skip
+          listing.orders, listing.trades]  # fmt: skip
 for command in cast("list[Callable[..., None]]", _PAPER):
     app.command()(command)
 app.add_typer(paper.alerts_app, name="alerts")

@@ -31,7 +31,9 @@ class Told(NamedTuple):
 
 def run_folders(runs: Path) -> Iterator[Path]:
     """Yield the run folders in `runs`, the newest first."""
-    found = [file.parent for file in runs.glob("*/metrics.json") if (file.parent / "manifest.json").is_file()]
+    # One that is being written has a dot before its name.
+    whole = ("manifest.json", "metrics.json", "config.toml")
+    found = [folder for folder in runs.glob("[!.]*") if all((folder / name).is_file() for name in whole)]
     yield from sorted(found, key=lambda folder: folder.name, reverse=True)
 
 
@@ -49,11 +51,13 @@ def named(name: str, runs: Path, store: Store | None) -> Path | str:
 
     Raises `ConfigError` with the rule where it means nothing.
     """
+    if (Path(name) / "manifest.json").is_file():
+        return Path(name)
     folders = list(run_folders(runs))
     names = {folder: told(folder).name for folder in folders}
     run = next((folder for folder in folders if name == names[folder] or folder.name.startswith(name)), None)
     if Path(name).exists():
-        if run is not None and not (Path(name) / "manifest.json").is_file():
+        if run is not None:
             raise ConfigError(
                 f"{name}: is a path that is there, and no run; it goes before the run {run}: give that one"
             )

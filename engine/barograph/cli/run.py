@@ -108,7 +108,8 @@ def report(
     from barograph.cli.named import deployed_or_none, named
     from barograph.report import write_report
 
-    opened = deployed_or_none(store)
+    # The report of a folder wants no store.
+    opened = None if (Path(name) / "manifest.json").is_file() else deployed_or_none(store)
     found = named(name, runs, opened)
     page = _deployed_report(opened, found) if isinstance(found, str) and opened else write_report(Path(found))
     print(page)

@@ -32,10 +32,14 @@ class Seen(NamedTuple):
 
 
 class _Held(NamedTuple):
-    """One trade's rows, first and last, its column, and the average price that it was entered and left at."""
+    """One trade's rows, first and last, its column, and the average price that it was entered and left at.
+
+    Prices are of the shares that there are at the end of all of the trip that it is a part of, in row `until`.
+    """
 
     first: int
     last: int
+    until: int
     column: int
     entry: float
     leave: float
@@ -76,11 +80,17 @@ def _held(trades: pd.DataFrame, seen: Seen) -> list[tuple[_Held, int]]:
     begin, end = (_rows(trades[name], seen) for name in ("entry_ts", "exit_ts"))
     last = np.where(trades["open"].to_numpy(bool), len(seen.ts) - 1, end)
     columns = {symbol: a for a, symbol in enumerate(seen.symbols)}
+    whole: dict[tuple[Any, int], int] = {}
+    for asset, first, row in zip(trades["asset"], begin.tolist(), last.tolist(), strict=True):
+        whole[asset, first] = max(row, whole.get((asset, first), 0))
     names = ("asset", "entry_price", "exit_price", "open", "quantity")
     told = zip(begin.tolist(), last.tolist(), *(trades[name].tolist() for name in names), strict=True)
     return [
-        (_Held(first, until, columns[asset], entry, leave, bool(still)), 1 if quantity > 0 else -1)
-        for first, until, asset, entry, leave, still, quantity in told
+        (
+            _Held(first, row, whole[asset, first], columns[asset], entry, leave, bool(still)),
+            1 if quantity > 0 else -1,
+        )
+        for first, row, asset, entry, leave, still, quantity in told
     ]
 
 
@@ -111,7 +121,7 @@ def _excursion(one: _Held, side: int, seen: Seen, ratios: list[tuple[int, float]
     if not one.still:
         high[-1] = low[-1] = np.nan
     for row, ratio in ratios:
-        if one.first < row <= one.last:
+        if one.first < row <= one.until:
             high[: row - one.first] /= ratio
             low[: row - one.first] /= ratio
     # Where a bar has no price it says nothing.

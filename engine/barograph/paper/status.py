@@ -11,7 +11,7 @@ import numpy as np
 from barograph.config.paper import PaperPlan
 from barograph.data.calendars import DAY
 from barograph.paper.alerts.health import healthy
-from barograph.paper.alerts.outbox import quiet
+from barograph.paper.alerts.outbox import quiet, reserved
 from barograph.paper.holding.kept import held_of
 from barograph.paper.journal import begun_with
 from barograph.paper.schedule import SECOND, late, said
@@ -27,8 +27,6 @@ __all__ = ["last_word", "latency", "listed", "manners", "plan_of", "profit", "st
 _GRACE: Final = 60 * SECOND
 # Cycles whose latency is told.
 _NEWEST: Final = 1000
-# Notes that are looked through for the last word of a kind.
-_AMONG: Final = 1000
 _ON: Final = ("halted", "flattened", "reduce-only: the model is unhealthy or the data are stale")
 
 
@@ -91,7 +89,7 @@ def plan_of(store: Store, name: str) -> PaperPlan:
 
 def last_word(store: Store, name: str, kind: str) -> str | None:
     """Return the last note of a kind."""
-    return next((note.text for note in store.notes(name, _AMONG) if note.kind == kind), None)
+    return next((row["text"] for row in store.newest("notes", name, 1, kind=kind)), None)
 
 
 def _news(store: Store, name: str) -> list[Note]:
@@ -173,8 +171,10 @@ def _reason(store: Store, name: str, plan: AlertPlan, rows: list[dict[str, Any]]
     if tried:
         last = tried[-1]
         return f"{last['error']}; tried {last['attempts']} times, again at {_moment(last['next_try'])}"
-    if store.recently_sent(name, recipient, now - 3600 * SECOND, now) >= plan.at_most:
-        return f"alerts.at_most = {plan.at_most} messages went out within the last hour"
+    went = store.recently_sent(name, recipient, now - 3600 * SECOND, now)
+    if went >= plan.at_most - reserved(plan.at_most):
+        kept = "" if went >= plan.at_most else "; the others are kept for what is critical"
+        return f"{went} of alerts.at_most = {plan.at_most} messages went out within the last hour{kept}"
     if quiet(plan, now):
         return f"quiet hours until {plan.quiet_until} in {plan.time_zone}"
     return "the next round, within ten seconds while the service runs"
@@ -202,7 +202,7 @@ def listed(store: Store) -> list[dict[str, Any]]:
         sure = _sure(last[0], named)
         if last[0]["symbol"]:
             # Of beliefs of several assets, the regime of each and how sure the least sure is.
-            least = min(row["probability"] for row in last)
+            least = min((row["probability"] for row in last if row["probability"] is not None), default=None)
             told_of = " ".join(f"{row['symbol']}:{_sure(row, named)['regime_name']}" for row in last)
             sure = {"regime": None, "regime_name": told_of, "probability": least}
         rows.append({**told, "equity": equity["equity"], **sure})

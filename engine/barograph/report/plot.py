@@ -13,7 +13,7 @@ from barograph.report import page_of
 from barograph.report.figures import Figure, colours, run_figures, timeline
 from barograph.report.folder import Run
 from barograph.report.prices import price_chart
-from barograph.report.run import learned, manifest
+from barograph.report.run import learned, manifest, plain
 from barograph.report.words import regime_names
 from barograph.types import Floats
 
@@ -40,8 +40,9 @@ def run_of(result: Result) -> Run:
     """Return a result as what a report is made from; there is no config that would run it again."""
     name = result.machine.name or result.machine.strategy.name
     # What would stand in a file is read as from one.
-    told = json.loads(json.dumps([learned(fit, result) for fit in result.fits]))
-    return Run(Path(), result.tables, dict(result.metrics), manifest(result, name), told, config="")
+    told = {"manifest": manifest(result, name), "fits": [learned(fit, result) for fit in result.fits]}
+    told = json.loads(json.dumps(told, default=plain))
+    return Run(Path(), result.tables, dict(result.metrics), told["manifest"], told["fits"], config="")
 
 
 def report(result: Result, path: str | Path) -> Path:

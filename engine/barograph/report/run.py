@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from barograph.config.schema import Config
     from barograph.loop.result import Learned, Result
 
-__all__ = ["check_root", "free_folder", "learned", "manifest", "write_json", "write_parquet", "write_run"]
+__all__ = ["check_root", "free_folder", "learned", "manifest", "plain", "write_json", "write_parquet", "write_run"]
 
 
 def write_run(
@@ -99,10 +99,11 @@ def write_parquet(table: pd.DataFrame, path: Path) -> None:
 
 def write_json(content: Any, path: Path) -> None:
     """Write a JSON file that people can read."""
-    path.write_text(json.dumps(content, indent=2, allow_nan=False, default=_plain) + "\n", encoding="utf-8")
+    path.write_text(json.dumps(content, indent=2, allow_nan=False, default=plain) + "\n", encoding="utf-8")
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
+    """Return numpy's numbers and arrays as JSON has them: what `json.dumps` asks for as its `default`."""
     if isinstance(value, np.generic):
         return value.item()
     if isinstance(value, np.ndarray):

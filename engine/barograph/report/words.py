@@ -102,7 +102,8 @@ def _comparison(metrics: Metrics) -> str:
         return ""
     cut, gained = fall.startswith("cut"), growth.startswith("gained")
     word = "and" if not cut or not gained else "and also"
-    return f"Against buy and hold it {fall} {word} {growth}, after costs of {percent(metrics.get('cost_rate'))}."
+    costs = f", after costs of {percent(metrics.get('cost_rate'))}" if a_year(metrics) else ", after costs"
+    return f"Against buy and hold it {fall} {word} {growth}{costs}."
 
 
 def _fall(metrics: Metrics) -> str:

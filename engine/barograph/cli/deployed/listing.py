@@ -17,7 +17,7 @@ from barograph.errors import ConfigError
 if TYPE_CHECKING:
     from barograph.paper.store import Deployed, Store
 
-__all__ = ["alerts_list", "orders"]
+__all__ = ["alerts_list", "orders", "trades"]
 
 Last = Annotated[int, typer.Option("--last", help="How many, the newest.", min=1)]
 
@@ -79,6 +79,29 @@ def _deliveries(store: Store, name: str) -> dict[str, str]:
         error = f" ({row['error']})" if row["error"] and row["state"] != "sent" else ""
         found[row["alert_key"]].append(f"{row['recipient']}: {row['state'].replace('_', ' ')}{error}")
     return {key: ", ".join(each) for key, each in found.items()}
+
+
+def trades(deployment: Named = None, last: Last = 50, store: Url = None, as_json: Json = False) -> None:
+    """List a deployment's trades, the newest last: held from when to when, at what prices, and what they brought."""
+    from barograph.paper.record import rebuilt, recorded
+
+    opened, one = opened_at(store, deployment)
+    found = recorded(opened, one, rebuilt(one)).trades.tail(last).reset_index()
+    if as_json:
+        print_json([{key: _plain(value) for key, value in row.items()} for row in found.to_dict("records")])
+        return
+    for row in found.to_dict("records"):
+        until = "still held" if row["open"] else f"until {row['exit_ts']:%Y-%m-%d %H:%M} at {row['exit_price']:,.8g}"
+        held = (
+            f"{row['quantity']:+,.8g} {row['asset']} from {row['entry_ts']:%Y-%m-%d %H:%M} at {row['entry_price']:,.8g}"
+        )
+        print(f"{held} {until}, {row['bars']} bars: {row['return']:+.2%}, {row['profit']:+,.2f}")
+    if not len(found):
+        print(f"{one.name} has traded nothing")
+
+
+def _plain(value: Any) -> Any:
+    return value.isoformat() if hasattr(value, "isoformat") else value
 
 
 def orders(deployment: Named = None, last: Last = 50, store: Url = None, as_json: Json = False) -> None:

@@ -68,8 +68,7 @@ def _together(found: list[tuple[str, Alert]]) -> Iterator[Alert]:
 def _own(symbol: str, facts: State) -> State:
     """Return the facts that are the asset's own."""
     own = {key: value for key, value in facts.items() if key not in ("holdings", "orders", "equity")}
-    done = {"done": [fill for fill in facts["done"] if fill["symbol"] == symbol]} if "done" in facts else {}
-    return {**own, **done, "symbol": symbol}
+    return {**own, "symbol": symbol}
 
 
 def _deeds(of: list[State]) -> State:
@@ -77,7 +76,8 @@ def _deeds(of: list[State]) -> State:
     if "done" not in of[0]:
         return {}
     done = sorted((fill for one in of for fill in one["done"]), key=lambda fill: fill["ts"])
-    return {"believed_since": min(one["believed_since"] for one in of), "done": done, "done_count": len(done)}
+    since, count = min(one["believed_since"] for one in of), sum(one["done_count"] for one in of)
+    return {"believed_since": since, "done": done, "done_count": count}
 
 
 def _causes(found: list[tuple[str, Alert]]) -> State:

@@ -64,10 +64,13 @@ def render(alert: Alert, deployment: str, templates: Path | None = None, zone: s
         except Exception as error:  # Whatever a template does wrong, the alert goes out, and says what it was.
             trouble += f"\n(The template {alert.kind}.txt in {folder.name} does not work: {_line(error)})"
     title, _, body = (told or f"{alert.kind.replace('_', ' ')} · {deployment}\n{_bare(alert)}").partition("\n")
-    key, at = f"{deployment}/{alert.key}", clocked(alert.ts, zone)
+    key, at, drawn = f"{deployment}/{alert.key}", clocked(alert.ts, zone), b""
+    try:
+        drawn = _drawn(alert, zone)
+    except Exception as error:  # A picture that cannot be drawn keeps no message back.
+        trouble += f"\n(Its picture cannot be drawn: {_line(error)})"
     body = _signed(body + trouble, _when(alert, zone), key)
-    facts = _facts(alert, deployment, entry)
-    return Message(key, alert.kind, alert.severity, _short(title, at), body, _drawn(alert, zone), facts)
+    return Message(key, alert.kind, alert.severity, _short(title, at), body, drawn, _facts(alert, deployment, entry))
 
 
 def digest(

@@ -23,8 +23,8 @@ Found = tuple[State, list[Alert]]
 class Look(NamedTuple):
     """The plan, the close, and what may be known of it; `belief` is None when unknown, `seen` without a model.
 
-    With a belief an asset both are None, and `each` holds a look at every asset, by its symbol. `asset` is the column
-    whose price is shown beside the belief.
+    With a belief an asset both are None, and `each` holds a look at every asset, by its symbol; `symbol` is that of a
+    look at one of them.
     """
 
     plan: WatchPlan
@@ -33,7 +33,12 @@ class Look(NamedTuple):
     belief: Floats | None
     seen: Outlook | None
     each: dict[str, Any] = {}  # noqa: RUF012  nobody writes to it
-    asset: int = 0
+    symbol: str = ""
+
+    @property
+    def asset(self) -> int:
+        """The column whose price is shown beside the belief."""
+        return self.about.symbols.index(self.symbol) if self.symbol else 0
 
     @property
     def ts(self) -> int:
@@ -80,8 +85,7 @@ def _look_at(plan: WatchPlan, step: Step, about: About, symbol: str = "") -> Loo
     probs = np.asarray(step.belief[:-1], dtype=np.float64)
     known = about.fitted is not None and about.fitted.regimes == len(probs)
     seen = outlook(about.fitted, plan.horizon, symbol) if known and about.fitted is not None else None
-    asset = about.symbols.index(symbol) if symbol else 0
-    return Look(plan, step, about, probs if bool(np.isfinite(probs).all()) else None, seen, asset=asset)
+    return Look(plan, step, about, probs if bool(np.isfinite(probs).all()) else None, seen, symbol=symbol)
 
 
 def alert(kind: str, look: Look, facts: State, severity: str | None = None, key: str | None = None) -> Alert:

@@ -155,7 +155,8 @@ def _doing(look: Look, state: State, top: int | None) -> State:
     """Return since when a regime is the likeliest, without a break, and what was filled since: not yet at its first."""
     known = state["believed"]
     if known is not None and top in (None, known["regime"]):
-        fills = [{key: fill[key] for key in _DEAL} | {"ts": look.ts} for fill in filled(look)]
+        mine = [fill for fill in filled(look) if look.symbol in ("", fill["symbol"])]
+        fills = [{key: fill[key] for key in _DEAL} | {"ts": look.ts} for fill in mine]
         listed = [*known["fills"], *fills]
         return {"believed": known | {"fills": listed[:_DEALS], "fill_count": known["fill_count"] + len(fills)}}
     return {} if top is None else {"believed": {"regime": top, "since": look.ts, "fills": [], "fill_count": 0}}

@@ -60,7 +60,7 @@ def test_features_and_filter_are_as_if_it_had_been_known(name: str) -> None:
     beliefs = [np.array([one.belief for one in of[KNOWN - first :]]) for of in (late, known)]
     # A fit that falls due later learns from the same features too.
     assert beliefs[0].tobytes() == beliefs[1].tobytes()
-    seen = bg.scan(machine, history).features
+    seen = bg.scan(machine, history).arrays.features
     assert seen[:FROM].tobytes() == live.X[:FROM].tobytes()
     assert seen[FROM:KNOWN].tobytes() != live.X[FROM:KNOWN].tobytes() == other.X[FROM:KNOWN].tobytes()
     assert repr(live.memory.read(0)) == repr(other.memory.read(0))

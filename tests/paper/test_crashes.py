@@ -115,7 +115,8 @@ def test_a_full_disk_ends_a_replay_with_one_line(tmp_path: Path) -> None:
     url, size = f"sqlite:///{tmp_path}/paper.db", 600_000
     full = command(tmp_path, url, lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (size, size)))
     assert full.returncode == 9, full.stderr
-    assert re.fullmatch(r"barograph: sqlite:///paper.db: (database or disk is full|disk I/O error)\n", full.stderr)
+    line = json.loads(full.stdout)["error"]["message"]
+    assert re.fullmatch(r"sqlite:///paper.db: (database or disk is full|disk I/O error)", line), full
     store = open_store(url)
     assert not verify(store, store.deployments()[0]).wrong
     assert 0 < len(store.rows("equity", NAME)) < BARS

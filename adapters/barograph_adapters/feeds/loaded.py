@@ -130,7 +130,9 @@ def _bars(
     if others:
         source = f"{next(iter(found)).name} .. {list(found)[-1].name}"
         frame = pd.concat([_timed(one.frame) for one in found.values()], ignore_index=True)
-        return tabled(asset, frame, how._replace(source=source), after, until, now, accept)
+        alike = len({(one.how.decimal, one.how.thousands) for one in found.values()}) == 1
+        shared = first.how._replace(place="row", first_row=0) if alike else how
+        return tabled(asset, frame, shared._replace(source=source), after, until, now, accept)
     return tabled(
         asset, _timed(first.frame), first.how._replace(source=next(iter(found)).name), after, until, now, accept
     )

@@ -244,6 +244,7 @@ def test_a_lone_bar_of_a_shape_known_by_its_open_waits(tmp_path: Path) -> None:
     assert feed.fetch(0, LATER) is None
     (tmp_path / "SPY.csv").write_text(header + "".join(lines))
     assert feed.fetch(0, LATER).ts.tolist() == [at("2024-07-03T15:00"), at("2024-07-03T16:00")]  # type: ignore[union-attr]
+    assert feed.fetch(0, at("2024-07-03T15:00")) is None, "a bar that comes later tells nothing sooner"
 
 
 def test_months_known_by_their_open_come_one_by_one(tmp_path: Path) -> None:

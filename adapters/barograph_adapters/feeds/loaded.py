@@ -90,8 +90,8 @@ def folder(
     `symbols` are those names, or a table ``{ SP500 = "^GSPC" }`` from ours to them. The other words mean what they mean
     for `barograph_adapters.files.bars`, which reads the files.
 
-    The last file of an asset may be half written: a CSV line counts once it has its end of line, a Parquet file once it
-    can be read. A row without a price is no bar.
+    The last file of an asset may be half written: a CSV line counts once it has its end of line, JSON once it is
+    whole, a Parquet file once it can be read. A row without a price is no bar.
 
     The fetch raises `DataError` for an asset without any file, and `FeedError` naming file and row for what cannot be
     read, or cannot be true.

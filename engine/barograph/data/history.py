@@ -165,9 +165,9 @@ class History:
         So does a table of several assets, in columns of two levels or in rows by symbol, unless `symbol` chooses one. A
         series is closes; an index of texts is one of times, and bars of periods close when those end, whatever
         `bars_mark` says. Dates are stamped with the close of their session on `calendar` (XNYS, or that of a known
-        shape); times of day without an offset are in `time_zone` (default UTC). `columns` maps open, high, low, close, volume, time, adj_close, dividend, split, final and
-        currency to the table's names ("" leaves one out); `accept` lists the codes of errors that shall not stop the
-        load.
+        shape); times of day without an offset are in `time_zone` (default UTC). `columns` maps open,
+        high, low, close, volume, time, adj_close, dividend, split, final and currency to the table's names ("" leaves
+        one out); `accept` lists the codes of errors that shall not stop the load.
 
         >>> import pandas as pd
         >>> index = pd.DatetimeIndex(["2024-07-01", "2024-07-02"])

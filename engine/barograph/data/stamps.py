@@ -222,7 +222,7 @@ def _before_the_next(starts: Days, calendar: str) -> Days:
         return starts
     # The first of several months may begin within one; more such are of so many days.
     begun = starts.astype("M8[M]")
-    if step >= 20 * DAY and np.sum((starts - begun.astype("M8[D]")).astype(np.int64) >= 10) <= 1:
+    if step >= 20 * DAY and np.count_nonzero((starts - begun.astype("M8[D]")).astype(np.int64) >= 10) <= 1:
         return (begun + max(round(step / _MONTH), 1)).astype("M8[D]") - 1
     days = -(-step // DAY)
     return starts + (max(days, 7) if step > 4 * DAY else days) - 1

@@ -154,17 +154,27 @@ def _sheet(raw: bytes, how: Reading, asked: Asked) -> Opened:
     return Opened(frame, how._replace(first_row=before + 1), f"Excel, sheet {name!r}")
 
 
+def _is_whole(content: bytes) -> bool:
+    """Tell whether JSON is whole as it stands: its last line may have no end."""
+    try:
+        frame_of_json(content)
+    except DataError:
+        return False
+    return True
+
+
 def _text(raw: bytes, how: Reading, asked: Asked, packed: str, path: Path) -> Opened | None:
     if asked.growing and not packed and not raw.strip():
         return None
     text = text_of(raw, asked.encoding)
-    if asked.growing and not packed:
+    is_json = text.content.lstrip()[:1] in (b"{", b"[")
+    if asked.growing and not packed and not (is_json and _is_whole(text.content)):
         text = whole_lines(text)
         if not text.content.strip():
             return None
-    kind = f"{packed}text in {text.encoding.upper()}"
-    if text.content.lstrip()[:1] in (b"{", b"["):
+    if is_json:
         return Opened(frame_of_json(text.content), how, f"{packed}JSON")
+    kind = f"{packed}text in {text.encoding.upper()}"
     foreign = how.decimal not in (None, ".") or how.thousands is not None
     # Where lines are being added, pandas would see other ones.
     place = path if text.content is raw and not packed and not asked.growing else None

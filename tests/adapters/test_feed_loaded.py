@@ -226,6 +226,64 @@ def test_other_marks(tmp_path: Path) -> None:
     assert feed.fetch(0, LATER).close[:, 0].tolist() == [124718.5, 124787.0]  # type: ignore[union-attr]
 
 
+def test_several_files_are_read_by_the_marks_that_each_has_proved(tmp_path: Path) -> None:
+    for day, last in (("01", "151.234"), ("02", "151.334")):
+        (tmp_path / f"JPY-2024-07-{day}.csv").write_text(f"Date,Last\n2024-07-{day},{last}\n")
+    found = folder(tmp_path, ["JPY"], columns={"close": "Last"}).fetch(0, LATER)
+    assert found is not None
+    assert found.close[:, 0].tolist() == [151.234, 151.334]
+    (tmp_path / "JPY-2024-07-03.csv").write_text("Date;Last\n2024-07-03;151,434\n")
+    with pytest.raises(FeedError, match=r"row 0: '151\.234' is 151\.234"):
+        folder(tmp_path, ["JPY"], columns={"close": "Last"}).fetch(0, LATER)
+
+
+def test_a_lone_bar_of_a_shape_known_by_its_open_waits(tmp_path: Path) -> None:
+    feed, header = folder(tmp_path, ["SPY"]), "symbol,timestamp,open,high,low,close,volume,trade_count,vwap\n"
+    lines = [f"SPY,2024-07-03T{hour}:00:00Z,5,5,5,5,1,1,5\n" for hour in (14, 15)]
+    (tmp_path / "SPY.csv").write_text(header + lines[0])
+    assert feed.fetch(0, LATER) is None
+    (tmp_path / "SPY.csv").write_text(header + "".join(lines))
+    assert feed.fetch(0, LATER).ts.tolist() == [at("2024-07-03T15:00"), at("2024-07-03T16:00")]  # type: ignore[union-attr]
+    assert feed.fetch(0, at("2024-07-03T15:00")) is None, "a bar that comes later tells nothing sooner"
+
+
+def test_months_known_by_their_open_come_one_by_one(tmp_path: Path) -> None:
+    (tmp_path / "SPY.csv").write_text("date,close\n2024-04-01,5\n2024-05-01,6\n2024-06-01,7\n")
+    feed = folder(tmp_path, ["SPY"], bars_mark="open")
+    assert feed.fetch(at("2024-05-31T20:00"), LATER).ts.tolist() == [at("2024-06-28T20:00")]  # type: ignore[union-attr]
+
+
+def test_rows_are_chosen_by_the_name_at_the_source(tmp_path: Path) -> None:
+    (tmp_path / "all.csv").write_text("date,symbol,close\n2024-07-01,all,5\n2024-07-01,mine,6\n")
+    assert folder(tmp_path, {"mine": "all"}).fetch(0, LATER).close.tolist() == [[5.0]]  # type: ignore[union-attr]
+
+
+ROWS = ('{"t": "2024-07-01", "close": 5}', '{"t": "2024-07-02", "close": 6}')
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"[{', '.join(ROWS)}]",
+        "[\n" + ",\n".join(ROWS) + "\n]",
+        f'{{"results": [\n{ROWS[0]},\n{ROWS[1]}]}}',
+        "\n".join(ROWS),
+        "\n".join(ROWS) + "\n" + ROWS[0][:9],
+    ],
+)
+def test_json_is_whole_without_an_end_of_line(tmp_path: Path, text: str) -> None:
+    (tmp_path / "SPY.json").write_text(text.replace('"t"', '"date"'))
+    found = folder(tmp_path, ["SPY"]).fetch(0, LATER)
+    assert found is not None
+    assert found.close[:, 0].tolist() == [5.0, 6.0]
+    assert csv(tmp_path / "SPY.json", growing=True).close[:, 0].tolist() == [5.0, 6.0]
+
+
+def test_half_a_json_list_is_waited_for(tmp_path: Path) -> None:
+    (tmp_path / "SPY.json").write_text(f"[{ROWS[0]}, {ROWS[1][:9]}")
+    assert folder(tmp_path, ["SPY"]).fetch(0, LATER) is None
+
+
 def test_what_cannot_be_read_is_told(tmp_path: Path) -> None:
     feed = folder(tmp_path / "bars", ["SPY"])
     with pytest.raises(FeedError, match="no such folder"):

@@ -162,6 +162,40 @@ def test_an_unknown_shape_is_told(tmp_path: Path) -> None:
         bars(tmp_path / "a.csv", shape="binance")
 
 
+def test_what_look_prints_of_a_refused_file_is_refused_alike(tmp_path: Path) -> None:
+    """Of MetaTrader 4 the server's clock has to be said, whatever else is."""
+    path = written(next(one for one in GRIDS if one.name == "MetaTrader 4"), tmp_path)
+    printed = {key: value for key, value, _ in look(path).words}
+    assert printed["shape"] == "metatrader4"
+    assert not {"header", "columns"} & set(printed)
+    numbered = {"time": "1", "clock": "2", "open": "3", "high": "4", "low": "5", "close": "6"}
+    for words in ({}, printed, {"header": False, "columns": numbered, "bars_mark": "open"}):
+        with pytest.raises(DataError, match=r"MetaTrader 4 writes its server's clock.*time_zone="):
+            bars(path, **words)
+
+
+@pytest.mark.parametrize("name", ["Binance in microseconds", "Kraken", "HistData"])
+def test_a_shape_without_names_is_printed_by_its_own(name: str, tmp_path: Path) -> None:
+    one = next(one for one in GRIDS if one.name == name)
+    printed = {key: value for key, value, _ in look(written(one, tmp_path), **one.words).words}
+    assert printed["shape"] == name.split(maxsplit=1)[0].lower()
+    assert "columns" not in printed
+
+
+@pytest.mark.parametrize("symbol", ["BTC/USD", "X:BTCUSD"])
+def test_coins_are_known_by_their_open_too(symbol: str, tmp_path: Path) -> None:
+    path, names = tmp_path / "a.csv", "symbol,timestamp,open,high,low,close,volume,trade_count,vwap"
+    if symbol.startswith("X"):
+        names = "ticker,window_start,open,high,low,close,volume,transactions,vwap"
+    hours = pd.date_range("2024-07-06 10:00", periods=3, freq="h", tz="UTC")
+    path.write_text(names + "\n" + "".join(f"{symbol},{hour},1,1,1,1,5,9,1\n" for hour in hours))
+    history = bars(path)
+    assert history.calendar == "24/7"
+    assert history.ts.tolist() == [hour.value + 3_600_000_000_000 for hour in hours]
+    path.write_text(names + "\n" + "".join(f"{symbol},2024-07-0{n} 00:00:00+00:00,1,1,1,1,5,9,1\n" for n in (5, 6)))
+    assert bars(path).ts.tolist() == [pd.Timestamp(f"2024-07-0{n}").value for n in (6, 7)]
+
+
 def test_two_vendors_who_write_alike_are_both_named(tmp_path: Path) -> None:
     one = next(one for one in GRIDS if one.name == "HistData")
     with pytest.raises(DataError, match='of HistData, say shape = "histdata", or if it is of NinjaTrader'):

@@ -12,6 +12,7 @@ from barograph.data.shapes.marks import numbers, proved
 from barograph.data.shapes.tabled import frame_of_json, frame_of_rows, frame_of_text
 from barograph.data.shapes.text import text_of
 from barograph.data.table import Reading
+from barograph.epoch import HOUR
 from barograph.errors import DataError
 from tests.fakes.yahoo import walk
 
@@ -72,6 +73,62 @@ def test_an_index_of_periods_ends_with_them() -> None:
     ]
     hours = pd.DataFrame({"close": [1.0, 2.0]}, index=pd.period_range("2024-07-06 10:00", periods=2, freq="h"))
     assert str(pd.Timestamp(History.from_pandas(hours, calendar="24/7").ts[0])) == "2024-07-06 11:00:00"
+
+
+@pytest.mark.parametrize(
+    ("freq", "always", "york"),
+    [
+        ("Q", "2024-04-01 00:00", "2024-03-28 20:00"),
+        ("Y", "2025-01-01 00:00", "2024-12-31 21:00"),
+        ("Y-JUN", "2024-07-01 00:00", "2024-06-28 20:00"),
+        ("2M", "2024-03-01 00:00", "2024-02-29 21:00"),
+        ("W", "2024-01-08 00:00", "2024-01-05 21:00"),
+        ("4W", "2024-01-29 00:00", "2024-01-26 21:00"),
+        ("3D", "2024-01-04 00:00", "2024-01-03 21:00"),
+        ("D", "2024-01-02 00:00", "2024-01-01 21:00"),
+        ("8h", "2024-01-01 08:00", "2024-01-01 08:00"),
+    ],
+)
+@pytest.mark.parametrize("bars", [1, 2, 5])
+def test_a_bar_of_a_period_closes_when_the_period_has_ended(freq: str, always: str, york: str, bars: int) -> None:
+    index = pd.period_range("2024-01-01", periods=bars, freq=freq)
+    frame = pd.DataFrame({"close": np.arange(1.0, 1.0 + bars)}, index=index)
+    for calendar, wanted in (("24/7", always), ("XNYS", york)):
+        for mark in (None, "close", "open"):
+            history = History.from_pandas(frame, calendar=calendar, bars_mark=mark, accept=["outside_hours"])
+            assert str(pd.Timestamp(history.ts[0]))[:16] == wanted
+    ends = (index + 1).start_time.as_unit("ns").asi8
+    assert (History.from_pandas(frame, calendar="24/7").ts == ends).all()
+
+
+@pytest.mark.parametrize("freq", ["2MS", "QS", "2QS", "YS", "2W-MON", "4W-MON", "10D", "3D"])
+def test_long_bars_known_by_their_open_close_no_sooner_than_they_end(freq: str) -> None:
+    starts = pd.date_range("2024-01-01", periods=9, freq=freq)
+    frame = pd.DataFrame({"close": np.arange(1.0, 9.0)}, index=starts[:-1])
+    ends = starts[1:].as_unit("ns").asi8
+    assert (History.from_pandas(frame, calendar="24/7", bars_mark="open").ts == ends).all()
+    if freq != "3D":
+        ts = History.from_pandas(frame, calendar="FX", bars_mark="open").ts
+        assert ((ends - 4 * 24 * HOUR < ts) & (ts < ends)).all()
+
+
+def test_an_asset_called_na_is_one_of_several() -> None:
+    rows = "".join(f"2024-07-0{n},{name},{n}\n" for name in ("NA", "NULL", "nan", "A") for n in (1, 2))
+    frame, _ = frame_of_text(b"Date,Symbol,Close\n" + rows.encode())
+    history = History.from_pandas(frame)
+    assert history.symbols == ("NA", "NULL", "nan", "A")
+    assert history.close.tolist() == [[1.0] * 4, [2.0] * 4]
+
+
+@pytest.mark.parametrize("empty", ["", "  "])
+def test_a_row_without_a_symbol_beside_others_is_refused(empty: str) -> None:
+    text = f"Date,Symbol,Close\n2024-07-01,A,1\n2024-07-02,{empty},2\n2024-07-03,A,3\n"
+    frame, _ = frame_of_text(text.encode())
+    for symbol in (None, "A"):
+        with pytest.raises(DataError, match="frame: row 1: no symbol in column 'Symbol', and other rows have one"):
+            History.from_pandas(frame, symbol=symbol)
+    nobody = frame.assign(Symbol=None)
+    assert len(History.from_pandas(nobody)) == 3
 
 
 def test_a_frame_that_no_time_belongs_to_is_refused() -> None:

@@ -229,12 +229,13 @@ def tabled(
     """
     frame = frame.drop_duplicates(ignore_index=True)
     try:
-        table = read(frame, how._replace(symbol=asset.symbol, traded=asset.traded, calendar=asset.calendar))
+        table = read(frame, how._replace(symbol=asset.ticker, traded=asset.traded, calendar=asset.calendar))
         if told := beyond(how.source, table.ts, now):
             raise DataError(told)
-        table = table.at((table.ts > after - 14 * DAY) & (table.ts <= until))
         # Of a single bar that is known by its open nobody can tell when it closes.
-        if len(table.ts) < (2 if how.bars_mark == "open" else 1):
+        lone = table.marked_open and len(np.unique(table.ts[table.ts <= until])) < 2
+        table = table.at((table.ts > after - 14 * DAY) & (table.ts <= until))
+        if lone or len(table.ts) == 0:
             return nothing(asset, after + 1)
         accepted(check(table), (*_WAITING, *accept))
     except DataError as error:

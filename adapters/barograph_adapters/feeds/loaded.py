@@ -90,8 +90,8 @@ def folder(
     `symbols` are those names, or a table ``{ SP500 = "^GSPC" }`` from ours to them. The other words mean what they mean
     for `barograph_adapters.files.bars`, which reads the files.
 
-    The last file of an asset may be half written: a CSV line counts once it has its end of line, a Parquet file once it
-    can be read. A row without a price is no bar.
+    The last file of an asset may be half written: a CSV line counts once it has its end of line, JSON once it is
+    whole, a Parquet file once it can be read. A row without a price is no bar.
 
     The fetch raises `DataError` for an asset without any file, and `FeedError` naming file and row for what cannot be
     read, or cannot be true.
@@ -130,7 +130,9 @@ def _bars(
     if others:
         source = f"{next(iter(found)).name} .. {list(found)[-1].name}"
         frame = pd.concat([_timed(one.frame) for one in found.values()], ignore_index=True)
-        return tabled(asset, frame, how._replace(source=source), after, until, now, accept)
+        alike = len({(one.how.decimal, one.how.thousands) for one in found.values()}) == 1
+        shared = first.how._replace(place="row", first_row=0) if alike else how
+        return tabled(asset, frame, shared._replace(source=source), after, until, now, accept)
     return tabled(
         asset, _timed(first.frame), first.how._replace(source=next(iter(found)).name), after, until, now, accept
     )

@@ -163,11 +163,11 @@ class History:
         """Check a table of bars with a time index (or column) and make a history of it; a dict holds one per symbol.
 
         So does a table of several assets, in columns of two levels or in rows by symbol, unless `symbol` chooses one. A
-        series is closes; an index of texts or of periods is one of times. Dates are stamped with the close of their
-        session on `calendar` (XNYS, or that of a known shape); times of day without an offset are in `time_zone`
-        (default UTC). `columns` maps open, high, low, close, volume, time, adj_close, dividend, split, final and
-        currency to the table's names ("" leaves one out); `accept` lists the codes of errors that shall not stop the
-        load.
+        series is closes; an index of texts is one of times, and bars of periods close when those end, whatever
+        `bars_mark` says. Dates are stamped with the close of their session on `calendar` (XNYS, or that of a known
+        shape); times of day without an offset are in `time_zone` (default UTC). `columns` maps open,
+        high, low, close, volume, time, adj_close, dividend, split, final and currency to the table's names ("" leaves
+        one out); `accept` lists the codes of errors that shall not stop the load.
 
         >>> import pandas as pd
         >>> index = pd.DatetimeIndex(["2024-07-01", "2024-07-02"])
@@ -184,8 +184,9 @@ class History:
         how = how._replace(closes_at=closes_at, bars_mark=bars_mark or "", date_format=date_format)
         how = how._replace(adjusted=adjusted, traded=traded, currency=currency)
         if isinstance(frame, pd.DataFrame | pd.Series):
-            table, begins = tidied(frame)
-            how = how._replace(bars_mark=how.bars_mark or ("open" if begins else ""))
+            table, lengths = tidied(frame)
+            if lengths is not None:
+                how = how._replace(bars_mark="open", lengths=lengths)
             several = by_symbol(table, symbol)
             if not several:
                 return cls.from_table(table, how, start, end, accept)

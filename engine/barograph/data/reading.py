@@ -15,7 +15,7 @@ from barograph.data import stamps
 from barograph.data.actions import counted_once, declared
 from barograph.data.shapes import marks
 from barograph.data.shapes.known import recognised
-from barograph.data.table import Reading, Table, one_currency, plain
+from barograph.data.table import SYMBOLS, Reading, Table, one_currency, plain
 from barograph.data.times import Note
 from barograph.errors import DataError, nearest
 from barograph.types import Floats
@@ -41,7 +41,6 @@ COLUMNS: Final[dict[str, tuple[str, ...]]] = {
 
 A `clock` is the time of day where it has a column of its own: one called time, beside one called date.
 """
-_SYMBOLS: Final = ("symbol", "ticker")
 _TEXTS: Final = ("time", "clock", "currency")
 
 
@@ -122,9 +121,13 @@ def _one_ticker(frame: pd.DataFrame, how: Reading) -> tuple[pd.DataFrame, str | 
 
 def _one_symbol(frame: pd.DataFrame, how: Reading) -> tuple[pd.DataFrame, Reading]:
     """Keep the rows of the asset that is told where a column names several."""
-    columns = [at for at, name in enumerate(frame.columns) if plain(name) in _SYMBOLS]
+    columns = [at for at, name in enumerate(frame.columns) if plain(name) in SYMBOLS]
     symbols = frame.iloc[:, columns[0]].astype("str").str.strip() if columns else pd.Series([], dtype="str")
-    known = [str(name) for name in symbols.dropna().unique()]
+    empty = (symbols.isna() | (symbols == "")).to_numpy(dtype=bool)
+    if empty.any() and not empty.all():
+        told = f"no symbol in column {frame.columns[columns[0]]!r}, and other rows have one: write it"
+        raise DataError(f"{how.source}: {how.at(int(np.argmax(empty)))}: {told}")
+    known = [str(name) for name in symbols[~empty].unique()]
     if len(known) < 2:
         return frame, how._replace(fallback=known[0] if known else how.fallback)
     if how.symbol not in known:

@@ -19,6 +19,7 @@ __all__ = ["closes", "instants", "parts"]
 
 _FIRST, _LAST = 1700, 2250
 _MINUTE: Final = 60_000_000_000
+_MONTH: Final = 365.25 / 12 * DAY
 
 
 def parts(frame: pd.DataFrame, named: Sequence[str], source: str) -> dict[str, str]:
@@ -41,12 +42,13 @@ def closes(frame: pd.DataFrame, names: Mapping[str, str], how: Reading) -> tuple
     stamps, zone = _stamps(frame, names, how)
     notes = tuple(note._replace(row=how.row(note.row)) for note in stamps.notes)
     local = _local(stamps, how)
-    if bool((local % DAY == 0).all()):
+    lengths = _lengths(how)
+    if bool((local % DAY == 0).all()) and (lengths is None or bool((lengths % DAY == 0).all())):
         _days_without_end(stamps, how)
         return *_of_dates((local // DAY).astype("M8[D]"), how, zone), notes
     _refuse_mixed(stamps, how)
     moments = _moments(stamps, how)
-    return (_ends(moments, how.calendar) if how.bars_mark == "open" else moments), None, notes
+    return (_ends(moments, how) if how.bars_mark == "open" else moments), None, notes
 
 
 def instants(column: pd.Series, how: Reading) -> Times:
@@ -195,34 +197,52 @@ def _days_without_end(stamps: Stamps, how: Reading) -> None:
 
 
 def _of_dates(days: Days, how: Reading, zone: str | None) -> tuple[Times, Days]:
-    step = spacing(days.astype("M8[ns]").astype(np.int64))
-    if how.bars_mark == "open" and step > 4 * DAY:
-        days = _last_days(days, step, how.calendar)
+    if how.bars_mark == "open":
+        days = _last_days(days, how)
     return calendars.closes(how.calendar, days, how.closes_at, how.time_zone or zone), days
 
 
-def _last_days(starts: Days, step: int, calendar: str) -> Days:
-    """Weeks and months stamped with their first day close on the last session before the next one starts."""
-    if step < 20 * DAY:
-        ends = starts + 6
-    else:
-        ends = (starts.astype("M8[M]") + 1).astype("M8[D]") - 1
-    if calendar == ALWAYS:
+def _last_days(starts: Days, how: Reading) -> Days:
+    """Bars stamped with their first day close on the last session before the next one starts."""
+    lengths = _lengths(how)
+    ends = _before_the_next(starts, how.calendar) if lengths is None else starts + (lengths // DAY - 1)
+    if how.calendar == ALWAYS:
         return ends
-    known = calendars.sessions(calendar, starts.min(), ends.max()).days
-    at = np.searchsorted(known, ends, side="right") - 1
-    return np.where(at >= 0, known[np.maximum(at, 0)], ends) if len(known) else ends
+    known = calendars.sessions(how.calendar, starts.min(), ends.max()).days
+    if len(known) == 0:
+        return ends
+    last = known[np.maximum(np.searchsorted(known, ends, side="right") - 1, 0)]
+    return np.where((starts <= last) & (last <= ends), last, ends)
 
 
-def _ends(opens: Times, calendar: str) -> Times:
-    """A bar stamped with its open ends one length later, or at the session's close if that is sooner.
+def _before_the_next(starts: Days, calendar: str) -> Days:
+    """Return the day before the next bar starts: a session, some days, weeks or months later, by the usual step."""
+    step = spacing(starts.astype("M8[ns]").astype(np.int64))
+    if step <= (DAY if calendar == ALWAYS else 4 * DAY):
+        return starts
+    # The first of several months may begin within one; more such are of so many days.
+    begun = starts.astype("M8[M]")
+    if step >= 20 * DAY and np.count_nonzero((starts - begun.astype("M8[D]")).astype(np.int64) >= 10) <= 1:
+        return (begun + max(round(step / _MONTH), 1)).astype("M8[D]") - 1
+    days = -(-step // DAY)
+    return starts + (max(days, 7) if step > 4 * DAY else days) - 1
+
+
+def _lengths(how: Reading) -> Times | None:
+    """Return how long each row lasts where that is told, of the rows that are read."""
+    return how.lengths if how.lengths is None or how.kept is None else how.lengths[how.kept]
+
+
+def _ends(opens: Times, how: Reading) -> Times:
+    """Return when bars stamped with their opens end: one length later, or at the session's close if that is sooner.
 
     Where the next session opens at that very close, a bar may run over it: nothing is known of it before its end.
     """
-    ends = opens + _length(opens)
-    if calendar == ALWAYS:
+    lengths = _lengths(how)
+    ends = opens + (_length(opens) if lengths is None else lengths)
+    if how.calendar == ALWAYS:
         return ends
-    known, at, inside = calendars.placed(calendar, opens + 1)  # a bar that opens at the close is not inside
+    known, at, inside = calendars.placed(how.calendar, opens + 1)  # a bar that opens at the close is not inside
     if len(known.days) == 0:
         return ends
     goes_on = np.append(known.opens[1:] <= known.closes[:-1], False)[at]

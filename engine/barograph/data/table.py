@@ -16,6 +16,7 @@ from barograph.types import Floats
 
 __all__ = [
     "ROUNDING",
+    "SYMBOLS",
     "Reading",
     "Table",
     "impossible",
@@ -27,13 +28,16 @@ __all__ = [
 ]
 
 ROUNDING: Final = 1e-9
+SYMBOLS: Final = ("symbol", "ticker")
+"""What a column that names assets is called, as `plain` has names."""
 
 
 class Reading(NamedTuple):
     """How a table is to be read; the loaders' docstrings say what each word means. What is "" or None is not told.
 
     `vendor` (name, separator and order of its dates), `clock` (whose it is, where no file tells the zone), `known` and
-    `prices` come with a known shape, `notes` are what was found out before; their rows are the file's.
+    `prices` come with a known shape, `notes` are what was found out before; their rows are the file's. `lengths` (T,)
+    is how long each row lasts in ns, where an index of periods says it.
     """
 
     source: str = "frame"
@@ -53,6 +57,7 @@ class Reading(NamedTuple):
     place: str = "row"
     first_row: int = 0
     kept: Times | None = None
+    lengths: Times | None = None
     shape: str | None = None
     vendor: tuple[str, str, str] | None = None
     clock: str = ""

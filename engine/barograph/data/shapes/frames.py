@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Final
-
 import pandas as pd
 
+from barograph.data.calendars import Times
 from barograph.data.shapes.known import TIMES
-from barograph.data.table import plain
+from barograph.data.table import SYMBOLS, plain
 
 __all__ = ["by_symbol", "tidied"]
 
-_SYMBOLS: Final = ("symbol", "ticker")
 
-
-def tidied(frame: pd.DataFrame | pd.Series) -> tuple[pd.DataFrame, bool]:
-    """Return a frame with times as its index or a column, and whether they name the beginning of a period.
+def tidied(frame: pd.DataFrame | pd.Series) -> tuple[pd.DataFrame, Times | None]:
+    """Return a frame with times as its index or a column, and how long in ns rows last that begin then: periods.
 
     A series is closes; an index of texts or of several levels becomes columns.
 
@@ -26,19 +23,20 @@ def tidied(frame: pd.DataFrame | pd.Series) -> tuple[pd.DataFrame, bool]:
         frame = frame.to_frame("close")
     index = frame.index
     if isinstance(index, pd.PeriodIndex):
-        return frame.set_axis(index.to_timestamp(how="start"), axis=0), True
+        lengths = (index + 1).start_time - index.start_time
+        return frame.set_axis(index.start_time, axis=0), lengths.as_unit("ns").asi8
     if index.nlevels > 1:
-        return frame.reset_index(names=[_called(index, level) for level in range(index.nlevels)]), False
+        return frame.reset_index(names=[_called(index, level) for level in range(index.nlevels)]), None
     timed = frame.columns.nlevels == 1 and any(plain(name) in TIMES for name in frame.columns)
     if timed or isinstance(index, pd.DatetimeIndex | pd.RangeIndex):
-        return frame, False
-    return frame.rename_axis(columns=None).reset_index(names="time"), False
+        return frame, None
+    return frame.rename_axis(columns=None).reset_index(names="time"), None
 
 
 def _called(index: pd.Index, level: int) -> str:
     """Return what a level of rows is called: by its own name where that says it, else by what it holds."""
     name = str(index.names[level])
-    if plain(name) in (*TIMES, *_SYMBOLS):
+    if plain(name) in (*TIMES, *SYMBOLS):
         return name
     return "time" if index.get_level_values(level).dtype.kind == "M" else "symbol"
 
@@ -56,6 +54,6 @@ def by_symbol(frame: pd.DataFrame, symbol: str | None) -> list[str]:
         tickers = levels[1] if "close" in map(plain, levels[0]) else levels[0]
         found = [name for name in dict.fromkeys(tickers) if name]
     else:
-        columns = [n for n, name in enumerate(frame.columns) if plain(name) in _SYMBOLS]
+        columns = [n for n, name in enumerate(frame.columns) if plain(name) in SYMBOLS]
         found = [str(name) for name in frame.iloc[:, columns[0]].dropna().unique()] if columns else []
     return found if len(found) > 1 else []

@@ -8,8 +8,9 @@ from typing import Final
 import numpy as np
 import pandas as pd
 
+from barograph.data.calendars import ALWAYS
 from barograph.data.shapes.vendors import HEADERLESS, SHAPES, Shape
-from barograph.data.table import Reading, plain
+from barograph.data.table import SYMBOLS, Reading, plain
 from barograph.data.times import Note
 from barograph.errors import DataError, nearest
 
@@ -50,6 +51,7 @@ def recognised(frame: pd.DataFrame, how: Reading) -> Reading:
         clock=shape.clock and f"{shape.name} writes {shape.clock} clock",
         known=shape.name,
         prices=shape.prices,
+        shape=next((name for name, one in HEADERLESS.items() if one.shape is shape), None),
         notes=(*how.notes, note),
     )
 
@@ -73,14 +75,15 @@ def _by_header(frame: pd.DataFrame) -> Shape | None:
     for shape in SHAPES:
         own = set(names).issuperset(shape.written) and tuple(names[: len(shape.first)]) == shape.first
         if own and plainly.issuperset(shape.header):
-            return None if shape.name in ("Alpaca", "Polygon") and _no_share(frame) else shape
+            never = shape.name in ("Alpaca", "Polygon") and _never_closes(frame)
+            return shape._replace(zone="UTC", calendar=ALWAYS) if never else shape
     return None
 
 
-def _no_share(frame: pd.DataFrame) -> bool:
-    """Tell whether rows are of currencies or coins: those have other days than New York's."""
-    column = next((name for name in frame.columns if plain(name) in ("symbol", "ticker")), None)
-    return column is not None and bool(frame[column].astype("str").str.contains("[/:]").any())
+def _never_closes(frame: pd.DataFrame) -> bool:
+    """Tell whether rows are of currencies or coins: their days end at midnight UTC."""
+    column = next((name for name in frame.columns if plain(name) in SYMBOLS), None)
+    return column is not None and bool(frame[column].astype("str").str.contains("/|^[CX]:").any())
 
 
 def _columns(frame: pd.DataFrame, shape: Shape) -> dict[str, str]:
@@ -117,11 +120,12 @@ def _without_names(frame: pd.DataFrame, how: Reading) -> Shape | None:
         if not _looks_so(frame, told.cells):
             raise DataError(f"{how.source}: {how.at(0)}: bars of {told.shape.name} are not written so; mend shape=")
         return told.shape
-    if how.columns and "close" in how.columns:
-        return None
     found = likely(frame)
+    # Names of columns are no clock: what nobody else writes stays known when they are told.
     if len(found) == 1 and HEADERLESS[next(iter(found))].alone:
         return HEADERLESS[next(iter(found))].shape
+    if how.columns and "close" in how.columns:
+        return None
     ways = "".join(f'if it is of {vendor}, say shape = "{name}", or ' for name, vendor in found.items())
     raise DataError(
         f"{how.source}: {how.at(0)} is a bar, and no line names the columns; {ways}number them: "

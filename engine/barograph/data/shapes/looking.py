@@ -139,6 +139,9 @@ def _words(
         words.setdefault("bars_mark", ("open", ""))
     if how.time_zone or bare:
         words.setdefault("time_zone", (how.time_zone or "UTC", "" if how.time_zone else "of times without an offset"))
+    if how.known and how.shape:
+        words.setdefault("shape", (how.shape, ""))
+        return tuple((key, *value) for key, value in words.items())
     if how.columns:
         words.setdefault("columns", (dict(how.columns), ""))
     if layout is not None and not layout.header:

@@ -13,7 +13,7 @@ import pandas as pd
 
 from barograph.data.shapes.known import TIMES
 from barograph.data.shapes.layout import Layout, block_of, cells_of, laid_out, remarks
-from barograph.data.table import plain
+from barograph.data.table import SYMBOLS, plain
 from barograph.errors import DataError
 
 __all__ = ["frame_of_json", "frame_of_rows", "frame_of_text"]
@@ -77,14 +77,19 @@ def _read(content: bytes, layout: Layout, kinds: Any, place: Path | None) -> pd.
         content = content.rstrip()
         for _ in range(last):
             content = content[: content.rfind(b"\n") + 1].rstrip()
-    options: dict[str, Any] = {"sep": layout.separator, "header": None, "index_col": False, "dtype": kinds}
+    options: dict[str, Any] = {"sep": layout.separator, "header": None, "skiprows": layout.first, "compression": None}
     with warnings.catch_warnings():
         warnings.simplefilter("error", pd.errors.ParserWarning)
         try:
             source = io.BytesIO(content) if place is None or last else place
-            frame: pd.DataFrame = pd.read_csv(source, skiprows=layout.first, compression=None, **options)
+            frame: pd.DataFrame = pd.read_csv(source, index_col=False, dtype=kinds, **options)
         except pd.errors.EmptyDataError:
             return pd.DataFrame(columns=range(len(layout.names)))
+    for n, name in enumerate(layout.names[: frame.shape[1]]):
+        # An asset may be called NA.
+        if isinstance(name, str) and plain(name) in SYMBOLS and bool(frame[n].isna().any()):
+            again = pd.read_csv(io.BytesIO(content), usecols=[n], dtype="str", keep_default_na=False, **options)
+            frame[n] = again[n].where(again[n].str.strip() != "")
     return frame
 
 

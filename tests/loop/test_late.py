@@ -60,7 +60,7 @@ def test_features_and_filter_are_as_if_it_had_been_known(name: str) -> None:
     beliefs = [np.array([one.belief for one in of[KNOWN - first :]]) for of in (late, known)]
     # A fit that falls due later learns from the same features too.
     assert beliefs[0].tobytes() == beliefs[1].tobytes()
-    seen = bg.scan(machine, history).features
+    seen = bg.scan(machine, history).arrays.features
     assert seen[:FROM].tobytes() == live.X[:FROM].tobytes()
     assert seen[FROM:KNOWN].tobytes() != live.X[FROM:KNOWN].tobytes() == other.X[FROM:KNOWN].tobytes()
     assert repr(live.memory.read(0)) == repr(other.memory.read(0))
@@ -89,12 +89,12 @@ def test_every_loop_corrects_to_the_same_bits(name: str) -> None:
     run.late = made
     result = run.run(stride=len(history))
     live, late = steps(machine, history, result.first, made)
-    assert np.array([one.equity for one in late]).tobytes() == result.table.tobytes()
-    assert np.array([one.belief for one in late]).tobytes() == result.beliefs.tobytes()
-    assert np.vstack([one.events for one in late if len(one.events)]).tobytes() == result.events.tobytes()
+    assert np.array([one.equity for one in late]).tobytes() == result.arrays.table.tobytes()
+    assert np.array([one.belief for one in late]).tobytes() == result.arrays.beliefs.tobytes()
+    assert np.vstack([one.events for one in late if len(one.events)]).tobytes() == result.arrays.events.tobytes()
     plain = bg.scan(machine, history)
-    assert result.table[: KNOWN - result.first].tobytes() == plain.table[: KNOWN - result.first].tobytes()
-    assert result.table.tobytes() != plain.table.tobytes()
+    assert result.arrays.table[: KNOWN - result.first].tobytes() == plain.arrays.table[: KNOWN - result.first].tobytes()
+    assert result.arrays.table.tobytes() != plain.arrays.table.tobytes()
     assert live.memory.f.tobytes() == run.memory.f.tobytes()
 
 

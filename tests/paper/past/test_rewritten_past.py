@@ -36,7 +36,7 @@ def test_a_year_of_rewritten_files_is_the_backtest_of_the_last_one(
     days: int, digits: int | None, tmp_path: Path
 ) -> None:
     live = a_year(tmp_path, days, digits)
-    apart = np.abs(live.equity() / live.backtest().equity - 1.0).max()
+    apart = np.abs(live.equity() / live.backtest().arrays.equity - 1.0).max()
     assert len(live.equity()) == days - BEGIN
     assert apart <= (1e-9 if digits is None else bound(live, days))
     assert set(live.alerts()) == {"correction", "late_cycle"}
@@ -58,7 +58,7 @@ def test_a_split_that_the_file_shows_two_days_late_is_made_good(tmp_path: Path) 
     live = Live(tmp_path, Vendor(40, {20: 0.25}, late=2), BEGIN, HOLD)
     for day in range(BEGIN + 1, 40):
         live.look(day)
-    back, equity = live.backtest().equity, live.equity()
+    back, equity = live.backtest().arrays.equity, live.equity()
     wrong = slice(20 - BEGIN, 22 - BEGIN)
     assert equity[wrong] / back[wrong] == pytest.approx(0.25, rel=1e-9)
     assert np.delete(equity, np.r_[wrong]) == pytest.approx(np.delete(back, np.r_[wrong]), rel=1e-12)
@@ -90,7 +90,7 @@ def test_kin_of_a_split_is_carried_over(factor: float, tmp_path: Path) -> None:
     live = Live(tmp_path, Vendor(24, {20: factor}, digits=4), BEGIN, TURNS, FEE)
     for day in (16, 17, 18, 21, 22, 23):
         live.look(day)
-    assert live.equity() == pytest.approx(live.backtest().equity, rel=1e-4)
+    assert live.equity() == pytest.approx(live.backtest().arrays.equity, rel=1e-4)
     assert "correction" in live.alerts()
     live.sound()
 

@@ -1,0 +1,90 @@
+"""A past that is rewritten while bars are held, or an asset has none: each action acts once, in its own scale."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from barograph.data.history import History
+from barograph.paper.parity import parity
+from barograph.paper.verify import verify
+from tests.paper.test_gate_paper import BEGIN, Deployed, bars, scaled
+
+
+def without_bars(history: History, rows: Any, asset: int = 0) -> History:
+    """Leave out some bars of an asset."""
+    columns = {name: getattr(history, name).copy() for name in ("open", "high", "low", "close", "volume")}
+    for values in columns.values():
+        values[rows, asset] = np.nan
+    return replace(history, **columns)
+
+
+def declared(history: History, name: str, row: int, value: float, asset: int = 0) -> History:
+    """Declare one action."""
+    neutral = 1.0 if name == "splits" else 0.0
+    values = np.full(history.close.shape, neutral) if (was := getattr(history, name)) is None else was.copy()
+    values[row, asset] = value
+    return replace(history, **{name: values})
+
+
+def path(one: Deployed, asset: int = 0) -> Any:
+    """Return what one share at the beginning is worth at each bar of an asset, by the splits on record."""
+    history = one.store.bars("d")
+    shares = np.broadcast_to(history.actions, (len(history), *history.actions.shape[1:]))[:, 2, asset].cumprod()
+    there = np.flatnonzero(~np.isnan(history.close[:, asset]))
+    return (history.close[:, asset] * shares)[there]
+
+
+def sound(one: Deployed) -> None:
+    deployed = one.store.find("d")
+    found = parity(one.store, deployed).difference
+    assert found is None or found.cause == "clock", found
+    assert verify(one.store, deployed).wrong == ()
+
+
+@pytest.mark.parametrize("absent", [1, 3])
+def test_a_scale_is_carried_once_however_long_an_asset_has_no_bar(tmp_path: Path, absent: int) -> None:
+    truth = without_bars(bars(2, 11), slice(45, 45 + absent))
+    one = Deployed(tmp_path, truth)
+    for row in range(BEGIN + 1, 52):
+        if row == 45:
+            one.shown = scaled(truth, slice(None), 0.25)
+        one.look(row, after=180 * 60_000_000_000)
+    known = truth.close[:52, 0]
+    assert path(one) == pytest.approx(known[~np.isnan(known)], rel=1e-9)
+    assert len(one.told("correction")) == 1
+    sound(one)
+
+
+@pytest.mark.parametrize("level", [0.5, 4.0])
+def test_a_scale_that_comes_while_a_bar_is_held_leads_to_that_bar(tmp_path: Path, level: float) -> None:
+    """A level that stays is held on one day; on the next its source has split 4 for 1, all its past with it."""
+    truth = scaled(bars(2, 12), slice(45, None), level)
+    one = Deployed(tmp_path, truth)
+    for row in range(BEGIN + 1, 50):
+        if row == 46:
+            one.shown = scaled(truth, slice(None), 0.25)
+        one.look(row)
+    assert path(one) == pytest.approx(truth.close[:50, 0], rel=1e-9)
+    assert len(one.told("correction")) == 1
+    assert len(one.told()) == 2, one.told()
+    sound(one)
+
+
+@pytest.mark.parametrize("assets", [1, 2])
+def test_a_bar_that_never_was_is_none_in_another_scale(tmp_path: Path, assets: int) -> None:
+    """Four times too high, in a past that is scaled to a quarter it would look right."""
+    truth = scaled(bars(assets, 13), 43, 4.0)
+    one = Deployed(tmp_path, truth)
+    for row in range(BEGIN + 1, 50):
+        if row == 46:
+            one.shown = scaled(truth, slice(None), 0.25)
+        one.look(row)
+    assert path(one) == pytest.approx(np.delete(truth.close[:50, 0], 43), rel=1e-9)
+    # It was held, and it was over: nothing else.
+    assert len(one.told()) == 2, one.told()
+    sound(one)

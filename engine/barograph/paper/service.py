@@ -312,9 +312,9 @@ class Service:
         fresh = self._on_time(found.slice(past, len(found))) if past < len(found) else None
         confirmed = confirmations(self.store.asked(self.plan.name))
         # The gate looks at one scale; which row leads into it is known when it is known which one comes first.
-        told = found.slice(0, past) if past else None
-        seen = seen if told is None else as_told_now(seen, told, self.paper.tolerance)
-        look = self.gate.look(seen, told, fresh, confirmed)
+        gone_by = found.slice(0, past) if past else None
+        seen = seen if gone_by is None else as_told_now(seen, gone_by, self.paper.tolerance)
+        look = self.gate.look(seen, gone_by, fresh, confirmed)
         self.behind = look._replace(rows=None if look.rows is None else carried(look.rows, self.past.carry))
         self.source = found.source
         return self.behind.rows

@@ -10,14 +10,18 @@ import numpy as np
 import pytest
 
 from barograph.data.history import History
+from barograph.paper.holding.behind import Behind
 from barograph.paper.parity import parity
+from barograph.paper.past.comparing import as_told_now, rewritten
 from barograph.paper.verify import verify
 from tests.paper.test_gate_paper import BEGIN, Deployed, bars, scaled
 
 
 def without_bars(history: History, rows: Any, asset: int = 0) -> History:
     """Leave out some bars of an asset."""
-    columns = {name: getattr(history, name).copy() for name in ("open", "high", "low", "close", "volume")}
+    columns: dict[str, Any] = {
+        name: getattr(history, name).copy() for name in ("open", "high", "low", "close", "volume")
+    }
     for values in columns.values():
         values[rows, asset] = np.nan
     return replace(history, **columns)
@@ -28,7 +32,8 @@ def declared(history: History, name: str, row: int, value: float, asset: int = 0
     neutral = 1.0 if name == "splits" else 0.0
     values = np.full(history.close.shape, neutral) if (was := getattr(history, name)) is None else was.copy()
     values[row, asset] = value
-    return replace(history, **{name: values})
+    columns: dict[str, Any] = {name: values}
+    return replace(history, **columns)
 
 
 def path(one: Deployed, asset: int = 0) -> Any:
@@ -37,6 +42,12 @@ def path(one: Deployed, asset: int = 0) -> Any:
     shares = np.broadcast_to(history.actions, (len(history), *history.actions.shape[1:]))[:, 2, asset].cumprod()
     there = np.flatnonzero(~np.isnan(history.close[:, asset]))
     return (history.close[:, asset] * shares)[there]
+
+
+def late_at(one: Deployed, row: int) -> Any:
+    """Return what the source's bars before a row declare that the record does not, as parity asks."""
+    seen, past = one.store.bars("d"), one.shown.head(row)
+    return rewritten(seen, Behind(True).past(as_told_now(seen, past, 0.0), past), 0.0).late
 
 
 def sound(one: Deployed) -> None:
@@ -87,4 +98,16 @@ def test_a_bar_that_never_was_is_none_in_another_scale(tmp_path: Path, assets: i
     assert path(one) == pytest.approx(np.delete(truth.close[:50, 0], 43), rel=1e-9)
     # It was held, and it was over: nothing else.
     assert len(one.told()) == 2, one.told()
+    sound(one)
+
+
+@pytest.mark.parametrize(("name", "value", "level"), [("dividends", 1.0, 0.5), ("splits", 2.0, 0.25)])
+def test_an_action_of_a_held_bar_acts_once(tmp_path: Path, name: str, value: float, level: float) -> None:
+    """The row is shown by B; what A's bar declares acts on the row in which it is proved, in the source on the next."""
+    one = Deployed(tmp_path, declared(scaled(bars(2, 14), slice(45, None), level), name, 45, value))
+    for row in range(BEGIN + 1, 50):
+        one.look(row)
+    assert len(one.told()) == 2
+    assert one.told("correction") == []
+    assert late_at(one, 50) == ()
     sound(one)

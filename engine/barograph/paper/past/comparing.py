@@ -185,9 +185,12 @@ def _seen(history: History, a: int, rows: Any) -> _Seen:
     pending = _pending(history, a)
     after = _after(splits) * pending
     prices = np.column_stack([getattr(history, name)[:, a] for name in _PRICES])
-    # What falls on a bar that the other side lacks takes effect at the next one of both.
+    # What falls on a bar that the other side lacks takes effect at the next one of both, a dividend in its shares.
     own = np.append(after[rows[0]] * splits[rows[0]], after[rows])
-    return _Seen(prices[rows], actions[rows, _DIVIDEND], own[:-1] / own[1:], after[rows], pending)
+    paid = np.flatnonzero(actions[: rows[-1] + 1, _DIVIDEND] != 0.0)
+    to, dividends = np.searchsorted(rows, paid), np.zeros(len(rows))
+    np.add.at(dividends, to, actions[paid, _DIVIDEND] * (after[rows[to]] / after[paid]))
+    return _Seen(prices[rows], dividends, own[:-1] / own[1:], after[rows], pending)
 
 
 def _pending(history: History, a: int) -> float:

@@ -207,10 +207,10 @@ def _miscredited(history: History, entries: list[Entry]) -> Difference | None:
         for one in cycles
         for symbol, quantity in zip(history.symbols, floats(one["positions"])[0], strict=True)
     ]
-    seen = history
+    seen, earlier = history, dict[int, "Correction"]()
     for bar, made in corrections(entries).items():
-        found = credits_of(seen.head(bar), made.late, held)
-        seen = restated(seen, made.late)
+        found = credits_of(seen.head(bar), made.late, held, earlier)
+        seen, earlier[bar] = restated(seen, made.late), made
         if found != made.credits:
             told = ", ".join(str(one) for one in made.credits) or "nothing", ", ".join(str(one) for one in found)
             return Difference("fill model", "corrections", history.when(bar), "credits", *told)

@@ -328,10 +328,13 @@ class Service:
             return found
         after = int(seen.ts[max(0, len(seen) - DEEP)]) - 1
         try:
-            more = self.chain.fetch(after, now, self._overdue(now)).history
+            more = self.chain.fetch(after, now, self._overdue(now))
         except DataError:
-            more = None
-        older = None if more is None else between(self._after_the_end(more), after, self.last)
+            return found
+        # Another feed may have answered this time, or the same one for fewer assets: that is no more of the same.
+        if more.history is None or more.history.source != past.source or more.missing.keys() - silent:
+            return found
+        older = between(self._after_the_end(more.history), after, self.last)
         if older is None:
             return found
         return rewritten(seen, self._shown_of(older, seen), self.paper.tolerance).without(silent)

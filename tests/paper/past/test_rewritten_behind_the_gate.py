@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from barograph.data.history import History
+from barograph.paper.feeds import between
 from barograph.paper.holding.behind import Behind
 from barograph.paper.parity import parity
 from barograph.paper.past.comparing import as_told_now, rewritten
@@ -111,3 +112,25 @@ def test_an_action_of_a_held_bar_acts_once(tmp_path: Path, name: str, value: flo
     assert one.told("correction") == []
     assert late_at(one, 50) == ()
     sound(one)
+
+
+@pytest.mark.parametrize("other", [{"source": "another"}, {"missing": {"A": "no answer"}}])
+def test_a_deep_look_that_is_answered_otherwise_is_not_the_first_ones(tmp_path: Path, other: dict[str, Any]) -> None:
+    truth = bars(2, 16)
+    one = Deployed(tmp_path, truth)
+    for row in range(BEGIN + 1, 46):
+        one.look(row)
+    one.shown, fetch = scaled(truth, slice(None), 0.25), one.service.chain.fetch
+
+    def answered(after: int, *more: Any) -> Any:
+        fetched = fetch(after, *more)
+        if after >= int(truth.ts[0]):
+            return fetched
+        unscaled = between(truth, after, int(fetched.history.ts[-1]))
+        history = replace(unscaled, source=other.get("source", fetched.history.source))
+        return fetched._replace(history=history, missing=other.get("missing", {}))
+
+    one.service.chain.fetch = answered  # type: ignore[method-assign]
+    for row in range(46, 50):
+        one.look(row)
+    assert path(one) == pytest.approx(truth.close[:50, 0], rel=1e-9)

@@ -22,7 +22,7 @@ from barograph.paper.ends import end_of
 from barograph.paper.feeds import Chain, feeds_of, seed
 from barograph.paper.holding.behind import Behind
 from barograph.paper.journal import begun_with, floats
-from barograph.paper.past.comparing import Revision, rewritten
+from barograph.paper.past.comparing import Revision, as_told_now, rewritten
 from barograph.paper.past.corrections import corrections, credits_of, in_force
 from barograph.paper.projection import BARS
 from barograph.paper.record import rebuilt, recorded
@@ -207,10 +207,10 @@ def _miscredited(history: History, entries: list[Entry]) -> Difference | None:
         for one in cycles
         for symbol, quantity in zip(history.symbols, floats(one["positions"])[0], strict=True)
     ]
-    seen = history
+    seen, earlier = history, dict[int, "Correction"]()
     for bar, made in corrections(entries).items():
-        found = credits_of(seen.head(bar), made.late, held)
-        seen = restated(seen, made.late)
+        found = credits_of(seen.head(bar), made.late, held, earlier)
+        seen, earlier[bar] = restated(seen, made.late), made
         if found != made.credits:
             told = ", ".join(str(one) for one in made.credits) or "nothing", ", ".join(str(one) for one in found)
             return Difference("fill model", "corrections", history.when(bar), "credits", *told)
@@ -249,7 +249,8 @@ def _against_today(
         return None, f"the bars could not be compared with today's: {told}"
     # A late row may stand at a moment of its own; what the gate would not have, then, is no difference. Nor is it that
     # the source has another scale since: the next bar will bring it.
-    past = rewritten(history, Behind(config.data.gate == "on").past(history, span), 0.0)
+    seen = as_told_now(history, span, 0.0)
+    past = rewritten(history, Behind(config.data.gate == "on").past(seen, span), 0.0)
     revisions = [*past.revised, *(one for late in past.late for one in _declared(history, late))]
     found = [(one.ts, _revised(history, one)) for one in revisions if one.ts < ends.get(one.symbol, LAST)]
     closes = history.ts[history.deciding]

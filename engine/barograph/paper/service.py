@@ -31,7 +31,7 @@ from barograph.paper.ends import emptied, with_ends
 from barograph.paper.feeds import Chain, Fetched, between, feeds_of, seed
 from barograph.paper.holding.behind import FATES, NOTHING, Behind, confirmations, obeyed_at
 from barograph.paper.journal import GENESIS, begun_with
-from barograph.paper.past.comparing import DEEP, Rewritten, compared_from, rewritten
+from barograph.paper.past.comparing import DEEP, Rewritten, as_told_now, compared_from, rewritten
 from barograph.paper.past.corrections import carried, correcting, in_force
 from barograph.paper.past.plausible import odd_dividends
 from barograph.paper.past.revisions import revisions_told
@@ -310,10 +310,12 @@ class Service:
                 self.doubts = ["past bars were revised"]
             self._revised(found.source)
         fresh = self._on_time(found.slice(past, len(found))) if past < len(found) else None
-        # In which scale it comes is known before the gate looks at it.
-        fresh = None if fresh is None else carried(fresh, self.past.carry)
         confirmed = confirmations(self.store.asked(self.plan.name))
-        self.behind = self.gate.look(seen, found.slice(0, past) if past else None, fresh, confirmed)
+        # The gate looks at one scale; which row leads into it is known when it is known which one comes first.
+        gone_by = found.slice(0, past) if past else None
+        seen = seen if gone_by is None else as_told_now(seen, gone_by, self.paper.tolerance)
+        look = self.gate.look(seen, gone_by, fresh, confirmed)
+        self.behind = look._replace(rows=None if look.rows is None else carried(look.rows, self.past.carry))
         self.source = found.source
         return self.behind.rows
 
@@ -326,17 +328,21 @@ class Service:
             return found
         after = int(seen.ts[max(0, len(seen) - DEEP)]) - 1
         try:
-            more = self.chain.fetch(after, now, self._overdue(now)).history
+            more = self.chain.fetch(after, now, self._overdue(now))
         except DataError:
-            more = None
-        older = None if more is None else between(self._after_the_end(more), after, self.last)
+            return found
+        # Another feed may have answered this time, or the same one for fewer assets: that is no more of the same.
+        if more.history is None or more.history.source != past.source or more.missing.keys() - silent:
+            return found
+        older = between(self._after_the_end(more.history), after, self.last)
         if older is None:
             return found
         return rewritten(seen, self._shown_of(older, seen), self.paper.tolerance).without(silent)
 
     def _shown_of(self, past: History, seen: History) -> History:
         """Leave out past bars that were not seen: none closes then, or the gate would not have them."""
-        return self.gate.past(seen, self._without_strays(past, seen))
+        past = self._without_strays(past, seen)
+        return self.gate.past(as_told_now(seen, past, self.paper.tolerance), past)
 
     def _without_strays(self, past: History, seen: History) -> History:
         """Leave out past bars that were refused because none closes then: they are no revision."""

@@ -56,6 +56,54 @@ def test_the_account_has_what_it_would_have_had(trades: Any, known: Any, late: A
         assert one.cash == pytest.approx(paid - cash + (right[-1] - held[-1]) * close[-1], rel=1e-12, abs=1e-9)
 
 
+@given(
+    trades=st.lists(st.sampled_from([0.0, 0.0, 5.0, 10.0]), min_size=ROWS, max_size=ROWS),
+    first=st.tuples(st.integers(1, 4), st.sampled_from([4.0, 0.5, 1.0]), st.sampled_from([0.0, 0.5])),
+    second=st.tuples(st.integers(1, 6), st.sampled_from([2.0, 1.0]), st.sampled_from([0.0, 3.0])),
+    known=st.integers(5, 6),
+)
+def test_a_correction_counts_what_an_earlier_one_gave(trades: Any, first: Any, second: Any, known: int) -> None:
+    """Two things become known, one after the other, of times that overlap: together they give what both do."""
+    trades[0] = 10.0
+    splits, dividends = np.ones((3, ROWS)), np.zeros((3, ROWS))
+    late = [Late("A", *one) for one in (first, second)]
+    for n, one in enumerate(late):
+        splits[n + 1 :, one.ts] *= one.split
+        dividends[n + 1 :, one.ts] += one.dividend
+
+    def seen(n: int, rows: int) -> History:
+        told = {"splits": splits[n], "dividends": dividends[n]}
+        return History.from_arrays(np.arange(ROWS), np.full(ROWS, 40.0), symbols=["A"], **told).head(rows)
+
+    held, cash = gone_through(trades, splits[0], dividends[0])
+    rows = [{"ts": t, "symbol": "A", "quantity": float(held[t])} for t in range(ROWS)]
+    made = Correction((late[0],), credits_of(seen(0, known), [late[0]], rows))
+    ratio = made.credits[0].ratio if made.credits else 1.0
+    shares = float(held[known - 1]) * ratio
+    for t in range(known, ROWS):
+        shares = shares + trades[t]
+        rows[t]["quantity"] = shares
+    # The second one falls into bars that were stepped over: what comes after is known when it happens.
+    if second[0] >= known + 1:
+        return
+    right, paid = gone_through(trades, splits[2], dividends[2])
+    (one,) = credits_of(seen(1, ROWS), [late[1]], rows, {known: made}) or (Credit("A", 1.0, 0.0),)
+    before = made.credits[0].cash if made.credits else 0.0
+    assert shares * one.ratio == pytest.approx(right[-1], rel=1e-12)
+    assert cash + before + one.cash == pytest.approx(paid, rel=1e-12, abs=1e-9)
+
+
+def test_a_dividend_after_a_split_that_came_late_is_paid_on_all_shares() -> None:
+    close, rows = np.full(9, 25.0), [{"ts": t, "symbol": "A", "quantity": 10.0 if t < 7 else 40.0} for t in range(9)]
+    splits = np.where(np.arange(9) == 5, 4.0, 1.0)
+    seen = History.from_arrays(np.arange(9), close, symbols=["A"], splits=splits)
+    earlier = {7: Correction((Late("A", 5, 4.0, 0.0),), (Credit("A", 4.0, 0.0),))}
+    assert credits_of(seen.head(8), [Late("A", 6, 1.0, 1.0)], rows, earlier) == (Credit("A", 1.0, 40.0),)
+    gone = [row | {"quantity": 10.0 if row["ts"] < 6 else 0.0} for row in rows]
+    earlier = {7: Correction((Late("A", 5, 4.0, 0.0),), (Credit("A", 1.0, 750.0),))}
+    assert credits_of(seen.head(8), [Late("A", 6, 1.0, 1.0)], gone, earlier) == (Credit("A", 1.0, 40.0),)
+
+
 def test_what_is_sold_on_the_day_itself_was_held_before() -> None:
     seen = History.from_arrays([1, 2, 3], [400.0, 100.0, 101.0], symbols=["A"])
     rows = [{"ts": ts, "symbol": "A", "quantity": units} for ts, units in ((1, 10.0), (2, 4.0), (3, 4.0))]

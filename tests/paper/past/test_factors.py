@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -189,6 +190,15 @@ def test_a_dividend_that_comes_late_or_is_mended_and_one_that_is_only_scaled() -
         scaled = told(close=np.round(WALK / 4.0, 2), dividends=at(5, now, NONE))
         found = rewritten(told(close=np.round(WALK, 2), dividends=at(5, paid, NONE)), scaled, 1e-6)
         assert found == ((), {"A": 4.0}, ())
+
+
+def test_a_dividend_of_a_bar_that_one_side_lacks_is_told_in_the_shares_of_the_next_one() -> None:
+    close = WALK * np.where(np.arange(12) < 6, 1.0, 0.5)
+    mine = told(close=close, dividends=at(5, 3.0, NONE), splits=at(6, 2.0, ONE))
+    theirs = told(close=at(5, np.nan, close), dividends=mine.dividends[:, 0], splits=mine.splits[:, 0])
+    assert rewritten(mine, theirs, 1e-6).late == rewritten(theirs, mine, 1e-6).late == ()
+    more = replace(theirs, dividends=mine.dividends * 2.0)
+    assert rewritten(mine, more, 1e-6).late == (Late("A", 6 * DAY, 1.0, 1.5),)
 
 
 def test_volumes_and_stamps_are_no_factor() -> None:

@@ -7,6 +7,7 @@ the scale of their newest bar, with the splits that each declares, and compared 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from barograph.data.history import History
     from barograph.types import Floats
 
-__all__ = ["DEEP", "Revision", "Rewritten", "compared_from", "rewritten"]
+__all__ = ["DEEP", "Revision", "Rewritten", "as_told_now", "compared_from", "rewritten"]
 
 _PRICES: Final = FIELDS[:4]
 _SPLIT, _DIVIDEND = 2, 1
@@ -69,13 +70,15 @@ class Rewritten(NamedTuple):
 class _Seen(NamedTuple):
     """One asset's bars at the moments that both sides have: prices (T, 4), dividends and splits where they take effect.
 
-    `after` (T,) is what the splits after a bar have made of one share.
+    `after` (T,) is what the splits after a bar have made of one share; `pending` that of those among them which wait
+    for its next bar.
     """
 
     prices: Floats
     dividends: Floats
     splits: Floats
     after: Floats
+    pending: float
 
 
 def compared_from(seen: History, overlap: int) -> int:
@@ -125,6 +128,50 @@ def rewritten(seen: History, past: History, tolerance: float) -> Rewritten:
     return Rewritten(tuple(late), carry, tuple(revised))
 
 
+def as_told_now(seen: History, past: History, tolerance: float) -> History:
+    """Return the bars in force as a source tells them now, scale and splits, so that what only it has follows on them.
+
+    >>> from barograph.data.history import History
+    >>> seen = History.from_arrays([1, 2, 3], [400.0, 404.0, 102.0], symbols=["A"], splits=[1.0, 1.0, 4.0])
+    >>> past = History.from_arrays([1, 2, 3], [100.0, 101.0, 102.0], symbols=["A"])
+    >>> told = as_told_now(seen, past, 1e-6)
+    >>> told.close[:, 0].tolist(), told.actions[:, 2].tolist()
+    ([100.0, 101.0, 102.0], [[1.0]])
+    """
+    first = int(np.searchsorted(seen.ts, past.ts[0]))
+    splits, scale = filled(seen.action_columns, "splits", seen.close.shape).copy(), np.ones(seen.close.shape)
+    for a in range(len(seen.symbols)):
+        rows = [_rows(one, other, a) for one, other in ((seen, past), (past, seen))]
+        if len(rows[0]) == 0:
+            continue
+        was, now = _seen(seen, a, rows[0]), _seen(past, a, rows[1])
+        if not _withdrawn(was, now, tolerance):
+            factors = _known(_factors(was, now, tolerance)[0])
+            theirs = splits[:, a].copy()
+            theirs[first:] = _at_rows_of(seen, past, a)[first:]
+            at = np.minimum(np.searchsorted(rows[0], np.arange(len(seen))), len(rows[0]) - 1)
+            scale[:, a] = factors[at] * _after(theirs) / _after(splits[:, a])
+            splits[:, a] = theirs
+    if (scale == 1.0).all():
+        return seen
+    columns: dict[str, Any] = {name: getattr(seen, name) * scale for name in _PRICES}
+    paid = None if seen.dividends is None else seen.dividends * scale
+    return replace(seen, dividends=paid, splits=splits, **columns)
+
+
+def _at_rows_of(seen: History, past: History, a: int) -> Floats:
+    """Return the splits that a source declares (T,), each at the first row that was seen from then on."""
+    found = np.ones(len(seen))
+    if past.splits is not None:
+        np.multiply.at(found, np.minimum(np.searchsorted(seen.ts, past.ts), len(seen) - 1), past.splits[:, a])
+    return found
+
+
+def _after(splits: Floats) -> Floats:
+    """Return what the splits after each row make of one share, (T,)."""
+    return np.append(np.cumprod(splits[:0:-1])[::-1], 1.0)
+
+
 def _rows(one: History, other: History, a: int) -> Any:
     """Return the rows of one history at whose moments an asset has a bar in both."""
     has = ~np.isnan(one.close[:, a])
@@ -135,26 +182,37 @@ def _rows(one: History, other: History, a: int) -> Any:
 def _seen(history: History, a: int, rows: Any) -> _Seen:
     actions = np.broadcast_to(history.actions, (len(history), *history.actions.shape[1:]))[:, :, a]
     splits = actions[:, _SPLIT]
-    after = np.append(np.cumprod(splits[:0:-1])[::-1], 1.0)
+    pending = _pending(history, a)
+    after = _after(splits) * pending
     prices = np.column_stack([getattr(history, name)[:, a] for name in _PRICES])
-    # What falls on a bar that the other side lacks takes effect at the next one of both.
+    # What falls on a bar that the other side lacks takes effect at the next one of both, a dividend in its shares.
     own = np.append(after[rows[0]] * splits[rows[0]], after[rows])
-    return _Seen(prices[rows], actions[rows, _DIVIDEND], own[:-1] / own[1:], after[rows])
+    paid = np.flatnonzero(actions[: rows[-1] + 1, _DIVIDEND] != 0.0)
+    to, dividends = np.searchsorted(rows, paid), np.zeros(len(rows))
+    np.add.at(dividends, to, actions[paid, _DIVIDEND] * (after[rows[to]] / after[paid]))
+    return _Seen(prices[rows], dividends, own[:-1] / own[1:], after[rows], pending)
+
+
+def _pending(history: History, a: int) -> float:
+    """Return what splits that are declared after an asset's last bar will make of one share at its next one."""
+    last = int(np.flatnonzero(~np.isnan(history.close[:, a]))[-1])
+    return 1.0 if history.splits is None else float(np.prod(history.splits[last + 1 :, a]))
 
 
 def _factors(was: _Seen, now: _Seen, tolerance: float) -> tuple[Floats, Any]:
     """Return each row's factor in the scale of the newest bar, and which rows changed by none."""
     factors = staircase(was.prices, now.prices, was.after / now.after, tolerance)
-    if _withdrawn(was, now, factors, tolerance):
+    if _withdrawn(was, now, tolerance):
         factors = np.where(_near(was.prices, now.prices, tolerance).all(axis=1), 1.0, np.nan)
     return factors, np.isnan(factors)
 
 
-def _withdrawn(was: _Seen, now: _Seen, factors: Floats, tolerance: float) -> bool:
+def _withdrawn(was: _Seen, now: _Seen, tolerance: float) -> bool:
     """Tell whether a source only fails to declare a split, at the very prices: one that knows no actions."""
     alike = _near(was.prices, now.prices, tolerance).all(axis=1)
     fewer = (was.splits != 1.0) & (now.splits == 1.0)
-    return bool((fewer[1:] & alike[1:] & alike[:-1]).any())
+    waits = was.pending != 1.0 and now.pending == 1.0 and alike[-1]
+    return bool((fewer[1:] & alike[1:] & alike[:-1]).any() or waits)
 
 
 def _known(factors: Floats) -> Floats:

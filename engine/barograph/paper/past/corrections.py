@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
@@ -47,7 +48,7 @@ def correcting(found: Rewritten, seen: History, rows: Rows, entries: Callable[[]
     late = tuple(
         one._replace(first_order=min((order for ts, order in born if ts >= one.ts), default=last)) for one in found.late
     )
-    owed = credits_of(seen, late, rows("positions"))
+    owed = credits_of(seen, late, rows("positions"), corrections(entries()))
     return Correcting(found.carry, Correction(late, owed, _filter_from(entries(), seen)))
 
 
@@ -61,8 +62,16 @@ def _filter_from(entries: Iterable[Entry], seen: History) -> int:
     return first
 
 
-def credits_of(seen: History, late: Sequence[Late], positions: Iterable[Mapping[str, Any]]) -> tuple[Credit, ...]:
+def credits_of(
+    seen: History,
+    late: Sequence[Late],
+    positions: Iterable[Mapping[str, Any]],
+    earlier: Mapping[int, Correction] = MappingProxyType({}),
+) -> tuple[Credit, ...]:
     """Return what an account is owed by late actions, from what it held at every close (ts, symbol, quantity).
+
+    `earlier` are the corrections before, by the bar that they entered with: `seen` has their actions in its place, but
+    what was held before that bar was recorded without what they gave.
 
     A split of r for 1 owes r - 1 shares for each that was held the bar before, whatever was traded since; a dividend
     its cash. Shares owed on a position that is gone, or would turn round, are paid at the last close.
@@ -81,6 +90,7 @@ def credits_of(seen: History, late: Sequence[Late], positions: Iterable[Mapping[
     for symbol in dict.fromkeys(one.symbol for one in late):
         a = seen.column(symbol)
         quantity = np.array([held.get((ts, symbol), 0.0) for ts in seen.ts.tolist()])
+        quantity = _made_good(quantity, seen, a, was[:, _SPLIT, a], earlier)
         more, cash = _owed(quantity, was[:, :, a], now[:, :, a])
         left = float(quantity[-1])
         if left == 0.0 or (left + more) / left <= 0.0:
@@ -89,6 +99,27 @@ def credits_of(seen: History, late: Sequence[Late], positions: Iterable[Mapping[
         else:
             found.append(Credit(symbol, (left + more) / left, cash))
     return tuple(one for one in found if one.ratio != 1.0 or one.cash != 0.0)
+
+
+def _made_good(quantity: Any, seen: History, a: int, splits: Any, earlier: Mapping[int, Correction]) -> Any:
+    """Return what would have been held at every close (T,), had the actions of earlier corrections been known."""
+    symbol, told = seen.symbols[a], []
+    for bar, made in earlier.items():
+        late = np.ones(len(splits))
+        for one in made.late:
+            if one.symbol == symbol:
+                late[np.searchsorted(seen.ts, one.ts)] *= one.split
+        paid_out = not any(owed.symbol == symbol and owed.ratio != 1.0 for owed in made.credits)
+        told.append((bar, late, paid_out))
+    was = splits / np.prod([late for _, late, _ in told], axis=0) if told else splits
+    for bar, late, paid_out in told:
+        more, held, quantity = 0.0, quantity, quantity.copy()
+        for t in range(1, bar):
+            more = (held[t - 1] + more) * was[t] * late[t] - held[t - 1] * was[t]
+            # Of a position that was gone the shares were paid at the last close before.
+            quantity[t] = held[t] if paid_out and t == bar - 1 else held[t] + more
+        was = was * late
+    return quantity
 
 
 def _owed(quantity: Any, was: Any, now: Any) -> tuple[float, float]:

@@ -1,0 +1,136 @@
+"""A past that is rewritten while bars are held, or an asset has none: each action acts once, in its own scale."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from barograph.data.history import History
+from barograph.paper.feeds import between
+from barograph.paper.holding.behind import Behind
+from barograph.paper.parity import parity
+from barograph.paper.past.comparing import as_told_now, rewritten
+from barograph.paper.verify import verify
+from tests.paper.test_gate_paper import BEGIN, Deployed, bars, scaled
+
+
+def without_bars(history: History, rows: Any, asset: int = 0) -> History:
+    """Leave out some bars of an asset."""
+    columns: dict[str, Any] = {
+        name: getattr(history, name).copy() for name in ("open", "high", "low", "close", "volume")
+    }
+    for values in columns.values():
+        values[rows, asset] = np.nan
+    return replace(history, **columns)
+
+
+def declared(history: History, name: str, row: int, value: float, asset: int = 0) -> History:
+    """Declare one action."""
+    neutral = 1.0 if name == "splits" else 0.0
+    values = np.full(history.close.shape, neutral) if (was := getattr(history, name)) is None else was.copy()
+    values[row, asset] = value
+    columns: dict[str, Any] = {name: values}
+    return replace(history, **columns)
+
+
+def path(one: Deployed, asset: int = 0) -> Any:
+    """Return what one share at the beginning is worth at each bar of an asset, by the splits on record."""
+    history = one.store.bars("d")
+    shares = np.broadcast_to(history.actions, (len(history), *history.actions.shape[1:]))[:, 2, asset].cumprod()
+    there = np.flatnonzero(~np.isnan(history.close[:, asset]))
+    return (history.close[:, asset] * shares)[there]
+
+
+def late_at(one: Deployed, row: int) -> Any:
+    """Return what the source's bars before a row declare that the record does not, as parity asks."""
+    seen, past = one.store.bars("d"), one.shown.head(row)
+    return rewritten(seen, Behind(True).past(as_told_now(seen, past, 0.0), past), 0.0).late
+
+
+def sound(one: Deployed) -> None:
+    deployed = one.store.find("d")
+    found = parity(one.store, deployed).difference
+    assert found is None or found.cause == "clock", found
+    assert verify(one.store, deployed).wrong == ()
+
+
+@pytest.mark.parametrize("absent", [1, 3])
+def test_a_scale_is_carried_once_however_long_an_asset_has_no_bar(tmp_path: Path, absent: int) -> None:
+    truth = without_bars(bars(2, 11), slice(45, 45 + absent))
+    one = Deployed(tmp_path, truth)
+    for row in range(BEGIN + 1, 52):
+        if row == 45:
+            one.shown = scaled(truth, slice(None), 0.25)
+        one.look(row, after=180 * 60_000_000_000)
+    known = truth.close[:52, 0]
+    assert path(one) == pytest.approx(known[~np.isnan(known)], rel=1e-9)
+    assert len(one.told("correction")) == 1
+    sound(one)
+
+
+@pytest.mark.parametrize("level", [0.5, 4.0])
+def test_a_scale_that_comes_while_a_bar_is_held_leads_to_that_bar(tmp_path: Path, level: float) -> None:
+    """A level that stays is held on one day; on the next its source has split 4 for 1, all its past with it."""
+    truth = scaled(bars(2, 12), slice(45, None), level)
+    one = Deployed(tmp_path, truth)
+    for row in range(BEGIN + 1, 50):
+        if row == 46:
+            one.shown = scaled(truth, slice(None), 0.25)
+        one.look(row)
+    assert path(one) == pytest.approx(truth.close[:50, 0], rel=1e-9)
+    assert len(one.told("correction")) == 1
+    assert len(one.told()) == 2, one.told()
+    sound(one)
+
+
+@pytest.mark.parametrize("assets", [1, 2])
+def test_a_bar_that_never_was_is_none_in_another_scale(tmp_path: Path, assets: int) -> None:
+    """Four times too high, in a past that is scaled to a quarter it would look right."""
+    truth = scaled(bars(assets, 13), 43, 4.0)
+    one = Deployed(tmp_path, truth)
+    for row in range(BEGIN + 1, 50):
+        if row == 46:
+            one.shown = scaled(truth, slice(None), 0.25)
+        one.look(row)
+    assert path(one) == pytest.approx(np.delete(truth.close[:50, 0], 43), rel=1e-9)
+    # It was held, and it was over: nothing else.
+    assert len(one.told()) == 2, one.told()
+    sound(one)
+
+
+@pytest.mark.parametrize(("name", "value", "level"), [("dividends", 1.0, 0.5), ("splits", 2.0, 0.25)])
+def test_an_action_of_a_held_bar_acts_once(tmp_path: Path, name: str, value: float, level: float) -> None:
+    """The row is shown by B; what A's bar declares acts on the row in which it is proved, in the source on the next."""
+    one = Deployed(tmp_path, declared(scaled(bars(2, 14), slice(45, None), level), name, 45, value))
+    for row in range(BEGIN + 1, 50):
+        one.look(row)
+    assert len(one.told()) == 2
+    assert one.told("correction") == []
+    assert late_at(one, 50) == ()
+    sound(one)
+
+
+@pytest.mark.parametrize("other", [{"source": "another"}, {"missing": {"A": "no answer"}}])
+def test_a_deep_look_that_is_answered_otherwise_is_not_the_first_ones(tmp_path: Path, other: dict[str, Any]) -> None:
+    truth = bars(2, 16)
+    one = Deployed(tmp_path, truth)
+    for row in range(BEGIN + 1, 46):
+        one.look(row)
+    one.shown, fetch = scaled(truth, slice(None), 0.25), one.service.chain.fetch
+
+    def answered(after: int, *more: Any) -> Any:
+        fetched = fetch(after, *more)
+        if after >= int(truth.ts[0]):
+            return fetched
+        unscaled = between(truth, after, int(fetched.history.ts[-1]))
+        history = replace(unscaled, source=other.get("source", fetched.history.source))
+        return fetched._replace(history=history, missing=other.get("missing", {}))
+
+    one.service.chain.fetch = answered  # type: ignore[method-assign]
+    for row in range(46, 50):
+        one.look(row)
+    assert path(one) == pytest.approx(truth.close[:50, 0], rel=1e-9)

@@ -23,7 +23,8 @@ from barograph.paper.holding.confirm import asked_confirm
 from barograph.paper.parity import parity
 from barograph.paper.record import rebuilt, recorded
 from barograph.paper.service import Plan, Service
-from barograph.paper.simulated import SetClock
+from barograph.paper.runner import replay
+from barograph.paper.simulated import SetClock, replayed
 from barograph.paper.status import status
 from barograph.paper.verify import verify
 from barograph.types import Feed
@@ -121,6 +122,29 @@ def test_live_behind_the_gate_is_the_backtest_behind_it(tmp_path: Path, assets: 
     assert np.count_nonzero(~history.deciding) == 1
     assert one.told("stale_data") == []
     assert all(not json.loads(text)["trouble"] for kind, text in one.entries() if kind == "cycle")
+
+
+def wrong_before_it_begins() -> History:
+    """A bar that never was and a level that stays before the first that is decided, and one of each after it."""
+    history = scaled(scaled(bars(2, 8), 25, 0.01), slice(32, None), 2.0)
+    return scaled(scaled(history, 44, 100.0, 1), slice(50, None), 0.5, 1)
+
+
+@pytest.mark.parametrize("start", [BEGIN, "2022-02-17"])
+def test_a_replay_is_warmed_up_behind_the_gate(tmp_path: Path, start: Any) -> None:
+    tree: dict[str, Any] = {"name": "d", "data": {"use": "tests.paper.test_gate_paper:wrong_before_it_begins"}}
+    tree |= {"strategy": {"use": "tests.fakes.market:scripted", "weights": [0.5, 0.2, 0.9, 0.0, 0.7]}}
+    config = Config.model_validate(tree | {"run": {"start": start}})
+    store = open_store(f"sqlite:///{tmp_path}/paper.db")
+    service, closes, clock = replayed(config, ROOT, store, "d", start)
+    service.start()
+    replay(service, closes, clock, None)
+    deployed = store.find("d")
+    assert deployed is not None
+    was = recorded(store, deployed, rebuilt(deployed))
+    assert np.count_nonzero(~was.history.deciding) == 2
+    same_tables(was, scan(build(config, ROOT), gated(wrong_before_it_begins())))
+    assert parity(store, deployed).difference is None
 
 
 class Torn(StoreError):

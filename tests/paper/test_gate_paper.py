@@ -19,11 +19,12 @@ from barograph.data.history import FIELDS, History
 from barograph.errors import ConfigError, StoreError
 from barograph.loop.run import scan
 from barograph.paper.feeds import Chain, between
+from barograph.paper.holding.behind import without
 from barograph.paper.holding.confirm import asked_confirm
 from barograph.paper.parity import parity
 from barograph.paper.record import rebuilt, recorded
-from barograph.paper.service import Plan, Service
 from barograph.paper.runner import replay
+from barograph.paper.service import Plan, Service
 from barograph.paper.simulated import SetClock, replayed
 from barograph.paper.status import status
 from barograph.paper.verify import verify
@@ -263,6 +264,44 @@ def test_an_operator_confirms_a_bar(tmp_path: Path, assets: int, capsys: Any) ->
     assert verify(one.store, deployed).wrong == ()
     if assets == 1:
         one.sound()
+
+
+def confirmed_beside_another(folder: Path) -> Deployed:
+    """A bar of A is held and confirmed; at the next close A has none yet, and B has one."""
+    one = Deployed(folder, scaled(bars(2, 6), slice(44, None), 0.5))
+    for row in range(BEGIN + 1, 45):
+        one.look(row)
+    one.store.ask("d", asked_confirm(one.store, one.store.find("d"), "A", "2022-02-21"), 0)
+    one.shown = without(one.truth, (np.arange(ROWS) >= 45)[:, None] & [[True, False]])
+    return one
+
+
+def test_the_late_row_of_a_confirmed_bar_ends_no_waiting(tmp_path: Path) -> None:
+    one = confirmed_beside_another(tmp_path)
+    assert one.look(45) == 0
+    one.shown = one.truth
+    assert one.look(45, after=30 * MINUTE) == 1
+    assert one.store.bars("d").close[-1, 0] == one.truth.close[45, 0]
+    assert one.told()[-1].startswith("over: A of 2022-02-21 00:00:00Z was proved")
+
+
+def test_a_confirmation_outlives_the_rows_before_its_bar(tmp_path: Path) -> None:
+    one = confirmed_beside_another(tmp_path)
+    commit = one.service.store.commit
+
+    def torn_after_the_first(lease: Any, batch: Any) -> None:
+        commit(lease, batch)
+        if batch.entry.kind == "cycle":
+            raise Torn("after")
+
+    one.service.store.commit = torn_after_the_first
+    with pytest.raises(Torn):
+        one.look(45, after=3 * 60 * MINUTE)
+    one.service.store.commit = commit
+    assert [command.command.partition(" ")[0] for command in one.store.asked("d")] == ["confirm"]
+    one.look(45, after=4 * 60 * MINUTE)
+    assert one.store.asked("d") == []
+    assert one.store.bars("d").close[-1, 0] == one.truth.close[44, 0]
 
 
 def test_without_the_gate_everything_is_decided_on(tmp_path: Path) -> None:

@@ -463,7 +463,7 @@ class Service:
 
         One that no feed has an answer for, and that was waited for before in vain, is not waited for again.
         """
-        absent = [] if t + 1 < len(fresh) or not fresh.deciding[t] else self._absent(fresh.head(t + 1))
+        absent = [] if fresh.deciding[t + 1 :].any() or not fresh.deciding[t] else self._absent(fresh.head(t + 1))
         if all(self._lost(symbol) for symbol in absent):
             return True
         return self.plan.kind == "replay" or now >= int(fresh.ts[t]) + late(self.paper)

@@ -103,6 +103,7 @@ def obeyed_at(commands: Sequence[Command], look: Look, ts: int, late: bool) -> l
     A confirmation waits as long as its bar does.
     """
     shown = {(one.symbol, one.ts) for one in look.held if one.until == ts}
+    waiting = {(one.symbol, one.ts) for one in look.held if one.state == "held" or one.until > ts}
     if late:
-        return [one for one in commands if (of := confirmed_of(one.command)) is not None and tuple(of) in shown]
-    return list(commands)
+        return [one for one in commands if confirmed_of(one.command) in shown]
+    return [one for one in commands if confirmed_of(one.command) not in waiting]

@@ -304,6 +304,36 @@ def test_a_confirmation_outlives_the_rows_before_its_bar(tmp_path: Path) -> None
     assert one.store.bars("d").close[-1, 0] == one.truth.close[44, 0]
 
 
+def test_what_was_told_of_a_held_bar_is_over_after_a_kill(tmp_path: Path) -> None:
+    one = Deployed(tmp_path, scaled(bars(1, 4), 44, 0.01))
+    for row in range(BEGIN + 1, 45):
+        one.look(row)
+    assert one.store.incidents("d")
+    one.service._release = torn_off
+    with pytest.raises(Torn):
+        one.look(45)
+    one.service.stop()
+    one.start()
+    one.look(45, after=30 * MINUTE)
+    assert one.store.incidents("d") == []
+    assert one.told()[-1].startswith("over: ")
+
+
+def torn_off(_: Any) -> None:
+    raise Torn("between")
+
+
+def test_of_two_held_bars_of_an_asset_the_second_is_still_told(tmp_path: Path) -> None:
+    one = Deployed(tmp_path, scaled(scaled(bars(2, 4), 44, 0.01), 45, 30.0))
+    for row in range(BEGIN + 1, 46):
+        one.look(row)
+    (held,) = status(one.store, one.store.find("d"), one.clock.now())["held"]
+    assert held.startswith("A of 2022-02-22")
+    assert [incident.subject for incident in one.store.incidents("d")] == ["bad_data:held:A"]
+    one.look(46)
+    assert one.store.incidents("d") == []
+
+
 def test_without_the_gate_everything_is_decided_on(tmp_path: Path) -> None:
     one = Deployed(tmp_path, scaled(bars(1, 7), 44, 0.01), gate="off")
     assert [one.look(row) for row in range(BEGIN + 1, 50)] == [1] * 9

@@ -274,6 +274,7 @@ class Service:
             done += int(fresh.deciding[t])
         else:
             self._hold(now, now)
+        self._free()
         self.judge_lateness(now)
         self.judge_calendar(now)
         return done
@@ -448,8 +449,21 @@ class Service:
 
     def _release(self, released: Sequence[Held]) -> None:
         """Say what became of bars that are held no longer."""
+        assert self.deployment is not None
+        holding = {one.symbol for one in self.deployment.holding}
         for one in released:
-            self.incidents.over(f"bad_data:held:{one.symbol}", f"{one.symbol} of {said(one.ts)} {FATES[one.state]}")
+            if one.symbol not in holding:
+                self.incidents.over(f"bad_data:held:{one.symbol}", f"{one.symbol} of {said(one.ts)} {FATES[one.state]}")
+
+    def _free(self) -> None:
+        """End what is told of assets of which no bar is held: a kill may have come between a verdict and its word."""
+        assert self.deployment is not None
+        holding = {one.symbol for one in self.deployment.holding}
+        holding |= {one.symbol for one in self.behind.held if one.state == "held"}
+        for subject in self.incidents.all():
+            _, held, symbol = subject.partition("bad_data:held:")
+            if held and symbol not in holding:
+                self.incidents.over(subject, f"no bar of {symbol} is held any more")
 
     def _unknown(self, fresh: History, t: int) -> bool:
         """Tell whether a bar closes after the calendar's end: it may be any day's, and waits for one who knows."""

@@ -18,6 +18,7 @@ from barograph.data.gate import gated
 from barograph.data.history import FIELDS, History
 from barograph.errors import ConfigError, StoreError
 from barograph.loop.run import scan
+from barograph.paper.ends import asked_end
 from barograph.paper.feeds import Chain, between
 from barograph.paper.holding.behind import without
 from barograph.paper.holding.confirm import asked_confirm
@@ -332,6 +333,37 @@ def test_of_two_held_bars_of_an_asset_the_second_is_still_told(tmp_path: Path) -
     assert [incident.subject for incident in one.store.incidents("d")] == ["bad_data:held:A"]
     one.look(46)
     assert one.store.incidents("d") == []
+
+
+@pytest.mark.parametrize("confirmed", [False, True])
+def test_of_an_asset_that_ends_no_bar_is_held_any_more(tmp_path: Path, confirmed: bool) -> None:
+    one = Deployed(tmp_path, scaled(bars(2, 6), slice(44, None), 0.5))
+    for row in range(BEGIN + 1, 45):
+        one.look(row)
+    deployed = one.store.find("d")
+    one.store.ask("d", asked_end(deployed, "A", 12.5), 0)
+    if confirmed:
+        one.store.ask("d", asked_confirm(one.store, deployed, "A", "2022-02-21"), 0)
+    one.shown = without(one.truth, (np.arange(ROWS) >= 45)[:, None] & [[True, False]])
+    for row in range(45, 50):
+        assert one.look(row, after=3 * 60 * MINUTE) == 1
+        assert status(one.store, deployed, one.clock.now())["held"] == []
+    assert one.store.asked("d") == []
+    with pytest.raises(ConfigError, match="held: none"):
+        asked_confirm(one.store, deployed, "A", "2022-02-21")
+    assert {incident.subject for incident in one.store.incidents("d")} <= {"late_cycle"}
+    assert one.told()[-1].endswith("is held no longer: its asset has ended")
+    assert verify(one.store, deployed).wrong == ()
+
+
+def test_a_held_bar_is_asked_for_however_long_its_asset_is_away(tmp_path: Path, monkeypatch: Any) -> None:
+    monkeypatch.setattr("barograph.paper.past.comparing.DEEP", 4)
+    gone = ((np.arange(ROWS) > 44) & (np.arange(ROWS) < 53))[:, None] & [[True, False]]
+    one = Deployed(tmp_path, without(scaled(bars(2, 6), slice(44, None), 0.5), gone), overlap=2)
+    for row in range(BEGIN + 1, ROWS):
+        one.look(row, after=3 * 60 * MINUTE)
+    one.sound()
+    assert np.count_nonzero(~one.store.bars("d").deciding) == 1
 
 
 def test_without_the_gate_everything_is_decided_on(tmp_path: Path) -> None:

@@ -270,8 +270,12 @@ class Service:
             if self._unknown(fresh, t) or not self._complete(fresh, t, now):
                 break
             self._hold(int(fresh.ts[t]), now)
+            ended = self._ended()
             self._cycle(fresh.slice(t, t + 1), now)
             done += int(fresh.deciding[t])
+            if self._ended() != ended:
+                # What follows was found before that end.
+                break
         else:
             self._hold(now, now)
         self._free()
@@ -283,7 +287,9 @@ class Service:
         """Return the bars after the last one; earlier ones are compared with those that were decided on."""
         assert self.deployment is not None
         seen = self.deployment.live.history
-        after = int(seen.ts[compared_from(seen, self.paper.overlap)]) - 1
+        # A bar that is held is asked for until its asset has another one, however long that takes.
+        held = [one.ts - 1 for one in self.deployment.holding]
+        after = min([int(seen.ts[compared_from(seen, self.paper.overlap)]) - 1, *held])
         self.doubts, self.past = [], Rewritten()
         try:
             self.chain.ended = frozenset(self._ended())
@@ -314,7 +320,9 @@ class Service:
         # In which scale it comes is known before the gate looks at it.
         fresh = None if fresh is None else carried(fresh, self.past.carry)
         confirmed = confirmations(self.store.asked(self.plan.name))
-        self.behind = self.gate.look(seen, found.slice(0, past) if past else None, fresh, confirmed)
+        self.behind = self.gate.look(
+            seen, self._of_the_living(found.slice(0, past)) if past else None, fresh, confirmed
+        )
         self.source = found.source
         return self.behind.rows
 
@@ -400,6 +408,12 @@ class Service:
             found = emptied(found, symbol, found.ts > ts)
         return found
 
+    def _of_the_living(self, past: History) -> History:
+        """Leave out all bars of assets that have ended: none is waited for, not even one from before the end."""
+        for symbol in self._ended():
+            past = emptied(past, symbol, np.ones(len(past), dtype=bool))
+        return past
+
     def _judge_doors(self, fetched: Fetched, now: int) -> None:
         """Tell of feeds that have no answer for an asset which another one has, once that lasts."""
         patience = seconds(self.paper.patience) * SECOND
@@ -437,6 +451,8 @@ class Service:
         assert self.deployment is not None
         known = {(one.symbol, one.ts) for one in self.deployment.holding}
         for one in self.behind.until(until, self.last):
+            if one.symbol in self._ended():
+                continue
             about = f"bad_data:held:{one.symbol}"
             if (one.symbol, one.ts) not in known:
                 self.store.commit(self._mine(), self.deployment.hold(one, self.source)._replace(next_look=self.next()))
@@ -510,7 +526,7 @@ class Service:
         trouble = [] if self.plan.kind == "replay" or late else [*self._gaps(row, now), *self.doubts]
         self.deployment.live.append(row)
         held = brought(self.store.placed_orders(name)) if self.deployment.mirrors else None
-        released = self.behind.released(row, self.deployment.holding)
+        released = self.behind.released(row, self.deployment.holding, self._ended())
         batch = self.deployment.cycle(row.source, commands, trouble, arrived, held, released, corrected)
         self.store.commit(self._mine(), batch._replace(next_look=self.next()))
         self._release(released)

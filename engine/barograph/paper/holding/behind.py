@@ -39,10 +39,11 @@ class Look(NamedTuple):
         """Give the bars that were held at that close or before, and were so after the last row that was shown."""
         return (one for one in self.held if one.ts <= ts and (one.state == "held" or one.until > last))
 
-    def released(self, row: History, holding: Sequence[Keeping]) -> list[Held]:
+    def released(self, row: History, holding: Sequence[Keeping], ended: Collection[str] = ()) -> list[Held]:
         """Return which of the bars that were held are so no longer, from this row on.
 
-        One that the source shows as another one now, or no more, when its asset has a bar again, it has withdrawn.
+        One that the source shows as another one now, or no more, when its asset has a bar again, it has withdrawn. Of
+        assets that have `ended` none is waited for.
         """
         known, ts = {(one.symbol, one.ts): one for one in self.held}, int(row.ts[0])
         there = dict(zip(row.symbols, (~np.isnan(row.close[0])).tolist(), strict=True))
@@ -50,6 +51,8 @@ class Look(NamedTuple):
         for one in holding:
             withdrawn = Held(one.symbol, one.ts, "withdrawn" if there[one.symbol] else "held", one.ts, one.why)
             found = known.get((one.symbol, one.ts), withdrawn)
+            if one.symbol in ended and (found.state == "held" or found.until > ts):
+                found = Held(one.symbol, one.ts, "ended", ts, one.why)
             if found.state != "held" and found.until <= ts:
                 released.append(found)
         return released
@@ -59,6 +62,7 @@ NOTHING: Final = Look(None, ())
 FATES: Final = {
     "proved": "was proved: it is seen from now on, and nothing was decided at its close",
     "disproved": "never was: the next bar disproved it",
+    "ended": "is held no longer: its asset has ended",
     "withdrawn": "is held no longer: its source has another bar there, or none",
 }
 """What is said of a bar that is held no longer."""

@@ -287,9 +287,7 @@ class Service:
         """Return the bars after the last one; earlier ones are compared with those that were decided on."""
         assert self.deployment is not None
         seen = self.deployment.live.history
-        # A bar that is held is asked for until its asset has another one, however long that takes.
-        held = [one.ts - 1 for one in self.deployment.holding]
-        after = min([int(seen.ts[compared_from(seen, self.paper.overlap)]) - 1, *held])
+        after = min([int(seen.ts[compared_from(seen, self.paper.overlap)]), *self._held()]) - 1
         self.doubts, self.past = [], Rewritten()
         try:
             self.chain.ended = frozenset(self._ended())
@@ -320,9 +318,8 @@ class Service:
         # In which scale it comes is known before the gate looks at it.
         fresh = None if fresh is None else carried(fresh, self.past.carry)
         confirmed = confirmations(self.store.asked(self.plan.name))
-        self.behind = self.gate.look(
-            seen, self._of_the_living(found.slice(0, past)) if past else None, fresh, confirmed
-        )
+        known = self._of_the_living(found.slice(0, past)) if past else None
+        self.behind = self.gate.look(seen, known, fresh, confirmed)
         self.source = found.source
         return self.behind.rows
 
@@ -407,6 +404,11 @@ class Service:
         for symbol, ts in self._ended().items():
             found = emptied(found, symbol, found.ts > ts)
         return found
+
+    def _held(self) -> list[int]:
+        """Return when held bars closed: each is asked for until its asset has another one, however long that takes."""
+        assert self.deployment is not None
+        return [one.ts for one in self.deployment.holding]
 
     def _of_the_living(self, past: History) -> History:
         """Leave out all bars of assets that have ended: none is waited for, not even one from before the end."""

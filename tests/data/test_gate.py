@@ -85,6 +85,7 @@ def test_a_calm_series_holds_nothing_and_one_that_leaps_holds_one_bar() -> None:
                             for name in FIELDS[:4]})  # fmt: skip
     seen = gated(leap)
     assert np.flatnonzero(~seen.deciding).tolist() == [200]
+    assert seen.purpose[200] == 0
     assert np.array_equal(seen.close, leap.close)
     assert np.array_equal(seen.ts, leap.ts)
     assert [one.code for one in seen.findings] == ["proved_bar"]
@@ -109,6 +110,7 @@ def test_of_several_assets_the_others_are_decided_and_a_proved_one_has_a_late_ro
     assert seen.ts[81] == history.ts[81] - 1
     assert not seen.deciding[81]
     assert seen.deciding[[80, 82]].all()
+    assert seen.purpose[81] == -1
     assert np.isnan(seen.close[80, 0])
     assert seen.close[80, 1] == history.close[80, 1]
     assert seen.close[81, 0] == columns["close"][80, 0]
@@ -168,8 +170,8 @@ def torn(draw: st.DrawFn) -> History:
 
 
 def alike(one: History, other: History) -> bool:
-    names = ("ts", "deciding", "actions", *FIELDS)
-    return all(np.array_equal(getattr(one, name), getattr(other, name), equal_nan=name != "deciding") for name in names)
+    names = ("ts", "purpose", "actions", *FIELDS)
+    return all(np.array_equal(getattr(one, name), getattr(other, name), equal_nan=name != "purpose") for name in names)
 
 
 @given(torn())

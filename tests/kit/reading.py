@@ -331,6 +331,7 @@ class Reading:
     terms: Terms
     decisions: Sequence[Any]
     late: frozenset[int] = frozenset()
+    marked: frozenset[int] = frozenset()  # Those late ones that are marked, and no more.
     orders: list[Order] = field(default_factory=list)
     fills: list[Fill] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)
@@ -380,9 +381,10 @@ class Reading:
         self.begin_month()
         self.corporate_actions()
         self.finance()
-        self.expire()
-        self.open()
-        self.inside()
+        if self.t not in self.marked:
+            self.expire()
+            self.open()
+            self.inside()
         self.close()
         if self.t not in self.late:
             self.decide()
@@ -1384,7 +1386,8 @@ class Reading:
 
     def close(self) -> None:
         moment = Moment("close", self.prices_at("close"), [self.trades(a, "close") for a in self.assets])
-        self.auction(moment, self.filled_by_the_close)
+        if self.t not in self.marked:
+            self.auction(moment, self.filled_by_the_close)
         self.mark()
         equity = self.value(self.price)
         self.ruin_if(equity)

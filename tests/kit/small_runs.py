@@ -41,7 +41,10 @@ SWITCHES = (
 
 
 class Run(NamedTuple):
-    """A random run: all that the engine and the reading are given; nobody decides at its `late` bars."""
+    """A random run: all that the engine and the reading are given; nobody decides at its `late` bars.
+
+    Nothing fills at those that are `marked` alone.
+    """
 
     seed: int
     answer: str
@@ -51,6 +54,7 @@ class Run(NamedTuple):
     terms: Terms
     decisions: list[Any]
     late: frozenset[int] = frozenset()
+    marked: frozenset[int] = frozenset()
 
     def head(self, n: int) -> Run:
         """Return the run of the first n bars."""
@@ -394,7 +398,7 @@ def history_of(run: Run) -> History:
     made = History.from_arrays(
         ts=np.array([bar["ts"] for bar in run.bars]), symbols=symbols, calendar="24/7", **columns
     )
-    return replace(made, decides=np.array([t not in run.late for t in range(len(made))]))
+    return replace(made, decides=np.array([1 - (t in run.late) - (t in run.marked) for t in range(len(made))]))
 
 
 def strategy_of(run: Run) -> bg.Strategy:
@@ -431,4 +435,4 @@ def machine_of(run: Run) -> bg.Machine:
 
 def read(run: Run, by: type[reading.Reading] = reading.Reading) -> reading.Reading:
     """Let the reading carry a run out."""
-    return by(run.bars, run.actions, run.terms, run.decisions, run.late).run()
+    return by(run.bars, run.actions, run.terms, run.decisions, run.late, run.marked).run()

@@ -18,12 +18,15 @@ from barograph.data.gate import gated
 from barograph.data.history import FIELDS, History
 from barograph.errors import ConfigError, StoreError
 from barograph.loop.run import scan
+from barograph.paper.ends import asked_end
 from barograph.paper.feeds import Chain, between
+from barograph.paper.holding.behind import without
 from barograph.paper.holding.confirm import asked_confirm
 from barograph.paper.parity import parity
 from barograph.paper.record import rebuilt, recorded
+from barograph.paper.runner import replay
 from barograph.paper.service import Plan, Service
-from barograph.paper.simulated import SetClock
+from barograph.paper.simulated import SetClock, replayed
 from barograph.paper.status import status
 from barograph.paper.verify import verify
 from barograph.types import Feed
@@ -121,6 +124,29 @@ def test_live_behind_the_gate_is_the_backtest_behind_it(tmp_path: Path, assets: 
     assert np.count_nonzero(~history.deciding) == 1
     assert one.told("stale_data") == []
     assert all(not json.loads(text)["trouble"] for kind, text in one.entries() if kind == "cycle")
+
+
+def wrong_before_it_begins() -> History:
+    """A bar that never was and a level that stays before the first that is decided, and one of each after it."""
+    history = scaled(scaled(bars(2, 8), 25, 0.01), slice(32, None), 2.0)
+    return scaled(scaled(history, 44, 100.0, 1), slice(50, None), 0.5, 1)
+
+
+@pytest.mark.parametrize("start", [BEGIN, "2022-02-17"])
+def test_a_replay_is_warmed_up_behind_the_gate(tmp_path: Path, start: Any) -> None:
+    tree: dict[str, Any] = {"name": "d", "data": {"use": "tests.paper.test_gate_paper:wrong_before_it_begins"}}
+    tree |= {"strategy": {"use": "tests.fakes.market:scripted", "weights": [0.5, 0.2, 0.9, 0.0, 0.7]}}
+    config = Config.model_validate(tree | {"run": {"start": start}})
+    store = open_store(f"sqlite:///{tmp_path}/paper.db")
+    service, closes, clock = replayed(config, ROOT, store, "d", start)
+    service.start()
+    replay(service, closes, clock, None)
+    deployed = store.find("d")
+    assert deployed is not None
+    was = recorded(store, deployed, rebuilt(deployed))
+    assert np.count_nonzero(~was.history.deciding) == 2
+    same_tables(was, scan(build(config, ROOT), gated(wrong_before_it_begins())))
+    assert parity(store, deployed).difference is None
 
 
 class Torn(StoreError):
@@ -239,6 +265,105 @@ def test_an_operator_confirms_a_bar(tmp_path: Path, assets: int, capsys: Any) ->
     assert verify(one.store, deployed).wrong == ()
     if assets == 1:
         one.sound()
+
+
+def confirmed_beside_another(folder: Path) -> Deployed:
+    """A bar of A is held and confirmed; at the next close A has none yet, and B has one."""
+    one = Deployed(folder, scaled(bars(2, 6), slice(44, None), 0.5))
+    for row in range(BEGIN + 1, 45):
+        one.look(row)
+    one.store.ask("d", asked_confirm(one.store, one.store.find("d"), "A", "2022-02-21"), 0)
+    one.shown = without(one.truth, (np.arange(ROWS) >= 45)[:, None] & [[True, False]])
+    return one
+
+
+def test_the_late_row_of_a_confirmed_bar_ends_no_waiting(tmp_path: Path) -> None:
+    one = confirmed_beside_another(tmp_path)
+    assert one.look(45) == 0
+    one.shown = one.truth
+    assert one.look(45, after=30 * MINUTE) == 1
+    assert one.store.bars("d").close[-1, 0] == one.truth.close[45, 0]
+    assert one.told()[-1].startswith("over: A of 2022-02-21 00:00:00Z was proved")
+
+
+def test_a_confirmation_outlives_the_rows_before_its_bar(tmp_path: Path) -> None:
+    one = confirmed_beside_another(tmp_path)
+    commit = one.service.store.commit
+
+    def torn_after_the_first(lease: Any, batch: Any) -> None:
+        commit(lease, batch)
+        if batch.entry.kind == "cycle":
+            raise Torn("after")
+
+    one.service.store.commit = torn_after_the_first
+    with pytest.raises(Torn):
+        one.look(45, after=3 * 60 * MINUTE)
+    one.service.store.commit = commit
+    assert [command.command.partition(" ")[0] for command in one.store.asked("d")] == ["confirm"]
+    one.look(45, after=4 * 60 * MINUTE)
+    assert one.store.asked("d") == []
+    assert one.store.bars("d").close[-1, 0] == one.truth.close[44, 0]
+
+
+def test_what_was_told_of_a_held_bar_is_over_after_a_kill(tmp_path: Path) -> None:
+    one = Deployed(tmp_path, scaled(bars(1, 4), 44, 0.01))
+    for row in range(BEGIN + 1, 45):
+        one.look(row)
+    assert one.store.incidents("d")
+    one.service._release = torn_off
+    with pytest.raises(Torn):
+        one.look(45)
+    one.service.stop()
+    one.start()
+    one.look(45, after=30 * MINUTE)
+    assert one.store.incidents("d") == []
+    assert one.told()[-1].startswith("over: ")
+
+
+def torn_off(_: Any) -> None:
+    raise Torn("between")
+
+
+def test_of_two_held_bars_of_an_asset_the_second_is_still_told(tmp_path: Path) -> None:
+    one = Deployed(tmp_path, scaled(scaled(bars(2, 4), 44, 0.01), 45, 30.0))
+    for row in range(BEGIN + 1, 46):
+        one.look(row)
+    (held,) = status(one.store, one.store.find("d"), one.clock.now())["held"]
+    assert held.startswith("A of 2022-02-22")
+    assert [incident.subject for incident in one.store.incidents("d")] == ["bad_data:held:A"]
+    one.look(46)
+    assert one.store.incidents("d") == []
+
+
+@pytest.mark.parametrize("confirmed", [False, True])
+def test_of_an_asset_that_ends_no_bar_is_held_any_more(tmp_path: Path, confirmed: bool) -> None:
+    one = Deployed(tmp_path, scaled(bars(2, 6), slice(44, None), 0.5))
+    for row in range(BEGIN + 1, 45):
+        one.look(row)
+    deployed = one.store.find("d")
+    one.store.ask("d", asked_end(deployed, "A", 12.5), 0)
+    if confirmed:
+        one.store.ask("d", asked_confirm(one.store, deployed, "A", "2022-02-21"), 0)
+    one.shown = without(one.truth, (np.arange(ROWS) >= 45)[:, None] & [[True, False]])
+    for row in range(45, 50):
+        assert one.look(row, after=3 * 60 * MINUTE) == 1
+        assert status(one.store, deployed, one.clock.now())["held"] == []
+    assert one.store.asked("d") == []
+    with pytest.raises(ConfigError, match="held: none"):
+        asked_confirm(one.store, deployed, "A", "2022-02-21")
+    assert {incident.subject for incident in one.store.incidents("d")} <= {"late_cycle"}
+    assert one.told()[-1].endswith("is held no longer: its asset has ended")
+    assert verify(one.store, deployed).wrong == ()
+
+
+def test_a_held_bar_is_asked_for_however_long_its_asset_is_away(tmp_path: Path, monkeypatch: Any) -> None:
+    monkeypatch.setattr("barograph.paper.past.comparing.DEEP", 4)
+    gone = ((np.arange(ROWS) > 44) & (np.arange(ROWS) < 53))[:, None] & [[True, False]]
+    one = Deployed(tmp_path, without(scaled(bars(2, 6), slice(44, None), 0.5), gone), overlap=2)
+    for row in range(BEGIN + 1, ROWS):
+        one.look(row, after=3 * 60 * MINUTE)
+    one.sound()
+    assert np.count_nonzero(~one.store.bars("d").deciding) == 1
 
 
 def test_without_the_gate_everything_is_decided_on(tmp_path: Path) -> None:

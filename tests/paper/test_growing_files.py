@@ -11,10 +11,12 @@ import pytest
 
 from barograph.config.load import load
 from barograph.data.calendars import sessions
-from barograph.epoch import HOUR
+from barograph.epoch import FIRST, HOUR
 from barograph.errors import DataError
+from barograph.paper.feeds import feeds_of
 from barograph.paper.service import Service, deployable
 from barograph.paper.simulated import SetClock
+from barograph.types import Feed
 from barograph_adapters.store.sql import open_store
 
 KNOWN = sessions("XNYS", np.datetime64("2024-02-26"), np.datetime64("2024-03-20"))
@@ -115,3 +117,18 @@ def test_a_price_off_by_a_hundred_in_a_growing_file_is_held_like_one_of_any_feed
     assert off.look(moving(15, 14), int(KNOWN.closes[14]) + SOON) == 0
     (alert,) = [row for row in off.service.store.rows("alerts", "d") if row["kind"] == "bad_data"]
     assert "scale_jump" in str(alert["facts"])
+
+
+@pytest.mark.parametrize("where", ["observed", "paper.feeds"])
+def test_without_a_gate_all_that_is_asked_is_checked_as_a_file_at_rest(tmp_path: Path, where: str) -> None:
+    for name, wrong in (("A", -1), ("B", 14)):
+        (tmp_path / f"{name}.csv").write_text(moving(16, wrong))
+
+    def feed(gate: str) -> Feed:
+        more = f'gate = "{gate}"\n[[{where}]]\nuse = "barograph_adapters.files:csv"\npath = "B.csv"'
+        (tmp_path / "c.toml").write_text(CONFIG.format(more))
+        return feeds_of(load(tmp_path / "c.toml", []), tmp_path)[0]
+
+    assert feed("on").fetch(FIRST, int(KNOWN.closes[15])) is not None
+    with pytest.raises(DataError, match="scale_jump"):
+        feed("off")

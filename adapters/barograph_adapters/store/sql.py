@@ -407,7 +407,7 @@ def _bar_rows(history: History) -> Iterator[dict[str, Any]]:
         values = np.column_stack([*(getattr(history, name)[t] for name in _FIELDS[:5]), *history.declared(t)])
         for symbol, bar in zip(history.symbols, values.tolist(), strict=True):
             row = dict(zip(_FIELDS, bar, strict=True))
-            told = {"late": int(not history.deciding[t]), "source": history.source}
+            told = {"late": 1 - int(history.purpose[t]), "source": history.source}
             yield {"number": t, "ts": int(history.ts[t]), "symbol": symbol, **row, **told}
 
 
@@ -415,11 +415,11 @@ def _history(deployed: Deployed, rows: Sequence[Any]) -> History:
     """Put the bars of all assets side by side again."""
     place = {symbol: column for column, symbol in enumerate(deployed.symbols)}
     bars = np.full((1 + max((row.number for row in rows), default=-1), len(place), len(_FIELDS)), np.nan)
-    ts, decides = np.zeros(len(bars), dtype=np.int64), np.ones(len(bars), dtype=bool)
+    ts, decides = np.zeros(len(bars), dtype=np.int64), np.ones(len(bars), dtype=np.int8)
     for row in rows:
         if row.symbol not in place:
             raise DataError(f"a bar is that of {row.symbol}; the deployment has {', '.join(place)}")
-        ts[row.number], decides[row.number] = row.ts, row.late == 0
+        ts[row.number], decides[row.number] = row.ts, 1 - row.late
         bars[row.number, place[row.symbol]] = [getattr(row, name) for name in _FIELDS]
     columns = dict(zip((*_FIELDS[:5], "dividends", "splits", "final"), np.moveaxis(bars, 2, 0), strict=True))
     acting = {"dividends": 0.0, "splits": 1.0, "final": np.nan}

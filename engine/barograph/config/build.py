@@ -39,20 +39,20 @@ def load_history(config: Config, folder: Path, growing: bool = False, raw: bool 
     """
     from barograph.data.gate import gated
 
-    history = load_part(config.data, "data", folder, growing)
+    history = load_part(config.data, "data", folder, growing, config.data.gate)
     for n, part in enumerate(config.observed):
-        seen = load_part(part, f"observed.{n}", folder, growing)
+        seen = load_part(part, f"observed.{n}", folder, growing, config.data.gate)
         history = history.join(seen.observe(*seen.symbols), rows="mine")
     # What comes after the end speaks of nothing before it.
     history = history if config.run.end is None else history.between(None, config.run.end)
     return history if raw or config.data.gate == "off" else gated(history)
 
 
-def load_part(part: Part, where: str, folder: Path, growing: bool = False) -> History:
+def load_part(part: Part, where: str, folder: Path, growing: bool = False, gate: str = "on") -> History:
     """Load the bars of one part: a loader's, or all that a feed has now."""
     from barograph.types import Feed
 
-    found = feed_or_history(part, where, folder, growing)
+    found = feed_or_history(part, where, folder, growing, gate)
     if not isinstance(found, Feed):
         return found
     from barograph.epoch import FIRST
@@ -63,13 +63,16 @@ def load_part(part: Part, where: str, folder: Path, growing: bool = False) -> Hi
     return cast("History", history)
 
 
-def feed_or_history(part: Part, where: str, folder: Path, growing: bool = False) -> History | Feed:
-    """Make a part that brings bars: all there are (a `History`), or those of a span when asked (a `Feed`)."""
+def feed_or_history(part: Part, where: str, folder: Path, growing: bool = False, gate: str = "on") -> History | Feed:
+    """Make a part that brings bars: all there are (a `History`), or those of a span when asked (a `Feed`).
+
+    Without a `gate` a growing file is checked as one at rest.
+    """
     from barograph.data.history import History
     from barograph.types import Feed
 
     if growing:
-        left = () if isinstance(part, Data) and part.gate == "off" else _LEFT
+        left = () if gate == "off" else _LEFT
         part = part.model_copy(update=_growing(part.use, part.arguments, where, folder, left))
     conversion = _conversion(part, where, folder)
     found = make(_told(part, conversion, where, folder), where, folder)

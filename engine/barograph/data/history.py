@@ -41,8 +41,9 @@ class History:
     Raw prices may bring `dividends` (cash per share as it is after that bar's split, 0 = none), `splits` (new shares
     per old, 1 = none) and `final` (the cash a share pays when its market ends, NaN = not yet), each (T, N) or None.
     `currency` is that of all traded assets, "" when not said. `calendar` names the market that the rows come from, or
-    several: "XNYS+XTKS". `decides` (T,), or None for all, is False for late rows: bars that were held until a later one
-    proved them (`barograph.data.gate`), which are matched, marked and seen, and at which nothing is decided.
+    several: "XNYS+XTKS". `decides` (T,), or None for all, is 1, and 0 for late rows: bars that were held until a later
+    one proved them (`barograph.data.gate`), which are matched, marked and seen, and at which nothing is decided. It is
+    -1 where other rows were shown since such a bar closed: at its prices, which lie before them, nothing is matched.
 
     >>> history = History.from_arrays(ts=[0, 86_400_000_000_000], close=[100.0, 101.0], symbols=["ABC"])
     >>> len(history), history.symbols, history.periods
@@ -69,7 +70,7 @@ class History:
     splits: Floats | None = None
     final: Floats | None = None
     currency: str = ""
-    decides: NDArray[np.bool_] | None = None
+    decides: NDArray[np.int8] | None = None
 
     def __post_init__(self) -> None:
         _set(self, "symbols", tuple(self.symbols))
@@ -278,7 +279,12 @@ class History:
     @property
     def deciding(self) -> NDArray[np.bool_]:
         """Whether each row decides, (T,)."""
-        return np.ones(len(self), dtype=bool) if self.decides is None else self.decides
+        return np.asarray(self.purpose == 1)
+
+    @property
+    def purpose(self) -> NDArray[np.int8]:
+        """What each row is for, (T,): 1 decides, 0 is late, -1 late and marked alone."""
+        return np.ones(len(self), dtype=np.int8) if self.decides is None else self.decides
 
     @property
     def action_columns(self) -> ActionColumns:
@@ -319,7 +325,7 @@ class History:
         for name in ACTIONS:
             if getattr(self, name) is not None or getattr(later, name) is not None:
                 columns[name] = np.vstack([filled(h.action_columns, name, h.close.shape) for h in (self, later)])
-        decides = np.concatenate([self.deciding, later.deciding])
+        decides = np.concatenate([self.purpose, later.purpose])
         return replace(self, ts=np.concatenate([self.ts, later.ts]), decides=decides, **columns)
 
     def between(self, start: Any = None, end: Any = None) -> History:
@@ -396,7 +402,6 @@ class History:
         parts = (self, *others)
         ts = self.ts if rows == "mine" else np.unique(np.concatenate([part.ts for part in parts]))
         columns: dict[str, Any] = {name: np.hstack([_spread(part, name, ts) for part in parts]) for name in FIELDS}
-        deciding = np.concatenate([one.ts[one.deciding] for one in (parts if rows == "all" else parts[:1])])
         columns |= joined([(part.ts, part.close, part.action_columns) for part in parts], ts)
         whole = replace(
             self,
@@ -406,7 +411,7 @@ class History:
             calendar=self.calendar if rows == "mine" else together(part.calendar for part in parts),
             source=", ".join(dict.fromkeys(part.source for part in parts)),
             currency=_account_currency([part for part in parts if any(part.traded)]),
-            decides=np.isin(ts, deciding),
+            decides=_decided_by(parts if rows == "all" else parts[:1], ts),
             **columns,
         )
         found = [finding for part in parts for finding in part.findings if finding.code != "ends_early"]
@@ -471,7 +476,16 @@ def _own(array: Any, dtype: type) -> Any:
 
 def _all_or(decides: Any) -> Any:
     """Return which rows decide, or None when all do."""
-    return None if decides is None or np.all(decides) else _own(decides, np.bool_)
+    return None if decides is None or np.all(np.asarray(decides) == 1) else _own(decides, np.int8)
+
+
+def _decided_by(parts: Sequence[History], ts: Times) -> NDArray[np.int8]:
+    """Return what rows are for that several histories share: one that decides for any of them decides."""
+    found = np.full(len(ts), -1, dtype=np.int8)
+    for part in parts:
+        rows = np.searchsorted(ts, part.ts)
+        found[rows] = np.maximum(found[rows], part.purpose)
+    return found
 
 
 def _two_dimensional(values: Any) -> Any:

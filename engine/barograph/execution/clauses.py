@@ -23,7 +23,10 @@ from barograph.jit.kernel import Kernel, kernel
 from barograph.jit.views import by_address
 from barograph.types import Bars, Orders, Protected
 
-__all__ = ["make_close", "make_open"]
+__all__ = ["DECIDES", "LATE", "MARKED", "make_close", "make_open"]
+
+# What a row is for: all clauses; those before the decision; of a late bar that other rows were shown since, no fills.
+DECIDES, LATE, MARKED = range(3)
 
 
 def make_open(full: bool) -> Kernel[..., Any]:
@@ -41,29 +44,32 @@ def make_close(answer: type, full: bool) -> Kernel[..., Any]:
 
 
 @kernel
-def _open_light(account: Account, book: Book, rules: Rules, log: Any, bars: Bars, t: int, decides: bool, actions: Any,
+def _open_light(account: Account, book: Book, rules: Rules, log: Any, bars: Bars, t: int, late: int, actions: Any,
                 acting: bool, rates: Any, equity: Any, weights: Any) -> None:  # fmt: skip
     if acting:
         apply_actions(account, actions, t)
     finance(book, bars, rates, rules)
-    open_account(account, book, rules, bars, t)
-    if book.counters[col.FAULT] == col.FINE and rules.fill != options.SAME_CLOSE:
+    if late != MARKED:
+        open_account(account, book, rules, bars, t)
+    if late != MARKED and book.counters[col.FAULT] == col.FINE and rules.fill != options.SAME_CLOSE:
         fill_targets(book, bars, rules, log, t, rules.fill == options.NEXT_CLOSE)
-    _close_books(account, book, rules, bars, t, decides, equity, weights)
+    _close_books(account, book, rules, bars, t, late == DECIDES, equity, weights)
 
 
 @kernel
-def _open_full(account: Account, book: Book, rules: Rules, log: Any, bars: Bars, t: int, decides: bool, actions: Any,
+def _open_full(account: Account, book: Book, rules: Rules, log: Any, bars: Bars, t: int, late: int, actions: Any,
                acting: bool, rates: Any, equity: Any, weights: Any) -> None:  # fmt: skip
     if acting:
         apply_actions(account, actions, t)
         adjust(account, actions, t)
     finance(book, bars, rates, rules)
     set_fees_and_volume(book, bars, rules)
-    open_account(account, book, rules, bars, t)
-    if book.counters[col.FAULT] == col.FINE:
+    # The prices of a bar that is marked alone lie before what was decided since.
+    if late != MARKED:
+        open_account(account, book, rules, bars, t)
+    if late != MARKED and book.counters[col.FAULT] == col.FINE:
         fill_bar(account, by_address(bars), t)
-    _close_books(account, book, rules, bars, t, decides, equity, weights)
+    _close_books(account, book, rules, bars, t, late == DECIDES, equity, weights)
 
 
 @kernel

@@ -45,7 +45,7 @@ SEEN, OWN_FEATURES, OWN_COUNT = range(54, 57)
 # Decisions of all bars (T, N) that were made before, or 0; with them the days (UTC) since the bar before (T,), and the
 # next bar that decides otherwise than the one before it (T,).
 DECIDED, DAYS, TURNS = range(57, 60)
-# Which rows are late ones, at which nothing is decided (T,), or 0 where none is.
+# Which rows are late ones, at which nothing is decided (T,), and how (`clauses`), or 0 where none is.
 LATE: Final = 60
 WORDS: Final = 61
 

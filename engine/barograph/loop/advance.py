@@ -18,7 +18,7 @@ from numba.core import config
 from barograph.execution import book as col
 from barograph.execution.answers import each, spread
 from barograph.execution.book import Account, requests_a_bar
-from barograph.execution.clauses import make_close, make_open
+from barograph.execution.clauses import DECIDES, make_close, make_open
 from barograph.execution.money import FACTOR
 from barograph.execution.targets.quiet import Page, pass_quiet_bars
 from barograph.jit import frame as at
@@ -76,7 +76,7 @@ class Scratch(NamedTuple):
 class Columns(NamedTuple):
     """What the loop reads: moments (T,), prices and volume (T, N), actions (T, 4, N) or one row of them.
 
-    `late` (T,) are the rows at which nothing is decided, or (0,).
+    `late` (T,) is 0 where a row decides, 1 at a late one, 2 at one that is marked alone, or (0,).
     """
 
     ts: Any
@@ -192,11 +192,12 @@ def _door(book_shape: Any, rules_shape: Any, full: bool) -> Kernel[..., Any]:
                     break
             bars = bars_at(c, t)
             # At a late row nobody thinks: what it triggers acts from the next close on.
-            decides = late == 0 or word(late, t) == 0
+            lateness = word(late, t) if late != 0 else DECIDES
+            decides = lateness == DECIDES
             if t >= start and what != AFTER:
                 actions = frozen(floats2(a, t * 4 * n if acting else 0, 4, n))
                 rates = frozen(floats1(r, 2 * t if varying else 0, 2))
-                open_bar(account, book, rules, log, bars, t, decides, actions, acting, rates,
+                open_bar(account, book, rules, log, bars, t, lateness, actions, acting, rates,
                          floats2(equity, (t - start) * row, 6, column),
                          floats1(weights, (t - start) * across, n))  # fmt: skip
             if decided != 0:

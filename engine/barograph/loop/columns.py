@@ -25,7 +25,7 @@ def columns_of(history: History) -> Columns:
     if len(h) == 1 and any(telling(h.action_columns, name) is not None for name in ACTIONS):
         actions = np.repeat(actions, 2, axis=0)
         actions.flags.writeable = False
-    late = np.zeros(0, dtype=np.int64) if h.decides is None else (~h.decides).astype(np.int64)
+    late = np.zeros(0, dtype=np.int64) if h.decides is None else 1 - h.decides.astype(np.int64)
     return Columns(h.ts, h.open, h.high, h.low, h.close, h.volume, actions, late)
 
 

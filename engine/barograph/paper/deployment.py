@@ -181,7 +181,7 @@ class Deployment:
             **noted(corrected),
             "trouble": trouble,
             "switches": switches,
-            **({} if self.live.history.deciding[step.bar] else {"late": True}),
+            **({"late": late} if (late := 1 - int(self.live.history.purpose[step.bar])) else {}),
             **({"released": [[one.symbol, one.ts, one.state] for one in released]} if released else {}),
         }
         batch = self._batch("cycle", step.ts, content)

@@ -225,10 +225,11 @@ def feeds_of(config: Config, folder: Path, now: Now | None = None) -> list[Feed]
 
     `now` is the clock of whoever asks, ns UTC: a loader whose bars go on after it fails.
     """
+    gate = config.data.gate
     if config.paper.feeds:
-        return [_asked(part, f"paper.feeds.{n}", folder, now) for n, part in enumerate(config.paper.feeds)]
-    data = _asked(config.data, "data", folder, now)
-    observed = [_asked(part, f"observed.{n}", folder, now) for n, part in enumerate(config.observed)]
+        return [_asked(part, f"paper.feeds.{n}", folder, gate, now) for n, part in enumerate(config.paper.feeds)]
+    data = _asked(config.data, "data", folder, gate, now)
+    observed = [_asked(part, f"observed.{n}", folder, gate, now) for n, part in enumerate(config.observed)]
     end = span_of(None, config.run.end)[1]
 
     def fetch(after: int, until: int) -> History | None:
@@ -242,14 +243,14 @@ def feeds_of(config: Config, folder: Path, now: Now | None = None) -> list[Feed]
     return [data._replace(fetch=fetch) if observed or config.run.end is not None else data]
 
 
-def _asked(part: Part, where: str, folder: Path, now: Now | None) -> Feed:
+def _asked(part: Part, where: str, folder: Path, gate: str, now: Now | None) -> Feed:
     """Return a part as a feed: one that is a feed is asked, a loader loads again at every look."""
-    found = feed_or_history(part, where, folder, growing=True)
+    found = feed_or_history(part, where, folder, growing=True, gate=gate)
     if isinstance(found, Feed):
         return found
 
     def load(after: int, until: int) -> History | None:
-        again = feed_or_history(part, where, folder, growing=True)
+        again = feed_or_history(part, where, folder, growing=True, gate=gate)
         assert isinstance(again, History)
         _refuse_beyond(again, now)
         return between(again, after, until)

@@ -63,7 +63,7 @@ def _text(content: Any) -> str:
 
 
 def _bars(content: Any, symbols: Sequence[str]) -> Any:
-    late = {"late": int(content.get("late", False)), "source": content["source"]}
+    late = {"late": content.get("late", 0), "source": content["source"]}
     for symbol, bar in zip(symbols, content["bars"], strict=True):
         values = dict(zip(BARS, floats(bar).tolist(), strict=True))
         yield {"number": content["bar"], "ts": content["ts"], "symbol": symbol, **values, **late}

@@ -270,10 +270,15 @@ class Service:
             if self._unknown(fresh, t) or not self._complete(fresh, t, now):
                 break
             self._hold(int(fresh.ts[t]), now)
+            ended = self._ended()
             self._cycle(fresh.slice(t, t + 1), now)
             done += int(fresh.deciding[t])
+            if self._ended() != ended:
+                # What follows was found before that end.
+                break
         else:
             self._hold(now, now)
+        self._free()
         self.judge_lateness(now)
         self.judge_calendar(now)
         return done
@@ -282,7 +287,7 @@ class Service:
         """Return the bars after the last one; earlier ones are compared with those that were decided on."""
         assert self.deployment is not None
         seen = self.deployment.live.history
-        after = int(seen.ts[compared_from(seen, self.paper.overlap)]) - 1
+        after = min([int(seen.ts[compared_from(seen, self.paper.overlap)]), *self._held()]) - 1
         self.doubts, self.past = [], Rewritten()
         try:
             self.chain.ended = frozenset(self._ended())
@@ -312,7 +317,7 @@ class Service:
         fresh = self._on_time(found.slice(past, len(found))) if past < len(found) else None
         confirmed = confirmations(self.store.asked(self.plan.name))
         # The gate looks at one scale; which row leads into it is known when it is known which one comes first.
-        gone_by = found.slice(0, past) if past else None
+        gone_by = self._of_the_living(found.slice(0, past)) if past else None
         seen = seen if gone_by is None else as_told_now(seen, gone_by, self.paper.tolerance)
         look = self.gate.look(seen, gone_by, fresh, confirmed)
         self.behind = look._replace(rows=None if look.rows is None else carried(look.rows, self.past.carry))
@@ -405,6 +410,17 @@ class Service:
             found = emptied(found, symbol, found.ts > ts)
         return found
 
+    def _held(self) -> list[int]:
+        """Return when held bars closed: each is asked for until its asset has another one, however long that takes."""
+        assert self.deployment is not None
+        return [one.ts for one in self.deployment.holding]
+
+    def _of_the_living(self, past: History) -> History:
+        """Leave out all bars of assets that have ended: none is waited for, not even one from before the end."""
+        for symbol in self._ended():
+            past = emptied(past, symbol, np.ones(len(past), dtype=bool))
+        return past
+
     def _judge_doors(self, fetched: Fetched, now: int) -> None:
         """Tell of feeds that have no answer for an asset which another one has, once that lasts."""
         patience = seconds(self.paper.patience) * SECOND
@@ -442,6 +458,8 @@ class Service:
         assert self.deployment is not None
         known = {(one.symbol, one.ts) for one in self.deployment.holding}
         for one in self.behind.until(until, self.last):
+            if one.symbol in self._ended():
+                continue
             about = f"bad_data:held:{one.symbol}"
             if (one.symbol, one.ts) not in known:
                 self.store.commit(self._mine(), self.deployment.hold(one, self.source)._replace(next_look=self.next()))
@@ -454,8 +472,21 @@ class Service:
 
     def _release(self, released: Sequence[Held]) -> None:
         """Say what became of bars that are held no longer."""
+        assert self.deployment is not None
+        holding = {one.symbol for one in self.deployment.holding}
         for one in released:
-            self.incidents.over(f"bad_data:held:{one.symbol}", f"{one.symbol} of {said(one.ts)} {FATES[one.state]}")
+            if one.symbol not in holding:
+                self.incidents.over(f"bad_data:held:{one.symbol}", f"{one.symbol} of {said(one.ts)} {FATES[one.state]}")
+
+    def _free(self) -> None:
+        """End what is told of assets of which no bar is held: a kill may have come between a verdict and its word."""
+        assert self.deployment is not None
+        holding = {one.symbol for one in self.deployment.holding}
+        holding |= {one.symbol for one in self.behind.held if one.state == "held"}
+        for subject in self.incidents.all():
+            _, held, symbol = subject.partition("bad_data:held:")
+            if held and symbol not in holding:
+                self.incidents.over(subject, f"no bar of {symbol} is held any more")
 
     def _unknown(self, fresh: History, t: int) -> bool:
         """Tell whether a bar closes after the calendar's end: it may be any day's, and waits for one who knows."""
@@ -469,7 +500,7 @@ class Service:
 
         One that no feed has an answer for, and that was waited for before in vain, is not waited for again.
         """
-        absent = [] if t + 1 < len(fresh) or not fresh.deciding[t] else self._absent(fresh.head(t + 1))
+        absent = [] if fresh.deciding[t + 1 :].any() or not fresh.deciding[t] else self._absent(fresh.head(t + 1))
         if all(self._lost(symbol) for symbol in absent):
             return True
         return self.plan.kind == "replay" or now >= int(fresh.ts[t]) + late(self.paper)
@@ -502,7 +533,7 @@ class Service:
         trouble = [] if self.plan.kind == "replay" or late else [*self._gaps(row, now), *self.doubts]
         self.deployment.live.append(row)
         held = brought(self.store.placed_orders(name)) if self.deployment.mirrors else None
-        released = self.behind.released(row, self.deployment.holding)
+        released = self.behind.released(row, self.deployment.holding, self._ended())
         batch = self.deployment.cycle(row.source, commands, trouble, arrived, held, released, corrected)
         self.store.commit(self._mine(), batch._replace(next_look=self.next()))
         self._release(released)

@@ -5,7 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from barograph.config.build import load_history
+from barograph.data.gate import gated
 from barograph.epoch import FIRST
 from barograph.errors import RefusalError
 from barograph.paper.feeds import Chain, between, replaying
@@ -51,17 +54,20 @@ def replayed(config: Config, folder: Path, store: Store, name: str, first: Any) 
     the deployment is there and was begun at another bar.
     """
     history = load_history(config, folder, raw=True)
-    start = history.index(first)
+    shown = gated(history) if config.data.gate == "on" else history
+    start = shown.index(first)
+    # A late row is known by the next one that decides.
+    begins = int(shown.ts[start + int(np.argmax(shown.deciding[start:]))])
     deployed = store.find(name)
     if deployed is not None and deployed.kind == "replay" and start != deployed.start:
-        begun = history.when(min(deployed.start, len(history) - 1))
+        begun = shown.when(min(deployed.start, len(shown) - 1))
         raise RefusalError(f"deployment {name} was begun at {begun}; replay it from there, or under another --name")
 
     def seed(until: int) -> tuple[History, int]:
         seen = between(history, FIRST, until)
         assert seen is not None
-        return seen, start
+        return gated(seen) if config.data.gate == "on" else seen, start
 
-    clock = SetClock(int(history.ts[start]))
+    clock = SetClock(begins)
     service = Service(store, Plan(config, folder, name, "replay", seed), Chain([replaying(history)]), clock)
-    return service, history.ts[start:], clock
+    return service, history.ts[history.ts >= begins], clock

@@ -2,7 +2,7 @@
 
 Each thing is known when a deployment would know it. A row that a doubtful bar leaves empty is left out. A bar that is
 proved stands in a *late* row, in which nothing is decided: at its own close where no row was shown since, else just
-before the close that proved it.
+before the close that proved it, and nothing is matched then on prices that lie before what was decided since.
 """
 
 from __future__ import annotations
@@ -151,7 +151,9 @@ def _shown(like: History, sheet: Sheet, calls: list[_Call]) -> History | None:
         columns[name] = np.concatenate([column[kept], rows])
     _carry(sheet, columns, ts, gone, {(c.row, c.asset) for _, of in late for c in of})
     order = np.argsort(ts)
-    return _history(like, ts, columns, np.arange(len(ts)) < len(kept), sheet.decides[kept], order)
+    own = [all(sheet.ts[call.row] == at for call in of) for at, of in late]
+    decides = np.concatenate([sheet.decides[kept], np.where(np.array(own, dtype=bool), 0, -1)])
+    return _history(like, ts[order], {name: values[order] for name, values in columns.items()}, decides[order])
 
 
 def _gone(sheet: Sheet, calls: list[_Call]) -> Any:
@@ -190,14 +192,12 @@ def _carry(sheet: Sheet, columns: dict[str, Any], ts: Any, gone: Any, late: set[
         columns["splits"][at] *= sheet.values["splits"][t, a]
 
 
-def _history(like: History, ts: Any, columns: dict[str, Any], kept: Any, decides: Any, order: Any) -> History:
-    given: dict[str, Any] = {name: columns[name][order] for name in FIELDS}
+def _history(like: History, ts: Any, columns: dict[str, Any], decides: Any) -> History:
+    given: dict[str, Any] = {name: columns[name] for name in FIELDS}
     for name, action in ACTIONS.items():
-        told = columns[name][order]
+        told = columns[name]
         given[name] = told if getattr(like, name) is not None or action.tells(told).any() else None
-    deciding = np.zeros(len(ts), dtype=bool)
-    deciding[kept] = decides
-    return replace(like, ts=ts[order], decides=deciding[order], **given)
+    return replace(like, ts=ts, decides=decides, **given)
 
 
 def _told(like: History, sheet: Sheet, calls: list[_Call]) -> list[Held]:

@@ -17,7 +17,7 @@ NEUTRAL: Final = dict.fromkeys(FIELDS, np.nan) | {name: action.neutral for name,
 
 
 class Sheet(NamedTuple):
-    """Moments (T,), fields and actions by name (T, N), whether a row decides, and whether it is `shown` already.
+    """Moments (T,), fields and actions by name (T, N), what a row is for, and whether it is `shown` already.
 
     `known` (T, N) says which bars are true.
     """
@@ -32,15 +32,15 @@ class Sheet(NamedTuple):
 def sheet_of(history: History) -> Sheet:
     """Return the rows of a history of which nothing is shown yet."""
     no = np.zeros(history.close.shape, dtype=bool)
-    return Sheet(history.ts, _columns(history), history.deciding, no[:, 0], no)
+    return Sheet(history.ts, _columns(history), history.purpose, no[:, 0], no)
 
 
 def together(seen: History, found: History, fresh: Any, waiting: Any) -> Sheet:
     """Put the `fresh` rows (T,) of what was found below what was seen, and bars that wait (T, N) into their rows."""
     ts = np.unique(np.concatenate([seen.ts, found.ts[fresh | waiting.any(axis=1)]]))
     old = np.searchsorted(ts, seen.ts)
-    shown, decides = np.zeros(len(ts), dtype=bool), np.ones(len(ts), dtype=bool)
-    shown[old], decides[old] = True, seen.deciding
+    shown, decides = np.zeros(len(ts), dtype=bool), np.ones(len(ts), dtype=np.int8)
+    shown[old], decides[old] = True, seen.purpose
     known = np.zeros((len(ts), len(seen.symbols)), dtype=bool)
     known[old] = ~np.isnan(seen.close)
     t, a = np.nonzero(fresh[:, None] | waiting)

@@ -39,10 +39,11 @@ class Look(NamedTuple):
         """Give the bars that were held at that close or before, and were so after the last row that was shown."""
         return (one for one in self.held if one.ts <= ts and (one.state == "held" or one.until > last))
 
-    def released(self, row: History, holding: Sequence[Keeping]) -> list[Held]:
+    def released(self, row: History, holding: Sequence[Keeping], ended: Collection[str] = ()) -> list[Held]:
         """Return which of the bars that were held are so no longer, from this row on.
 
-        One that the source shows as another one now, or no more, when its asset has a bar again, it has withdrawn.
+        One that the source shows as another one now, or no more, when its asset has a bar again, it has withdrawn. Of
+        assets that have `ended` none is waited for.
         """
         known, ts = {(one.symbol, one.ts): one for one in self.held}, int(row.ts[0])
         there = dict(zip(row.symbols, (~np.isnan(row.close[0])).tolist(), strict=True))
@@ -50,6 +51,8 @@ class Look(NamedTuple):
         for one in holding:
             withdrawn = Held(one.symbol, one.ts, "withdrawn" if there[one.symbol] else "held", one.ts, one.why)
             found = known.get((one.symbol, one.ts), withdrawn)
+            if one.symbol in ended and (found.state == "held" or found.until > ts):
+                found = Held(one.symbol, one.ts, "ended", ts, one.why)
             if found.state != "held" and found.until <= ts:
                 released.append(found)
         return released
@@ -59,6 +62,7 @@ NOTHING: Final = Look(None, ())
 FATES: Final = {
     "proved": "was proved: it is seen from now on, and nothing was decided at its close",
     "disproved": "never was: the next bar disproved it",
+    "ended": "is held no longer: its asset has ended",
     "withdrawn": "is held no longer: its source has another bar there, or none",
 }
 """What is said of a bar that is held no longer."""
@@ -103,6 +107,7 @@ def obeyed_at(commands: Sequence[Command], look: Look, ts: int, late: bool) -> l
     A confirmation waits as long as its bar does.
     """
     shown = {(one.symbol, one.ts) for one in look.held if one.until == ts}
+    waiting = {(one.symbol, one.ts) for one in look.held if one.state == "held" or one.until > ts}
     if late:
-        return [one for one in commands if (of := confirmed_of(one.command)) is not None and tuple(of) in shown]
-    return list(commands)
+        return [one for one in commands if confirmed_of(one.command) in shown]
+    return [one for one in commands if confirmed_of(one.command) not in waiting]

@@ -19,7 +19,7 @@ from barograph.data.history import FIELDS, History
 from barograph.errors import ConfigError, StoreError
 from barograph.loop.run import scan
 from barograph.paper.ends import asked_end
-from barograph.paper.feeds import Chain, between
+from barograph.paper.feeds import Chain, between, feeds_of, seed
 from barograph.paper.holding.behind import without
 from barograph.paper.holding.confirm import asked_confirm
 from barograph.paper.parity import parity
@@ -147,6 +147,24 @@ def test_a_replay_is_warmed_up_behind_the_gate(tmp_path: Path, start: Any) -> No
     assert np.count_nonzero(~was.history.deciding) == 2
     same_tables(was, scan(build(config, ROOT), gated(wrong_before_it_begins())))
     assert parity(store, deployed).difference is None
+
+
+def halved() -> History:
+    return scaled(bars(2, 8), slice(44, None), 0.5)
+
+
+def first_of_halved() -> History:
+    return halved().head(45)
+
+
+def test_the_feeds_speak_of_the_last_bar_of_the_data_of_a_deployment_that_begins() -> None:
+    tree: dict[str, Any] = {"name": "d", "data": {"use": "tests.paper.test_gate_paper:first_of_halved"}}
+    tree |= {"strategy": {"use": "tests.fakes.market:scripted", "weights": [0.5]}}
+    config = Config.model_validate(tree | {"paper": {"feeds": [{"use": "tests.paper.test_gate_paper:halved"}]}})
+    found, wanted = seed(config, ROOT, Chain(feeds_of(config, ROOT)), int(halved().ts[-1])), gated(halved())
+    assert np.array_equal(found.ts, wanted.ts)
+    assert np.array_equal(found.purpose, wanted.purpose)
+    assert np.array_equal(found.close, wanted.close, equal_nan=True)
 
 
 class Torn(StoreError):

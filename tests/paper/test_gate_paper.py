@@ -239,6 +239,8 @@ def test_a_held_bar_is_told_shown_and_over_when_the_next_one_speaks(tmp_path: Pa
     assert "barograph confirm d A '2022-02-21 00:00:00Z'" in told
     one.look(44, after=10 * 60 * MINUTE)
     assert len(one.told()) == 1
+    assert not status(one.store, one.store.find("d"), one.clock.now())["overdue"]
+    assert status(one.store, one.store.find("d"), int(one.truth.ts[45]) + 3 * 60 * MINUTE)["overdue"]
     assert one.told("stale_data") == []
     assert one.look(45) == 1
     assert status(one.store, one.store.find("d"), one.clock.now())["held"] == []

@@ -19,7 +19,7 @@ from barograph.data.history import FIELDS, History
 from barograph.errors import ConfigError, StoreError
 from barograph.loop.run import scan
 from barograph.paper.ends import asked_end
-from barograph.paper.feeds import Chain, between
+from barograph.paper.feeds import Chain, between, feeds_of, seed
 from barograph.paper.holding.behind import without
 from barograph.paper.holding.confirm import asked_confirm
 from barograph.paper.parity import parity
@@ -149,6 +149,24 @@ def test_a_replay_is_warmed_up_behind_the_gate(tmp_path: Path, start: Any) -> No
     assert parity(store, deployed).difference is None
 
 
+def halved() -> History:
+    return scaled(bars(2, 8), slice(44, None), 0.5)
+
+
+def first_of_halved() -> History:
+    return halved().head(45)
+
+
+def test_the_feeds_speak_of_the_last_bar_of_the_data_of_a_deployment_that_begins() -> None:
+    tree: dict[str, Any] = {"name": "d", "data": {"use": "tests.paper.test_gate_paper:first_of_halved"}}
+    tree |= {"strategy": {"use": "tests.fakes.market:scripted", "weights": [0.5]}}
+    config = Config.model_validate(tree | {"paper": {"feeds": [{"use": "tests.paper.test_gate_paper:halved"}]}})
+    found, wanted = seed(config, ROOT, Chain(feeds_of(config, ROOT)), int(halved().ts[-1])), gated(halved())
+    assert np.array_equal(found.ts, wanted.ts)
+    assert np.array_equal(found.purpose, wanted.purpose)
+    assert np.array_equal(found.close, wanted.close, equal_nan=True)
+
+
 class Torn(StoreError):
     """A write that was torn off."""
 
@@ -221,6 +239,8 @@ def test_a_held_bar_is_told_shown_and_over_when_the_next_one_speaks(tmp_path: Pa
     assert "barograph confirm d A '2022-02-21 00:00:00Z'" in told
     one.look(44, after=10 * 60 * MINUTE)
     assert len(one.told()) == 1
+    assert not status(one.store, one.store.find("d"), one.clock.now())["overdue"]
+    assert status(one.store, one.store.find("d"), int(one.truth.ts[45]) + 3 * 60 * MINUTE)["overdue"]
     assert one.told("stale_data") == []
     assert one.look(45) == 1
     assert status(one.store, one.store.find("d"), one.clock.now())["held"] == []

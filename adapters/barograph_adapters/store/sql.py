@@ -255,6 +255,11 @@ class SqlStore(SqlOutbox, SqlLedger, SqlIncidents):
                 "next_look": batch.next_look,
             }
             self._insert(connection, "cycles", name, [times])
+        elif batch.next_look:
+            table = self.tables["cycles"]
+            newest = sa.select(sa.func.max(table.c.ts)).where(table.c.deployment == name).scalar_subquery()
+            mine = (table.c.deployment == name) & (table.c.ts == newest)
+            connection.execute(sa.update(table).where(mine).values(next_look=batch.next_look))
 
     # Reading back.
 

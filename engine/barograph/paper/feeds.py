@@ -14,7 +14,7 @@ from barograph.config.build import feed_or_history, load_history
 from barograph.config.secrets import redacted
 from barograph.data.actions import ACTIONS, filled
 from barograph.data.calendars import DAY, span_of
-from barograph.data.gate import gated, judged
+from barograph.data.gate import gated
 from barograph.data.history import FIELDS, History
 from barograph.data.stamped import beyond
 from barograph.epoch import FIRST
@@ -300,8 +300,6 @@ def seed(config: Config, folder: Path, chain: Chain, until: int, now: Now | None
     if history is None:
         raise DataError(f"{found.source}: has no bar before now; the first closes {found.when(0)}")
     _refuse_beyond(found, now)
-    raw = raw or config.data.gate == "off"
-    history = history if raw else gated(history)
     if config.paper.feeds:
         chain.symbols = history.symbols
         since = chain.fetch(int(history.ts[-1]), until)
@@ -309,7 +307,6 @@ def seed(config: Config, folder: Path, chain: Chain, until: int, now: Now | None
             # One that goes on does without; one that begins, or is compared, wants them all.
             raise IncompleteError(since.missing)
         later = since.history
-        if later is not None and not raw:
-            later = judged(history, later).history
         history = history if later is None else history.then(replace(later, traded=history.traded))
-    return history
+    # Of the last bars of [data] the first ones of the feeds may speak.
+    return history if raw or config.data.gate == "off" else gated(history)

@@ -462,13 +462,19 @@ class Service:
                 continue
             about = f"bad_data:held:{one.symbol}"
             if (one.symbol, one.ts) not in known:
-                self.store.commit(self._mine(), self.deployment.hold(one, self.source)._replace(next_look=self.next()))
+                batch = self.deployment.hold(one, self.source)
+                self.store.commit(self._mine(), batch._replace(next_look=self._following(one.ts)))
             if one.state != "held" and self.incidents.lasting(about) is not None:
                 continue
             mend = f"the next bar speaks of it, or: barograph confirm {self.plan.name} {one.symbol} {said(one.ts)!r}"
             self.incidents.met(
                 about, f"{one.symbol} of {said(one.ts)} is held: {one.why}; {mend}", one.ts, severity="critical"
             )
+
+    def _following(self, ts: int) -> int:
+        """Return when the bar after a held one is looked for; until then nothing is overdue."""
+        last, now = max(self.last, ts), self.clock.now()
+        return 0 if self.due is None else next_look(self.paper, self.due, last, now)
 
     def _release(self, released: Sequence[Held]) -> None:
         """Say what became of bars that are held no longer."""

@@ -139,7 +139,7 @@ def as_shown(seen: History, past: History) -> History:
     >>> found.ts.tolist(), found.close[:, 0].tolist()
     ([1, 20, 29, 30], [5.0, nan, 9.0, 9.0])
     """
-    moved = [(t, a) for t in np.flatnonzero(~seen.deciding & (seen.ts > past.ts[0])) for a in _shown_at(seen, t)]
+    moved = [(t, a) for t in np.flatnonzero(~seen.deciding & (seen.ts > past.ts[0])) for a in _shown_at(seen, int(t))]
     pairs = [(int(seen.ts[t]), r, a) for t, a in moved if (r := _proved_at(seen, past, int(t), a)) >= 0]
     if not pairs:
         return past

@@ -22,7 +22,7 @@ from barograph.paper.ends import end_of
 from barograph.paper.feeds import Chain, feeds_of, seed
 from barograph.paper.holding.behind import Behind
 from barograph.paper.journal import begun_with, floats
-from barograph.paper.past.comparing import Revision, as_told_now, rewritten
+from barograph.paper.past.comparing import Revision, as_shown, as_told_now, rewritten
 from barograph.paper.past.corrections import corrections, credits_of, in_force
 from barograph.paper.projection import BARS
 from barograph.paper.record import rebuilt, recorded
@@ -249,8 +249,9 @@ def _against_today(
         return None, f"the bars could not be compared with today's: {told}"
     # A late row may stand at a moment of its own; what the gate would not have, then, is no difference. Nor is it that
     # the source has another scale since: the next bar will bring it.
-    seen = as_told_now(history, span, 0.0)
-    past = rewritten(history, Behind(config.data.gate == "on").past(seen, span), 0.0)
+    shown = as_shown(history, span)
+    seen = as_told_now(history, shown, 0.0)
+    past = rewritten(history, Behind(config.data.gate == "on").past(seen, shown), 0.0)
     revisions = [*past.revised, *(one for late in past.late for one in _declared(history, late))]
     found = [(one.ts, _revised(history, one)) for one in revisions if one.ts < ends.get(one.symbol, LAST)]
     closes = history.ts[history.deciding]

@@ -31,7 +31,7 @@ from barograph.paper.ends import emptied, with_ends
 from barograph.paper.feeds import Chain, Fetched, between, feeds_of, seed
 from barograph.paper.holding.behind import FATES, NOTHING, Behind, confirmations, obeyed_at
 from barograph.paper.journal import GENESIS, begun_with
-from barograph.paper.past.comparing import DEEP, Rewritten, as_told_now, compared_from, rewritten
+from barograph.paper.past.comparing import DEEP, Rewritten, as_shown, as_told_now, compared_from, rewritten
 from barograph.paper.past.corrections import carried, correcting, in_force
 from barograph.paper.past.plausible import odd_dividends
 from barograph.paper.past.revisions import revisions_told
@@ -318,7 +318,7 @@ class Service:
         confirmed = confirmations(self.store.asked(self.plan.name))
         # The gate looks at one scale; which row leads into it is known when it is known which one comes first.
         gone_by = self._of_the_living(found.slice(0, past)) if past else None
-        seen = seen if gone_by is None else as_told_now(seen, gone_by, self.paper.tolerance)
+        seen = seen if gone_by is None else as_told_now(seen, as_shown(seen, gone_by), self.paper.tolerance)
         look = self.gate.look(seen, gone_by, fresh, confirmed)
         self.behind = look._replace(rows=None if look.rows is None else carried(look.rows, self.past.carry))
         self.source = found.source
@@ -346,7 +346,7 @@ class Service:
 
     def _shown_of(self, past: History, seen: History) -> History:
         """Leave out past bars that were not seen: none closes then, or the gate would not have them."""
-        past = self._without_strays(past, seen)
+        past = as_shown(seen, self._without_strays(past, seen))
         return self.gate.past(as_told_now(seen, past, self.paper.tolerance), past)
 
     def _without_strays(self, past: History, seen: History) -> History:

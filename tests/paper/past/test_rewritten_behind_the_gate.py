@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,8 @@ from barograph.data.history import History
 from barograph.paper.feeds import between
 from barograph.paper.holding.behind import Behind
 from barograph.paper.parity import parity
-from barograph.paper.past.comparing import as_told_now, rewritten
+from barograph.paper.past.comparing import as_shown, as_told_now, rewritten
+from barograph.paper.past.corrections import in_force
 from barograph.paper.verify import verify
 from tests.paper.test_gate_paper import BEGIN, Deployed, bars, scaled
 
@@ -47,7 +49,8 @@ def path(one: Deployed, asset: int = 0) -> Any:
 
 def late_at(one: Deployed, row: int) -> Any:
     """Return what the source's bars before a row declare that the record does not, as parity asks."""
-    seen, past = one.store.bars("d"), one.shown.head(row)
+    seen = in_force(one.store.bars("d"), one.store.entries("d"))
+    past = as_shown(seen, one.shown.head(row))
     return rewritten(seen, Behind(True).past(as_told_now(seen, past, 0.0), past), 0.0).late
 
 
@@ -111,6 +114,32 @@ def test_an_action_of_a_held_bar_acts_once(tmp_path: Path, name: str, value: flo
     assert len(one.told()) == 2
     assert one.told("correction") == []
     assert late_at(one, 50) == ()
+    sound(one)
+
+
+@pytest.mark.parametrize("assets", [1, 2])
+@pytest.mark.parametrize("when", [47, 48])
+def test_a_special_dividend_of_a_held_bar_is_paid_on_what_was_held_before_it(
+    tmp_path: Path, assets: int, when: int
+) -> None:
+    """It is declared after its bar was proved; an order of before it was filled in the late row."""
+    plain = scaled(bars(assets, 15), slice(45, None), 0.6)
+    one = Deployed(tmp_path, plain)
+    special = float(plain.close[45, 0] / 0.6 * 0.4)
+    for row in range(BEGIN + 1, 50):
+        if row == when:
+            one.shown = declared(plain, "dividends", 45, special)
+        one.look(row)
+    (made,) = [
+        json.loads(entry.text)["correction"] for entry in one.store.entries("d") if '"correction":' in entry.text
+    ]
+    (held,) = [
+        row["quantity"]
+        for row in one.store.rows("positions", "d")
+        if (row["ts"], row["symbol"]) == (int(plain.ts[44]), "A")
+    ]
+    assert [owed["cash"] for owed in made["credits"]] == [pytest.approx(held * special, rel=1e-12)]
+    assert (late_at(one, 50), len(one.told())) == ((), 2)
     sound(one)
 
 

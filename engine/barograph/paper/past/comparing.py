@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from barograph.data.history import History
     from barograph.types import Floats
 
-__all__ = ["DEEP", "Revision", "Rewritten", "as_told_now", "compared_from", "rewritten"]
+__all__ = ["DEEP", "Revision", "Rewritten", "as_shown", "as_told_now", "compared_from", "rewritten"]
 
 _PRICES: Final = FIELDS[:4]
 _SPLIT, _DIVIDEND = 2, 1
@@ -126,6 +126,50 @@ def rewritten(seen: History, past: History, tolerance: float) -> Rewritten:
     order = {symbol: n for n, symbol in enumerate(past.symbols)}
     revised = sorted([*revised, *_finals(seen, past)], key=lambda one: (one.ts, order[one.symbol]))
     return Rewritten(tuple(late), carry, tuple(revised))
+
+
+def as_shown(seen: History, past: History) -> History:
+    """Return a source's past with each bar that was proved late in the row in which it was shown.
+
+    >>> from barograph.data.history import History
+    >>> late = np.array([True, False, True])
+    >>> seen = History.from_arrays([1, 29, 30], [[5.0, 1.0], [9.0, np.nan], [9.0, 1.0]], symbols=["A", "B"])
+    >>> past = History.from_arrays([1, 20, 30], [[5.0, 1.0], [9.0, 1.0], [9.0, 1.0]], symbols=["A", "B"])
+    >>> found = as_shown(replace(seen, decides=late), past)
+    >>> found.ts.tolist(), found.close[:, 0].tolist()
+    ([1, 20, 29, 30], [5.0, nan, 9.0, 9.0])
+    """
+    moved = [(t, a) for t in np.flatnonzero(~seen.deciding & (seen.ts > past.ts[0])) for a in _shown_at(seen, int(t))]
+    pairs = [(int(seen.ts[t]), r, a) for t, a in moved if (r := _proved_at(seen, past, int(t), a)) >= 0]
+    if not pairs:
+        return past
+    ts = np.union1d(past.ts, np.array([at for at, _, _ in pairs], dtype=np.int64))
+    rows, columns = np.searchsorted(ts, past.ts), dict[str, Any]()
+    for name in (*FIELDS, *ACTIONS):
+        if (values := getattr(past, name)) is None:
+            continue
+        columns[name] = column = np.full(
+            (len(ts), values.shape[1]), np.nan if name in FIELDS else ACTIONS[name].neutral
+        )
+        column[rows] = values
+        for at, r, a in pairs if name in FIELDS else ():
+            column[np.searchsorted(ts, at), a], column[rows[r], a] = values[r, a], np.nan
+    decides = np.isin(ts, past.ts[past.deciding])
+    return replace(past, ts=ts, decides=decides, **columns)
+
+
+def _shown_at(seen: History, t: int) -> list[int]:
+    return list(map(int, np.flatnonzero(~np.isnan(seen.close[t]))))
+
+
+def _proved_at(seen: History, past: History, t: int, a: int) -> int:
+    """Return the row of a source's bar that a late row shows: the last one before it that was not seen; -1 for none."""
+    if seen.ts[t] in past.ts:
+        return -1
+    before, has = ~np.isnan(seen.close[:t, a]), ~np.isnan(past.close[:, a])
+    last = seen.ts[:t][before].max(initial=np.iinfo(np.int64).min)
+    rows = np.flatnonzero(has & (past.ts < seen.ts[t]) & (past.ts > last))
+    return int(rows[-1]) if len(rows) else -1
 
 
 def as_told_now(seen: History, past: History, tolerance: float) -> History:

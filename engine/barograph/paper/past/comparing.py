@@ -154,7 +154,7 @@ def as_shown(seen: History, past: History) -> History:
         column[rows] = values
         for at, r, a in pairs if name in FIELDS else ():
             column[np.searchsorted(ts, at), a], column[rows[r], a] = values[r, a], np.nan
-    decides = np.isin(ts, past.ts[past.deciding])
+    decides = np.isin(ts, past.ts[past.deciding]).astype(np.int8)
     return replace(past, ts=ts, decides=decides, **columns)
 
 

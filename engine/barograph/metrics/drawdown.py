@@ -55,8 +55,8 @@ def deepest_drawdown(equity: Floats) -> Drawdown:
 def all_drawdowns(equity: Floats) -> list[Drawdown]:
     """Return every fall from a peak to its recovery, the deepest first; of equals the earlier.
 
-    >>> [(fall.depth, fall.peak, fall.end) for fall in all_drawdowns(np.array([100.0, 90.0, 100.0, 50.0]))]
-    [(-0.5, 2, 3), (-0.1, 0, 2)]
+    >>> [(fall.depth, fall.peak, fall.end) for fall in all_drawdowns(np.array([100.0, 75.0, 100.0, 50.0]))]
+    [(-0.5, 2, 3), (-0.25, 0, 2)]
     """
     path = drawdowns(equity)
     edges = np.flatnonzero(np.diff(np.concatenate(([0], path < 0, [0]))))

@@ -8,6 +8,7 @@ here without the service's own code, says what must have been decided and told.
 from __future__ import annotations
 
 import argparse
+import json
 import random
 import tempfile
 import time
@@ -264,9 +265,15 @@ def _same_decisions(process: Process, store: SqlStore, expected: Expected) -> No
 
 def _same_words(store: SqlStore, expected: Expected) -> None:
     rows = store.rows("alerts", "study")
-    told = Counter((row["kind"], row["ts"]) for row in rows if row["kind"] in TOLD)
+    revised = [row for row in rows if row["key"].startswith("bad_data:revised:")]
+    told = Counter((row["kind"], row["ts"]) for row in rows if row["kind"] in TOLD and row not in revised)
     wanted = Counter(expected.told)
     assert told == wanted, f"told {told - wanted}, wanted {wanted - told}"
+    # A message on an asset's past says how many bars it means, the newest of which it bears the close of.
+    of = [(json.loads(row["facts"])["symbol"], row["ts"]) for row in revised]
+    assert {symbol for symbol, _ in of} == {symbol for symbol, _ in expected.revised}
+    untold = {one for one in expected.revised if not any(one[0] == symbol and one[1] <= ts for symbol, ts in of)}
+    assert not untold, untold
 
 
 def _on_time(study: Study, process: Process) -> None:

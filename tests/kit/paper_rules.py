@@ -17,13 +17,17 @@ if TYPE_CHECKING:
 
 
 class Expected(NamedTuple):
-    """What the rules say: the bars decided and when, where each came from, which decisions reduce, and what is told."""
+    """What the rules say: the bars decided and when, where each came from, which decisions reduce, and what is told.
+
+    `revised` are past bars (symbol, close) that a look saw changed: all that one look sees of an asset is one message.
+    """
 
     decided: dict[int, dict[str, tuple[float, ...]]]
     moments: dict[int, int]
     sources: dict[int, str]
     reduced: set[int]
     told: list[tuple[str, int]]
+    revised: set[tuple[str, int]]
 
 
 class Observer:
@@ -35,7 +39,7 @@ class Observer:
         self.bars = dict(seen)
         self.order = sorted(self.bars)
         self.silence = 0
-        self.found = Expected({}, {}, {}, set(), [])
+        self.found = Expected({}, {}, {}, set(), [], set())
         self.keys: set[Any] = set()
         self.lasting: dict[str, dict[str, int]] = {}
         self.missing: set[str] = set()
@@ -162,7 +166,7 @@ class Observer:
                 if symbol in self.missing:
                     continue
                 if not np.allclose(was[:4], bar[:4], rtol=1e-6, atol=0.0, equal_nan=True):
-                    self._tell("bad_data", ts, symbol, bar[:4])
+                    self.found.revised.add((symbol, ts))
                     wrong = True
         return wrong
 

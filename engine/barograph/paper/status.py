@@ -204,7 +204,8 @@ def listed(store: Store) -> list[dict[str, Any]]:
             # Of beliefs of several assets, the regime of each and how sure the least sure is.
             least = min((row["probability"] for row in last if row["probability"] is not None), default=None)
             told_of = " ".join(f"{row['symbol']}:{_sure(row, named)['regime_name']}" for row in last)
-            sure = {"regime": None, "regime_name": told_of, "probability": least}
+            numbers = " ".join(f"{row['symbol']}:{row['regime']}" for row in last)
+            sure = {"regime": numbers, "regime_name": told_of, "probability": least}
         rows.append({**told, "equity": equity["equity"], **sure})
     return rows
 

@@ -342,10 +342,6 @@ class SqlStore(SqlOutbox, SqlLedger, SqlIncidents):
             row = connection.execute(wanted).mappings().first()
         return None if row is None else _entry(row)
 
-    def latencies(self, name: str) -> list[tuple[int, int, int]]:
-        """Return (bar's close, arrival, commit) of every cycle, ns UTC."""
-        return [(row["ts"], row["arrived"], row["committed"]) for row in self.rows("cycles", name)]
-
     # The operator, and the running itself.
 
     def ask(self, name: str, command: str, at: int) -> None:

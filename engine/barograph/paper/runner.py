@@ -185,7 +185,7 @@ class Runner:
             deployed = None if passing else store.find(name)
             if deployed is None or deployed.kind != self.service.plan.kind:
                 return False
-            ts = store.rows("equity", name)[-1]["ts"]
+            ts = store.newest("equity", name, 1)[0]["ts"]
             told = {"text": f"{name} stands still: {error}"}
             store.tell(name, [Alert(f"missed_cycle:stopped:{ts}", "missed_cycle", "critical", ts, told)])
             store.note(name, Note(self.clock.now(), "stopped", str(error)))

@@ -104,8 +104,12 @@ def profit(store: Store, name: str, equity: dict[str, Any]) -> dict[str, float |
     day = (equity["ts"] - 1) // DAY
     month = int(np.datetime64(day, "D").astype("M8[M]").astype("M8[D]").astype(np.int64))
     found: dict[str, float | None] = {}
+    first: list[dict[str, Any]] = []
     for key, begun in (("day", day), ("week", 7 * ((day + 3) // 7) - 3), ("month", month)):
-        before = store.newest("equity", name, 1, until=begun * DAY) or store.rows("equity", name)[:1]
+        before = store.newest("equity", name, 1, until=begun * DAY)
+        if not before:
+            # Younger than that: its whole account is read, once.
+            before = first = first or store.rows("equity", name)[:1]
         start = before[0]["equity"]
         found[key] = equity["equity"] / start - 1.0 if start and equity["equity"] is not None else None
     return found
@@ -155,10 +159,8 @@ def _alerts(store: Store, deployed: Deployed, now: int) -> dict[str, Any]:
 
 def why(store: Store, deployed: Deployed, now: int) -> list[str]:
     """Return in a sentence a recipient why its messages wait."""
-    plan, rows = (
-        plan_of(store, deployed.name).alerts,
-        store.newest("deliveries", deployed.name, _NEWEST, state="waiting"),
-    )
+    plan = plan_of(store, deployed.name).alerts
+    rows = store.newest("deliveries", deployed.name, _NEWEST, state="waiting")
     return [f"{name}: {_reason(store, deployed.name, plan, [row for row in rows if row['recipient'] == name], now)}"
             for name in sorted({row["recipient"] for row in rows})]  # fmt: skip
 
@@ -193,10 +195,8 @@ def listed(store: Store) -> list[dict[str, Any]]:
     rows = []
     for one in store.deployments():
         (equity,) = store.newest("equity", one.name, 1)
-        beliefs, named = (
-            store.newest("beliefs", one.name, max(1, len(one.symbols))),
-            _names(store.snapshot(one.name)[1].watch),
-        )
+        beliefs = store.newest("beliefs", one.name, max(1, len(one.symbols)))
+        named = _names(store.snapshot(one.name)[1].watch)
         told = {"deployment": one.name, "kind": one.kind, "last_cycle": _moment(equity["ts"])}
         last = [row for row in beliefs if row["ts"] == equity["ts"]]
         sure = _sure(last[0], named)

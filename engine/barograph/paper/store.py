@@ -155,6 +155,3 @@ class Store(Outbox, Ledger, Casebook, Protocol):
 
     def notes(self, name: str, most: int) -> list[Note]:
         """Return the newest notes, newest first."""
-
-    def latencies(self, name: str) -> list[tuple[int, int, int]]:
-        """Return (bar's close, arrival, commit) of every cycle, ns UTC."""

@@ -88,7 +88,7 @@ def trades(deployment: Named = None, last: Last = 50, store: Url = None, as_json
     opened, one = opened_at(store, deployment)
     found = recorded(opened, one, rebuilt(one)).trades.tail(last).reset_index()
     if as_json:
-        print_json([{key: _plain(value) for key, value in row.items()} for row in found.to_dict("records")])
+        print_json(found.to_dict("records"))
         return
     for row in found.to_dict("records"):
         until = "still held" if row["open"] else f"until {row['exit_ts']:%Y-%m-%d %H:%M} at {row['exit_price']:,.8g}"
@@ -98,10 +98,6 @@ def trades(deployment: Named = None, last: Last = 50, store: Url = None, as_json
         print(f"{held} {until}, {row['bars']} bars: {row['return']:+.2%}, {row['profit']:+,.2f}")
     if not len(found):
         print(f"{one.name} has traded nothing")
-
-
-def _plain(value: Any) -> Any:
-    return value.isoformat() if hasattr(value, "isoformat") else value
 
 
 def orders(deployment: Named = None, last: Last = 50, store: Url = None, as_json: Json = False) -> None:

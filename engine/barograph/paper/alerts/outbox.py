@@ -110,9 +110,7 @@ def letters(rows: Iterable[Row]) -> list[list[Row]]:
     for row in rows:
         found.setdefault(_subject(row.alert), []).append(row)
     for letter in found.values():
-        letter.sort(
-            key=lambda row: (row.alert.facts.get("incident", {}).get("message", 0), row.alert.ts, row.alert.key)
-        )
+        letter.sort(key=lambda row: (_number(row.alert), row.alert.ts, row.alert.key))
     return sorted(found.values(), key=lambda letter: (-_weight(letter), min(row.alert.ts for row in letter)))
 
 

@@ -194,7 +194,7 @@ def test_a_database_that_is_gone_for_a_while_is_waited_for(tmp_path: Path) -> No
 @contextlib.contextmanager
 def running(folder: Path, url: str) -> Iterator[subprocess.Popen[str]]:
     """Start a replay, and stop it where it stands once it has decided a bar, but not inside a transaction."""
-    child = subprocess.Popen(words(folder, url), cwd=ROOT, env=environment(), stderr=subprocess.PIPE, text=True)
+    child = subprocess.Popen(words(folder, url), cwd=ROOT, env=environment(), stdout=subprocess.PIPE, text=True)
     store, engine = open_store(url), sa.create_engine(url, connect_args={"timeout": 0.02})
     try:
         while not store.rows("equity", NAME):
@@ -220,17 +220,18 @@ def test_of_two_processes_one_works_and_one_that_lost_its_lease_stops(tmp_path: 
     with running(tmp_path, url) as first:
         # Stopped, it is as alive as one that thinks for long.
         second = command(tmp_path, url)
-        assert second.returncode == 11
-        assert re.fullmatch(rf"barograph: deployment {NAME} is run by .*; stop that process first\n", second.stderr)
+        assert (second.returncode, second.stderr) == (11, "")
+        told = json.loads(second.stdout)["error"]["message"]
+        assert re.fullmatch(rf"deployment {NAME} is run by .*; stop that process first", told)
         store = open_store(url)
         with store.transaction() as connection:
             connection.execute(sa.text("UPDATE leases SET token = token + 1, holder = ''"))
         before = kept(store)
         first.send_signal(signal.SIGCONT)
         assert first.wait(120) == 11
-        assert first.stderr is not None
-        lost = f"barograph: deployment {NAME} was taken over by another process; this one stops\n"
-        assert first.stderr.read() == lost
+        assert first.stdout is not None
+        lost = f"deployment {NAME} was taken over by another process; this one stops"
+        assert json.loads(first.stdout.read())["error"]["message"] == lost
         assert kept(store) == before, "it wrote after its lease was gone"
         store.close()
     through(tmp_path, url)

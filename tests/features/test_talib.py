@@ -73,8 +73,9 @@ def test_on_real_prices(row: Row) -> None:
     equal(row, bars, values_of(row.feature, bars))
 
 
-# What stands still has no direction: TA-Lib calls it the lowest close there was, or the highest.
-OURS = {"rsi": 50.0, "stochastic_k": 50.0, "stochastic_d": 50.0, "williams_r": -50.0}
+# What stands still is in the middle: TA-Lib calls it the lowest close there was, or the highest, or 0 / 0.
+OURS = {"rsi": 50.0, "stochastic_k": 50.0, "stochastic_d": 50.0, "williams_r": -50.0,
+        "bollinger_percent_b": 0.5}  # fmt: skip
 
 
 @each
@@ -84,12 +85,22 @@ def test_on_what_stands_still(row: Row) -> None:
     bars = Bars(some_bars(80).ts, still, still, still, still, still, np.ones((80, 2)))
     values = values_of(row.feature, bars)
     ours = OURS.get(row.feature.name.partition("(")[0])
-    if row.feature.name.startswith("bollinger_percent_b"):
-        ours = 0.5
     if ours is None:
         equal(row, bars, values)
     else:
         assert (values[row.warm - 1 :] == ours).all()
+
+
+@each
+def test_after_a_standstill(row: Row) -> None:
+    bars = some_bars(200, start=64.0)
+    for column in bars[1:6]:
+        column[:60], column[120:125] = 64.0, column[120]
+    values = values_of(row.feature, bars)
+    if row.feature.name.partition("(")[0] not in OURS:
+        equal(row, bars, values)
+    else:
+        assert (values[row.warm - 1 : 60] == OURS[row.feature.name.partition("(")[0]]).all()
 
 
 @pytest.mark.parametrize("price", [33.37, 0.1, 1e5 / 3])

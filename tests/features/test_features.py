@@ -367,6 +367,7 @@ def test_compiled_equals_interpreted_to_the_bit(first: int) -> None:
     bars, distinct = some_bars(), DISTINCT[first : first + 6]
     for column in bars[1:6]:
         column[[5, 77, 78], 0] = np.nan
+        column[[0, 78, 91], 1] = np.nan
     bars.high[100, 0] = np.nan  # a bar with a close and no high
     values = compiled_values(distinct, bars)
     for j, feature in enumerate(distinct):

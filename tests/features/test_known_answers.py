@@ -37,7 +37,7 @@ from barograph.features.combine import Transform, beside
 from barograph.features.prices import close
 from barograph.jit.kernel import Kernel
 from barograph.types import Bars, Feature
-from tests.features.test_features import compiled_values, same_bits, some_bars, values_of
+from tests.features.test_features import same_bits, some_bars, values_of
 
 DAY = 86_400_000_000_000
 
@@ -140,7 +140,6 @@ def test_a_bar_that_one_of_two_lacks_is_as_if_it_had_never_been(feature: Feature
     values = values_of(feature, bars)
     assert np.isnan(values[gone]).all()
     assert same_bits(values[~gone], values_of(feature, shorter))
-    assert same_bits(compiled_values([feature], bars)[:, 0], values)
 
 
 def test_an_asset_moves_with_itself_and_against_its_inverse() -> None:

@@ -6,12 +6,28 @@ import tomllib
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from barograph.config.build import build, load_history
 from barograph.config.schema import Config
 from barograph.data.history import History
-from barograph.features import adx, close, macd_signal, rolling_beta, rolling_correlation, vol_of_vol
-from barograph.testing import interpreted
+from barograph.features import (
+    adx,
+    bulk_volume_imbalance,
+    close,
+    corwin_schultz,
+    macd_histogram,
+    macd_signal,
+    roll_spread,
+    rolling_beta,
+    rolling_correlation,
+    stochastic_d,
+    vol_of_vol,
+    yang_zhang,
+)
+from barograph.features.combine import coarse
+from barograph.loop.machine import Machine
+from barograph.testing import check_machine, interpreted, some_bars
 from barograph.types import Bars
 from tests.features.test_features import same_bits, values_of
 
@@ -75,3 +91,14 @@ def test_features_of_two_assets_are_named_in_a_config() -> None:
         values = values_of(feature, columns, symbols=history.symbols)
         assert np.isfinite(values[-80:]).all()
         assert same_bits(seen[:, j], values), feature.name
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("actions", [False, True])
+def test_every_kind_of_memory_keeps_the_laws_of_a_whole_run(actions: bool) -> None:
+    other = "A1"
+    features = [rolling_beta(other, 10), yang_zhang(9), adx(5), bulk_volume_imbalance(8), stochastic_d(5, 2, 2)]
+    features += [corwin_schultz(6), macd_histogram(3, 6, 3), roll_spread(9, of=close(other))]
+    features += [coarse(rolling_correlation(other, 3), "week")]
+    held = build(sample()[0], Path()).strategy
+    check_machine(Machine(held, features), some_bars(160, assets=2, seed=3, actions=actions))

@@ -73,6 +73,17 @@ def test_on_real_prices(row: Row) -> None:
     equal(row, bars, values_of(row.feature, bars))
 
 
+@each
+def test_on_whole_ticks(row: Row) -> None:
+    random = np.random.default_rng(9)
+    last = 100.0 + np.cumsum(random.integers(-1, 2, (200, 2)), axis=0)
+    high, low = last + random.integers(0, 3, (200, 2)), last - random.integers(1, 3, (200, 2))
+    bars = Bars(some_bars(200).ts, last, high, low, last, np.ones((200, 2)), np.ones((200, 2)))
+    rises, falls = np.diff(high, axis=0), -np.diff(low, axis=0)
+    assert ((rises == falls) & (rises > 0.0)).sum() > 10  # as far up as down: no move
+    equal(row, bars, values_of(row.feature, bars))
+
+
 # What stands still is in the middle: TA-Lib calls it the lowest close there was, or the highest, or 0 / 0.
 OURS = {"rsi": 50.0, "stochastic_k": 50.0, "stochastic_d": 50.0, "williams_r": -50.0,
         "bollinger_percent_b": 0.5}  # fmt: skip

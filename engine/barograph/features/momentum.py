@@ -18,7 +18,7 @@ from barograph.features.shared import (
     mean_and_squares,
     no_average,
     push,
-    reach,
+    wilder_mean,
     window_of,
 )
 from barograph.jit.kernel import kernel
@@ -43,14 +43,12 @@ class Averages(NamedTuple):
 
 
 class Direction(NamedTuple):
-    """The last bar, Wilder's sums of moves up, moves down and true ranges, the average so far, and the moves so far."""
+    """The last bar, Wilder's sums of moves up and of moves down, the average so far, and the moves so far."""
 
     high: float
     low: float
-    close: float
     up: float
     down: float
-    far: float
     strength: float
     seen: int
 
@@ -148,7 +146,7 @@ def momentum_burst(window: int = 5, over: int = 60, of: Feature = CLOSE) -> Feat
 
 @kernel
 def _no_direction(_params: Any) -> Direction:
-    return Direction(math.nan, math.nan, math.nan, 0.0, 0.0, 0.0, 0.0, 0)
+    return Direction(math.nan, math.nan, 0.0, 0.0, 0.0, 0)
 
 
 @kernel
@@ -157,33 +155,25 @@ def _wilder_sum(total: float, seen: int, value: float, window: int) -> float:
 
 
 @kernel
-def _smoothed(state: Any, up: float, down: float, far: float, window: int) -> float:
-    # A bar whose direction is nobody's counts as 0 while the average begins, and leaves it as it is from then on.
-    known = far > 0.0 and up + down > 0.0
-    now = 100.0 * abs(up - down) / (up + down) if known else 0.0
-    if state.seen < window - 1:
-        return 0.0
-    if state.seen < 2 * window - 2:
-        return float(state.strength + now)
-    if state.seen == 2 * window - 2:
-        return float((state.strength + now) / window)
-    return float((state.strength * (window - 1) + now) / window) if known else float(state.strength)
+def _smoothed(state: Any, up: float, down: float, window: int) -> float:
+    # Wilder's indicators are up and down over the sum of true ranges, which cancels.
+    now = 100.0 * abs(up - down) / (up + down) if up + down > 0.0 else 0.0
+    return wilder_mean(state.strength, state.seen - window + 1, now, window) if state.seen >= window - 1 else 0.0
 
 
 @kernel
 def _adx(state: Any, bars: Any, params: Any) -> Any:
-    high, low, now = bars.high[params.asset], bars.low[params.asset], bars.close[params.asset]
-    if math.isnan(high) or math.isnan(low) or math.isnan(now):
+    high, low = bars.high[params.asset], bars.low[params.asset]
+    if math.isnan(high) or math.isnan(low):
         return state, math.nan
-    if math.isnan(state.close):
-        return Direction(high, low, now, 0.0, 0.0, 0.0, 0.0, 0), math.nan
+    if math.isnan(state.high):
+        return Direction(high, low, 0.0, 0.0, 0.0, 0), math.nan
     rise, fall, window = high - state.high, state.low - low, params.window
     up = _wilder_sum(state.up, state.seen, rise if rise > fall and rise > 0.0 else 0.0, window)
     down = _wilder_sum(state.down, state.seen, fall if fall > rise and fall > 0.0 else 0.0, window)
-    far = _wilder_sum(state.far, state.seen, reach(high, low, state.close), window)
-    strength = _smoothed(state, up, down, far, window)
+    strength = _smoothed(state, up, down, window)
     count = state.seen + 1 if state.seen < 2 * window - 1 else state.seen
-    return Direction(high, low, now, up, down, far, strength, count), strength if count == 2 * window - 1 else math.nan
+    return Direction(high, low, up, down, strength, count), strength if count == 2 * window - 1 else math.nan
 
 
 def adx(window: int = 14, asset: str = "") -> Feature:
@@ -191,7 +181,7 @@ def adx(window: int = 14, asset: str = "") -> Feature:
 
     Of each bar the larger of ``high - last high`` and ``last low - low`` is a move up or down, where it is positive. U
     and D are Wilder's sums of both, ``S - S / window + new`` after the plain sum of the first window - 1 bars, and the
-    index is Wilder's average of ``100 |U - D| / (U + D)``: over the first `window` of them plain (TA-Lib ADX). Wilder,
+    index is Wilder's average of ``100 |U - D| / (U + D)``, over the first `window` of them plain (TA-Lib ADX). Wilder,
     *New Concepts in Technical Trading Systems*, 1978.
 
     >>> adx(14, "SPY").name

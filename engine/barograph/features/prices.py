@@ -14,7 +14,6 @@ from barograph.features.shared import (
     no_average,
     no_last,
     nothing,
-    reach,
     wilder_mean,
     window_of,
 )
@@ -118,7 +117,7 @@ def _true_range(last: Any, bars: Any, params: Any) -> Any:
         return last, math.nan
     if math.isnan(last.value):
         return Last(now), math.nan
-    return Last(now), reach(high, low, last.value)
+    return Last(now), max(high - low, abs(high - last.value), abs(low - last.value))
 
 
 def true_range(asset: str = "") -> Feature:

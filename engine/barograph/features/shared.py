@@ -15,7 +15,7 @@ from barograph.jit.kernel import kernel
 
 __all__ = ["Average", "Last", "OnAsset", "Ring", "Window", "Windowed", "called", "empty_ring", "exponential_mean",
            "extremes", "joint_squares", "mean_and_squares", "mean_of", "no_average", "no_last", "nothing", "push",
-           "reach", "wilder_mean", "window_of"]  # fmt: skip
+           "wilder_mean", "window_of"]  # fmt: skip
 
 
 class Window(NamedTuple):
@@ -173,9 +173,3 @@ def joint_squares(x: Any, y: Any, from_x: float, from_y: float) -> tuple[float, 
         yy += dy * dy
     n = x.size
     return xx - sx * sx / n, xy - sx * sy / n, yy - sy * sy / n
-
-
-@kernel
-def reach(high: float, low: float, last: float) -> float:
-    """Return how far a bar went, counted from the last close where it opened with a gap: Wilder's true range."""
-    return max(high - low, abs(high - last), abs(low - last))

@@ -42,7 +42,8 @@ def bollinger_width(window: int = 20, deviations: float = 2.0, of: Feature = CLO
     """The width of Bollinger's bands over their middle: ``2 k sigma / mean``, a pure number. Warm after window bars.
 
     The mean and the deviation sigma (ddof = 0, as Bollinger's and TA-Lib BBANDS') are of the last `window` numbers, k
-    is `deviations`. NaN where the mean is not positive. Bollinger, *Bollinger on Bollinger Bands*, 2001.
+    is `deviations`. NaN where the mean is not positive. Bollinger, *Bollinger on Bollinger Bands*, 2001. Raises
+    `PartError` where `deviations` is not a positive number.
 
     >>> bollinger_width().name
     'bollinger_width(20, 2)'
@@ -65,6 +66,7 @@ def bollinger_percent_b(window: int = 20, deviations: float = 2.0, of: Feature =
     """Where the number stands in Bollinger's bands: 0 on the lower, 1 on the upper one. Warm after window bars.
 
     ``(x - lower) / (upper - lower)`` with the bands of `bollinger_width`; 0.5 where all numbers are equal.
+    Raises `PartError` where `deviations` is not a positive number.
 
     >>> bollinger_percent_b(20, 2.5).name
     'bollinger_percent_b(20, 2.5)'

@@ -51,7 +51,7 @@ def _volume(state: Any, bars: Any, params: Any) -> Any:
 
 
 def volume(asset: str = "") -> Feature:
-    """The volume of the bar, in units of the asset as the file tells it. Warm after 1 bar.
+    """The volume of the bar, in units of the asset as the file tells it, splits or not. Warm after 1 bar.
 
     >>> volume("SPY").name
     'volume(SPY)'

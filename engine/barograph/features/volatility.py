@@ -75,7 +75,7 @@ def downside_deviation(window: int = 20, target: float = 0.0, of: Feature = CLOS
 
     Warm after window + 1 bars. ``sqrt(mean of min(r - target, 0)^2)`` over all of them, also those above the
     target, which is a log return a bar (Sortino and van der Meer, *Downside Risk*, Journal of Portfolio Management 17,
-    1991).
+    1991). Raises `PartError` where the target is not finite.
 
     >>> downside_deviation(20).name
     'downside_deviation(20, 0)'

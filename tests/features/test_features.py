@@ -18,19 +18,50 @@ import barograph.features as library
 from barograph.data.history import History
 from barograph.errors import PartError
 from barograph.features import (
+    abdi_ranaldo,
+    adx,
     atr,
+    bollinger_percent_b,
+    bollinger_width,
+    bulk_volume_imbalance,
+    cci,
+    chaikin_money_flow,
+    channel_width,
     close,
+    close_location,
+    corwin_schultz,
+    downside_deviation,
     drawdown,
+    ema,
     ewm_volatility,
+    garman_klass,
     latest,
     level,
     log_return,
+    macd,
+    macd_histogram,
+    macd_signal,
+    momentum_burst,
+    parkinson,
+    roll_spread,
+    rolling_beta,
+    rolling_correlation,
     rolling_deviation,
+    rolling_high,
+    rolling_low,
     rolling_volatility,
     rsi,
     sma,
+    stochastic_d,
+    stochastic_k,
     total_return,
     true_range,
+    vol_acceleration,
+    vol_of_vol,
+    volume,
+    volume_ratio,
+    williams_r,
+    yang_zhang,
     zscore,
 )
 from barograph.features.combine import adjusted, coarse, name_columns, stack
@@ -42,6 +73,7 @@ from barograph.testing import some_bars as ragged_bars
 from barograph.types import Asset, Bars, Feature
 from barograph_adapters.sample import sp500
 from tests import ROOT
+from tests.features import references as plain
 
 GUIDE = ROOT / "docs" / "features.md"
 SYMBOLS = ("SPY", "VIX")
@@ -56,10 +88,6 @@ class Row(NamedTuple):
     warm: int
     reference: Callable[[Any], Any]
     tolerance: float = 1e-9
-
-
-def _ratio(bars: Any) -> Any:
-    return np.log(pd.Series(bars.close[:, 0])).diff()
 
 
 def _weekly_return(bars: Any) -> Any:
@@ -78,28 +106,85 @@ def _monthly_range(bars: Any) -> Any:
     return wide.shift(1).reindex(months).to_numpy()
 
 
-TABLE = (
-    Row(close(), 1, lambda b: b.close[:, 0]),
-    Row(close("VIX"), 1, lambda b: b.close[:, 1]),
-    Row(level("VIX"), 1, lambda b: b.close[:, 1]),
-    Row(latest("VIX", 45), 1, lambda b: b.close[:, 1]),
+def bars_of(b: Any, names: str = "hlc", asset: int = 0) -> list[Any]:
+    """Return an asset's columns by their initials, as TA-Lib takes them."""
+    return [getattr(b, {"h": "high", "l": "low", "c": "close", "v": "volume"}[name])[:, asset] for name in names]
+
+
+def bollinger(b: Any) -> tuple[Any, Any, Any]:
+    upper, middle, lower = talib.BBANDS(b.close[:, 0], 20, 2.0, 2.0)
+    return upper, middle, lower
+
+
+def money_flow(b: Any) -> Any:
+    line, volume = talib.AD(*bars_of(b, "hlcv")), b.volume[:, 0]
+    before = np.concatenate((np.full(19, np.nan), [0.0], line))[: len(line)]
+    return (line - before) / talib.SUM(volume, 20)
+
+
+def beta(b: Any) -> Any:
+    """TA-Lib takes simple returns of prices: these have the log returns for theirs."""
+    grown = [np.cumprod(1.0 + plain.returns(b, asset).fillna(0.0).to_numpy()) for asset in (1, 0)]
+    return talib.BETA(*grown, 30)
+
+
+# What TA-Lib has; `test_talib.py` holds these to it over gaps, short and constant series, and real prices.
+TALIB = (
     Row(log_return(), 2, lambda b: np.append(np.nan, np.diff(talib.LN(b.close[:, 0])))),
     Row(total_return(5), 6, lambda b: talib.ROCP(b.close[:, 0], 5)),
     Row(sma(20), 20, lambda b: talib.SMA(b.close[:, 0], 20)),
     Row(sma(7, of=level("VIX")), 7, lambda b: talib.SMA(b.close[:, 1], 7)),
     Row(rolling_deviation(20), 20, lambda b: talib.STDDEV(b.close[:, 0], 20) * math.sqrt(20 / 19)),
-    Row(rolling_volatility(20), 21, lambda b: _ratio(b).rolling(20).std().to_numpy()),
-    Row(
-        ewm_volatility(10.5),
-        12,
-        lambda b: np.sqrt((_ratio(b) ** 2).ewm(halflife=10.5, min_periods=11).mean()).to_numpy(),
-    ),
-    Row(zscore(30), 30, lambda b: ((s := pd.Series(b.close[:, 0])) - s.rolling(30).mean()) / s.rolling(30).std()),
-    Row(drawdown(), 1, lambda b: b.close[:, 0] / np.maximum.accumulate(b.close[:, 0]) - 1.0),
     Row(rsi(14), 15, lambda b: talib.RSI(b.close[:, 0], 14)),
     Row(rsi(5, of=level("VIX")), 6, lambda b: talib.RSI(b.close[:, 1], 5)),
     Row(true_range(), 2, lambda b: talib.TRANGE(b.high[:, 0], b.low[:, 0], b.close[:, 0])),
     Row(atr(14), 15, lambda b: talib.ATR(b.high[:, 0], b.low[:, 0], b.close[:, 0], 14)),
+    Row(ema(20), 20, lambda b: talib.EMA(b.close[:, 0], 20)),
+    Row(macd(), 26, lambda b: talib.MACD(b.close[:, 0], 12, 26, 1)[0]),
+    Row(macd_signal(), 34, lambda b: talib.MACD(b.close[:, 0], 12, 26, 9)[1]),
+    Row(macd_histogram(5, 8, 3), 10, lambda b: talib.MACD(b.close[:, 0], 5, 8, 3)[2]),
+    Row(adx(14), 28, lambda b: talib.ADX(*bars_of(b), 14)),
+    Row(bollinger_width(), 20, lambda b: ((u := bollinger(b))[0] - u[2]) / u[1]),
+    Row(bollinger_percent_b(), 20, lambda b: (b.close[:, 0] - (u := bollinger(b))[2]) / (u[0] - u[2])),
+    Row(cci(20), 20, lambda b: talib.CCI(*bars_of(b), 20)),
+    Row(rolling_high(20), 20, lambda b: talib.MAX(b.high[:, 0], 20)),
+    Row(rolling_low(20, "VIX"), 20, lambda b: talib.MIN(b.low[:, 1], 20)),
+    Row(stochastic_k(14, 3), 16, lambda b: talib.STOCH(*bars_of(b), 14, 3, 0, 1, 0)[0]),
+    Row(stochastic_d(5, 1, 3, "VIX"), 7, lambda b: talib.STOCHF(*bars_of(b, asset=1), 5, 3, 0)[1]),
+    Row(williams_r(14), 14, lambda b: talib.WILLR(*bars_of(b), 14)),
+    Row(volume_ratio(20), 20, lambda b: b.volume[:, 0] / talib.SMA(b.volume[:, 0], 20)),
+    Row(chaikin_money_flow(20), 20, money_flow),
+    Row(rolling_correlation("VIX", 30), 31, lambda b: talib.CORREL(plain.returns(b), plain.returns(b, 1), 30)),
+    Row(rolling_beta("VIX", 30), 31, beta),
+)
+TABLE = (
+    *TALIB,
+    Row(close(), 1, lambda b: b.close[:, 0]),
+    Row(close("VIX"), 1, lambda b: b.close[:, 1]),
+    Row(level("VIX"), 1, lambda b: b.close[:, 1]),
+    Row(latest("VIX", 45), 1, lambda b: b.close[:, 1]),
+    Row(rolling_volatility(20), 21, lambda b: plain.returns(b).rolling(20).std().to_numpy()),
+    Row(
+        ewm_volatility(10.5),
+        12,
+        lambda b: np.sqrt((plain.returns(b) ** 2).ewm(halflife=10.5, min_periods=11).mean()).to_numpy(),
+    ),
+    Row(zscore(30), 30, lambda b: ((s := pd.Series(b.close[:, 0])) - s.rolling(30).mean()) / s.rolling(30).std()),
+    Row(drawdown(), 1, lambda b: b.close[:, 0] / np.maximum.accumulate(b.close[:, 0]) - 1.0),
+    Row(momentum_burst(5, 60), 65, lambda b: plain.momentum_burst(b, 5, 60)),
+    Row(channel_width(20), 20, lambda b: plain.channel_width(b, 20)),
+    Row(downside_deviation(20, 0.001), 21, lambda b: plain.downside_deviation(b, 20, 0.001)),
+    Row(vol_of_vol(30, 10), 40, lambda b: plain.vol_of_vol(b, 30, 10)),
+    Row(vol_acceleration(20, 5), 26, lambda b: plain.vol_acceleration(b, 20, 5)),
+    Row(parkinson(20), 20, lambda b: plain.parkinson(b, 20)),
+    Row(garman_klass(20), 20, lambda b: plain.garman_klass(b, 20)),
+    Row(yang_zhang(20), 21, lambda b: plain.yang_zhang(b, 20)),
+    Row(volume(), 1, lambda b: b.volume[:, 0]),
+    Row(close_location(), 1, plain.close_location),
+    Row(bulk_volume_imbalance(20), 21, lambda b: plain.bulk_volume_imbalance(b, 20)),
+    Row(roll_spread(60), 62, lambda b: plain.roll_spread(b, 60)),
+    Row(corwin_schultz(20), 21, lambda b: plain.corwin_schultz(b, 20)),
+    Row(abdi_ranaldo(20), 21, lambda b: plain.abdi_ranaldo(b, 20)),
     Row(coarse(total_return(1), "week"), 11, _weekly_return),
     Row(coarse(true_range(), "month"), 44, _monthly_range),
 )
@@ -162,6 +247,21 @@ def test_the_future_cannot_change_the_past(row: Row, cut: int) -> None:
     bars = some_bars()
     changed = Bars(bars.ts, *(np.where(np.arange(T)[:, None] < cut, c, 3.0 * c) for c in bars[1:]))
     assert same_bits(values_of(row.feature, bars)[:cut], values_of(row.feature, changed)[:cut])
+
+
+# In the price's unit or the volume's; all others are pure numbers.
+IN_UNITS = ("atr", "close", "close(VIX)", "ema", "latest", "level", "macd", "macd_histogram", "macd_signal",
+            "monthly true_range", "rolling_deviation", "rolling_high", "rolling_low", "sma", "true_range",
+            "volume")  # fmt: skip
+
+
+@each
+def test_another_unit_changes_what_is_in_units_and_nothing_else(row: Row) -> None:
+    bars = some_bars()
+    other = Bars(bars.ts, *(8.0 * column for column in bars[1:6]), bars.factor)
+    unit = 8.0 if row.feature.name.startswith("close(") or row.feature.name.partition("(")[0] in IN_UNITS else 1.0
+    # A power of two rounds nothing.
+    assert same_bits(values_of(row.feature, other), unit * values_of(row.feature, bars))
 
 
 @each
@@ -259,12 +359,16 @@ def compiled_values(features: list[Feature], bars: Bars) -> Any:
     return out
 
 
-def test_compiled_equals_interpreted_to_the_bit() -> None:
-    bars = some_bars()
+DISTINCT = list({row.feature.step: row.feature for row in TABLE}.values())
+
+
+@pytest.mark.parametrize("first", range(0, len(DISTINCT), 6))
+def test_compiled_equals_interpreted_to_the_bit(first: int) -> None:
+    bars, distinct = some_bars(), DISTINCT[first : first + 6]
     for column in bars[1:6]:
         column[[5, 77, 78], 0] = np.nan
+        column[[0, 78, 91], 1] = np.nan
     bars.high[100, 0] = np.nan  # a bar with a close and no high
-    distinct = list({row.feature.step: row.feature for row in TABLE}.values())
     values = compiled_values(distinct, bars)
     for j, feature in enumerate(distinct):
         assert same_bits(values[:, j], values_of(feature, bars)), feature.name
@@ -315,8 +419,13 @@ def test_a_price_that_stands_still(price: float) -> None:
     def last(feature: Feature) -> float:
         return float(values_of(feature, bars)[-1])
 
-    for feature in (rolling_volatility(20), ewm_volatility(5), rolling_deviation(20), zscore(20), atr(14), drawdown()):
+    features = (rolling_volatility(20), ewm_volatility(5), rolling_deviation(20), zscore(20), atr(14), drawdown())
+    features += (momentum_burst(5, 9), vol_of_vol(9, 9), vol_acceleration(9, 9), downside_deviation(9))
+    features += (parkinson(9), garman_klass(9), yang_zhang(9), close_location(), channel_width(9), roll_spread(9))
+    features += (corwin_schultz(9), abdi_ranaldo(9), chaikin_money_flow(9), bulk_volume_imbalance(9))
+    for feature in features:
         assert last(feature) == 0.0, feature.name
+    assert last(volume_ratio(9)) == pytest.approx(1.0, rel=1e-15)
     assert last(sma(7)) == price
     assert last(rsi(14)) == 50.0
 
@@ -401,6 +510,19 @@ def test_a_stack_of_a_python_feature_is_python() -> None:
         (lambda: coarse(Feature(sma(3).init, sma(3).step, (), "mine"), "week"), "'mine' names no asset"),
         (lambda: adjusted(Feature(sma(3).init, sma(3).step, (), "mine")), "adjusted: feature 'mine' names no asset"),
         (lambda: stack([]), "the list is empty"),
+        (lambda: macd(26, 12), "macd: fast=26 is not below slow=12; wanted fewer bars"),
+        (lambda: macd_signal(12, 26, 0), "macd_signal: signal=0 is too short; wanted at least 1"),
+        (lambda: stochastic_k(14, 0), "stochastic_k: smooth=0"),
+        (lambda: stochastic_d(0), "stochastic_d: window=0"),
+        (lambda: bollinger_width(20, 0.0), "bollinger_width: deviations=0.0; wanted a number above 0"),
+        (lambda: bollinger_percent_b(20, math.nan), "bollinger_percent_b: deviations=nan"),
+        (lambda: momentum_burst(0, 60), "momentum_burst: window=0"),
+        (lambda: vol_acceleration(20, 0), "vol_acceleration: lag=0"),
+        (lambda: vol_of_vol(60, 1), "vol_of_vol: volatility_window=1"),
+        (lambda: downside_deviation(20, math.inf), "downside_deviation: target=inf; wanted a log return a bar"),
+        (lambda: yang_zhang(1), "yang_zhang: window=1 is too short; wanted at least 2"),
+        (lambda: corwin_schultz(0), "corwin_schultz: window=0"),
+        (lambda: rolling_beta("VIX", 1), "rolling_beta: window=1"),
     ],
 )
 def test_a_mistake_is_named_in_one_line(build: Callable[[], Any], words: str) -> None:

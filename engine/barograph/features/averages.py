@@ -7,11 +7,20 @@ from typing import Any, NamedTuple
 
 from barograph.features.combine import Transform, chain
 from barograph.features.prices import CLOSE
-from barograph.features.shared import empty_ring, mean_and_squares, push, wilder_mean, window_of
+from barograph.features.shared import (
+    Average,
+    empty_ring,
+    exponential_mean,
+    mean_and_squares,
+    no_average,
+    push,
+    wilder_mean,
+    window_of,
+)
 from barograph.jit.kernel import kernel
 from barograph.types import Feature
 
-__all__ = ["deviation", "rolling_deviation", "rsi", "sma", "zscore"]
+__all__ = ["deviation", "ema", "exponential", "rolling_deviation", "rsi", "sma", "zscore"]
 
 
 class Strength(NamedTuple):
@@ -39,6 +48,26 @@ def sma(window: int, of: Feature = CLOSE) -> Feature:
     'sma(200)'
     """
     return chain(of, Transform(empty_ring, _sma, window_of("sma", window, 1), f"sma({window})"))
+
+
+@kernel
+def exponential(state: Any, value: float, params: Any) -> Any:
+    """Step of the exponential average, also for streams that are features themselves."""
+    mean = exponential_mean(state.mean, state.seen, value, params.window)
+    count = state.seen + 1 if state.seen < params.window else params.window
+    return Average(mean, count), mean if count == params.window else math.nan
+
+
+def ema(window: int, of: Feature = CLOSE) -> Feature:
+    """The exponential average, in the stream's unit: ``mean + 2 / (window + 1) (x - mean)``. Warm after window bars.
+
+    It begins with the plain mean of the first `window` numbers, as TA-Lib's EMA does; two averages that began a year
+    apart differ by less than a hundredth of what they began with after 2.3 windows.
+
+    >>> ema(20).name
+    'ema(20)'
+    """
+    return chain(of, Transform(no_average, exponential, window_of("ema", window, 1), f"ema({window})"))
 
 
 @kernel

@@ -1,4 +1,4 @@
-"""Build features from features: `chain` one after another, `stack` side by side, `coarse` on longer bars, `adjusted`.
+"""Build features from features: `chain` and `beside` one after another, `stack` side by side, `coarse`, `adjusted`.
 
 A combinator closes over its parts' kernels and nothing else; numbers travel in params. The closures are cached by
 the kernels they close over, so that the same parts give the same kernel and nothing compiles twice.
@@ -19,7 +19,7 @@ from barograph.jit.periods import EVERY, NO_PERIOD, period_of
 from barograph.jit.views import frozen
 from barograph.types import Asset, Bars, Feature
 
-__all__ = ["Stack", "Transform", "adjusted", "chain", "coarse", "name_columns", "named_of", "stack"]
+__all__ = ["Stack", "Transform", "adjusted", "beside", "chain", "coarse", "name_columns", "named_of", "stack"]
 
 
 class Transform(NamedTuple):
@@ -44,6 +44,14 @@ class Chained(NamedTuple):
     """What a chain's two links hold: their states, or their params."""
 
     source: Any
+    transform: Any
+
+
+class Joined(NamedTuple):
+    """What a transform of two features holds: the states of all three, or their params."""
+
+    source: Any
+    other: Any
     transform: Any
 
 
@@ -132,6 +140,44 @@ def _chain(
         return Chained(source, transform), result
 
     return _mark(init, source_init, transform_init), _mark(step, source_step, transform_step)
+
+
+def beside(source: Feature, other: Feature, transform: Transform) -> Feature:
+    """Feed two features' numbers to a transform of both: its step is ``step(state, value, other, params)``.
+
+    A bar on which either is NaN yields NaN and leaves the transform's state untouched.
+
+    >>> from barograph.features import close
+    >>> transform = Transform(lambda _: (), lambda state, a, b, params: (state, a / b), (), "ratio")
+    >>> beside(close("A"), close("B"), transform).name
+    'ratio of close(A) and close(B)'
+    """
+    init, step = _joined(source.init, source.step, other.init, other.step, transform.init, transform.step)
+    params = Joined(source.params, other.params, transform.params)
+    return Feature(init, step, params, f"{transform.name} of {source.name} and {other.name}")
+
+
+@functools.cache
+def _joined(
+    source_init: Callable[..., Any],
+    source_step: Callable[..., Any],
+    other_init: Callable[..., Any],
+    other_step: Callable[..., Any],
+    transform_init: Callable[..., Any],
+    transform_step: Callable[..., Any],
+) -> tuple[Callable[..., Any], Callable[..., Any]]:
+    def init(params: Any) -> Any:
+        return Joined(source_init(params.source), other_init(params.other), transform_init(params.transform))
+
+    def step(state: Any, bars: Any, params: Any) -> Any:
+        source, value = source_step(state.source, bars, params.source)
+        other, beside = other_step(state.other, bars, params.other)
+        if math.isnan(value) or math.isnan(beside):
+            return Joined(source, other, state.transform), math.nan
+        transform, result = transform_step(state.transform, value, beside, params.transform)
+        return Joined(source, other, transform), result
+
+    return _mark(init, source_init, other_init, transform_init), _mark(step, source_step, other_step, transform_step)
 
 
 def stack(features: Sequence[Feature]) -> Stack:

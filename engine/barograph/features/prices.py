@@ -7,7 +7,16 @@ from typing import Any, Final, NamedTuple
 
 from barograph.errors import PartError
 from barograph.features.combine import Transform, chain
-from barograph.features.shared import Last, no_last, nothing, wilder_mean, window_of
+from barograph.features.shared import (
+    Average,
+    Last,
+    OnAsset,
+    no_average,
+    no_last,
+    nothing,
+    wilder_mean,
+    window_of,
+)
 from barograph.jit.kernel import kernel
 from barograph.types import Asset, Feature
 
@@ -16,12 +25,6 @@ __all__ = ["CLOSE", "atr", "close", "latest", "level", "true_range"]
 _DAY: Final = 86_400_000_000_000
 # A century: moments are int64 ns.
 _LONGEST: Final = 36_525
-
-
-class OnAsset(NamedTuple):
-    """The column a source reads."""
-
-    asset: Any
 
 
 class Carried(NamedTuple):
@@ -36,13 +39,6 @@ class Known(NamedTuple):
 
     value: float
     ts: int
-
-
-class Wilder(NamedTuple):
-    """Wilder's average: a plain sum of `seen` numbers while warming up, the average afterwards."""
-
-    mean: float
-    seen: int
 
 
 @kernel
@@ -136,15 +132,10 @@ def true_range(asset: str = "") -> Feature:
 
 
 @kernel
-def _no_mean(_params: Any) -> Wilder:
-    return Wilder(0.0, 0)
-
-
-@kernel
 def _wilder(state: Any, value: float, params: Any) -> Any:
     mean = wilder_mean(state.mean, state.seen, value, params.window)
     count = state.seen + 1 if state.seen < params.window else params.window
-    return Wilder(mean, count), mean if count == params.window else math.nan
+    return Average(mean, count), mean if count == params.window else math.nan
 
 
 def atr(window: int = 14, asset: str = "") -> Feature:
@@ -155,5 +146,5 @@ def atr(window: int = 14, asset: str = "") -> Feature:
     >>> atr(14, "SPY").name
     'atr(14, SPY)'
     """
-    feature = chain(true_range(asset), Transform(_no_mean, _wilder, window_of("atr", window, 1), f"atr({window})"))
+    feature = chain(true_range(asset), Transform(no_average, _wilder, window_of("atr", window, 1), f"atr({window})"))
     return feature._replace(name=f"atr({window}, {asset})" if asset else f"atr({window})")

@@ -14,7 +14,7 @@ from barograph.jit.arithmetic import exp, log
 from barograph.jit.kernel import kernel
 from barograph.types import Feature
 
-__all__ = ["drawdown", "ewm_volatility", "log_return", "rolling_volatility", "total_return"]
+__all__ = ["drawdown", "ewm_volatility", "log_return", "on_returns", "rolling_volatility", "total_return"]
 
 
 class Decay(NamedTuple):
@@ -48,7 +48,8 @@ def log_return(of: Feature = CLOSE) -> Feature:
     return chain(of, Transform(no_last, _log_return, (), "log_return"))
 
 
-def _on_returns(of: Feature, transform: Transform) -> Feature:
+def on_returns(of: Feature, transform: Transform) -> Feature:
+    """Feed a stream's log returns to a transform, and name the result by the stream."""
     return chain(log_return(of), transform)._replace(name=named_of(transform.name, of))
 
 
@@ -81,7 +82,7 @@ def rolling_volatility(window: int = 20, of: Feature = CLOSE) -> Feature:
     'rolling_volatility(20)'
     """
     params = window_of("rolling_volatility", window, 2)
-    return _on_returns(of, Transform(empty_ring, deviation, params, f"rolling_volatility({window})"))
+    return on_returns(of, Transform(empty_ring, deviation, params, f"rolling_volatility({window})"))
 
 
 @kernel
@@ -110,7 +111,7 @@ def ewm_volatility(half_life: float = 20.0, of: Feature = CLOSE) -> Feature:
     if not 0.0 < half_life < math.inf:
         raise PartError(f"ewm_volatility: half_life={half_life} is not a number of bars; wanted more than 0")
     params = Decay(exp(-log(2.0) / half_life), math.ceil(half_life))
-    return _on_returns(of, Transform(_no_weight, _ewm, params, f"ewm_volatility({half_life:g})"))
+    return on_returns(of, Transform(_no_weight, _ewm, params, f"ewm_volatility({half_life:g})"))
 
 
 @kernel

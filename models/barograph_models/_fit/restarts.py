@@ -32,19 +32,27 @@ _WORTH_THREADS: Final = 5_000
 
 
 class Ascent(NamedTuple):
-    """One climb, by EM or otherwise: where it ended, its log-likelihoods, and CONVERGED, UNFINISHED or DIED."""
+    """One climb, by EM or otherwise: where it ended, its log-likelihoods, and CONVERGED, UNFINISHED or DIED.
+
+    `reached` is what the best of several climbs is chosen by, where that is not the last likelihood.
+    """
 
     params: Any
     path: Floats
     verdict: int
+    reached: float | None = None
 
 
 class Answer(NamedTuple):
-    """What only the model can say of the ascent that was kept: params in the data's units, and two of its scores."""
+    """What only the model can say of the ascent that was kept: params in the data's units, and two of its scores.
+
+    `observations` is how many rows the likelihood is of, where that is not every row observed.
+    """
 
     params: Any
     free_parameters: int
     completed: float
+    observations: int | None = None
 
 
 class Pieces(NamedTuple):
@@ -103,12 +111,12 @@ def _from_seed(pieces: Pieces, data: Sample, seed: int, index: int) -> Ascent:
 
 def assembled(pieces: Pieces, data: Sample, ascent: Ascent, seed: int = 0, dropped: tuple[str, ...] = ()) -> Fitted:
     """Say one ascent, converged or not, as a `Fitted`."""
-    params, free_parameters, completed = pieces.answer(data, ascent)
+    params, free_parameters, completed, observations = pieces.answer(data, ascent)
     return Fitted(
         family=pieces.family,
         params=params,
         log_likelihood=ascent.path,
-        observations=data.rows,
+        observations=data.rows if observations is None else observations,
         free_parameters=free_parameters,
         completed=completed,
         converged=ascent.verdict == CONVERGED,
@@ -126,7 +134,7 @@ def _best_of(attempts: Sequence[Callable[[], Ascent]], name: str, jobs: int | No
     """
     ascents = _all(attempts, jobs)
     alive = [a for a in ascents if a.verdict != DIED]
-    best = max(alive, key=lambda a: float(a.path[-1])) if alive else None
+    best = max(alive, key=_height) if alive else None
     failed = [(i, a) for i, a in enumerate(ascents) if a is not best and a.verdict != CONVERGED]
     dropped = tuple(f"start {i}: {reason(a)}" for i, a in failed)
     if best is None:
@@ -134,6 +142,10 @@ def _best_of(attempts: Sequence[Callable[[], Ascent]], name: str, jobs: int | No
         raise FitError(f"{name}: every start failed; {dropped[0]}{more}; take fewer states, or more data")
     # A slow ascent is a result: its `Fitted` says that it has not converged.
     return best, dropped
+
+
+def _height(ascent: Ascent) -> float:
+    return float(ascent.path[-1]) if ascent.reached is None else ascent.reached
 
 
 def _all(attempts: Sequence[Callable[[], Ascent]], jobs: int | None) -> list[Ascent]:

@@ -59,14 +59,15 @@ class Pieces(NamedTuple):
     """What a model hands to the search; the places between which it climbs are its own business.
 
     ``begin(data, random, i)`` draws where start number i begins, ``resume(data, params)`` is where a previous fit's
-    params are; ``climb(data, place)`` goes up from there, and ``answer(data, ascent)`` puts the best into words.
+    params are; ``climb(data, place)`` goes up from there, and ``answer(data, ascent)`` puts the best into words. Data are
+    a `Sample`, or what the model itself has read.
     """
 
     family: Family
-    begin: Callable[[Sample, np.random.Generator, int], Any]
-    resume: Callable[[Sample, Any], Any]
-    climb: Callable[[Sample, Any], Ascent]
-    answer: Callable[[Sample, Ascent], Answer]
+    begin: Callable[[Any, np.random.Generator, int], Any]
+    resume: Callable[[Any, Any], Any]
+    climb: Callable[[Any, Any], Ascent]
+    answer: Callable[[Any, Ascent], Answer]
 
 
 def from_many_starts(
@@ -78,15 +79,18 @@ def from_many_starts(
     jobs: int | None,
     scale: bool = True,
     partial_rows: bool = False,
+    read: Callable[[Window], Any] | None = None,
 ) -> Model:
     """Return the model that climbs from `starts` places drawn by `seed`, and from a previous fit of the same kind.
 
     Its fit is the likeliest of them, ordered by volatility; those that failed are named in ``dropped``. It hangs on
     what is given here and on the window, and not on `jobs`. With `partial_rows` it climbs on rows that lack a cell too.
+    ``read(window)`` makes the data of a model that does not emit all of its columns: its `Z` is the whole table.
     """
 
     def fit(window: Window) -> Fitted:
-        data, previous = sample(emitted(window, name), states, name, scale, partial_rows), window.previous
+        data = sample(emitted(window, name), states, name, scale, partial_rows) if read is None else read(window)
+        previous = window.previous
         attempts = [partial(_from_seed, pieces, data, seed, i) for i in range(starts)]
         if previous is not None and _same_kind(previous, pieces.family, states, data):
             attempts.append(partial(pieces.climb, data, pieces.resume(data, previous.params)))
@@ -94,7 +98,7 @@ def from_many_starts(
         ascent, dropped = _best_of(attempts, name, 1 if jobs is None and few else jobs)
         return order_by_volatility(assembled(pieces, data, ascent, seed, dropped))
 
-    hangs_on = (*map(_settled, pieces), name, states, starts, seed, scale, partial_rows)
+    hangs_on = (*map(_settled, pieces), name, states, starts, seed, scale, partial_rows, _settled(read))
     return Model(fit, states, name, settings=hangs_on, partial_rows=partial_rows)
 
 

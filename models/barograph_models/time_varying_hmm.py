@@ -18,6 +18,7 @@ from barograph.regimes.fitted import Family, Model
 from barograph.regimes.window import COVARIATE, TARGET, Window
 from barograph.types import Belief, Floats, Forecast
 from barograph_models._chain import driven, gaussian
+from barograph_models._chain.ahead import one_a_regime, summed
 from barograph_models._chain.filter import observed, stand, weigh
 from barograph_models._chain.gaussian import DIAGONAL, GaussianParams, gaussian_params
 from barograph_models._chain.inference import complete
@@ -116,38 +117,7 @@ def _ahead(state: Any, params: Any, horizon: int, out: Forecast) -> None:
         driven.move(own.logits, drive, i, chance)
         for k in range(K):
             moves[i, k] = chance[k]
-    # A row a regime: its probability P, then P-weighted sum and square of the sum.
-    now, then = np.zeros((K, 3)), np.zeros((K, 3))
-    for k in range(K):
-        now[k, 0] = probs[k]
-    for _ in range(horizon):
-        _add(moves, own, now, then)
-    for k in range(K):
-        likely = now[k, 0]
-        centre = now[k, 1] / likely if likely > 0.0 else 0.0
-        least = own.covariances[k, 0]
-        out.probs[k], out.weights[k], out.mean[k] = likely, likely, centre
-        out.variance[k] = max(now[k, 2] / likely - centre * centre, least) if likely > 0.0 else least
-        out.degrees_of_freedom[k] = np.inf
-
-
-@kernel
-def _add(moves: Any, own: Any, now: Any, then: Any) -> None:
-    means, covariances = own.means, own.covariances
-    K = now.shape[0]
-    for j in range(K):
-        for q in range(3):
-            then[j, q] = 0.0
-            for i in range(K):
-                then[j, q] += now[i, q] * moves[i, j]
-    for j in range(K):
-        centre, likely, whole = means[j, 0], then[j, 0], then[j, 1]
-        now[j, 0], now[j, 1] = likely, whole + centre * likely
-        now[j, 2] = then[j, 2] + 2.0 * centre * whole + (centre * centre + covariances[j, 0]) * likely
-
-
-def _one_a_regime(params: DrivenParams, _horizon: int) -> int:
-    return len(params.start)
+    summed(probs, moves, own.means, own.covariances, horizon, out)
 
 
 def _moves(params: DrivenParams, X: Floats) -> Floats:
@@ -212,7 +182,7 @@ TIME_VARYING = Family(
     renumber=_renumber,
     stays=_stays,
     forecast=_ahead,
-    components=_one_a_regime,
+    components=one_a_regime,
 )
 
 

@@ -59,8 +59,8 @@ class Pieces(NamedTuple):
     """What a model hands to the search; the places between which it climbs are its own business.
 
     ``begin(data, random, i)`` draws where start number i begins, ``resume(data, params)`` is where a previous fit's
-    params are; ``climb(data, place)`` goes up from there, and ``answer(data, ascent)`` puts the best into words. Data are
-    a `Sample`, or what the model itself has read.
+    params are; ``climb(data, place)`` goes up from there, and ``answer(data, ascent)`` puts the best into words. Data
+    are a `Sample`, or what the model itself has read.
     """
 
     family: Family

@@ -20,10 +20,10 @@ def one_a_regime(params: Any, _horizon: int) -> int:
 
 @kernel
 def summed(probs: Any, moves: Any, means: Any, variances: Any, horizon: int, out: Forecast) -> None:
-    """Write the mixture of the summed return by its last bar's regime, from (K,) probs and (K, K) moves; exact at first.
+    """Write the mixture of the sum of returns by its last bar's regime, from `probs` (K,) and `moves` (K, K).
 
-    Feature 0 is the return. Beyond the first bar each part has the exact mean and variance of the sum on its way to
-    that regime, as a normal.
+    Feature 0 is the return. One bar ahead is exact; beyond it each part has the exact mean and variance of the sum on
+    its way to that regime, as a normal.
     """
     K = probs.size
     # A row a regime: its probability P, then P-weighted sum and square of the sum.

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from functools import partial
 from typing import Any, Literal
 
-from barograph.errors import FitError
+import numpy as np
+
+from barograph.errors import ConfigError, FitError
+from barograph.jit.ordered import mean
 from barograph.regimes.fitted import Family, Fitted, Model
 from barograph.types import Floats
 from barograph_models._chain import gaussian
@@ -16,11 +20,15 @@ from barograph_models._chain.starts import start_params
 from barograph_models._fit.data import Sample, check_choice, check_counts, check_positive, sample
 from barograph_models._fit.restarts import DIED, Answer, Ascent, Pieces, assembled, from_many_starts, reason
 
-__all__ = ["DIAGONAL", "FULL", "GaussianParams", "fit_from", "gaussian_hmm", "gaussian_params"]
+__all__ = ["DIAGONAL", "FULL", "TIED", "GaussianParams", "fit_from", "gaussian_hmm", "gaussian_params"]
 
 
 # What each kind emits, and which rows say anything of it: to the filter, and to what looks at all rows.
-_EMITS = {"diagonal": (CELLS, partly_observed, any_observed), "full": (gaussian.FULL, observed, complete)}
+_EMITS = {
+    "diagonal": (CELLS, partly_observed, any_observed),
+    "full": (gaussian.FULL, observed, complete),
+    "tied": (gaussian.FULL, observed, complete),
+}
 
 
 def _family(name: str, kind: str) -> Family:
@@ -33,17 +41,20 @@ def _family(name: str, kind: str) -> Family:
 
 DIAGONAL = _family("DIAGONAL", "diagonal")
 FULL = _family("FULL", "full")
-_FAMILIES = {"diagonal": DIAGONAL, "full": FULL}
+TIED = _family("TIED", "tied")
+_FAMILIES = {"diagonal": DIAGONAL, "full": FULL, "tied": TIED}
 
 
 def gaussian_hmm(
     states: int = 2,
-    covariance: Literal["diagonal", "full"] = "diagonal",
+    covariance: Literal["diagonal", "full", "tied"] = "diagonal",
     starts: int = 8,
     iterations: int = 1000,
     tolerance: float = 1e-8,
     seed: int = 0,
     variance_floor: float = 1e-6,
+    lasso: float = 0.0,
+    ridge: float = 0.0,
     jobs: int | None = None,
 ) -> Model:
     """Hidden Markov model with Gaussian features, fitted by EM from `starts` k-means++ starts, the likeliest kept.
@@ -52,6 +63,12 @@ def gaussian_hmm(
     than `iterations`, or loses a regime (fewer than d+1 expected observations), is dropped and named in
     ``Fitted.dropped``. No variance falls below `variance_floor` times the feature's own. The previous fit, when
     given, is one more start. `jobs` threads run the starts; the result does not depend on their number.
+
+    `covariance` is "diagonal" (features independent within a regime), "full", or "tied": full, and the same in every
+    regime, which leaves the means to tell them apart. With a diagonal one, `lasso` and `ridge` draw the regimes' means
+    to that of all rows: what EM climbs is the log-likelihood less lasso |m| + ridge m^2 / 2 over all means m in
+    standardised units. A lasso sets the means of features that tell no regimes apart to that of all rows exactly (Pan &
+    Shen, J. Mach. Learn. Res. 8, 2007). ``log_likelihood`` is without them, and may then fall on its way.
 
     ``fit(window)`` takes rows (T, d), NaN where missing. With a diagonal covariance a cell that is missing is left out
     of its row, exactly, and only a row without any is no observation; with a full one a row with any NaN is none. It
@@ -71,19 +88,38 @@ def gaussian_hmm(
     check_counts(name, states=states, starts=starts, iterations=iterations)
     check_choice(name, "covariance", covariance, tuple(_FAMILIES))
     check_positive(name, tolerance=tolerance, variance_floor=variance_floor)
-    pieces = _pieces(states, covariance, iterations, tolerance, variance_floor)
+    _check_penalties(name, covariance, lasso=lasso, ridge=ridge)
+    given = gaussian.Given(variance_floor, float(lasso), float(ridge))
+    pieces = _pieces(states, covariance, iterations, tolerance, given)
     return from_many_starts(name, pieces, states, starts, seed, jobs, partial_rows=covariance == "diagonal")
 
 
-def _pieces(states: int, covariance: str, iterations: int, tolerance: float, variance_floor: float) -> Pieces:
-    climb = partial(_ascend, covariance, iterations=iterations, tolerance=tolerance, given=variance_floor)
+def _check_penalties(name: str, covariance: str, **values: float) -> None:
+    for key, value in values.items():
+        if not 0.0 <= value < math.inf:
+            raise ConfigError(f"{name}: {key} = {value!r}, a number of at least 0 is wanted")
+        if value and covariance != "diagonal":
+            told = "draws means to the whole feature by feature"
+            raise ConfigError(f'{name}: {key} {told}: covariance = "diagonal" is wanted, found {covariance!r}')
+
+
+def _pieces(states: int, covariance: str, iterations: int, tolerance: float, given: gaussian.Given) -> Pieces:
+    climb = partial(_ascend, covariance, iterations=iterations, tolerance=tolerance, given=given)
     return Pieces(
         family=_FAMILIES[covariance],
-        begin=partial(start_params, states, covariance),
+        begin=partial(_begin, states, covariance),
         resume=gaussian.standardised,
         climb=climb,
-        answer=_answer,
+        answer=partial(_answer, covariance),
     )
+
+
+def _begin(states: int, covariance: str, data: Sample, random: np.random.Generator, index: int) -> GaussianParams:
+    params = start_params(states, covariance, data, random, index)
+    if covariance != "tied":
+        return params
+    pooled = np.repeat(mean(params.covariances)[None], states, axis=0)
+    return gaussian_params(params.start, params.transition, params.means, pooled)
 
 
 def _ascend(covariance: str, data: Sample, params: GaussianParams, **limits: Any) -> Ascent:
@@ -101,7 +137,7 @@ def fit_from(
     """
     name, states = "gaussian_hmm", len(params.start)
     covariance = gaussian.kind(params)
-    pieces = _pieces(states, covariance, iterations, tolerance, variance_floor)
+    pieces = _pieces(states, covariance, iterations, tolerance, gaussian.Given(variance_floor))
     data = sample(X, states, name, partial=covariance == "diagonal")
     ascent = pieces.climb(data, pieces.resume(data, params))
     if ascent.verdict == DIED:
@@ -109,10 +145,10 @@ def fit_from(
     return assembled(pieces, data, ascent)
 
 
-def _answer(data: Sample, ascent: Ascent) -> Answer:
+def _answer(covariance: str, data: Sample, ascent: Ascent) -> Answer:
     params = gaussian.in_units(data, ascent.params)
     K = len(params.start)
-    free = (K - 1) + K * (K - 1) + gaussian.free_parameters(params)
-    emission, _, seen = _EMITS[gaussian.kind(params)]
+    free = (K - 1) + K * (K - 1) + gaussian.free_parameters(params, tied=covariance == "tied")
+    emission, _, seen = _EMITS[covariance]
     completed = viterbi(emission, ascent.params, data.with_nan(), seen)[1]
     return Answer(params, free, completed - data.log_volume)

@@ -60,7 +60,9 @@ def gaussian_mixture(
     check_counts(name, states=states, starts=starts, iterations=iterations)
     check_choice(name, "covariance", covariance, tuple(_FAMILIES))
     check_positive(name, tolerance=tolerance, variance_floor=variance_floor)
-    climb = partial(ascend, EMISSIONS[covariance], iterations=iterations, tolerance=tolerance, given=variance_floor)
+    climb = partial(
+        ascend, EMISSIONS[covariance], iterations=iterations, tolerance=tolerance, given=gaussian.Given(variance_floor)
+    )
     pieces = Pieces(
         family=_FAMILIES[covariance],
         begin=partial(start_params, states, covariance),

@@ -458,3 +458,78 @@ def test_settings_that_cannot_be_meant_are_refused_by_name(settings: Any, wanted
 def test_a_covariance_that_is_none_is_refused() -> None:
     with pytest.raises(FitError, match="regime 1: its covariance is not positive definite"):
         gaussian_params([1, 0], np.eye(2), np.zeros((2, 2)), [np.eye(2), [[1.0, 2.0], [2.0, 1.0]]])
+
+
+# One covariance for all, and penalties.
+
+
+def test_a_tied_fit_equals_hmmlearns_and_counts_one_covariance() -> None:
+    from hmmlearn.hmm import GaussianHMM
+
+    random = np.random.default_rng(1)
+    X = random.multivariate_normal([0.0, 0.0], [[1.0, 0.6], [0.6, 2.0]], 900) + np.repeat(
+        [[0, 0], [3, -2], [0, 0]], 300, 0
+    )
+    fitted = gaussian_hmm(2, "tied", starts=4, tolerance=1e-12).fit(X)
+    one, other = fitted.params.covariances
+    assert one.tobytes() == other.tobytes()
+    assert fitted.free_parameters == 1 + 2 + 4 + 3
+    model = GaussianHMM(2, covariance_type="tied", init_params="", params="")
+    model.startprob_, model.transmat_ = fitted.params.start, fitted.params.transition
+    model.means_, model.covars_ = fitted.params.means, one
+    assert model.score(X) == pytest.approx(fitted.log_likelihood[-1], rel=1e-11)  # type: ignore[index]
+    # At the top its own covariance is the mean of the rows' squares around their regimes' means.
+    weight = fitted.smooth(X).hindsight
+    away = X[:, None, :] - fitted.params.means
+    np.testing.assert_allclose(np.einsum("tk,tki,tkj->ij", weight, away, away) / len(X), one, rtol=1e-5)
+
+
+@pytest.mark.parametrize(("lasso", "ridge"), [(0.0, 30.0), (20.0, 0.0), (20.0, 30.0)])
+def test_penalised_means_are_where_the_penalised_likelihood_is_flat(lasso: float, ridge: float) -> None:
+    X = _two_and_noise()
+    Z = (X - X.mean(axis=0)) / X.std(axis=0)
+    params = gaussian_hmm(2, lasso=lasso, ridge=ridge, starts=3, tolerance=1e-12).fit(Z).params
+    weight = _with(params).smooth(Z).hindsight
+    for k, j in itertools.product(range(2), range(3)):
+        mean, variance = params.means[k, j], params.covariances[k, j]
+        slope = (weight[:, k] * (Z[:, j] - mean)).sum() / variance - ridge * mean
+        if abs(mean) < 1e-12:  # zero, but for the data's own mean
+            assert abs(slope) <= lasso
+        else:
+            assert slope == pytest.approx(lasso * np.sign(mean), abs=0.01)
+
+
+def test_a_lasso_leaves_the_features_that_tell_nothing_at_the_mean_of_all_rows() -> None:
+    X = _two_and_noise()
+    bare, drawn = gaussian_hmm(2, starts=3).fit(X), gaussian_hmm(2, lasso=40.0, starts=3).fit(X)
+    assert (bare.params.means[:, 1:] != X[:, 1:].mean(axis=0)).all()
+    np.testing.assert_allclose(drawn.params.means[:, 1:], np.tile(X[:, 1:].mean(axis=0), (2, 1)), atol=1e-15)
+    assert np.ptp(drawn.params.means[:, 0]) > 2.0
+    assert drawn.log_likelihood[-1] < bare.log_likelihood[-1]  # type: ignore[index]
+
+
+@pytest.mark.parametrize("holes", ["none", "cells"])
+def test_the_penalised_likelihood_never_falls(holes: str) -> None:
+    X = _two_and_noise() if holes == "none" else _holes(_two_and_noise())
+    Z = (X - np.nanmean(X, axis=0)) / np.nanstd(X, axis=0)
+
+    def reached(iterations: int) -> float:
+        found = gaussian_hmm(2, lasso=15.0, ridge=5.0, starts=1, iterations=iterations, tolerance=1e-300).fit(Z)
+        means = found.params.means
+        return float(found.log_likelihood[-1] - 15.0 * abs(means).sum() - 2.5 * (means**2).sum())  # type: ignore[index]
+
+    assert np.diff([reached(n) for n in range(2, 30)]).min() > -1e-8
+
+
+def test_penalties_that_cannot_be_meant_are_refused() -> None:
+    with pytest.raises(ConfigError, match=r"gaussian_hmm: ridge = -1.0, a number of at least 0 is wanted"):
+        gaussian_hmm(ridge=-1.0)
+    with pytest.raises(ConfigError, match=r'covariance = "diagonal" is wanted, found \'full\''):
+        gaussian_hmm(covariance="full", lasso=1.0)
+
+
+def _two_and_noise() -> Any:
+    random = np.random.default_rng(4)
+    X = random.standard_normal((600, 3))
+    X[:, 0] += np.repeat([0.0, 3.0, 0.0], 200)
+    return X

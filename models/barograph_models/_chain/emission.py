@@ -20,12 +20,18 @@ from barograph.jit.kernel import kernel
 from barograph_models._fit.data import Sample
 from barograph_models._fit.restarts import Ascent
 
-__all__ = ["LEAST", "LOG_LEAST", "Density", "Emission", "climbed", "make_densities"]
+__all__ = ["LEAST", "LOG_LEAST", "Density", "Emission", "climbed", "make_densities", "no_penalty"]
 
 # A row may shrink the weights by no more than this, and they are rescaled before they get small (`inference`): their
 # product stays far from the smallest double. It matters only where the likelier regime is out of reach to 150 decimals.
 LEAST: Final = 1e-150
 LOG_LEAST: Final = log(LEAST)
+
+
+@kernel
+def no_penalty(own: Any, given: Any) -> Any:
+    """Take nothing off: the likeliest parameters are wanted."""
+    return 0.0
 
 
 class Emission(NamedTuple):
@@ -36,7 +42,8 @@ class Emission(NamedTuple):
     weight, k, own, sums)`` adds a weighted row to regime k's, and ``update(total, sums, own, given)`` makes the
     likeliest parameters of them and of the regimes' weights `total` (K,); `given` is what the model tells its emission
     beside, a number or a tuple of them: the least variance, say. ``least(params)`` is the weight below which a regime
-    has died.
+    has died. ``penalty(own, given)`` is what EM takes off the log-likelihood before it compares two iterations, where
+    its update does the same.
     """
 
     log_density: Callable[..., Any]
@@ -45,6 +52,7 @@ class Emission(NamedTuple):
     update: Callable[..., Any]
     new_sums: Callable[[Any], Any]
     least: Callable[[Any], float]
+    penalty: Callable[..., Any] = no_penalty
 
 
 class Density(NamedTuple):
@@ -94,9 +102,11 @@ def climbed(
     """Run a door of EM on standardised data from `params`, which are left alone; the path is in the data's own units.
 
     It ends when an iteration gains at most `tolerance` a row observed, when a regime holds less than the emission's
-    least weight, or after `iterations`. The last likelihood on the path is that of the parameters returned.
+    least weight, or after `iterations`. The last likelihood on the path is that of the parameters returned; a penalty
+    counts in what is gained, and is not on the path.
     """
     own, path = params._make(a.copy() for a in params), np.empty(iterations)
     limits = (given, emission.least(own), tolerance * data.rows)
     count, verdict = run(data.Z, data.observed, own, new_sums, emission.new_sums(own), *limits, path)
-    return Ascent(own, path[:count] - data.log_volume, verdict)
+    found = path[:count] - data.log_volume
+    return Ascent(own, found, verdict, float(found[-1] - emission.penalty(own, given)))

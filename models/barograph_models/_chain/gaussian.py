@@ -26,8 +26,8 @@ from barograph_models._chain.drawing import noise, path
 from barograph_models._chain.emission import Emission
 from barograph_models._fit.data import Sample
 
-__all__ = ["CELLS", "DIAGONAL", "EMISSIONS", "FULL", "GaussianParams", "draw", "free_parameters", "gaussian_params",
-           "in_units", "kind", "moments", "standardised"]  # fmt: skip
+__all__ = ["CELLS", "DIAGONAL", "EMISSIONS", "FULL", "TIED", "GaussianParams", "Given", "draw", "free_parameters",
+           "gaussian_params", "in_units", "kind", "moments", "standardised"]  # fmt: skip
 
 LOG_TWO_PI = log(2.0 * math.pi)
 FEWEST_CELLS = 2.0
@@ -92,14 +92,43 @@ def _diagonal_gather(x: Any, weight: Any, k: Any, own: Any, sums: Any) -> None:
 
 
 @kernel
-def _diagonal_update(total: Any, sums: Any, own: Any, floor: Any) -> None:
-    first, second, means, covariances = sums.first, sums.second, own.means, own.covariances
+def _diagonal_update(total: Any, sums: Any, own: Any, given: Any) -> None:
+    first, second = sums.first, sums.second
     for k in range(total.size):
+        for j in range(own.means.shape[1]):
+            _settle(k, j, total[k], first[k, j], second[k, j], own, given)
+        _diagonal_invert(k, own.covariances, own.whitening, own.peak)
+
+
+@kernel
+def _settle(k: Any, j: Any, weight: Any, first: Any, second: Any, own: Any, given: Any) -> None:
+    """Set a cell's mean, then its variance around it; a penalty draws the mean towards 0, that of all rows.
+
+    The soft threshold of W. Pan & X. Shen, *Penalized model-based clustering*, J. Mach. Learn. Res. 8 (2007).
+    """
+    means, covariances = own.means, own.covariances
+    shift = first / weight
+    if given.lasso > 0.0 or given.ridge > 0.0:
+        precision = weight / covariances[k, j]
+        pull = precision * (means[k, j] + shift)
+        least = max(abs(pull) - given.lasso, 0.0) / (precision + given.ridge)
+        moved = (least if pull > 0.0 else -least) - means[k, j]
+        means[k, j] += moved
+        covariances[k, j] = max(second / weight - moved * (2.0 * shift - moved), given.floor)
+    else:
+        means[k, j] += shift
+        covariances[k, j] = max(second / weight - shift * shift, given.floor)
+
+
+@kernel
+def _penalty(own: Any, given: Any) -> Any:
+    """Return what the means' distance from that of all rows costs, in units of log-likelihood."""
+    means = own.means
+    found = 0.0
+    for k in range(means.shape[0]):
         for j in range(means.shape[1]):
-            shift = first[k, j] / total[k]
-            means[k, j] += shift
-            covariances[k, j] = max(second[k, j] / total[k] - shift * shift, floor)
-        _diagonal_invert(k, covariances, own.whitening, own.peak)
+            found += given.lasso * abs(means[k, j]) + 0.5 * given.ridge * means[k, j] * means[k, j]
+    return found
 
 
 @kernel
@@ -138,16 +167,14 @@ def _gather_cells(x: Any, weight: Any, k: Any, own: Any, sums: Any) -> None:
 
 
 @kernel
-def _update_cells(total: Any, sums: Any, own: Any, floor: Any) -> None:
-    first, second, whole, means, covariances = sums.first, sums.second, sums.weight, own.means, own.covariances
+def _update_cells(total: Any, sums: Any, own: Any, given: Any) -> None:
+    first, second, whole = sums.first, sums.second, sums.weight
     for k in range(total.size):
-        for j in range(means.shape[1]):
+        for j in range(own.means.shape[1]):
             # A regime that saw less than two cells of a feature keeps what it had: they have no variance.
             if whole[k, j] >= FEWEST_CELLS:
-                shift = first[k, j] / whole[k, j]
-                means[k, j] += shift
-                covariances[k, j] = max(second[k, j] / whole[k, j] - shift * shift, floor)
-        _diagonal_invert(k, covariances, own.whitening, own.peak)
+                _settle(k, j, whole[k, j], first[k, j], second[k, j], own, given)
+        _diagonal_invert(k, own.covariances, own.whitening, own.peak)
 
 
 @kernel
@@ -182,21 +209,52 @@ def _full_gather(x: Any, weight: Any, k: Any, own: Any, sums: Any) -> None:
 
 
 @kernel
-def _full_update(total: Any, sums: Any, own: Any, floor: Any) -> None:
+def _full_update(total: Any, sums: Any, own: Any, given: Any) -> None:
+    for k in range(total.size):
+        _full_settle(k, total[k], sums, own)
+        _full_derive(k, own, given.floor)
+
+
+@kernel
+def _full_settle(k: Any, weight: Any, sums: Any, own: Any) -> None:
     first, second, means, covariances = sums.first, sums.second, own.means, own.covariances
     d = means.shape[1]
-    for k in range(total.size):
-        for i in range(d):
-            for j in range(i + 1):
-                shift = (first[k, i] / total[k]) * (first[k, j] / total[k])
-                covariances[k, i, j] = second[k, i, j] / total[k] - shift
-                covariances[k, j, i] = covariances[k, i, j]
-        for i in range(d):
-            means[k, i] += first[k, i] / total[k]
-        # The whitening is about to be overwritten anyway, so it serves as room for the trial factor.
-        if not _cholesky(k, covariances, own.whitening, floor):
-            _clip(k, covariances, floor)
-        _full_invert(k, covariances, own.whitening, own.peak)
+    for i in range(d):
+        for j in range(i + 1):
+            shift = (first[k, i] / weight) * (first[k, j] / weight)
+            covariances[k, i, j] = second[k, i, j] / weight - shift
+            covariances[k, j, i] = covariances[k, i, j]
+    for i in range(d):
+        means[k, i] += first[k, i] / weight
+
+
+@kernel
+def _full_derive(k: Any, own: Any, floor: Any) -> None:
+    covariances, whitening = own.covariances, own.whitening
+    # The whitening is about to be overwritten anyway, so it serves as room for the trial factor.
+    if not _cholesky(k, covariances, whitening, floor):
+        _clip(k, covariances, floor)
+    _full_invert(k, covariances, whitening, own.peak)
+
+
+@kernel
+def _tied_update(total: Any, sums: Any, own: Any, given: Any) -> None:
+    """Give all regimes one covariance: the mean of what would be theirs, by their weights."""
+    covariances = own.covariances
+    K, d = own.means.shape
+    whole = 0.0
+    for k in range(K):
+        _full_settle(k, total[k], sums, own)
+        whole += total[k]
+    for i in range(d):
+        for j in range(d):
+            pooled = 0.0
+            for k in range(K):
+                pooled += total[k] / whole * covariances[k, i, j]
+            for k in range(K):
+                covariances[k, i, j] = pooled
+    for k in range(K):
+        _full_derive(k, own, given.floor)
 
 
 @kernel
@@ -306,11 +364,19 @@ def _least(params: Any) -> float:
     return float(params.means.shape[1] + 1)
 
 
-# The covariances are told their floor: the least variance, or eigenvalue.
-DIAGONAL = Emission(_diagonal_log_density, _clear, _diagonal_gather, _diagonal_update, _new_sums, _least)
-CELLS = Emission(_cells_log_density, _clear_cells, _gather_cells, _update_cells, _new_cell_sums, _least)
+class Given(NamedTuple):
+    """What a fit is told: the least variance or eigenvalue, and the penalties of the means, in standardised units."""
+
+    floor: float
+    lasso: float = 0.0
+    ridge: float = 0.0
+
+
+DIAGONAL = Emission(_diagonal_log_density, _clear, _diagonal_gather, _diagonal_update, _new_sums, _least, _penalty)
+CELLS = Emission(_cells_log_density, _clear_cells, _gather_cells, _update_cells, _new_cell_sums, _least, _penalty)
 FULL = Emission(_full_log_density, _clear, _full_gather, _full_update, _new_sums, _least)
-EMISSIONS = {"diagonal": DIAGONAL, "full": FULL}
+TIED = FULL._replace(update=_tied_update)
+EMISSIONS = {"diagonal": DIAGONAL, "full": FULL, "tied": TIED}
 
 
 def _inverter(invert: Callable[..., Any]) -> Callable[..., None]:
@@ -363,10 +429,10 @@ def kind(params: GaussianParams) -> str:
     return "diagonal" if params.covariances.ndim == 2 else "full"
 
 
-def free_parameters(params: GaussianParams) -> int:
+def free_parameters(params: GaussianParams, tied: bool = False) -> int:
     """Count what the K Gaussians may choose: their means, variances and covariances."""
     K, d = params.means.shape
-    return int(K * d + K * (d if params.covariances.ndim == 2 else d * (d + 1) // 2))
+    return int(K * d + (1 if tied else K) * (d if params.covariances.ndim == 2 else d * (d + 1) // 2))
 
 
 def in_units(data: Sample, params: GaussianParams) -> GaussianParams:

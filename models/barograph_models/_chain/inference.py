@@ -163,17 +163,20 @@ def _move(start: Any, transition: Any, work: Any) -> None:
 @functools.cache
 def _baum_welch(emission: Emission) -> Callable[..., tuple[int, int]]:
     densities, expect = make_densities(emission), _expect(emission)
-    clear, update = emission.clear, emission.update
+    clear, update, penalty = emission.clear, emission.update, emission.penalty
 
     def run(X, observed, params, new_sums, counts, given, least, tolerance, path):  # type: ignore[no-untyped-def]
         X, observed, path = unowned(X), unowned(observed), unowned(path)
         start, transition = unowned(params.start), unowned(params.transition)
         own, work, sums = by_address(params), _lent(new_sums), by_address(counts)
+        before = 0.0
         for n in range(path.size):
             shift = densities(X, observed, own, work.density)
             path[n] = shift + forward(start, transition, work.density, work.alpha)
-            if n > 0 and path[n] - path[n - 1] <= tolerance:
+            reached = path[n] - penalty(own, given)
+            if n > 0 and reached - before <= tolerance:
                 return n + 1, CONVERGED
+            before = reached
             if n + 1 == path.size:
                 break
             clear(sums)

@@ -76,18 +76,21 @@ def _expect(emission: Emission) -> Callable[..., Any]:
 @functools.cache
 def _expectation_maximisation(emission: Emission) -> Callable[..., tuple[int, int]]:
     densities, expect = make_densities(emission), _expect(emission)
-    clear, update = emission.clear, emission.update
+    clear, update, penalty = emission.clear, emission.update, emission.penalty
 
     def run(X, observed, params, new_sums, counts, given, least, tolerance, path):  # type: ignore[no-untyped-def]
         X, observed, path = unowned(X), unowned(observed), unowned(path)
         density, total = unowned(new_sums[0]), unowned(new_sums[1])
         start, own, sums = unowned(params.start), by_address(params), by_address(counts)
+        before = 0.0
         for n in range(path.size):
             clear(sums)
             shift = densities(X, observed, own, density)
             rows, path[n] = expect(X, observed, start, own, density, total, sums, shift)
-            if n > 0 and path[n] - path[n - 1] <= tolerance:
+            reached = path[n] - penalty(own, given)
+            if n > 0 and reached - before <= tolerance:
                 return n + 1, CONVERGED
+            before = reached
             if n + 1 == path.size:
                 break
             for k in range(start.size):

@@ -32,33 +32,42 @@ _WORTH_THREADS: Final = 5_000
 
 
 class Ascent(NamedTuple):
-    """One climb, by EM or otherwise: where it ended, its log-likelihoods, and CONVERGED, UNFINISHED or DIED."""
+    """One climb, by EM or otherwise: where it ended, its log-likelihoods, and CONVERGED, UNFINISHED or DIED.
+
+    `reached` is what the best of several climbs is chosen by, where that is not the last likelihood.
+    """
 
     params: Any
     path: Floats
     verdict: int
+    reached: float | None = None
 
 
 class Answer(NamedTuple):
-    """What only the model can say of the ascent that was kept: params in the data's units, and two of its scores."""
+    """What only the model can say of the ascent that was kept: params in the data's units, and two of its scores.
+
+    `observations` is how many rows the likelihood is of, where that is not every row observed.
+    """
 
     params: Any
     free_parameters: int
     completed: float
+    observations: int | None = None
 
 
 class Pieces(NamedTuple):
     """What a model hands to the search; the places between which it climbs are its own business.
 
     ``begin(data, random, i)`` draws where start number i begins, ``resume(data, params)`` is where a previous fit's
-    params are; ``climb(data, place)`` goes up from there, and ``answer(data, ascent)`` puts the best into words.
+    params are; ``climb(data, place)`` goes up from there, and ``answer(data, ascent)`` puts the best into words. Data
+    are a `Sample`, or what the model itself has read.
     """
 
     family: Family
-    begin: Callable[[Sample, np.random.Generator, int], Any]
-    resume: Callable[[Sample, Any], Any]
-    climb: Callable[[Sample, Any], Ascent]
-    answer: Callable[[Sample, Ascent], Answer]
+    begin: Callable[[Any, np.random.Generator, int], Any]
+    resume: Callable[[Any, Any], Any]
+    climb: Callable[[Any, Any], Ascent]
+    answer: Callable[[Any, Ascent], Answer]
 
 
 def from_many_starts(
@@ -70,15 +79,18 @@ def from_many_starts(
     jobs: int | None,
     scale: bool = True,
     partial_rows: bool = False,
+    read: Callable[[Window], Any] | None = None,
 ) -> Model:
     """Return the model that climbs from `starts` places drawn by `seed`, and from a previous fit of the same kind.
 
     Its fit is the likeliest of them, ordered by volatility; those that failed are named in ``dropped``. It hangs on
     what is given here and on the window, and not on `jobs`. With `partial_rows` it climbs on rows that lack a cell too.
+    ``read(window)`` makes the data of a model that does not emit all of its columns: its `Z` is the whole table.
     """
 
     def fit(window: Window) -> Fitted:
-        data, previous = sample(emitted(window, name), states, name, scale, partial_rows), window.previous
+        data = sample(emitted(window, name), states, name, scale, partial_rows) if read is None else read(window)
+        previous = window.previous
         attempts = [partial(_from_seed, pieces, data, seed, i) for i in range(starts)]
         if previous is not None and _same_kind(previous, pieces.family, states, data):
             attempts.append(partial(pieces.climb, data, pieces.resume(data, previous.params)))
@@ -86,7 +98,7 @@ def from_many_starts(
         ascent, dropped = _best_of(attempts, name, 1 if jobs is None and few else jobs)
         return order_by_volatility(assembled(pieces, data, ascent, seed, dropped))
 
-    hangs_on = (*map(_settled, pieces), name, states, starts, seed, scale, partial_rows)
+    hangs_on = (*map(_settled, pieces), name, states, starts, seed, scale, partial_rows, _settled(read))
     return Model(fit, states, name, settings=hangs_on, partial_rows=partial_rows)
 
 
@@ -103,12 +115,12 @@ def _from_seed(pieces: Pieces, data: Sample, seed: int, index: int) -> Ascent:
 
 def assembled(pieces: Pieces, data: Sample, ascent: Ascent, seed: int = 0, dropped: tuple[str, ...] = ()) -> Fitted:
     """Say one ascent, converged or not, as a `Fitted`."""
-    params, free_parameters, completed = pieces.answer(data, ascent)
+    params, free_parameters, completed, observations = pieces.answer(data, ascent)
     return Fitted(
         family=pieces.family,
         params=params,
         log_likelihood=ascent.path,
-        observations=data.rows,
+        observations=data.rows if observations is None else observations,
         free_parameters=free_parameters,
         completed=completed,
         converged=ascent.verdict == CONVERGED,
@@ -126,7 +138,7 @@ def _best_of(attempts: Sequence[Callable[[], Ascent]], name: str, jobs: int | No
     """
     ascents = _all(attempts, jobs)
     alive = [a for a in ascents if a.verdict != DIED]
-    best = max(alive, key=lambda a: float(a.path[-1])) if alive else None
+    best = max(alive, key=_height) if alive else None
     failed = [(i, a) for i, a in enumerate(ascents) if a is not best and a.verdict != CONVERGED]
     dropped = tuple(f"start {i}: {reason(a)}" for i, a in failed)
     if best is None:
@@ -134,6 +146,10 @@ def _best_of(attempts: Sequence[Callable[[], Ascent]], name: str, jobs: int | No
         raise FitError(f"{name}: every start failed; {dropped[0]}{more}; take fewer states, or more data")
     # A slow ascent is a result: its `Fitted` says that it has not converged.
     return best, dropped
+
+
+def _height(ascent: Ascent) -> float:
+    return float(ascent.path[-1]) if ascent.reached is None else ascent.reached
 
 
 def _all(attempts: Sequence[Callable[[], Ascent]], jobs: int | None) -> list[Ascent]:

@@ -30,7 +30,7 @@ demo: $(VENV)/ready
 		configs/var_target.toml configs/volatility_target.toml
 
 test: $(VENV)/ready
-	$(BIN)/pytest -n auto
+	$(BIN)/pytest -n auto --dist worksteal
 
 lint: $(VENV)/ready
 	$(BIN)/ruff check .

@@ -20,7 +20,7 @@ from tests.kit.small_runs import ANSWERS, SWITCHES, Run, make
 
 FIRST, RUNS, PLAIN = 100, 60, 20
 # All switches may be on in a block of these; `tests.campaigns.reading` runs many more.
-BLOCK, BLOCKS = 200, 12
+BLOCK, BLOCKS = 200, 6
 # Switches that meet more often than chance lets them.
 GROUPS = (
     "missing hours holes", "rates series leverage", "guards band", "splits dividends delisting missing",

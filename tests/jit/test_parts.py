@@ -117,6 +117,7 @@ def test_an_edit_compiles_its_own_part_and_nothing_else(lab: Lab) -> None:
     assert lab.run(feature=original)[1] == set()
 
 
+@pytest.mark.long
 def test_a_stale_part_would_be_seen(lab: Lab) -> None:
     """The control: where the fingerprint does not look into the user's file, yesterday's answer comes out."""
     before, _, _ = lab.run(weakened="1")

@@ -153,15 +153,19 @@ def environment() -> dict[str, str]:
 # A database that is gone.
 
 
+ENOUGH = 3
+"""Looks that failed: from then on the server stays."""
+
+
 def test_a_database_that_is_gone_for_a_while_is_waited_for(tmp_path: Path) -> None:
     server = Postgres().start()
     service, closes, clock = made(tmp_path, server.fresh())
     service.start()
     runner = Runner(service, Letters(tmp_path / "letters"), clock)
-    chance, over, outages = random.Random(1), threading.Event(), []
+    chance, over, outages, failures = random.Random(1), threading.Event(), [], 0
 
     def outage() -> None:
-        while not over.wait(chance.uniform(0.05, 0.4)):
+        while failures < ENOUGH and not over.wait(chance.uniform(0.05, 0.4)):
             server.stop(chance.choice(["QUIT", "INT"]))
             outages.append(1)
             time.sleep(chance.uniform(0.0, 0.1))
@@ -169,7 +173,6 @@ def test_a_database_that_is_gone_for_a_while_is_waited_for(tmp_path: Path) -> No
 
     breaking = threading.Thread(target=outage)
     breaking.start()
-    failures = 0
     try:
         for ts in closes:
             clock.set(ts)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -30,11 +31,15 @@ WRONG = [
 ]
 
 
-def named(study: Study) -> str:
-    return f"{study.calendar.replace('/', '')}-{study.every}"
+def sampled(studies: list[Study], *here: int) -> list[Any]:
+    """Return the studies as parameters; all but those numbered are for `make soak`."""
+    return [
+        pytest.param(study, id=f"{study.calendar}-{study.every}", marks=[] if n in here else pytest.mark.long)
+        for n, study in enumerate(studies)
+    ]
 
 
-@pytest.mark.parametrize("study", YEARS, ids=named)
+@pytest.mark.parametrize("study", sampled(YEARS, 2, 4, 5))
 def test_each_session_is_decided_once_on_time_with_the_process_restarted_at_random(
     study: Study, tmp_path: Path
 ) -> None:
@@ -44,7 +49,7 @@ def test_each_session_is_decided_once_on_time_with_the_process_restarted_at_rand
     assert set(figures.told) <= {"late_cycle"}
 
 
-@pytest.mark.parametrize("study", WRONG, ids=named)
+@pytest.mark.parametrize("study", sampled(WRONG, 2, 3))
 def test_whatever_the_feeds_do_what_is_decided_and_told_is_what_the_rules_say(study: Study, tmp_path: Path) -> None:
     figures = judged(study, tmp_path)
     assert figures.decided > 50
@@ -71,6 +76,7 @@ def test_the_feeds_of_these_tests_fail_in_every_way() -> None:
     assert any(revised < 2**61 for _, revised, _ in fates)
 
 
+@pytest.mark.long
 def test_two_clocks_that_change_on_different_days_move_each_close_on_its_own_day(tmp_path: Path) -> None:
     """The moment of each decision, in UTC, around the clock changes of 2023."""
     hours = {}
@@ -87,7 +93,7 @@ def test_two_clocks_that_change_on_different_days_move_each_close_on_its_own_day
 
 def test_a_clock_set_back_decides_nothing_twice(tmp_path: Path) -> None:
     """It is set back by days at random: what is decided is the market, each bar once."""
-    study = Study("XNYS", "session", "2023-01-02", "2023-06-30", seed=7, restarts=0.0)
+    study = Study("XNYS", "session", "2023-01-02", "2023-03-31", seed=7, restarts=0.0)
     process = Process(study, tmp_path)
     process._start()
     rng = np.random.default_rng(0)
@@ -102,7 +108,7 @@ def test_a_clock_set_back_decides_nothing_twice(tmp_path: Path) -> None:
 
 def test_the_laws_can_fail(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A service that waits a retry too long, skips a close, or decides a bar in its own way, is caught."""
-    study = YEARS[0]._replace(last="2022-05-31", restarts=0.0)
+    study = YEARS[0]._replace(last="2022-03-15", restarts=0.0)
 
     def broken(target: str, value: object) -> None:
         folder = tmp_path / target.rpartition(".")[2]

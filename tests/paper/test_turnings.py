@@ -21,7 +21,10 @@ def test_three_changes_and_an_outage_read_like_this() -> None:
     assert text == GOLDEN.read_text(encoding="utf-8"), text
 
 
-@pytest.mark.parametrize("study", studies(4, 7)[1:])
+_ONE, *_MORE = studies(4, 7)[1:]
+
+
+@pytest.mark.parametrize("study", [_ONE, *(pytest.param(study, marks=pytest.mark.long) for study in _MORE)])
 def test_changes_are_told_once_in_time_and_within_quotas(study: Study) -> None:
     Turning(study).run().judge()
 

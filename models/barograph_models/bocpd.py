@@ -201,7 +201,7 @@ def bocpd_params(
     centre: Floats,
     scale: Floats,
     expected_run: float = 250.0,
-    recent: int = 5,
+    recent: int = 20,
     longest: int = 500,
     prune: float = 1e-6,
     mean_bars: float = 1.0,
@@ -220,7 +220,7 @@ def bocpd_params(
 
 def bocpd(
     expected_run: float = 250.0,
-    recent: int = 5,
+    recent: int = 20,
     longest: int = 500,
     prune: float = 1e-6,
     mean_bars: float = 1.0,
@@ -231,8 +231,9 @@ def bocpd(
 
     The filter holds P(run length | bars so far), the run being the bars since the last change, which comes with chance
     1 / `expected_run` a bar. Its two regimes, which are never renumbered, are no states of a market: "changed" is
-    P(run <= `recent`), "steady" the rest. (P(run = 0) is the hazard whatever happens.) Runs longer than `longest` bars
-    are taken for that long, those less likely than `prune` are dropped.
+    P(run <= `recent`), "steady" the rest. (P(run = 0) is the hazard whatever happens.) A change that takes longer than
+    `recent` bars to be recognised, such as to a calmer market, never shows: so it has to be long enough. Runs longer
+    than `longest` bars are taken for that long, those less likely than `prune` are dropped.
 
     A run's mean and precision are normal-gamma, in units of the training rows' mean and deviation, which are all that
     is learned: the mean as if seen on `mean_bars` bars, the precision of `shape`, above 1, and `rate`. Features are
@@ -248,7 +249,7 @@ def bocpd(
 
     >>> noise = np.random.default_rng(0).standard_normal(600) * np.repeat([1.0, 4.0], 300)
     >>> changed = bocpd().fit(noise).filter_path(noise).probs[:, 1]
-    >>> bool(changed[100:300].max() < 0.2), bool(changed[300:306].max() > 0.9)
+    >>> bool(changed[100:300].max() < 0.5), bool(changed[302:317].min() > 0.9)
     (True, True)
     """
     check_counts(NAME, recent=recent, longest=longest)

@@ -168,7 +168,8 @@ def _fit(searched: Model, clip: float | None, window: Window) -> Fitted:
     rows = emitted(window, NAME)
     low, high = _limits(rows, clip)
     try:
-        found = searched.learn(window._replace(rows=np.clip(rows, low, high)))
+        # What is infinite is an error to be told, not one to be clipped.
+        found = searched.learn(window._replace(rows=np.where(np.isinf(rows), rows, np.clip(rows, low, high))))
     except FitError as error:
         hint = " or a smaller penalty" if "died" in str(error) else ""
         raise FitError(f"{error}{hint}") from None

@@ -79,12 +79,23 @@ class _Plan(NamedTuple):
     parts: int | None
     mode_loss: bool
     features: float | None
+    compare_return: bool
     iterations: int
     tolerance: float
 
+    def compared(self, d: int) -> Floats:
+        """Return which of d features are compared, (d,): 1, or 0 for a return that only names the regimes."""
+        found = np.ones(d)
+        found[0] = float(self.compare_return)
+        return found
+
+    def rows(self, data: Sample) -> Floats:
+        """Return what is compared of the observed rows, (T, d)."""
+        return np.ascontiguousarray(data.Z[data.observed] * self.compared(data.Z.shape[1]))
+
     def priced(self, d: int) -> States:
         """Return the states and the price of moves; weights of d features have length one, and so has the price."""
-        penalty = self.penalty if self.features is None else self.penalty / math.sqrt(d)
+        penalty = self.penalty if self.features is None else self.penalty / math.sqrt(total(self.compared(d)))
         if self.parts is None:
             return discrete(self.states, penalty)
         return continuous(self.states, penalty, self.parts, self.mode_loss)
@@ -105,6 +116,7 @@ def jump_model(
     kind: Literal["discrete", "continuous"] = "discrete",
     online: Literal["value", "greedy"] = "value",
     features: float | None = None,
+    compare_return: bool = True,
     clip: float | None = None,
     grid: float = 0.05,
     mode_loss: bool = True,
@@ -120,8 +132,9 @@ def jump_model(
     s_t be shares of the regimes, in steps of `grid`: the loss is mixed by them, a move costs `penalty` * (half the sum
     of absolute differences)^2, and `mode_loss` makes these prices a transition kernel. With `features`, about so many
     of them are used (sparse; kappa^2 of the paper): weights of length one and of a sum up to its root go with the
-    features that tell the regimes apart; the penalty is then divided by the root of d. `clip` keeps features within so
-    many deviations of their mean. Scale, limits and weights are of the training rows, and part of the fit.
+    features that tell the regimes apart; the penalty is then divided by the root of d. Without `compare_return`
+    column 0, the return, is not compared: it only orders, recognises and forecasts the regimes. `clip` keeps features
+    within so many deviations of their mean. Scale, limits and weights are of the training rows, and part of the fit.
 
     `online` "value" believes in the last state of the cheapest path over all bars so far; "greedy" remembers its last
     state alone. Same fit, other switches. Beliefs are 0 or 1, or points of the grid; there is no density, so `logpdf`
@@ -149,10 +162,16 @@ def jump_model(
     check_choice(NAME, "online", online, tuple(_FAMILIES))
     _check(penalty, tolerance, features, clip)
     parts = check_grid(NAME, states, grid) if kind == "continuous" else None
-    plan = _Plan(states, penalty, parts, mode_loss, features, iterations, tolerance)
-    pieces = Pieces(_FAMILIES[online], partial(_begin, states), _resume, partial(_ascend, plan), partial(_answer, plan))
+    plan = _Plan(states, penalty, parts, mode_loss, features, compare_return, iterations, tolerance)
+    pieces = Pieces(
+        family=_FAMILIES[online],
+        begin=partial(_begin, plan),
+        resume=partial(_resume, plan),
+        climb=partial(_ascend, plan),
+        answer=partial(_answer, plan),
+    )
     searched = from_many_starts(NAME, pieces, states, starts, seed, jobs)
-    return Model(partial(_fit, searched, clip), states, NAME, settings=(searched.settings, clip))
+    return Model(partial(_fit, searched, clip, compare_return), states, NAME, settings=(searched.settings, clip))
 
 
 def _check(penalty: float, tolerance: float, features: float | None, clip: float | None) -> None:
@@ -163,9 +182,11 @@ def _check(penalty: float, tolerance: float, features: float | None, clip: float
         raise ConfigError(f"{NAME}: features = {features!r}, a number of at least 1 is wanted")
 
 
-def _fit(searched: Model, clip: float | None, window: Window) -> Fitted:
+def _fit(searched: Model, clip: float | None, compare_return: bool, window: Window) -> Fitted:
     """Fit to the rows within their limits; what regimes look like is told of the rows themselves."""
     rows = emitted(window, NAME)
+    if rows.shape[1] == 1 and not compare_return:
+        raise FitError(f"{NAME}: nothing to compare: the return is the only feature and compare_return is false")
     low, high = _limits(rows, clip)
     try:
         # What is infinite is an error to be told, not one to be clipped.
@@ -187,21 +208,21 @@ def _limits(rows: Floats, clip: float | None) -> tuple[Floats, Floats]:
     return centre - reach, centre + reach
 
 
-def _begin(states: int, data: Sample, random: np.random.Generator, index: int) -> Floats:
+def _begin(plan: _Plan, data: Sample, random: np.random.Generator, index: int) -> Floats:
     """Draw rows for centres; every other start moves them to the means of the rows nearest to them, by k-means.
 
     A row alone is an outlier to most others: under a large penalty no path would ever visit it.
     """
-    Z = data.Z[data.observed]
-    drawn = plus_plus(Z, states, random)
+    Z = plan.rows(data)
+    drawn = plus_plus(Z, plan.states, random)
     if index % 2 == 0:
         return drawn
     moved, _labels, _path, ended = lloyd(Z, drawn, FEW)
     return drawn if ended == 0 else moved
 
 
-def _resume(data: Sample, params: JumpParams) -> Floats:
-    return np.asarray((params.means - data.centre) / data.scale)
+def _resume(plan: _Plan, data: Sample, params: JumpParams) -> Floats:
+    return np.asarray((params.means - data.centre) / data.scale * plan.compared(data.Z.shape[1]))
 
 
 def _ascend(plan: _Plan, data: Sample, centres: Floats) -> Ascent:
@@ -209,9 +230,11 @@ def _ascend(plan: _Plan, data: Sample, centres: Floats) -> Ascent:
 
     What rises is the sum of squares that regimes explain, halved and weighted, less what their changes cost.
     """
-    Z, rounds = np.ascontiguousarray(data.Z[data.observed]), 1 if plan.features is None else ROUNDS
+    Z, rounds = plan.rows(data), 1 if plan.features is None else ROUNDS
     d, states = Z.shape[1], plan.priced(Z.shape[1])
-    weights = np.ones(d) if plan.features is None else np.full(d, 1.0 / math.sqrt(d))
+    weights = plan.compared(d)
+    if plan.features is not None:
+        weights = weights / math.sqrt(total(weights))
     gains = []
     for n in range(rounds):
         root = np.sqrt(weights)

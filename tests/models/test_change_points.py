@@ -9,8 +9,12 @@ import numpy as np
 import pytest
 from scipy import stats
 
+import barograph as bg
+from barograph import features
+from barograph.data.synthetic import SCENARIOS, simulate
 from barograph.errors import ConfigError, FitError, PartError
 from barograph.jit.views import frozen
+from barograph.loop.run import replay, scan
 from barograph.regimes.filtering import filter_path, filter_rows
 from barograph.regimes.fitted import Model
 from barograph.regimes.matching import match
@@ -19,6 +23,8 @@ from barograph.testing import check_model
 from barograph.types import Filter
 from barograph_models.bocpd import BOCPD, bocpd, bocpd_params
 from barograph_models.cusum import cusum
+from barograph_models.jump_model import jump_model
+from barograph_strategies.regime_filter import regime_filter
 
 
 def rows(d: int = 1, seed: int = 0) -> Any:
@@ -43,6 +49,18 @@ def test_they_obey_the_laws_of_models(name: str) -> None:
     assert {"future", "steps", "saving", "missing bars", "scale", "shapes", "degeneracies"} <= set(found.held)
     if name == "bocpd":
         assert {"density", "mixture", "unseen bars"} <= set(found.held)
+
+
+@pytest.mark.parametrize("model", [jump_model(penalty=10.0, compare_return=False), bocpd(longest=60), cusum()])
+def test_a_machine_that_refits_them_says_the_same_bar_by_bar(model: Model) -> None:
+    history = simulate(SCENARIOS["daily2"], 700, seed=3).history
+    inputs = [features.log_return(), features.ewm_volatility(10.0)]
+    fit = bg.Fit(window=400, every=63)
+    machine = bg.Machine(strategy=regime_filter(), model=model, features=inputs, fit=fit)
+    one, other = scan(machine, history), replay(machine, history)
+    assert one.arrays.equity.tobytes() == other.arrays.equity.tobytes()
+    assert one.arrays.beliefs.tobytes() == other.arrays.beliefs.tobytes()
+    assert len(np.unique(one.arrays.beliefs[:, 0])) > 1
 
 
 def online(d: int = 1, **settings: Any) -> Filter:

@@ -24,6 +24,7 @@ __all__ = ["BOCPD", "LABELS", "BocpdParams", "bocpd", "bocpd_params"]
 
 NAME: Final = "bocpd"
 LABELS: Final = ("steady", "changed")
+FAR: Final = 1e100  # units; the square of more could be no number
 
 
 class BocpdParams(NamedTuple):
@@ -88,7 +89,7 @@ def _see(s: Any, x: Any, state: Any, params: Any) -> Any:
     bars, shape = params.bars[0] + n, params.shape[0] + 0.5 * n
     density = 0.0
     for j in range(centre.size):
-        away = (x[j] - centre[j]) * shrink[j] - means[s, j]
+        away = min(max((x[j] - centre[j]) * shrink[j], -FAR), FAR) - means[s, j]
         rate = rates[s, j] + 0.5 * bars / (bars + 1.0) * (away * away)
         narrow = log(rate)
         density += norms[int(n)] + shape * logs[s, j] - (shape + 0.5) * narrow

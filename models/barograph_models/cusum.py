@@ -22,6 +22,7 @@ __all__ = ["CUSUM", "LABELS", "CusumParams", "cusum"]
 
 NAME: Final = "cusum"
 LABELS: Final = ("steady", "changed")
+FAR: Final = 1e100  # deviations; the square of more could be no number
 WATCHED: Final = {"level": (1.0, 0.0), "volatility": (0.0, 1.0), "both": (1.0, 1.0)}
 
 
@@ -63,7 +64,7 @@ def _rings(x: Any, sums: Any, params: Any) -> Any:
     linear, square, drift = unowned(params.linear), unowned(params.square), unowned(params.drift)
     rings = False
     for j in range(sums.shape[0]):
-        z = (x[j] - params.centre[j]) * params.shrink[j]
+        z = min(max((x[j] - params.centre[j]) * params.shrink[j], -FAR), FAR)
         for i in range(drift.size):
             sums[j, i] = max(0.0, sums[j, i] + linear[i] * z + square[i] * (z * z) - drift[i])
             rings = rings or sums[j, i] >= params.threshold[0]

@@ -223,6 +223,22 @@ def test_that_changes_are_rare_is_no_fault_of_a_fit(model: Model) -> None:
     assert fitted.degeneracies == ()
 
 
+@pytest.mark.parametrize("model", [bocpd(longest=60), cusum(), cusum(watch="level")])
+def test_an_absurd_row_poisons_nothing(model: Model) -> None:
+    X = rows()
+    fitted = model.fit(X)
+    path = fitted.filter_path(np.vstack([X[:50], [[1e300]], [[-1e300]], X]))
+    np.testing.assert_allclose(path.probs.sum(axis=1), 1.0)
+    assert path.probs[-1, 1] < 0.5
+
+
+def test_a_filter_that_has_just_begun_raises_no_alarm() -> None:
+    X = rows()
+    probs = bocpd(longest=60).fit(X).filter_path(X[:20]).probs
+    assert probs[:, 1].max() < 0.5
+    assert probs[0, 1] < 0.02
+
+
 def chart(z: Any, allowance: float, limit: float) -> list[int]:
     """Page's two-sided chart as textbooks have it, begun again after a signal: the bars at which it rings."""
     high = low = 0.0

@@ -184,6 +184,39 @@ def test_scale_limits_and_weights_are_of_the_training_rows() -> None:
     assert fitted.filter_path(later).probs[: len(X)].tobytes() == fitted.filter_path(X).probs.tobytes()
 
 
+def test_rows_beyond_the_limits_count_as_at_them() -> None:
+    X = rows()
+    fitted = jump_model(penalty=5.0, clip=1.0).fit(X)
+    beyond = np.where(np.isnan(X), np.nan, np.clip(X, fitted.params.low, fitted.params.high))
+    assert (beyond != X)[np.isfinite(X)].mean() > 0.1
+    np.testing.assert_array_equal(fitted.filter_path(beyond).probs, fitted.filter_path(X).probs)
+    assert not np.array_equal(jump_model(penalty=5.0).fit(X).filter_path(beyond).probs, fitted.filter_path(X).probs)
+    state, calm = fitted.state_after(1e3 * X), fitted.state_after(beyond)
+    assert state.values.max() < 100.0 * max(1.0, calm.values.max())
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_an_absurd_row_poisons_nothing(name: str) -> None:
+    X = rows()
+    fitted = jump_model(**MODELS[name]).fit(X)
+    path = fitted.filter_path(np.vstack([X[:50], np.full((1, 3), 1e300), np.full((1, 3), -1e300), X]))
+    np.testing.assert_allclose(path.probs.sum(axis=1), 1.0)
+
+
+def test_moves_where_two_regimes_share_a_row_alike_are_half_of_each() -> None:
+    X, found = rows(), 0
+    for seed in range(4):
+        fitted = jump_model(penalty=10.0, kind="continuous", grid=0.5, seed=seed).fit(np.roll(X, 11 * seed, axis=0))
+        shares = fitted.smooth(np.roll(X, 11 * seed, axis=0)).hindsight
+        found += int((shares == 0.5).any(axis=1).sum())
+        seen = np.isfinite(np.roll(X, 11 * seed, axis=0)).all(axis=1)
+        pairs = [t for t in range(len(X) - 1) if seen[t] and seen[t + 1]]
+        sure = np.where(shares == 0.5, 0.5, np.round(shares))
+        moves = sum(np.outer(sure[t], sure[t + 1]) for t in pairs)
+        np.testing.assert_allclose(fitted.transition, moves / moves.sum(axis=1, keepdims=True), atol=1e-12)
+    assert found > 3
+
+
 def test_labels_stay_through_a_refit() -> None:
     """Regimes are recognised by return, volatility and persistence, whatever the seeds called them."""
     X = rows()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 
@@ -17,6 +17,7 @@ __all__ = ["SHARED", "JumpParams", "JumpState", "greedy_step", "init", "value_st
 
 SHARED = ("centre", "shrink", "low", "high", "weights", "shares", "penalties", "objective")
 """What counts no regimes."""
+FAR: Final = 1e100  # deviations; the square of more could be no number
 
 
 class JumpParams(NamedTuple):
@@ -77,7 +78,7 @@ def _compare(x: Any, params: Any, scaled: Any, losses: Any) -> None:
         unowned(params.high),
     )
     for j in range(scaled.size):
-        scaled[j] = (min(max(x[j], low[j]), high[j]) - centre[j]) * shrink[j]
+        scaled[j] = min(max((min(max(x[j], low[j]), high[j]) - centre[j]) * shrink[j], -FAR), FAR)
     distances(scaled, unowned(params.centres), losses)
 
 

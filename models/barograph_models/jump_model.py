@@ -236,7 +236,7 @@ def _ascend(plan: _Plan, data: Sample, centres: Floats) -> Ascent:
     if plan.features is not None:
         weights = weights / math.sqrt(total(weights))
     gains = []
-    for n in range(rounds):
+    for _ in range(rounds):
         root = np.sqrt(weights)
         found = descend(Z * root, centres * root, states, plan.iterations, plan.tolerance)
         gains.append(0.5 * float(total(weights * total(Z * Z))) - found.costs)
@@ -244,13 +244,14 @@ def _ascend(plan: _Plan, data: Sample, centres: Floats) -> Ascent:
         place = _Place(_centres(Z, shares), weights, found.path, float(found.costs[-1]))
         if found.ended == 0 or total(shares).min() <= d:
             return Ascent(place, np.concatenate(gains), DIED)
-        if n == rounds - 1:
+        settled = found.ended > 0
+        if plan.features is None:
             break
-        fresh = sparse_weights(between(Z, shares), math.sqrt(plan.features or d))
+        fresh = sparse_weights(between(Z, shares), math.sqrt(plan.features))
         if total(np.abs(fresh - weights)) <= SETTLED * total(weights):
             break
-        centres, weights = place.centres, fresh
-    return Ascent(place, np.concatenate(gains), CONVERGED if found.ended > 0 else UNFINISHED)
+        centres, weights, settled = place.centres, fresh, False
+    return Ascent(place, np.concatenate(gains), CONVERGED if settled else UNFINISHED)
 
 
 def _centres(Z: Floats, shares: Floats) -> Floats:

@@ -255,6 +255,26 @@ def test_sparse_weights_are_the_best_under_both_norms() -> None:
         assert worth @ found >= (tried @ worth).max()
 
 
+def test_nothing_to_choose_from_weighs_alike() -> None:
+    for most in (1.0, 1.5, 9.0):
+        found = sparse_weights(np.zeros(4), most)
+        assert len(set(found.tolist())) == 1
+        assert found.sum() == pytest.approx(min(most, 2.0))
+
+
+def test_an_ascent_that_has_not_ended_is_a_fit_that_says_so() -> None:
+    assert jump_model(penalty=5.0).fit(rows()).converged
+    assert jump_model(penalty=5.0, features=2.0).fit(rows()).converged
+    assert not jump_model(penalty=1.0, iterations=1, states=3).fit(rows()).converged
+
+
+def test_one_regime_is_the_mean() -> None:
+    X = rows()
+    fitted = jump_model(states=1).fit(X)
+    assert (fitted.filter_path(X).probs == 1.0).all()
+    np.testing.assert_allclose(fitted.moments().mean[0], X[np.isfinite(X).all(axis=1)].mean(axis=0), rtol=1e-12)
+
+
 def test_features_that_say_nothing_get_no_weight() -> None:
     random = np.random.default_rng(0)
     signal = np.repeat([0.0, 3.0, 0.0], 150)[:, None] + random.standard_normal((450, 2))

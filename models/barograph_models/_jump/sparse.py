@@ -35,6 +35,8 @@ def sparse_weights(worth: Floats, most: float) -> Floats:
     >>> sparse_weights(np.array([3.0, 2.0, 0.1]), 1.2).round(3)
     array([0.974, 0.226, 0.   ])
     """
+    if not worth.max() > 0.0:
+        return np.full(len(worth), 1.0 / math.sqrt(len(worth)) if len(worth) <= most * most else most / len(worth))
     worth = worth / worth.max()
     found = _shrunk(worth, 0.0)
     if total(found) <= most:

@@ -68,7 +68,7 @@ def _narrow(fitted: Any, rows: Floats) -> Iterator[str]:
 
 
 def _rare(fitted: Any, alone: Sequence[Any], tables: Sequence[Floats]) -> Iterator[str]:
-    if fitted.regimes == 1 or not any(map(len, tables)):
+    if fitted.regimes == 1 or fitted.family.events or not any(map(len, tables)):
         return
     # At Python's speed a filter over the window would cost as much as the fit.
     quick, share = isinstance(fitted.family.step, Kernel), fitted.stationary()

@@ -11,6 +11,7 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 
+from barograph.errors import PartError
 from barograph.jit.arithmetic import power
 from barograph.jit.kernel import compiled
 from barograph.jit.ordered import exponentials, logarithms, mean, product, total, variance
@@ -150,8 +151,11 @@ def _planned(fitted: Fitted, horizon: int) -> _Planned | None:
     online = fitted.filter()
     if online.forecast is None or online.plan is None or online.components is None:
         return None
-    parts = online.components(online.params, horizon)
-    return _Planned(online.forecast, online.plan(online.params, horizon), horizon, parts, online.regimes)
+    try:
+        parts, plan = online.components(online.params, horizon), online.plan(online.params, horizon)
+    except PartError:  # a model that does not look so far ahead
+        return None
+    return _Planned(online.forecast, plan, horizon, parts, online.regimes)
 
 
 def _likelihood(fitted: Fitted) -> tuple[Floats | None, float]:

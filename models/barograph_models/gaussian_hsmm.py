@@ -26,9 +26,12 @@ from barograph_models._durations.params import (
     duration_params,
     emitting,
     moments,
+    never_left,
+    remaining,
     renumber,
     stationary,
     stays,
+    until,
     with_emission,
 )
 from barograph_models._fit.data import Sample, check_choice, check_counts, check_positive
@@ -52,6 +55,7 @@ def _family(name: str, kind: str) -> Family:
     online = (DurationParams, init, duration_step(emission, says), moments, *hindsight)
     answers = {"renumber": renumber, "stays": stays, "stationary": stationary, "draw": draw}
     ahead = {"forecast": age_forecast, "plan": age_plan, "components": age_components}
+    ahead |= {"never_left": never_left, "until": until, "remaining": remaining}
     return Family(f"{__name__}:{name}", *online, **answers, **ahead)
 
 

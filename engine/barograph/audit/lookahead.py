@@ -353,12 +353,17 @@ class _Hindsight(Session):
         told, online = _Script(first, np.ascontiguousarray(probs)), fitted.filter()
         planned = online.plan and partial(_planned, online.plan, online.params)
         parts = online.components and partial(_planned, online.components, online.params)
-        return Filter(_begin, _play, told, fitted.regimes, self._decoding, online.forecast, planned, parts)
+        into = online.never_left and partial(_never_left, online.never_left, online.params)
+        return Filter(_begin, _play, told, fitted.regimes, self._decoding, online.forecast, planned, parts, into)
 
 
-def _planned(of: Callable[[Any, int], Any], params: Any, _script: Any, horizon: int) -> Any:
-    """Ask the model's own parameters, not the script's."""
-    return of(params, horizon)
+def _planned(of: Callable[[Any, int], Any], params: Any, script: Any, horizon: int) -> Any:
+    """Ask the model's own parameters, not the script's, unless they were asked for already."""
+    return of(params if isinstance(script, _Script) else script, horizon)
+
+
+def _never_left(of: Callable[[Any, Any], Any], params: Any, _script: Any, regimes: Any) -> Any:
+    return of(params, regimes)
 
 
 def decoded(machine: Machine, history: History, decoding: str, features: Floats) -> Result:

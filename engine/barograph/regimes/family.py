@@ -55,6 +55,12 @@ class Family(NamedTuple):
     Where several hidden states show as one regime, `shown` names the array (K,) that says which: beliefs are then R
     wide, and renumbering changes that array alone.
 
+    Of what is to come: ``never_left(params, states)`` gives the params in which these hidden states are never left, so
+    that a forecast of them tells whether they were entered; ``until(params, now, states)`` the expected bars until one
+    of them is entered, and ``remaining(params, state)`` those that each regime still lasts if it is the one now, (R,).
+    Of a model that is not sure of its parameters ``draws_ahead(params, state, horizon)`` gives what each draw expects,
+    P(regime then) (M, R), and how it is weighed, (M,).
+
     ``draw(params, bars, seed)`` gives features (bars, d) from the model's own law, and the hidden states (bars,).
 
     Of a panel, whose params hold what is common to several assets and what is an asset's own, ``of_asset(params, i)``
@@ -81,6 +87,10 @@ class Family(NamedTuple):
     blanks: tuple[str, ...] = ()
     of_asset: Callable[[Any, int], tuple[Family, Any]] | None = None
     draw: Callable[[Any, int, int], tuple[Floats, NDArray[np.int64]]] | None = None
+    never_left: Callable[[Any, NDArray[np.int64]], Any] | None = None
+    until: Callable[[Any, Any, NDArray[np.int64]], float] | None = None
+    remaining: Callable[[Any, Any], Floats] | None = None
+    draws_ahead: Callable[[Any, Any, int], tuple[Floats, Floats]] | None = None
 
 
 def label_map(family: Family, params: Any) -> NDArray[np.int64]:

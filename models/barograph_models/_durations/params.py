@@ -8,18 +8,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from barograph.jit.kernel import compiled
-from barograph.jit.ordered import total
+from barograph.jit.ordered import product, total
 from barograph.jit.views import unowned
 from barograph.regimes.family import long_run
 from barograph.regimes.fitted import Moments
+from barograph.regimes.transitions import DOUBLINGS, expected
 from barograph.types import Floats
 from barograph_models._chain import gaussian
 from barograph_models._chain.chance import generator, uniform
 from barograph_models._chain.gaussian import GaussianParams, gaussian_params
 from barograph_models._durations import law
 
-__all__ = ["DurationParams", "draw", "duration_params", "emitting", "moments", "never_left", "remaining", "renumber",
-           "stationary", "stays", "with_emission"]  # fmt: skip
+__all__ = ["DurationParams", "ages", "draw", "duration_params", "emitting", "moments", "never_left", "remaining", "renumber",
+           "stationary", "stays", "until",
+           "with_emission"]  # fmt: skip
 
 
 class DurationParams(NamedTuple):
@@ -120,6 +122,27 @@ def remaining(params: DurationParams, state: Any) -> Floats:
     whole = total(share, axis=1)
     worth = total(np.where(share > 0.0, share * np.where(share > 0.0, ahead, 0.0), 0.0), axis=1)
     return np.where(whole > 0.0, worth / np.where(whole > 0.0, whole, 1.0), ahead[:, 0])
+
+
+def until(params: DurationParams, state: Any, regimes: NDArray[np.int64]) -> float:
+    """Return the expected bars until one of these regimes is entered: what each stay still lasts, and those between."""
+    elsewhere = np.ones(len(params.start))
+    elsewhere[regimes] = 0.0
+    # From the first bar of a stay: its own length, and that of those that follow before.
+    between = _sum_of_visits(params.follows * elsewhere * elsewhere[:, None])
+    begun = product(between, stays(params) * elsewhere)
+    ahead = law.remaining(params.hazard) + 1.0 + product(params.follows * elsewhere, begun)[:, None]
+    share = ages(state, params.lasts) * elsewhere[:, None]
+    return expected(share.ravel(), ahead.ravel())
+
+
+def _sum_of_visits(moves: Floats) -> Floats:
+    """Return I + A + A^2 + ...: how often each regime begins before the passage ends, from each."""
+    found, ahead = np.eye(len(moves)), moves
+    for _ in range(DOUBLINGS):
+        found = found + product(ahead, found)
+        ahead = product(ahead, ahead)
+    return found
 
 
 @compiled

@@ -97,10 +97,10 @@ def gaussian_hsmm(
     >>> returns = random.standard_normal(600) * np.tile(np.repeat([0.5, 2.0], 30), 10)
     >>> fitted = gaussian_hsmm(starts=2, longest=60).fit(returns)
     >>> fitted.stays().round()
-    array([30., 30.])
-    >>> after = {n: fitted.predict(fitted.state_after(returns[: 540 + n])).probs[0].round(1) for n in (10, 29)}
-    >>> after
-    {10: np.float64(1.0), 29: np.float64(0.6)}
+    array([30., 31.])
+    >>> young, old = (fitted.leaving(fitted.state_after(returns[:bars]), horizon=5) for bars in (550, 568))
+    >>> round(young.probability, 2), round(old.probability, 2)
+    (0.02, 0.38)
     """
     check_counts(NAME, states=states, longest=longest, starts=starts, iterations=iterations)
     check_choice(NAME, "durations", durations, LAWS)

@@ -325,7 +325,7 @@ class Fitted:
         >>> fitted = gaussian_hmm(states=2, starts=2).fit(noise)
         >>> told = fitted.entering([1.0, 0.0], regimes=1, horizon=10)
         >>> bool(abs(told.probability - (1.0 - fitted.transition[0, 0] ** 10)) < 1e-12), round(told.bars)
-        (True, 397)
+        (True, 387)
         """
         return transitions.entering(self, now, regimes, horizon, level)
 

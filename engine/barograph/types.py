@@ -12,8 +12,8 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["HOLD", "Asset", "Bars", "Belief", "Entering", "Feature", "Feed", "Filter", "Filtered", "Floats", "Forecast", "Orders",
-           "Portfolio", "Protected", "Smoothed", "Step", "Strategy", "Target"]  # fmt: skip
+__all__ = ["HOLD", "Asset", "Bars", "Belief", "Entering", "Feature", "Feed", "Filter", "Filtered", "Floats", "Forecast",
+           "Orders", "Portfolio", "Protected", "Smoothed", "Step", "Strategy", "Target"]  # fmt: skip
 
 Floats = NDArray[np.float64]
 

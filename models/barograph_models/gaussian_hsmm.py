@@ -51,12 +51,25 @@ _EMITS: Final = {"diagonal": (CELLS, partly_observed, any_observed), "full": (ga
 
 def _family(name: str, kind: str) -> Family:
     emission, says, seen = _EMITS[kind]
-    hindsight = (partial(smooth, emission, seen=seen), partial(decode, emission, seen=seen))
-    online = (DurationParams, init, duration_step(emission, says), moments, *hindsight)
-    answers = {"renumber": renumber, "stays": stays, "stationary": stationary, "draw": draw}
-    ahead = {"forecast": age_forecast, "plan": age_plan, "components": age_components}
-    ahead |= {"never_left": never_left, "until": until, "remaining": remaining}
-    return Family(f"{__name__}:{name}", *online, **answers, **ahead)
+    return Family(
+        f"{__name__}:{name}",
+        DurationParams,
+        init,
+        duration_step(emission, says),
+        moments,
+        partial(smooth, emission, seen=seen),
+        partial(decode, emission, seen=seen),
+        renumber=renumber,
+        stays=stays,
+        stationary=stationary,
+        forecast=age_forecast,
+        plan=age_plan,
+        components=age_components,
+        draw=draw,
+        never_left=never_left,
+        until=until,
+        remaining=remaining,
+    )
 
 
 DIAGONAL = _family("DIAGONAL", "diagonal")

@@ -1,4 +1,4 @@
-"""Entering and leaving regimes: against sums over all paths, in closed form, from draws, and as a strategy reads them."""
+"""Entering and leaving regimes: against sums over all paths, in closed form, from draws, as a strategy reads them."""
 
 from __future__ import annotations
 
@@ -135,7 +135,9 @@ def test_regimes_that_are_none_or_all_are_refused(wrong: Any) -> None:
 def test_a_family_that_forecasts_by_itself_has_to_answer() -> None:
     hazard = np.full((2, 4), 0.2)
     fitted = semi_markov(hazard).fit(returns()[:, None])
-    with pytest.raises(PartError, match="SEMI_MARKOV: nothing tells how its regimes are entered; give .* `never_left`"):
+    with pytest.raises(
+        PartError, match=r"SEMI_MARKOV: nothing tells how its regimes are entered; give .* `never_left`"
+    ):
         fitted.entering(fitted.state_after(returns()[:5, None]), 1, 3)
 
 

@@ -17,8 +17,8 @@ from barograph.regimes.mixture import blend, horizon_mixture
 from barograph.types import Floats, Forecast
 
 __all__ = ["ChainNow", "ChainPlan", "Family", "Moments", "Signature", "by_belief", "chain_components", "chain_forecast",
-           "chain_plan", "label_map", "long_run", "moments_of", "regimes_of", "renumbered", "signature_of", "states_forecast",
-           "stationary_of", "stays_of"]  # fmt: skip
+           "chain_plan", "label_map", "long_run", "moments_of", "regimes_of", "renumbered", "signature_of",
+           "states_forecast", "stationary_of", "stays_of"]  # fmt: skip
 
 
 class Moments(NamedTuple):

@@ -20,7 +20,8 @@ from barograph.jit.ordered import product, total
 from barograph.regimes.family import Family, chain_forecast, label_map, stays_of
 from barograph.types import Floats
 
-__all__ = ["DOUBLINGS", "Transition", "entering", "expected", "first_passage", "leaving", "never_left", "passages", "remaining"]
+__all__ = ["DOUBLINGS", "Transition", "entering", "expected", "first_passage", "leaving", "never_left",
+           "passages", "remaining"]  # fmt: skip
 
 DOUBLINGS: Final = 50
 ENDLESS: Final = 1e9

@@ -68,7 +68,8 @@ def entered_within(labels: Any, regimes: int | Sequence[int], horizon: int) -> F
     if horizon < 1:
         raise PartError(f"entered_within: horizon = {horizon!r}, a whole number of bars, at least 1, is wanted")
     padded = np.concatenate([there, np.zeros(horizon, dtype=bool)])
-    found = np.lib.stride_tricks.sliding_window_view(padded, horizon + 1).any(axis=1).astype(np.float64)
+    found: Floats = np.zeros(len(there))
+    found[np.lib.stride_tricks.sliding_window_view(padded, horizon + 1).any(axis=1)] = 1.0
     found[len(there) - horizon :][found[len(there) - horizon :] == 0.0] = math.nan
     return found
 
@@ -98,7 +99,7 @@ def event_forecast(said: Any, happened: Any, bins: int = 10) -> EventForecast:
     there = np.isfinite(p) & np.isfinite(y)
     p, y = p[there], y[there]
     if not p.size:
-        return EventForecast(0, *[math.nan] * 6, np.empty((0, 3)))
+        return EventForecast._make([0, *[math.nan] * 6, np.empty((0, 3))])
     base, brier = float(np.mean(y)), float(np.mean((p - y) ** 2))
     where = np.minimum((p * bins).astype(np.int64), bins - 1)
     count = np.bincount(where, minlength=bins).astype(np.float64)

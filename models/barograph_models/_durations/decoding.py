@@ -137,7 +137,7 @@ def viterbi(
     if not T:
         return labels, 0.0
     logs = tuple(logarithms(of) for of in (params.start, params.follows, params.ends, params.lasts))
-    scores = Scores(*logs, np.empty((K, T)), np.zeros((K, T + 1)), np.empty((T, K)), np.zeros((K, 2)))
+    scores = Scores._make([*logs, np.empty((K, T)), np.zeros((K, T + 1)), np.empty((T, K)), np.zeros((K, 2))])
     since, came = np.zeros((T, K), dtype=np.int64), np.zeros((T, K), dtype=np.int64)
     return labels, float(_decoder(emission)(X, seen(X), params, scores, since, came, labels))
 

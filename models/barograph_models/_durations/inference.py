@@ -68,9 +68,8 @@ class Work(NamedTuple):
 
 
 def _work(T: int, K: int, D: int) -> Work:
-    rows, ages = [np.empty((K, T)) for _ in range(7)], [np.empty((K, D)) for _ in range(2)]
-    one = [np.empty(K) for _ in range(5)]
-    return Work(np.empty((T, K)), *rows, np.empty((K, D)), *one, np.empty((K, K)), *ages, np.empty((2, D)), np.empty(K))
+    shapes = [(T, K), *[(K, T)] * 7, (K, D), *[(K,)] * 5, (K, K), *[(K, D)] * 2, (2, D), (K,)]
+    return Work._make([np.empty(shape) for shape in shapes])
 
 
 @kernel

@@ -19,9 +19,8 @@ from barograph_models._chain.chance import generator, uniform
 from barograph_models._chain.gaussian import GaussianParams, gaussian_params
 from barograph_models._durations import law
 
-__all__ = ["DurationParams", "ages", "draw", "duration_params", "emitting", "moments", "never_left", "remaining", "renumber",
-           "stationary", "stays", "until",
-           "with_emission"]  # fmt: skip
+__all__ = ["DurationParams", "ages", "draw", "duration_params", "emitting", "moments", "never_left", "remaining",
+           "renumber", "stationary", "stays", "until", "with_emission"]  # fmt: skip
 
 
 class DurationParams(NamedTuple):

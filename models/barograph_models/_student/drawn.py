@@ -213,8 +213,9 @@ def remaining(params: DrawnParams, state: DrawnState) -> Floats:
     """Return the bars that each regime still lasts, if it is the one now, on average over the draws, (K,)."""
     leaves = 1.0 - np.array([np.diag(m) for m in params.drawn_transition.swapaxes(0, 1)])
     left = np.where(leaves > 0.0, (1.0 - leaves) / np.where(leaves > 0.0, leaves, 1.0), np.inf)
-    share = state.each * state.weights[:, None]
-    return np.array([expected(share[:, k] / max(float(total(share[:, k])), 1e-300), left[:, k]) for k in range(left.shape[1])])
+    share = np.asarray(state.each) * np.asarray(state.weights)[:, None]
+    share = share / np.maximum(total(share), 1e-300)
+    return np.array([expected(*of) for of in zip(share.T, left.T, strict=True)])
 
 
 def draws_ahead(params: DrawnParams, state: DrawnState, horizon: int) -> tuple[Floats, Floats]:

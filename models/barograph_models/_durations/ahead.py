@@ -71,14 +71,14 @@ def _regimes(follows: Floats, hazard: Floats, horizon: int) -> Floats:
 
 def _visits(follows: Floats, hazard: Floats, horizon: int) -> tuple[Floats, Floats]:
     """Return the counts of bars in each regime (M, K), and their chances from each regime and age, (K, D, M)."""
-    K, D = hazard.shape
+    regimes, D = hazard.shape
     # Counts are one number in base horizon+1, as in `barograph.regimes.mixture`.
-    radix = (horizon + 1) ** np.arange(K, dtype=np.int64)
-    codes, mass = np.zeros(1, dtype=np.int64), np.ones((K, D, 1))
+    radix = (horizon + 1) ** np.arange(regimes, dtype=np.int64)
+    codes, mass = np.zeros(1, dtype=np.int64), np.ones((regimes, D, 1))
     for _ in range(horizon):
         later = np.unique(codes[:, None] + radix)
-        on, opens = np.zeros((K, D, later.size)), np.zeros((K, later.size))
-        for j in range(K):
+        on, opens = np.zeros((regimes, D, later.size)), np.zeros((regimes, later.size))
+        for j in range(regimes):
             place = np.searchsorted(later, codes + radix[j])
             on[j][:, place] = np.concatenate([mass[j, 1:], mass[j, -1:]])
             opens[j, place] = mass[j, 0]

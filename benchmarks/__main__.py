@@ -24,6 +24,7 @@ from benchmarks import (
     series,
     study,
     sweeps,
+    transitions,
     trials,
     waiting,
 )
@@ -41,6 +42,7 @@ SUBJECTS: dict[str, Callable[[float], Table]] = {
     "peers": peers.crossing,
     "ceilings": ceilings.measure,
     "prior": prior.measure,
+    "transitions": transitions.measure,
     "series": series.measure,
     "runs": runs.measure,
     "cycle": paper.cycle,

@@ -25,11 +25,11 @@ from barograph.regimes import family as asked
 from barograph.regimes import saving, telling, transitions
 from barograph.regimes.degeneracies import degeneracies
 from barograph.regimes.family import Family, Moments, Signature
-from barograph.regimes.filtering import filter_path, filter_rows
+from barograph.regimes.filtering import filter_path, filter_rows, forecast_path
 from barograph.regimes.saving import Modules
 from barograph.regimes.transitions import Transition, never_left
 from barograph.regimes.window import Window, table, window
-from barograph.types import Filter, Filtered, Floats, Forecast, Smoothed
+from barograph.types import Entering, Filter, Filtered, Floats, Forecast, Smoothed
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -227,6 +227,20 @@ class Fitted:
     def state_after(self, X: Any) -> Any:
         """Return the online filter's state after the rows of `X` (T, d), from its start."""
         return filter_rows(self.filter(), self._rows(X))[0]
+
+    def forecast_path(self, X: Any, horizon: int | Entering) -> Floats:
+        """Return P(regime ahead) as forecast at each row of `X` (T, d), (T, R); of an `Entering`, P(entered by then).
+
+        Raises `PartError` where the model has no forecast, or cannot tell what is entered.
+
+        >>> from barograph.types import Entering
+        >>> from barograph_models.gaussian_hmm import gaussian_hmm
+        >>> noise = np.random.default_rng(0).standard_normal(600) * np.repeat([1.0, 4.0, 1.0], 200)
+        >>> fitted = gaussian_hmm(states=2, starts=2).fit(noise)
+        >>> fitted.forecast_path(noise, Entering(10, (1,)))[[100, 300], 1].round(2)
+        array([0.03, 1.  ])
+        """
+        return forecast_path(self.filter(), self._rows(X), horizon)
 
     def smooth(self, X: Any) -> Smoothed:
         """Return P(regime | all rows of `X`), (T, R): hindsight, for plots, refused by every strategy."""

@@ -33,6 +33,7 @@ from barograph.loop.result import Result
 from barograph.loop.run import scan
 from barograph.loop.session import Session
 from barograph.loop.wiring import Wired, believed_about, wire
+from barograph.regimes.family import by_belief
 from barograph.types import Belief, Filter, Floats
 
 if TYPE_CHECKING:
@@ -375,7 +376,9 @@ def _decodings(whole: Result) -> dict[str, float]:
     """Return the Sharpe ratio under each decoding; without a model that learns, or with several, the filtered one."""
     found = {"filtered": sharpe_of(whole)}
     last = whole.fits[-1].fitted.family if whole.fits and whole.machine.choose is None else None
-    if last is not None and last.smooth is not None and last.decode is not None:
+    # A model that forecasts from its filter's state has none in hindsight: a rule that reads forecasts is not run so.
+    blind = last is not None and bool(whole.machine.strategy.horizons) and not by_belief(last)
+    if last is not None and last.smooth is not None and last.decode is not None and not blind:
         for name in DECODINGS[1:]:
             run = decoded(whole.machine, whole.history, name, whole.arrays.features)
             found[name] = sharpe_of(run)

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from scipy import stats
+from scipy import optimize, stats
 
 from barograph.errors import ConfigError, FitError, PartError
 from barograph.regimes.fitted import Fitted
@@ -209,6 +209,28 @@ def test_slopes_are_the_hazards_own(kind: str, v: float) -> None:
     if v > 0.0:
         moved = (law.hazards([mean], [v * math.exp(s)], longest)[0] for s in (step, -step))
         np.testing.assert_allclose(slopes[1], (next(moved) - next(moved)) / (2 * step), rtol=1e-5, atol=1e-9)
+
+
+def test_a_law_is_learned_to_the_maximum_of_its_likelihood() -> None:
+    """Ends and bars at risk of many stays, some unfinished: against a general optimiser, from afar."""
+    random, longest = np.random.default_rng(4), 80
+    lengths = 1 + random.negative_binomial(2.0, 2.0 / 32.0, 300)
+    ended, lasted = np.zeros((1, longest)), np.zeros((1, longest))
+    for length in lengths.tolist():
+        for age in range(length):
+            a = min(age, longest - 1)
+            done = age == length - 1 and length % 7 != 0
+            ended[0, a], lasted[0, a] = ended[0, a] + done, lasted[0, a] + (not done)
+
+    def loss(theta: Any) -> float:
+        hazard = law.hazards([math.exp(theta[0])], [math.exp(theta[1])], longest)
+        return -float((ended * np.log(hazard) + lasted * np.log1p(-hazard)).sum())
+
+    best = optimize.minimize(loss, [3.0, 0.0], method="Nelder-Mead", options={"xatol": 1e-8, "fatol": 1e-10}).x
+    found, hazard, slopes = np.array([[60.0, 2.0]]), np.empty((1, longest)), np.empty((2, longest))
+    for _ in range(2):
+        law.learn(0, law.Habits(1.0, 0.0), found, hazard, slopes, ended, lasted)
+    np.testing.assert_allclose(np.log(found[0]), best, atol=1e-5)
 
 
 @pytest.mark.parametrize("durations", list(law.KINDS))

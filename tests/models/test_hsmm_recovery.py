@@ -14,6 +14,7 @@ from barograph_models.gaussian_hsmm import gaussian_hsmm
 LONGEST = 80
 STAYS, VARIANCES, MEANS = np.array([25.0, 12.0]), np.array([1.0, 9.0]), np.array([0.05, -0.1])
 SPREAD = {"negative_binomial": 0.5, "poisson": 0.0}
+SEEDS = {"negative_binomial": 1_000, "poisson": 7_000}
 
 
 def world(durations: str) -> DurationParams:
@@ -35,7 +36,7 @@ def truth(durations: str) -> Any:
 def errors(durations: Any, bars: int, worlds: int) -> Any:
     """Return how far the fits to so many worlds are from what drew them, (worlds, parameters)."""
     model = gaussian_hsmm(durations=durations, prior="none", longest=LONGEST, starts=3, tolerance=1e-9, jobs=1)
-    drawn = (draw(world(durations), bars, 1_000 + seed)[0] for seed in range(worlds))
+    drawn = (draw(world(durations), bars, SEEDS[durations] + seed)[0] for seed in range(worlds))
     return np.array([numbers(model.fit(X).params, durations) - truth(durations) for X in drawn])
 
 

@@ -62,6 +62,8 @@ def test_an_oracle_is_never_wrong_and_a_silent_one_never_right() -> None:
     labels = (np.arange(1_000) % 100 >= 90).astype(int)
     oracle = warned(entered_within(labels, 1, 5), labels, 1, 5)
     assert (oracle.entries, oracle.warned, oracle.lead, oracle.false_alarms) == (10, 1.0, 5.0, 0.0)
+    # Who always warns is credited with no more than the horizon.
+    assert warned(np.ones(1_000), labels, 1, 5).lead == 5.0
     silent = warned(np.zeros(1_000), labels, 1, 5)
     assert (silent.warned, silent.false_alarms) == (0.0, 0.0)
     assert math.isnan(silent.lead)
@@ -83,6 +85,10 @@ def test_alarms_in_vain_are_counted_once_each_and_a_year() -> None:
 def test_what_cannot_be_scored_is_refused(said: Any, happened: Any, told: str) -> None:
     with pytest.raises(PartError, match=f"event_forecast: {told}"):
         event_forecast(said, happened)
+
+
+def test_rounding_above_one_is_no_mistake() -> None:
+    assert event_forecast([1.0 + 1e-15], [1.0]).brier == 0.0
 
 
 def test_a_horizon_of_nothing_is_refused() -> None:

@@ -21,7 +21,7 @@ from barograph.regimes.family import Family, chain_forecast, label_map, stays_of
 from barograph.types import Floats
 
 __all__ = ["DOUBLINGS", "Transition", "entering", "expected", "first_passage", "leaving", "never_left",
-           "passages", "remaining"]  # fmt: skip
+           "passages", "remaining", "states_never_left"]  # fmt: skip
 
 DOUBLINGS: Final = 50
 ENDLESS: Final = 1e9
@@ -109,11 +109,16 @@ def never_left(family: Family, params: Any, regimes: Any) -> Any:
     Of a chain its rows are replaced; a family that forecasts by itself has to answer.
     """
     told = np.asarray(regimes, dtype=np.int64)
-    if not hasattr(params, "transition") and family.never_left is None:
-        raise PartError(f"{family.name}: nothing tells how its regimes are entered; give the family a `never_left`")
     states = np.flatnonzero(np.isin(label_map(family, params), told)) if hasattr(params, "transition") else told
+    return states_never_left(family, params, states)
+
+
+def states_never_left(family: Family, params: Any, states: NDArray[np.int64]) -> Any:
+    """Return the params in which these hidden states are never left."""
     if family.never_left is not None:
         return family.never_left(params, states)
+    if not hasattr(params, "transition"):
+        raise PartError(f"{family.name}: nothing tells how its regimes are entered; give the family a `never_left`")
     if not by_chain(family):
         raise PartError(f"{family.name} forecasts by itself: give the family a `never_left` too")
     moves = np.array(params.transition)

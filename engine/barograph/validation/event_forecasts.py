@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +22,9 @@ from barograph.errors import PartError
 from barograph.types import Floats
 
 __all__ = ["EventForecast", "Warned", "entered_within", "event_forecast", "warned"]
+
+ROUNDING: Final = 1e-9
+"""Sums of probabilities may be above 1 by so much."""
 
 
 class EventForecast(NamedTuple):
@@ -78,9 +81,10 @@ def _known(said: Any, other: Any, told: str) -> tuple[Floats, Floats]:
     p, y = np.asarray(said, dtype=np.float64), np.asarray(other, dtype=np.float64)
     if p.shape != y.shape or p.ndim != 1:
         raise PartError(f"{told}: {p.shape} probabilities and {y.shape} outcomes; wanted as many of both, (T,)")
-    if np.nanmin(p, initial=0.0) < 0.0 or np.nanmax(p, initial=1.0) > 1.0:
-        raise PartError(f"{told}: a probability is {p[(p < 0.0) | (p > 1.0)][0]}; wanted numbers from 0 to 1")
-    return p, y
+    odd = p[(p < -ROUNDING) | (p > 1.0 + ROUNDING)]
+    if odd.size:
+        raise PartError(f"{told}: a probability is {odd[0]}; wanted numbers from 0 to 1")
+    return np.clip(p, 0.0, 1.0), y
 
 
 def event_forecast(said: Any, happened: Any, bins: int = 10) -> EventForecast:

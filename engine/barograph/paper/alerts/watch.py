@@ -20,6 +20,7 @@ from barograph.paper.alerts.health import assess, healthy, unassessed
 from barograph.paper.alerts.periods import counted, summaries
 from barograph.paper.alerts.view import Found, Look, State, alert, look_at, named, number_or_none
 from barograph.paper.ports import About, Alert
+from barograph.regimes.dwelling import UNDECIDED, Waiting, seen_again
 from barograph.types import Floats, Step
 
 __all__ = ["Watched", "begin", "watch"]
@@ -121,10 +122,11 @@ def _regime(look: Look, state: State) -> Found:
         return changes | _doing(look, state, None), []
     top = int(np.argmax(belief))
     changes |= _shown(look, state, belief) | _doing(look, state, top)
-    candidate = top if belief[top] >= plan.probability and top != known else None
-    count = state["count"] + 1 if candidate == state["candidate"] else 1
-    changes |= {"candidate": candidate, "count": 0 if candidate is None else count}
-    if candidate is None or count < plan.dwell:
+    wanted = top if belief[top] >= plan.probability and top != known else UNDECIDED
+    before = UNDECIDED if state["candidate"] is None else state["candidate"]
+    waiting = seen_again(Waiting(before, state["count"]), wanted)
+    changes |= {"candidate": None if wanted == UNDECIDED else wanted, "count": waiting.closes}
+    if wanted == UNDECIDED or waiting.closes < plan.dwell:
         return changes, []
     # Its end is no news before it has been seen to last.
     told = {"regime": top, "since": look.ts, "stay": 0, "candidate": None, "count": 0, "armed": False}

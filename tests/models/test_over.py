@@ -22,10 +22,12 @@ from barograph.regimes.fitted import Fitted
 from barograph.regimes.window import window
 from barograph.testing import LAWS, check_model, same, some_bars
 from barograph.types import Step
+from barograph_models.blend import blend
 from barograph_models.delay import delay
 from barograph_models.dwell import dwell
 from barograph_models.gaussian_hmm import gaussian_hmm
 from barograph_models.gaussian_hsmm import gaussian_hsmm
+from barograph_models.gaussian_mixture import gaussian_mixture
 from barograph_models.kmeans import kmeans
 from barograph_models.student_hmm import student_hmm
 from barograph_models.student_panel import student_panel
@@ -54,6 +56,53 @@ def test_models_over_models_obey_the_laws(name: str, over: Any) -> None:
     found = check_model(over(MODELS[name]()), rows(), without=without)
     assert {"future", "steps", "saving", "renumbering", "scale", "shapes", "mixture"} <= set(found.held)
     assert len(found.held) + len(found.not_run) == len(LAWS)
+
+
+BLENDS: dict[str, Any] = {
+    "by score": lambda: blend(gaussian_hmm(starts=2), gaussian_hmm(starts=2, covariance="full"), keep=0.98),
+    "with stays": lambda: blend(gaussian_hmm(starts=2), gaussian_hsmm(starts=2, longest=40), keep=0.98),
+    "weighted": lambda: blend(gaussian_hmm(starts=2), gaussian_mixture(starts=2), 0.7),
+}
+
+
+@pytest.mark.parametrize("name", ["by score", *(pytest.param(n, marks=pytest.mark.long) for n in list(BLENDS)[1:])])
+def test_a_blend_obeys_the_laws(name: str) -> None:
+    # Weights that stand, and a mixture without memory, do not add up over two bars; neither does what is forgotten.
+    without = ["two bars", *(["density"] if name == "weighted" else [])]
+    found = check_model(BLENDS[name](), rows(), without=without)
+    assert {"future", "steps", "saving", "missing bars", "unseen bars", "renumbering", "mixture"} <= set(found.held)
+    assert ("density" in found.held) == (name != "weighted")
+
+
+def test_a_blend_is_the_mean_by_hand_and_its_weights_are_bayes_rule() -> None:
+    X, keep = returns(), 0.95
+    one, two = gaussian_hmm(starts=2), gaussian_hmm(starts=2, covariance="full")
+    fits = [model.fit(X[:150]) for model in (one, two)]
+    both = blend(one, two, weight=0.6, keep=keep).fit(X[:150])
+    path, (a, b) = both.filter_path(X), (fitted.filter_path(X) for fitted in fits)
+    w = 0.6
+    for t in range(len(X)):
+        first, second = w * np.exp(a.logpdf[t]), (1.0 - w) * np.exp(b.logpdf[t])
+        assert path.logpdf[t] == pytest.approx(np.log(first + second), abs=1e-12)
+        after = first / (first + second)
+        np.testing.assert_allclose(path.probs[t], after * a.probs[t] + (1.0 - after) * b.probs[t], atol=1e-12)
+        w = keep * after + (1.0 - keep) * 0.6
+    assert both.state_after(X).weights[0] == pytest.approx(w, abs=1e-12)
+    told = both.entering(both.state_after(X), 1, 5).probability
+    wanted = [of.entering(of.state_after(X), 1, 5).probability for of in fits]
+    assert told == pytest.approx(w * wanted[0] + (1.0 - w) * wanted[1], abs=1e-12)
+
+
+def test_a_blend_is_saved_refitted_and_refused(tmp_path: Path) -> None:
+    X, model = returns(), BLENDS["by score"]()
+    first = model.fit(X[:300])
+    first.save(tmp_path / "blend.npz")
+    assert Fitted.load(tmp_path / "blend.npz").digest == first.digest
+    assert model.fit(window(X, previous=first)).family is first.family
+    with pytest.raises(ConfigError, match=r"gaussian_hmm \(2 regimes\) and kmeans \(3\); wanted two with as many"):
+        blend(gaussian_hmm(), kmeans(states=3))
+    with pytest.raises(ConfigError, match=r"weight = 1\.0, keep = 0\.0; numbers above 0 and below 1"):
+        blend(gaussian_hmm(), gaussian_hmm(), weight=1.0)
 
 
 def by_hand(probs: Any, bars: int, closes: int, probability: float) -> list[int]:

@@ -21,7 +21,7 @@ from barograph.regimes.transitions import states_never_left
 from barograph.regimes.window import Window
 from barograph.types import Floats
 
-__all__ = ["Changed", "family_named", "family_over", "model_over"]
+__all__ = ["Changed", "family_named", "family_over", "forecast_over", "model_over"]
 
 _TUPLE: Any = namedtuple  # its fields are known when the other family is
 
@@ -51,7 +51,7 @@ def family_over(changed: Changed, inner: Family) -> Family:
     def state_of(answer: Any) -> Any:
         return None if answer is None else lambda p, state, *rest: answer(own(p), state.inner, *rest)
 
-    forecast, plan, components = _forecast(inner, like)
+    forecast, plan, components = forecast_over(inner, like)
     # What reads the params by name reads them here too; what makes new ones has to be handed the other's own.
     return inner._replace(
         name=f"{changed.module}:{inner.name}",
@@ -74,7 +74,7 @@ def family_over(changed: Changed, inner: Family) -> Family:
     )
 
 
-def _forecast(inner: Family, like: tuple[str, ...]) -> tuple[Any, Any, Any]:
+def forecast_over(inner: Family, like: tuple[str, ...]) -> tuple[Any, Any, Any]:
     """Return the other's forecast, from its own state or belief, with its plan and components."""
     if inner.forecast is not None and inner.forecast is not asked.chain_forecast:
         return _from_state(inner.forecast), inner.plan, inner.components

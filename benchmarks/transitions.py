@@ -41,7 +41,7 @@ MODELS: dict[str, Callable[[], Model]] = {
 
 def measure(size: float = 1.0) -> Table:
     """Score the models on both worlds and on the sample; a path of two thousand bars holds a handful of entries."""
-    rows = [row for name in ("daily2", "daily2_semi") for row in _world(SCENARIOS[name], max(2, int(48 * size)))]
+    rows = [row for name in ("daily2", "daily2_semi") for row in _world(SCENARIOS[name], max(1, int(48 * size)))]
     return Table("Stays, and entering the wild regime within ten bars", [*rows, *_sample(size), *_costs(size)])
 
 
@@ -98,7 +98,7 @@ def _idle(state: Any, bars: Any, belief: Any, portfolio: Any, params: Any) -> An
 
 def _sample(size: float) -> list[Row]:
     history = sp500()
-    history = history.head(max(1_300, int(size * len(history))))
+    history = history.head(max(1_130, int(size * len(history))))
     rows = []
     for name, make in MODELS.items():
         rule = bg.strategy(_idle, horizons=(ASKED,))

@@ -154,10 +154,12 @@ def _careful(state: Any, bars: Any, belief: Any, portfolio: Any, params: Any) ->
 MODELS = {
     "a chain": lambda: gaussian_hmm(starts=2),
     "stays": lambda: gaussian_hsmm(starts=2, longest=20),
+    "draws": lambda: student_hmm(uncertainty=4, sweeps=40),
 }
+NAMES = [pytest.param(name, marks=pytest.mark.long) if name == "draws" else name for name in MODELS]
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", NAMES)
 def test_a_strategy_reads_at_the_bar_what_the_fit_in_force_tells(name: str) -> None:
     of = Machine(
         strategy=strategy(_careful, horizons=(5, Entering(5, (1,)))),

@@ -26,6 +26,7 @@ from benchmarks import (
     series,
     study,
     sweeps,
+    transitions,
     trials,
     waiting,
 )
@@ -45,6 +46,7 @@ SUBJECTS: dict[str, Callable[[float], Table]] = {
     "drifting": drifting.measure,
     "jumps": jumps.measure,
     "prior": prior.measure,
+    "transitions": transitions.measure,
     "series": series.measure,
     "runs": runs.measure,
     "cycle": paper.cycle,

@@ -84,6 +84,7 @@ _WHERE = {
     "Asset": "types",
     "Bars": "types",
     "Belief": "types",
+    "Entering": "types",
     "Feature": "types",
     "Filter": "types",
     "Filtered": "types",

@@ -12,8 +12,8 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["HOLD", "Asset", "Bars", "Belief", "Feature", "Feed", "Filter", "Filtered", "Floats", "Forecast", "Orders",
-           "Portfolio", "Protected", "Smoothed", "Step", "Strategy", "Target"]  # fmt: skip
+__all__ = ["HOLD", "Asset", "Bars", "Belief", "Entering", "Feature", "Feed", "Filter", "Filtered", "Floats", "Forecast",
+           "Orders", "Portfolio", "Protected", "Smoothed", "Step", "Strategy", "Target"]  # fmt: skip
 
 Floats = NDArray[np.float64]
 
@@ -51,6 +51,17 @@ class Forecast(NamedTuple):
     variance: Floats
     degrees_of_freedom: Floats
     probs: Floats
+
+
+class Entering(NamedTuple):
+    """What a strategy may declare among its horizons: will any of these regimes be entered within so many bars?
+
+    Its `Forecast` is that of a market which stays in them once it is there: ``sum(probs[regimes])`` is P(entered by
+    then), what is there already counted. Its mixture is that of such a market too, and of no use.
+    """
+
+    horizon: int
+    regimes: tuple[int, ...]
 
 
 class Belief(NamedTuple):
@@ -156,7 +167,8 @@ class Filter(NamedTuple):
 
     ``forecast(state, plan, horizon, out)`` writes into `out`, a `Forecast` whose mixture has ``components(params,
     horizon)`` parts, what is expected from a state; `plan` is what ``plan(params, horizon)`` made of the parameters
-    once a fit. Without a `forecast` a strategy that declares horizons is refused.
+    once a fit. Without a `forecast` a strategy that declares horizons is refused. ``never_left(params, regimes)`` gives
+    params of which a plan tells whether regimes are entered (`Entering`).
     """
 
     init: Callable[..., Any]
@@ -167,6 +179,7 @@ class Filter(NamedTuple):
     forecast: Callable[..., Any] | None = None
     plan: Callable[[Any, int], Any] | None = None
     components: Callable[[Any, int], int] | None = None
+    never_left: Callable[[Any, Any], Any] | None = None
 
 
 class Strategy(NamedTuple):
@@ -174,7 +187,7 @@ class Strategy(NamedTuple):
 
     `bind`, when given, is called at every fit as ``bind(params, fitted) -> params``: for a rule that needs the
     model's own parameters. It must keep the shapes. `horizons` are the numbers of bars ahead, each at least one, for
-    which the rule wants a `Forecast` in every belief.
+    which the rule wants a `Forecast` in every belief; or each an `Entering`.
 
     `reads` says which beliefs the rule can look at: "one" (R,); "all", those of a machine with a belief an asset,
     (N, R); "none"; or "own": a rule for one asset, which looks at one belief, and of which a machine with a belief an
@@ -190,7 +203,7 @@ class Strategy(NamedTuple):
     params: Any
     name: str
     bind: Callable[[Any, Any], Any] | None = None
-    horizons: tuple[int, ...] = ()
+    horizons: tuple[int | Entering, ...] = ()
     reads: str = "one"
     features: tuple[Feature, ...] = ()
 

@@ -26,7 +26,17 @@ from barograph_models._student.ahead import (
     student_plan,
 )
 from barograph_models._student.data import Cells, cells
-from barograph_models._student.drawn import DrawnParams, drawn_init, drawn_params, drawn_step, renumbered
+from barograph_models._student.drawn import (
+    DrawnParams,
+    drawn_init,
+    drawn_params,
+    drawn_step,
+    draws_ahead,
+    never_left,
+    remaining,
+    renumbered,
+    until,
+)
 from barograph_models._student.emission import FIT, STUDENT, StudentParams, draw, moments, step
 from barograph_models._student.fit import TAIL, Ascender, believed, best_climb, in_units, known_of, standardised
 from barograph_models._student.gibbs import draws
@@ -70,6 +80,10 @@ STUDENT_DRAWS = STUDENT_HMM._replace(
     forecast=drawn_forecast,
     plan=drawn_plan,
     components=drawn_components,
+    never_left=never_left,
+    until=until,
+    remaining=remaining,
+    draws_ahead=draws_ahead,
 )
 
 

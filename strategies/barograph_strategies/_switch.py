@@ -3,40 +3,19 @@
 from __future__ import annotations
 
 import math
-from typing import Any, NamedTuple
+from typing import Any
 
 from barograph.errors import ConfigError
 from barograph.jit.kernel import kernel
+from barograph.regimes.dwelling import UNDECIDED, Choice, switch
 
-__all__ = ["Choice", "bounded", "check_bounds", "check_dwell", "known", "steady", "switch", "undecided"]
-
-UNDECIDED = -1
-
-
-class Choice(NamedTuple):
-    """What is chosen (-1 before the first choice) and for how many bars it has been, its own bar included."""
-
-    current: int
-    age: int
+__all__ = ["UNDECIDED", "Choice", "bounded", "check_bounds", "check_dwell", "known", "steady", "switch", "undecided"]
 
 
 @kernel
 def undecided(_params: Any) -> Choice:
     """Begin without a choice."""
     return Choice(UNDECIDED, 0)
-
-
-@kernel
-def switch(choice: Any, wanted: int, dwell: int) -> Choice:
-    """Choose what is wanted, unless the present choice is younger than `dwell` bars; -1 wants nothing new.
-
-    >>> from barograph_strategies._switch import undecided
-    >>> switch(Choice(0, 2), 1, 3), switch(Choice(0, 3), 1, 3)
-    (Choice(current=0, age=3), Choice(current=1, age=1))
-    """
-    if wanted in (UNDECIDED, choice.current) or (choice.current != UNDECIDED and choice.age < dwell):
-        return Choice(choice.current, choice.age + 1)
-    return Choice(wanted, 1)
 
 
 @kernel

@@ -19,6 +19,7 @@ from barograph.regimes.fitted import Fitted, Model
 from barograph.regimes.window import window
 from barograph_models.autoregressive_hmm import autoregressive_hmm
 from barograph_models.gaussian_hmm import gaussian_hmm
+from barograph_models.gaussian_hsmm import gaussian_hsmm
 from barograph_models.gaussian_mixture import gaussian_mixture
 from barograph_models.kmeans import kmeans
 from barograph_models.mixture_hmm import mixture_hmm
@@ -28,6 +29,8 @@ MODELS: dict[str, tuple[Any, dict[str, Any]]] = {
     "hmm diagonal": (gaussian_hmm, {"states": 2, "starts": 3}),
     "hmm full": (gaussian_hmm, {"states": 2, "covariance": "full", "starts": 3}),
     "hmm tied": (gaussian_hmm, {"states": 2, "covariance": "tied", "starts": 3}),
+    "hsmm diagonal": (gaussian_hsmm, {"states": 2, "starts": 3, "longest": 40}),
+    "hsmm full": (gaussian_hsmm, {"states": 2, "starts": 3, "longest": 40, "covariance": "full"}),
     "mixture diagonal": (gaussian_mixture, {"states": 2, "covariance": "diagonal", "starts": 3}),
     "mixture full": (gaussian_mixture, {"states": 2, "starts": 3}),
     "two components": (mixture_hmm, {"states": 2, "components": 2, "starts": 3}),
@@ -117,7 +120,7 @@ def test_a_row_with_a_missing_cell_is_an_observation_to_models_that_say_so_and_t
     path = fitted.filter_path(X)
     np.testing.assert_array_equal(path.logpdf[gone], 0.0)
     for t in np.flatnonzero(gone[1:]) + 1:
-        np.testing.assert_allclose(path.probs[t], path.probs[t - 1] @ fitted.transition, atol=1e-15)
+        np.testing.assert_allclose(path.probs[t], fitted.predict(fitted.state_after(X[:t])).probs, atol=1e-15)
     X[np.isnan(X).any(axis=1)] = np.nan
     again = model.fit(X)
     same = all(a.tobytes() == b.tobytes() for a, b in zip(fitted.params, again.params, strict=True))
@@ -127,7 +130,8 @@ def test_a_row_with_a_missing_cell_is_an_observation_to_models_that_say_so_and_t
 def test_the_first_row_may_be_missing_and_so_may_all(fitted: Fitted) -> None:
     path = fitted.filter_path(np.full((3, 2), np.nan))
     np.testing.assert_allclose(path.probs[0], fitted.params.start, atol=1e-15)
-    np.testing.assert_allclose(path.probs[2], path.probs[1] @ fitted.transition, atol=1e-15)
+    ahead = fitted.predict(fitted.state_after(np.full((2, 2), np.nan)))
+    np.testing.assert_allclose(path.probs[2], ahead.probs, atol=1e-15)
     assert fitted.filter_path(np.empty((0, 2))).probs.shape == (0, 2)
     assert fitted.smooth(np.empty((0, 2))).hindsight.shape == (0, 2)
 

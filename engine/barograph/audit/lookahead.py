@@ -33,6 +33,7 @@ from barograph.loop.result import Result
 from barograph.loop.run import scan
 from barograph.loop.session import Session
 from barograph.loop.wiring import Wired, believed_about, wire
+from barograph.regimes.family import by_belief
 from barograph.types import Belief, Filter, Floats
 
 if TYPE_CHECKING:
@@ -353,12 +354,17 @@ class _Hindsight(Session):
         told, online = _Script(first, np.ascontiguousarray(probs)), fitted.filter()
         planned = online.plan and partial(_planned, online.plan, online.params)
         parts = online.components and partial(_planned, online.components, online.params)
-        return Filter(_begin, _play, told, fitted.regimes, self._decoding, online.forecast, planned, parts)
+        into = online.never_left and partial(_never_left, online.never_left, online.params)
+        return Filter(_begin, _play, told, fitted.regimes, self._decoding, online.forecast, planned, parts, into)
 
 
-def _planned(of: Callable[[Any, int], Any], params: Any, _script: Any, horizon: int) -> Any:
-    """Ask the model's own parameters, not the script's."""
-    return of(params, horizon)
+def _planned(of: Callable[[Any, int], Any], params: Any, script: Any, horizon: int) -> Any:
+    """Ask the model's own parameters, not the script's, unless they were asked for already."""
+    return of(params if isinstance(script, _Script) else script, horizon)
+
+
+def _never_left(of: Callable[[Any, Any], Any], params: Any, _script: Any, regimes: Any) -> Any:
+    return of(params, regimes)
 
 
 def decoded(machine: Machine, history: History, decoding: str, features: Floats) -> Result:
@@ -370,7 +376,9 @@ def _decodings(whole: Result) -> dict[str, float]:
     """Return the Sharpe ratio under each decoding; without a model that learns, or with several, the filtered one."""
     found = {"filtered": sharpe_of(whole)}
     last = whole.fits[-1].fitted.family if whole.fits and whole.machine.choose is None else None
-    if last is not None and last.smooth is not None and last.decode is not None:
+    # A model that forecasts from its filter's state has none in hindsight: a rule that reads forecasts is not run so.
+    blind = last is not None and bool(whole.machine.strategy.horizons) and not by_belief(last)
+    if last is not None and last.smooth is not None and last.decode is not None and not blind:
         for name in DECODINGS[1:]:
             run = decoded(whole.machine, whole.history, name, whole.arrays.features)
             found[name] = sharpe_of(run)

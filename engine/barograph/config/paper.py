@@ -78,6 +78,9 @@ class WatchPlan(Strict):
         default=0.3, description="predicted probability of leaving the regime that is worth a warning; off if left out"
     )
     horizon: int = Field(default=5, ge=1, description="bars ahead that the early warning looks")
+    danger: list[Annotated[int, Field(ge=0)]] = Field(
+        default=[], description="regimes whose entering is warned of; any leaving of the regime if left out"
+    )
     drawdown: list[Probability] = Field(default=[0.1, 0.2, 0.3], description="drawdowns that are told, once each")
     var: Probability | None = Field(default=0.01, description="level of the value at risk whose breach is told")
     cusum: float = Field(

@@ -18,7 +18,7 @@ from barograph.jit.views import frozen
 from barograph.loop.fit import Fit, check_every
 from barograph.metrics.span import FIGURES
 from barograph.regimes.forecasts import no_forecast
-from barograph.types import Belief, Feature, Filter, Strategy
+from barograph.types import Belief, Entering, Feature, Filter, Strategy
 
 if TYPE_CHECKING:
     from barograph.regimes.fitted import Fitted, Model
@@ -56,7 +56,7 @@ def strategy(
     params: Any = (),
     init: Callable[..., Any] = _no_memory,
     name: str = "",
-    horizons: Sequence[int] = (),
+    horizons: Sequence[int | Entering] = (),
     reads: str = "one",
     features: Sequence[Feature] = (),
 ) -> Strategy:

@@ -145,10 +145,10 @@ class Tables:
         # With a belief an asset the columns of each say its symbol.
         whose = [f"_{symbol}" for symbol in self.history.symbols] if self.layout.assets else [""]
         names = []
-        for horizon, parts, _ in self.layout.table.tolist():
+        for of_horizon, parts in zip(self.layout.names, self.layout.table[:, 1].tolist(), strict=True):
             of = ("weight", "mean", "variance", "degrees_of_freedom")
-            names += [f"h{horizon}{who}_{name}_{m}" for name in of for who in whose for m in range(parts)]
-            names += [f"h{horizon}{who}_p_{k}" for who in whose for k in range(self.layout.regimes)]
+            names += [f"{of_horizon}{who}_{name}_{m}" for name in of for who in whose for m in range(parts)]
+            names += [f"{of_horizon}{who}_p_{k}" for who in whose for k in range(self.layout.regimes)]
         stamps = self._stamps(np.arange(self.first, len(self.history)))
         return pd.concat([pd.DataFrame({"ts": stamps}), pd.DataFrame(self.arrays.ahead, columns=names)], axis=1)
 

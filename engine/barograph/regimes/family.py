@@ -17,8 +17,8 @@ from barograph.regimes.mixture import blend, horizon_mixture
 from barograph.types import Floats, Forecast
 
 __all__ = ["ChainNow", "ChainPlan", "Family", "Moments", "Signature", "by_belief", "chain_components", "chain_forecast",
-           "chain_plan", "label_map", "moments_of", "regimes_of", "renumbered", "signature_of", "states_forecast",
-           "stationary_of", "stays_of"]  # fmt: skip
+           "chain_plan", "label_map", "long_run", "moments_of", "regimes_of", "renumbered", "signature_of",
+           "states_forecast", "stationary_of", "stays_of"]  # fmt: skip
 
 
 class Moments(NamedTuple):
@@ -55,6 +55,12 @@ class Family(NamedTuple):
     Where several hidden states show as one regime, `shown` names the array (K,) that says which: beliefs are then R
     wide, and renumbering changes that array alone.
 
+    Of what is to come: ``never_left(params, states)`` gives the params in which these hidden states are never left, so
+    that a forecast of them tells whether they were entered; ``until(params, now, states)`` the expected bars until one
+    of them is entered, and ``remaining(params, state)`` those that each regime still lasts if it is the one now, (R,).
+    Of a model that is not sure of its parameters ``draws_ahead(params, state, horizon)`` gives what each draw expects,
+    P(regime then) (M, R), and how it is weighed, (M,).
+
     ``draw(params, bars, seed)`` gives features (bars, d) from the model's own law, and the hidden states (bars,).
     `events` says that a regime is an event, such as a change: that it holds few of the rows is nothing to be told.
 
@@ -82,6 +88,10 @@ class Family(NamedTuple):
     blanks: tuple[str, ...] = ()
     of_asset: Callable[[Any, int], tuple[Family, Any]] | None = None
     draw: Callable[[Any, int, int], tuple[Floats, NDArray[np.int64]]] | None = None
+    never_left: Callable[[Any, NDArray[np.int64]], Any] | None = None
+    until: Callable[[Any, Any, NDArray[np.int64]], float] | None = None
+    remaining: Callable[[Any, Any], Floats] | None = None
+    draws_ahead: Callable[[Any, Any, int], tuple[Floats, Floats]] | None = None
     events: bool = False
 
 
@@ -172,14 +182,23 @@ def stationary_of(family: Family, params: Any) -> Floats | None:
         return np.asarray(family.stationary(params), dtype=np.float64)
     if not hasattr(params, "transition"):
         return None
+    return _shown(family, params, long_run(params.transition))
+
+
+def long_run(transition: Floats) -> Floats:
+    """Return the share of the steps that a chain spends in each state, (K,), from all starts alike.
+
+    >>> long_run(np.array([[0.9, 0.1], [0.3, 0.7]]))
+    array([0.75, 0.25])
+    """
     # The mean of all starts after 2**60 steps of a chain that stays half of the time: it has no cycles, and each
     # squaring doubles the steps. Rows are brought to one again, or rounding would double with them.
-    ahead = 0.5 * (params.transition + np.eye(len(params.transition)))
+    ahead = 0.5 * (transition + np.eye(len(transition)))
     for _ in range(60):
         ahead = product(ahead, ahead)
         ahead = ahead / total(ahead, axis=1)[:, None]
     share = mean(ahead)
-    return _shown(family, params, np.asarray(share / total(share)))
+    return np.asarray(share / total(share))
 
 
 def _shown(family: Family, params: Any, of_states: Floats) -> Floats:

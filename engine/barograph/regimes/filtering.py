@@ -13,10 +13,10 @@ from barograph.jit.kernel import Kernel, kernel, shared
 from barograph.jit.memory import Memory, make_load, make_store, slots
 from barograph.jit.reach import floats1, put_real, put_word, spot, word
 from barograph.jit.views import frozen
-from barograph.regimes.forecasts import make_look
-from barograph.types import Filter, Filtered, Floats
+from barograph.regimes.forecasts import Layout, layout_of, make_look
+from barograph.types import Entering, Filter, Filtered, Floats
 
-__all__ = ["filter_part", "filter_path", "filter_rows", "filters_part"]
+__all__ = ["filter_part", "filter_path", "filter_rows", "filters_part", "forecast_path"]
 
 
 def filter_path(online: Filter, X: Floats) -> Filtered:
@@ -30,19 +30,37 @@ def filter_rows(online: Filter, X: Floats, interpret: bool = False) -> tuple[Any
 
     With `interpret` a kernel runs as plain Python, to the same bits.
     """
+    return _filtered(online, X, interpret, ())[:2]
+
+
+def forecast_path(online: Filter, X: Floats, horizon: int | Entering) -> Floats:
+    """Return P(regime ahead) from each row of `X` (T, d), (T, R): what the loop lends a strategy, bar for bar."""
+    _, _, ahead, layout = _filtered(online, X, False, (horizon,))
+    parts = int(layout.table[0, 1])
+    return np.ascontiguousarray(ahead[:, 4 * parts :])
+
+
+def _filtered(
+    online: Filter, X: Floats, interpret: bool, horizons: tuple[Any, ...]
+) -> tuple[Any, Floats, Floats, Layout]:
+    """Run the part that the loop calls; return state, beliefs, forecasts in rows, and how they lie there."""
+    layout, plans = layout_of(online, horizons, "forecast_path")
     memory = Memory.of((online.init(online.params),), ("filter",))
-    params = Memory.of((online.params,), ("filter",))
-    rows, B = np.ascontiguousarray(X), np.empty((len(X), online.regimes + 1))
+    params = Memory.of((online.params, plans), ("filter", "forecasts"))
+    rows, B, ahead = np.ascontiguousarray(X), np.empty((len(X), online.regimes + 1)), np.empty((len(X), layout.width))
     frame, own = np.zeros(at.WORDS, dtype=np.int64), np.zeros(at.OWN, dtype=np.int64)
     frame[[at.D, at.K]] = rows.shape[1], online.regimes
     frame[[at.X, at.B, at.FLOATS, at.INTS]] = spot(rows), spot(B), spot(memory.f), spot(memory.i)
     frame[[at.PARAM_FLOATS, at.PARAM_INTS]] = spot(params.f), spot(params.i)
+    frame[[at.FORECASTS, at.FORECAST_WIDTH]] = spot(ahead), layout.width
+    frame[[at.FORECAST_TABLE, at.PLANS]] = spot(layout.table), spot(params.at) + 8 * params.at[1]
     own[[at.AT, at.PAT]] = spot(memory.at) + 8 * memory.at[0], spot(params.at) + 8 * params.at[0]
-    part = filter_part(online.step, memory.shapes[0], params.shapes[0])
+    reads = (online.forecast, params.shapes[1], len(horizons)) if horizons else ()
+    part = filter_part(online.step, memory.shapes[0], params.shapes[0], *reads)
     plain = interpret or not isinstance(online.step, Kernel)
     call = call_alone.py_func if plain else call_alone
     call(address(part, plain), spot(frame), spot(own), 0, len(rows))
-    return memory.read(0), B
+    return memory.read(0), B, ahead, layout
 
 
 class _Page(NamedTuple):

@@ -22,13 +22,14 @@ from barograph.errors import FitError, PartError, nearest
 from barograph.jit.arithmetic import ARITHMETIC, log
 from barograph.jit.ordered import total
 from barograph.regimes import family as asked
-from barograph.regimes import saving, telling
+from barograph.regimes import saving, telling, transitions
 from barograph.regimes.degeneracies import degeneracies
 from barograph.regimes.family import Family, Moments, Signature
-from barograph.regimes.filtering import filter_path, filter_rows
+from barograph.regimes.filtering import filter_path, filter_rows, forecast_path
 from barograph.regimes.saving import Modules
+from barograph.regimes.transitions import Transition, never_left
 from barograph.regimes.window import Window, table, window
-from barograph.types import Filter, Filtered, Floats, Forecast, Smoothed
+from barograph.types import Entering, Filter, Filtered, Floats, Forecast, Smoothed
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -214,7 +215,7 @@ class Fitted:
         family = self.family
         params = family.params(*(a if isinstance(a, bytes) else a.copy() for a in self.params))
         forecast = _forecast_of(family, params)
-        return Filter(family.init, family.step, params, self.regimes, self.name, *forecast)
+        return Filter(family.init, family.step, params, self.regimes, self.name, *forecast, partial(never_left, family))
 
     def filter_path(self, X: Any) -> Filtered:
         """Run the online filter over `X` (T, d), from its start: the very kernel that live trading calls.
@@ -226,6 +227,20 @@ class Fitted:
     def state_after(self, X: Any) -> Any:
         """Return the online filter's state after the rows of `X` (T, d), from its start."""
         return filter_rows(self.filter(), self._rows(X))[0]
+
+    def forecast_path(self, X: Any, horizon: int | Entering) -> Floats:
+        """Return P(regime ahead) as forecast at each row of `X` (T, d), (T, R); of an `Entering`, P(entered by then).
+
+        Raises `PartError` where the model has no forecast, or cannot tell what is entered.
+
+        >>> from barograph.types import Entering
+        >>> from barograph_models.gaussian_hmm import gaussian_hmm
+        >>> noise = np.random.default_rng(0).standard_normal(600) * np.repeat([1.0, 4.0, 1.0], 200)
+        >>> fitted = gaussian_hmm(states=2, starts=2).fit(noise)
+        >>> fitted.forecast_path(noise, Entering(10, (1,)))[[100, 300], 1].round(2)
+        array([0.03, 1.  ])
+        """
+        return forecast_path(self.filter(), self._rows(X), horizon)
 
     def smooth(self, X: Any) -> Smoothed:
         """Return P(regime | all rows of `X`), (T, R): hindsight, for plots, refused by every strategy."""
@@ -312,6 +327,29 @@ class Fitted:
         out = blank_forecast(horizon, online.components(online.params, horizon), self.regimes)
         online.forecast(self._now(now), online.plan(online.params, horizon), horizon, out)
         return out
+
+    def entering(self, now: Any, regimes: int | Sequence[int], horizon: int, level: float = 0.9) -> Transition:
+        """Return how likely any of these regimes is entered within `horizon` bars after the filter's state `now`.
+
+        What is there already has entered. `now` is as in `predict`. Raises `PartError` for regimes that are none, or
+        all, and for a model that forecasts by itself and cannot tell.
+
+        >>> from barograph_models.gaussian_hmm import gaussian_hmm
+        >>> noise = np.random.default_rng(0).standard_normal(600) * np.repeat([1.0, 4.0, 1.0], 200)
+        >>> fitted = gaussian_hmm(states=2, starts=2).fit(noise)
+        >>> told = fitted.entering([1.0, 0.0], regimes=1, horizon=10)
+        >>> bool(abs(told.probability - (1.0 - fitted.transition[0, 0] ** 10)) < 1e-12), round(told.bars)
+        (True, 387)
+        """
+        return transitions.entering(self, now, regimes, horizon, level)
+
+    def leaving(self, now: Any, horizon: int, regime: int | None = None, level: float = 0.9) -> Transition:
+        """Return how likely a regime, by default the likeliest now, is left within `horizon` bars, if it is the one."""
+        return transitions.leaving(self, now, horizon, regime, level)
+
+    def remaining(self, now: Any) -> Floats | None:
+        """Return the expected bars that each regime still lasts after this one, if it is the one now, (R,), or None."""
+        return transitions.remaining(self, now)
 
     def _now(self, now: Any) -> Any:
         if isinstance(now, Smoothed):

@@ -20,7 +20,7 @@ from barograph.jit.kernel import Kernel, kernel
 from barograph.jit.reach import floats1, floats2, word
 from barograph.jit.views import frozen
 from barograph.regimes.family import chain_forecast
-from barograph.types import Belief, Filter, Floats, Forecast
+from barograph.types import Belief, Entering, Filter, Floats, Forecast
 
 __all__ = ["Layout", "belief_in", "forecasts_in", "layout_of", "make_lent", "make_look", "no_forecast", "of_asset"]
 
@@ -32,7 +32,7 @@ class Layout(NamedTuple):
     """Where forecasts lie in a row of numbers: words (horizons, 3), and how many numbers a row has.
 
     With a belief an asset `assets` is how many rows one has, N, and `columns` are those that are believed about: the
-    traded assets. With one belief for all `assets` is 0.
+    traded assets. With one belief for all `assets` is 0. `names` are what tables call the horizons.
     """
 
     table: NDArray[np.int64]
@@ -40,6 +40,7 @@ class Layout(NamedTuple):
     regimes: int
     assets: int = 0
     columns: tuple[int, ...] = (0,)
+    names: tuple[str, ...] = ()
 
     @property
     def horizons(self) -> int:
@@ -58,7 +59,7 @@ class Layout(NamedTuple):
 
 
 def layout_of(
-    chosen: Filter, horizons: Sequence[int], reader: str, assets: int = 0, columns: Sequence[int] = (0,)
+    chosen: Filter, horizons: Sequence[int | Entering], reader: str, assets: int = 0, columns: Sequence[int] = (0,)
 ) -> tuple[Layout, tuple[Any, ...]]:
     """Return where a filter's forecasts lie in a row, and its plan for each horizon.
 
@@ -68,19 +69,47 @@ def layout_of(
     positive whole number.
     """
     for horizon in horizons:
-        if isinstance(horizon, bool) or not isinstance(horizon, int | np.integer) or horizon < 1:
-            raise PartError(f"{reader}: horizon {horizon!r}; wanted whole numbers of bars, at least 1")
+        _check_horizon(horizon, chosen.regimes, reader)
     if horizons and chosen.forecast is None:
         told = "a model with a transition and moments has one, or a family with a `forecast`"
         raise PartError(f"{reader} reads forecasts, and filter {chosen.name} has none: {told}")
     table, plans, width = [], [], 0
-    for horizon in map(int, horizons):
-        parts = 1 if chosen.components is None else chosen.components(chosen.params, horizon)
-        plans.append(chosen.params if chosen.plan is None else chosen.plan(chosen.params, horizon))
+    for wanted in horizons:
+        horizon, params = _bars(wanted), _planned_from(chosen, wanted, reader)
+        parts = 1 if chosen.components is None else chosen.components(params, horizon)
+        plans.append(params if chosen.plan is None else chosen.plan(params, horizon))
         table.append((horizon, parts, width))
         width += (4 * parts + chosen.regimes) * max(1, assets)
     words = np.array(table, dtype=np.int64).reshape(-1, _WORDS)
-    return Layout(words, width, chosen.regimes, assets, tuple(columns)), tuple(plans)
+    return Layout(words, width, chosen.regimes, assets, tuple(columns), tuple(map(_name, horizons))), tuple(plans)
+
+
+def _bars(wanted: Any) -> int:
+    return int(wanted.horizon if isinstance(wanted, Entering) else wanted)
+
+
+def _name(wanted: Any) -> str:
+    """Name a horizon, as the columns of a table begin: "h5", or "h5_into_1" of entering regime 1 within five bars."""
+    into = "_into_" + "_".join(map(str, wanted.regimes)) if isinstance(wanted, Entering) else ""
+    return f"h{_bars(wanted)}{into}"
+
+
+def _check_horizon(wanted: Any, regimes: int, reader: str) -> None:
+    horizon = wanted.horizon if isinstance(wanted, Entering) else wanted
+    if isinstance(horizon, bool) or not isinstance(horizon, int | np.integer) or horizon < 1:
+        raise PartError(f"{reader}: horizon {horizon!r}; wanted whole numbers of bars, at least 1")
+    into = wanted.regimes if isinstance(wanted, Entering) else ()
+    if any(not 0 <= k < regimes for k in into):
+        raise PartError(f"{reader}: entering regimes {into}; the model has {regimes}, numbered from 0")
+
+
+def _planned_from(chosen: Filter, wanted: Any, reader: str) -> Any:
+    """Return the params that a forecast is planned from: those of a market that stays in what it has entered."""
+    if not isinstance(wanted, Entering) or chosen.forecast is no_forecast:
+        return chosen.params
+    if chosen.never_left is None:
+        raise PartError(f"{reader} asks what is entered, and filter {chosen.name} cannot tell; wanted a fitted model's")
+    return chosen.never_left(chosen.params, wanted.regimes)
 
 
 def belief_in(row: Floats, layout: Layout, forecasts: Any = ()) -> Belief:

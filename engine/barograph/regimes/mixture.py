@@ -21,8 +21,8 @@ from barograph.jit.ordered import product, total
 from barograph.jit.views import frozen, unowned
 from barograph.types import Floats
 
-__all__ = ["LARGEST", "blend", "horizon_mixture", "mixture_cdf", "mixture_expected_shortfall", "mixture_quantile",
-           "mixture_value_at_risk"]  # fmt: skip
+__all__ = ["LARGEST", "blend", "check_horizon", "horizon_mixture", "mixture_cdf", "mixture_expected_shortfall",
+           "mixture_quantile", "mixture_value_at_risk"]  # fmt: skip
 
 LARGEST = 100_000
 """The most components a horizon mixture may have: beyond it every bar's quantile would cost milliseconds."""
@@ -56,7 +56,7 @@ def horizon_mixture(transition: Floats, mean: Floats, variance: Floats, horizon:
            [0.18, 0.18, 0.64]])
     """
     regimes = mean.size
-    _check(regimes, horizon)
+    check_horizon(regimes, horizon)
     # A row of visits is one number in base horizon+1, so the next bar in regime j adds radix[j].
     radix = (horizon + 1) ** np.arange(regimes, dtype=np.int64)
     codes = np.zeros(1, dtype=np.int64)
@@ -73,7 +73,8 @@ def horizon_mixture(transition: Floats, mean: Floats, variance: Floats, horizon:
     return total(mass, axis=2), product(visits, mean), product(visits, variance)
 
 
-def _check(regimes: int, horizon: int) -> None:
+def check_horizon(regimes: int, horizon: int) -> None:
+    """Raise `PartError` unless the horizon is a positive whole number whose mixture has at most `LARGEST` parts."""
     if not isinstance(horizon, int | np.integer) or horizon < 1:
         raise PartError(f"horizon = {horizon!r}: a whole number of bars, at least 1, is wanted")
     components = math.comb(horizon + regimes - 1, regimes - 1)

@@ -6,6 +6,7 @@ All of it is computed once a fit and remembered; every answer is a function of t
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
@@ -18,6 +19,7 @@ from barograph.jit.ordered import exponentials, logarithms, mean, product, total
 from barograph.regimes.family import ChainNow, Moments, by_belief
 from barograph.regimes.fitted import Fitted, blank_forecast
 from barograph.regimes.mixture import mixture_quantile
+from barograph.regimes.transitions import never_left
 from barograph.types import Floats, Forecast
 
 __all__ = ["Outlook", "outlook"]
@@ -56,6 +58,15 @@ class Outlook(NamedTuple):
     def ahead(self, belief: Floats, state: Any = None) -> Floats | None:
         """Return the probabilities of the regimes at the horizon, (R,), or None."""
         return None if self.then is None else self.then.forecast(self.at(belief, state)).probs
+
+    def entering(self, belief: Floats, regimes: tuple[int, ...], state: Any = None) -> Floats | None:
+        """Return P(each of these is the first of them to be entered by the horizon), 0 elsewhere, (R,), or None."""
+        planned = None if self.then is None else _into(self.fitted, self.then.horizon, regimes)
+        if planned is None:
+            return None
+        found = np.zeros(self.fitted.regimes)
+        found[list(regimes)] = planned.forecast(self.at(belief, state)).probs[list(regimes)]
+        return found
 
     def quantile(self, belief: Floats, level: float, state: Any = None) -> float | None:
         """Return the quantile of the next bar's feature 0, under the mixture that is forecast, or None."""
@@ -156,6 +167,16 @@ def _planned(fitted: Fitted, horizon: int) -> _Planned | None:
     except PartError:  # a model that does not look so far ahead
         return None
     return _Planned(online.forecast, plan, horizon, parts, online.regimes)
+
+
+@lru_cache(maxsize=256)
+def _into(fitted: Fitted, horizon: int, regimes: tuple[int, ...]) -> _Planned | None:
+    """Return the forecast of a market that stays in these regimes, or None of a model that cannot tell."""
+    try:
+        params = never_left(fitted.family, fitted.params, regimes)
+    except PartError:
+        return None
+    return _planned(replace(fitted, params=params), horizon)
 
 
 def _likelihood(fitted: Fitted) -> tuple[Floats | None, float]:

@@ -6,6 +6,7 @@ Arrays in, named tuples out: it runs no machine, so that a sweep, a registry and
 from barograph.validation.block_sums import block_sums
 from barograph.validation.confidence_set import confidence_set
 from barograph.validation.coverage import coverage, describe
+from barograph.validation.event_forecasts import entered_within, event_forecast, warned
 from barograph.validation.haircuts import adjusted, haircut
 from barograph.validation.null import circular_shift, regime_bootstrap, within_regimes, worlds
 from barograph.validation.overfitting import overfitting
@@ -24,6 +25,6 @@ from barograph.validation.verdict import verdict
 
 __all__ = ["CombinatorialPurged", "PurgedKFold", "Streams", "WalkForward", "adjusted", "annual_factor", "block_sums",
            "break_even", "circular_shift", "confidence_set", "coverage", "deflated_sharpe", "describe",
-           "expected_maximum", "haircut", "minimum_backtest", "minimum_track_record", "neighbourhood", "overfitting",
-           "probabilistic_sharpe", "reality_check", "regime_bootstrap", "superior", "verdict", "within_regimes",
-           "worlds"]  # fmt: skip
+           "entered_within", "event_forecast", "expected_maximum", "haircut", "minimum_backtest",
+           "minimum_track_record", "neighbourhood", "overfitting", "probabilistic_sharpe", "reality_check",
+           "regime_bootstrap", "superior", "verdict", "warned", "within_regimes", "worlds"]  # fmt: skip

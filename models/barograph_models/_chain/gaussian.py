@@ -26,7 +26,8 @@ from barograph_models._chain.drawing import noise, path
 from barograph_models._chain.emission import Emission
 from barograph_models._fit.data import Sample
 
-__all__ = ["CELLS", "DIAGONAL", "EMISSIONS", "FULL", "TIED", "GaussianParams", "Given", "draw", "free_parameters",
+__all__ = ["CELLS", "DIAGONAL", "EMISSIONS", "FULL", "TIED", "GaussianParams", "Given", "draw", "drawn_in",
+           "free_parameters",
            "gaussian_params", "in_units", "kind", "moments", "standardised"]  # fmt: skip
 
 LOG_TWO_PI = log(2.0 * math.pi)
@@ -461,11 +462,16 @@ def draw(params: GaussianParams, bars: int, seed: int) -> tuple[Floats, NDArray[
     """Return rows (bars, d) and the states (bars,) that they were drawn in."""
     chance = generator(seed)
     states = path(params.start, params.transition, bars, chance)
-    away = noise(bars, params.means.shape[1], chance)
+    return drawn_in(params, states, chance), states
+
+
+def drawn_in(params: GaussianParams, states: NDArray[np.int64], chance: NDArray[np.int64]) -> Floats:
+    """Return rows (bars, d) drawn in given states (bars,)."""
+    away = noise(len(states), params.means.shape[1], chance)
     if params.covariances.ndim == 2:
-        return params.means[states] + away * np.sqrt(params.covariances[states]), states
+        return np.asarray(params.means[states] + away * np.sqrt(params.covariances[states]))
     root, rows = np.zeros_like(params.covariances), params.means[states]
     for k in range(len(root)):
         _cholesky(k, params.covariances, root, 0.0)
         rows[states == k] += product(away[states == k], root[k].T)
-    return rows, states
+    return np.asarray(rows)

@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 
 from barograph.jit.arithmetic import exp, log
 from barograph.jit.kernel import kernel
-from barograph.jit.ordered import logarithms
+from barograph.jit.ordered import logarithms, product, total
 from barograph.jit.views import by_address, frozen, unowned
+from barograph.regimes.transitions import expected, passages
 from barograph.types import Belief, Floats
 from barograph_models._chain.filter import share
 from barograph_models._student.data import Cells
@@ -24,7 +25,8 @@ from barograph_models._student.emission import FIT, StudentParams, count_cells, 
 from barograph_models._student.fit import long_run
 from barograph_models._student.gibbs import Draws
 
-__all__ = ["DrawnParams", "drawn_init", "drawn_params", "drawn_step", "renumbered"]
+__all__ = ["DrawnParams", "drawn_init", "drawn_params", "drawn_step", "draws_ahead", "never_left", "remaining",
+           "renumbered", "until"]  # fmt: skip
 
 FADE: Final = 1e-4  # of the weight, at a bar: what is shared out evenly (Herbster & Warmuth's fixed share, 1998)
 
@@ -190,3 +192,38 @@ def renumbered(params: DrawnParams, order: NDArray[np.int64]) -> DrawnParams:
     moved["transition"] = moved["transition"][:, order]
     moved["drawn_transition"] = moved["drawn_transition"][:, :, order]
     return params._replace(**moved)
+
+
+def never_left(params: DrawnParams, states: NDArray[np.int64]) -> DrawnParams:
+    """Return the params in which these states are never left, in every draw."""
+    K, M = params.drawn_start.shape
+    moves, drawn = params.transition.copy(), params.drawn_transition.copy()
+    moves[states] = np.eye(K)[states]
+    drawn[states] = np.repeat(np.eye(K)[states][:, None], M, axis=1)
+    return params._replace(transition=moves, drawn_transition=drawn)
+
+
+def until(params: DrawnParams, state: DrawnState, states: NDArray[np.int64]) -> float:
+    """Return the bars until one of these states is entered that the draws expect on average."""
+    moves = [passages(np.ascontiguousarray(m), states) for m in params.drawn_transition.swapaxes(0, 1)]
+    return expected((state.each * state.weights[:, None]).ravel(), np.array(moves).ravel())
+
+
+def remaining(params: DrawnParams, state: DrawnState) -> Floats:
+    """Return the bars that each regime still lasts, if it is the one now, on average over the draws, (K,)."""
+    leaves = 1.0 - np.array([np.diag(m) for m in params.drawn_transition.swapaxes(0, 1)])
+    left = np.where(leaves > 0.0, (1.0 - leaves) / np.where(leaves > 0.0, leaves, 1.0), np.inf)
+    share = np.asarray(state.each) * np.asarray(state.weights)[:, None]
+    share = share / np.maximum(total(share), 1e-300)
+    return np.array([expected(*of) for of in zip(share.T, left.T, strict=True)])
+
+
+def draws_ahead(params: DrawnParams, state: DrawnState, horizon: int) -> tuple[Floats, Floats]:
+    """Return what each draw expects of the regimes so many bars ahead, (M, K), and its weight (M,)."""
+    found = []
+    for each, moves in zip(np.asarray(state.each), params.drawn_transition.swapaxes(0, 1), strict=True):
+        now = each
+        for _ in range(horizon):
+            now = product(now[None], moves)[0]
+        found.append(now)
+    return np.array(found), np.asarray(state.weights)

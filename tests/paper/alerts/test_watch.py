@@ -294,6 +294,25 @@ def test_a_regime_that_never_lasts_is_not_warned_of() -> None:
     assert kinds(alerts) == ["regime_change"]
 
 
+def test_the_entering_of_a_danger_is_warned_of_by_its_first_passage() -> None:
+    plan = WARNS.model_copy(update={"danger": [1], "horizon": 10})
+    alerts, _ = watched(plan, (close(t, (p, 1 - p)) for t, p in enumerate([1.0, 1.0, 0.8, 1.0])))
+    (found,) = [alert for alert in alerts if alert.kind == "early_warning"]
+    # By hand: what is wild already has been entered, what is calm stays so for ten bars with .98^10.
+    assert found.facts["leaving"] == pytest.approx(0.2 + 0.8 * (1.0 - 0.98**10))
+    assert found.facts["next_name"] == "wild"
+    told = render(found, "demo")
+    assert told.title.startswith("wild may come: 35 % within 10 bars · demo")
+    assert "for however short, with a probability of 35 %" in told.body
+
+
+@pytest.mark.parametrize(("danger", "start"), [([1], (0.0, 1.0)), ([0, 1], (1.0, 0.0)), ([7], (1.0, 0.0))])
+def test_nobody_is_warned_of_what_is_there_or_of_everything_or_of_nothing(danger: list[int], start: Any) -> None:
+    plan = WARNS.model_copy(update={"danger": danger, "early_warning": 0.01})
+    alerts, _ = watched(plan, (close(t, start) for t in range(4)))
+    assert "early_warning" not in kinds(alerts)
+
+
 def test_the_horizon_is_the_chain_raised_to_it() -> None:
     ahead = np.linalg.matrix_power(FIT.transition, 5)
     seen = outlook(FIT, 5)

@@ -13,12 +13,14 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from barograph.config.paper import WatchPlan
+from barograph.jit.ordered import total
 from barograph.paper.alerts.account import born, drawdown, filled, guards, orders, risk, value_at_risk
 from barograph.paper.alerts.assets import kept_of_each, of_each
 from barograph.paper.alerts.health import assess, healthy, unassessed
 from barograph.paper.alerts.periods import counted, summaries
 from barograph.paper.alerts.view import Found, Look, State, alert, look_at, named, number_or_none
 from barograph.paper.ports import About, Alert
+from barograph.regimes.dwelling import UNDECIDED, Waiting, seen_again
 from barograph.types import Floats, Step
 
 __all__ = ["Watched", "begin", "watch"]
@@ -120,10 +122,11 @@ def _regime(look: Look, state: State) -> Found:
         return changes | _doing(look, state, None), []
     top = int(np.argmax(belief))
     changes |= _shown(look, state, belief) | _doing(look, state, top)
-    candidate = top if belief[top] >= plan.probability and top != known else None
-    count = state["count"] + 1 if candidate == state["candidate"] else 1
-    changes |= {"candidate": candidate, "count": 0 if candidate is None else count}
-    if candidate is None or count < plan.dwell:
+    wanted = top if belief[top] >= plan.probability and top != known else UNDECIDED
+    before = UNDECIDED if state["candidate"] is None else state["candidate"]
+    waiting = seen_again(Waiting(before, state["count"]), wanted)
+    changes |= {"candidate": None if wanted == UNDECIDED else wanted, "count": waiting.closes}
+    if wanted == UNDECIDED or waiting.closes < plan.dwell:
         return changes, []
     # Its end is no news before it has been seen to last.
     told = {"regime": top, "since": look.ts, "stay": 0, "candidate": None, "count": 0, "armed": False}
@@ -188,25 +191,39 @@ def _volatility(look: Look, regime: int) -> float | None:
 def _early_warning(look: Look, state: State) -> Found:
     """Warn once when the regime will probably be left; again in the same stay only after it was half as likely.
 
-    Where another regime is the likeliest already, it has been left: that is for the message of the change to say.
+    Where regimes are a `danger`, of their entering, and not while in one of them. Where another regime is the
+    likeliest already, it has been left: that is for the message of the change to say.
     """
     limit, regime = look.plan.early_warning, state["regime"]
     if limit is None or look.seen is None or look.belief is None or regime is None or len(look.belief) < 2:
         return {}, []
-    ahead = look.seen.ahead(look.belief, look.about.state)
-    if ahead is None:
+    feared = _feared(look, look.belief, regime)
+    if feared is None:
         return {}, []
-    leaving = 1.0 - float(ahead[regime])
+    leaving, ahead = feared
     if not state["armed"]:
         return {"armed": leaving < (limit / 2.0 if state["warned"] == state["since"] else limit)}, []
     if not leaving > limit or int(np.argmax(look.belief)) != regime:
         return {}, []
-    following = max((k for k in range(len(ahead)) if k != regime), key=lambda k: float(ahead[k]))
+    following = max((k for k in range(len(ahead)) if k != regime), key=lambda k: ahead[k])
     facts: State = {"regime": regime, "name": named(look, regime), "leaving": leaving, "limit": limit}
     facts |= {"horizon": look.plan.horizon, "probability": float(look.belief[regime]), "stayed": state["stay"]}
-    facts |= {"next": following, "next_name": named(look, following), "next_probability": float(ahead[following])}
+    facts |= {"next": following, "next_name": named(look, following), "next_probability": ahead[following]}
+    facts |= {"danger": look.plan.danger} if look.plan.danger else {}
     changes = {"armed": False, "warned": state["since"]}
     return changes, [alert("early_warning", look, facts | {"equity": look.equity, "holdings": look.holdings})]
+
+
+def _feared(look: Look, belief: Floats, regime: int) -> tuple[float, list[float]] | None:
+    """Return how likely what is warned of is, and for each regime that it is this one; None where nothing is."""
+    assert look.seen is not None
+    state, danger = look.about.state, tuple(sorted({k for k in look.plan.danger if k < len(belief)}))
+    if not look.plan.danger:
+        ahead = look.seen.ahead(belief, state)
+        return None if ahead is None else (1.0 - float(ahead[regime]), ahead.tolist())
+    there = not danger or regime in danger or len(danger) == len(belief)
+    entered = None if there else look.seen.entering(belief, danger, state)
+    return None if entered is None else (float(total(entered)), entered.tolist())
 
 
 def _model_health(look: Look, state: State) -> Found:

@@ -1,0 +1,136 @@
+"""The family of a model over another: it learns, is recognised and forecasts as the other; what it believes is its own.
+
+Its params are the other's, and one array more; so the other's kernels find in them what they look for. Its family is
+found by the name of the other's, ``"package.over:package.model:FAMILY"``: a saved fit needs no registry either.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections import namedtuple
+from collections.abc import Callable
+from dataclasses import replace
+from functools import cache, partial
+from typing import Any, NamedTuple
+
+from barograph.jit.kernel import Kernel, kernel
+from barograph.regimes import family as asked
+from barograph.regimes.family import Family
+from barograph.regimes.fitted import Fitted, Model
+from barograph.regimes.transitions import states_never_left
+from barograph.regimes.window import Window
+from barograph.types import Floats
+
+__all__ = ["Changed", "family_named", "family_over", "forecast_over", "model_over"]
+
+_TUPLE: Any = namedtuple  # its fields are known when the other family is
+
+
+class Changed(NamedTuple):
+    """How a belief is changed: in which module, what its array more is called, and what makes its filter.
+
+    ``make(init, step)`` gives kernels over the other's, whose state is a NamedTuple with the other's state as `inner`
+    and what that believes, (R,), as `believed`.
+    """
+
+    module: str
+    array: str
+    make: Callable[[Any, Any], tuple[Any, Any]]
+
+
+@cache
+def family_over(changed: Changed, inner: Family) -> Family:
+    """Return the family over another's."""
+    like = tuple(inner.params._fields)  # type: ignore[attr-defined]
+    params = _TUPLE("OverParams", (*like, changed.array))
+    init, step = changed.make(inner.init, inner.step)
+
+    def own(p: Any) -> Any:
+        return inner.params(*p[: len(like)])
+
+    def state_of(answer: Any) -> Any:
+        return None if answer is None else lambda p, state, *rest: answer(own(p), state.inner, *rest)
+
+    forecast, plan, components = forecast_over(inner, like)
+    # What reads the params by name reads them here too; what makes new ones has to be handed the other's own.
+    return inner._replace(
+        name=f"{changed.module}:{inner.name}",
+        params=params,
+        init=init,
+        step=step,
+        smooth=None,
+        decode=None,
+        shared=(*inner.shared, changed.array),
+        renumber=lambda p, order: params(*asked.renumbered(inner, own(p), order), p[-1]),
+        snapshot=None,
+        forecast=forecast,
+        plan=plan,
+        components=components,
+        draw=None,
+        never_left=lambda p, states: params(*states_never_left(inner, own(p), states), p[-1]),
+        until=state_of(inner.until),
+        remaining=state_of(inner.remaining),
+        draws_ahead=state_of(inner.draws_ahead),
+    )
+
+
+def forecast_over(inner: Family, like: tuple[str, ...]) -> tuple[Any, Any, Any]:
+    """Return the other's forecast, from its own state or belief, with its plan and components."""
+    if inner.forecast is not None and inner.forecast is not asked.chain_forecast:
+        return _from_state(inner.forecast), inner.plan, inner.components
+    if inner.forecast is None and (inner.moments is None or "transition" not in like):
+        return None, None, None
+    if inner.shown:
+        return _from_state(asked.states_forecast), partial(asked.chain_plan, inner), asked.chain_components
+    plan = inner.plan or partial(asked.chain_plan, inner)
+    return _from_belief(asked.chain_forecast), plan, inner.components or asked.chain_components
+
+
+@cache
+def _from_state(forecast: Any) -> Any:
+    def ahead(state: Any, plan: Any, horizon: int, out: Any) -> None:
+        forecast(state.inner, plan, horizon, out)
+
+    return kernel(ahead) if isinstance(forecast, Kernel) else ahead
+
+
+@cache
+def _from_belief(forecast: Any) -> Any:
+    def ahead(state: Any, plan: Any, horizon: int, out: Any) -> None:
+        forecast(asked.ChainNow(state.believed), plan, horizon, out)
+
+    return kernel(ahead)
+
+
+def family_named(changed: Changed, name: str) -> Family:
+    """Return the family over the one of that name, for a saved fit; raises `AttributeError` where there is none."""
+    module, _, constant = name.partition(":")
+    if not constant:
+        raise AttributeError(name)
+    return family_over(changed, getattr(importlib.import_module(module), constant))
+
+
+def model_over(changed: Changed, model: Model, name: str, setting: Floats) -> Model:
+    """Return the model that learns as the other does, and believes what is made of it."""
+
+    def fit(window: Window) -> Fitted:
+        previous, state = window.previous, window.state
+        if previous is not None:
+            inner = _inner(previous)
+            window = window._replace(previous=inner, state=getattr(state, "inner", None) if inner is not None else None)
+        fitted = model.learn(window)
+        family = family_over(changed, fitted.family)
+        return replace(fitted, family=family, params=family.params(*fitted.params, setting.copy()))
+
+    settings = None if model.settings is None else (changed, model.settings, tuple(setting.tolist()))
+    return Model(fit, model.regimes, name, model.labels, settings, model.partial_rows)
+
+
+def _inner(previous: Fitted) -> Fitted | None:
+    """Return the other's own part of a fit in force, or nothing where that is of another kind."""
+    _, _, name = previous.family.name.partition(":")
+    module, _, constant = name.partition(":")
+    if not constant:
+        return None
+    family = getattr(importlib.import_module(module), constant)
+    return replace(previous, family=family, params=family.params(*previous.params[:-1]))

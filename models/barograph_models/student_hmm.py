@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from typing import Any, Final, Literal, NamedTuple
 
@@ -9,6 +10,7 @@ import numpy as np
 
 from barograph.errors import ConfigError
 from barograph.jit.ordered import total
+from barograph.regimes.counting import choose_states
 from barograph.regimes.family import chain_forecast
 from barograph.regimes.fitted import Family, Fitted, Model
 from barograph.regimes.matching import order_by_volatility
@@ -42,8 +44,18 @@ from barograph_models._student.fit import TAIL, Ascender, believed, best_climb, 
 from barograph_models._student.gibbs import draws
 from barograph_models._student.known import Known
 from barograph_models._student.priors import DOF_SPREAD, FIRMNESS, USUAL_DOF, Habits, flattened, habits, market, nothing
+from barograph_models._student.room import used, with_room
 
-__all__ = ["STUDENT_DRAWS", "STUDENT_HMM", "DrawnParams", "Plan", "StudentParams", "free_parameters", "student_hmm"]
+__all__ = [
+    "STUDENT_COUNTED",
+    "STUDENT_DRAWS",
+    "STUDENT_HMM",
+    "DrawnParams",
+    "Plan",
+    "StudentParams",
+    "free_parameters",
+    "student_hmm",
+]
 
 NAME: Final = "student_hmm"
 METHODS: Final = {"vb": ascent.VB, "map": ascent.MAP, "em": ascent.EM}
@@ -87,6 +99,9 @@ STUDENT_DRAWS = STUDENT_HMM._replace(
 )
 
 
+STUDENT_COUNTED = STUDENT_HMM._replace(name=f"{__name__}:STUDENT_COUNTED", used=used)
+
+
 class Plan(NamedTuple):
     """What a model was asked for: the ascent, the market's habits or None, what a refit keeps, and the draws."""
 
@@ -110,7 +125,7 @@ class Plan(NamedTuple):
 
 
 def student_hmm(
-    states: int = 2,
+    states: int | Literal["choose"] = 2,
     how: Literal["vb", "map", "em"] = "vb",
     prior: Literal["market", "previous", "none"] = "market",
     degrees_of_freedom: Literal["shared", "own"] | float = "shared",
@@ -129,6 +144,7 @@ def student_hmm(
     variance_floor: float = 1e-6,
     sweeps: int = 200,
     seed: int = 0,
+    most: int = 5,
 ) -> Model:
     """Hidden Markov model with Student-t features, its parameters drawn to what is usual in markets.
 
@@ -145,6 +161,10 @@ def student_hmm(
     `uncertainty` draws of all parameters, from `sweeps` Gibbs sweeps by `seed`, are filtered side by side, weighted by
     what they foresaw; the belief is their mean.
 
+    ``states="choose"`` chooses their number at every fit, of 1 to `most`, by what models of so many foresaw of the
+    later half of the window (`barograph.regimes.counting`); the reason stands in ``fitted.notes``. The belief has room
+    for `most`, those beyond the chosen number have no probability; regime k is the k-th calmest of that fit.
+
     A cell that is missing is left out of its row, exactly. `fit` raises `FitError` for data that are too few, constant
     or infinite, and for nothing else: an ascent that has not ended after `iterations` is a fit that says so.
 
@@ -158,6 +178,9 @@ def student_hmm(
     >>> fitted.viterbi(returns[:, None])[[50, 150, 300, 450, 700]]
     array([0, 0, 1, 1, 0])
     """
+    if states == "choose":
+        settings = {key: value for key, value in locals().items() if key not in ("states", "most")}
+        return _chosen_at_every_fit(partial(student_hmm, **settings), most, settings)
     check_counts(NAME, states=states, starts=starts, iterations=iterations, sweeps=sweeps)
     check_choice(NAME, "how", how, tuple(METHODS))
     check_choice(NAME, "prior", prior, PRIORS)
@@ -172,6 +195,28 @@ def student_hmm(
     ascender = Ascender(method, kind, usual, starts, iterations, tolerance, variance_floor)
     plan = Plan(states, ascender, None if plain else own, keep, guard, uncertainty, sweeps, seed)
     return Model(partial(_carried if prior == "previous" else _fresh, plan), states, NAME, partial_rows=True)
+
+
+def _chosen_at_every_fit(make: Any, most: int, settings: dict[str, Any]) -> Model:
+    """Return the model that chooses its number of states at every fit."""
+    check_counts(NAME, most=most)
+    of_known = {"stays": None, "volatilities": None, "uncertainty": 0}
+    odd = [key for key, plain in of_known.items() if settings[key] != plain]
+    odd += ["prior"] if settings["prior"] == "previous" else []
+    if odd:
+        told = f"{odd[0]} = {settings[odd[0]]!r} wants a number of states that stays"
+        raise ConfigError(f'{NAME}: states = "choose": {told}; leave it out, or say how many')
+    make(1)
+
+    def fit(window: Window) -> Fitted:
+        choice = choose_states(make, window, most)
+        found = choice.fitted
+        padded = replace(found, family=STUDENT_COUNTED, params=with_room(found.params, most, FIT))
+        labels = tuple(f"regime {k}" for k in range(most))
+        # What was told of it was told by the number of states it has; the padded one is looked at afresh.
+        return replace(padded, labels=labels, notes=(choice.reason,), degeneracies=())
+
+    return Model(fit, most, NAME, tuple(f"regime {k}" for k in range(most)), partial_rows=True)
 
 
 def _check_previous(prior: str, how: str, keep: float) -> None:

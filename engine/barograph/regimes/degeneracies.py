@@ -54,6 +54,12 @@ def _name(fitted: Any, k: int) -> str:
     return fitted.labels[k] if fitted.labels else f"regime {k}"
 
 
+def _used(fitted: Any) -> int:
+    """Return how many of the regimes are in use, the first ones."""
+    found: int = fitted.regimes if fitted.family.used is None else fitted.family.used(fitted.params)
+    return found
+
+
 def _narrow(fitted: Any, rows: Floats) -> Iterator[str]:
     moments = fitted.moments()
     if moments is None:
@@ -61,14 +67,14 @@ def _narrow(fitted: Any, rows: Floats) -> Iterator[str]:
     for j in range(min(rows.shape[1], moments.variance.shape[1])):
         seen = rows[np.isfinite(rows[:, j]), j]
         whole = float(variance(seen)) if len(seen) > 1 else 0.0
-        for k in np.flatnonzero(moments.variance[:, j] < FLOOR * whole).tolist():
+        for k in np.flatnonzero(moments.variance[: _used(fitted), j] < FLOOR * whole).tolist():
             share = moments.variance[k, j] / whole
             told = f"it has {share:.2g} of the variance of feature {j}; repeated values, such as unchanged prices?"
             yield f"{_name(fitted, k)} is on the variance floor: {told}"
 
 
 def _rare(fitted: Any, alone: Sequence[Any], tables: Sequence[Floats]) -> Iterator[str]:
-    if fitted.regimes == 1 or fitted.family.events or not any(map(len, tables)):
+    if _used(fitted) == 1 or fitted.family.events or not any(map(len, tables)):
         return
     # At Python's speed a filter over the window would cost as much as the fit.
     quick, share = isinstance(fitted.family.step, Kernel), fitted.stationary()
@@ -77,15 +83,15 @@ def _rare(fitted: Any, alone: Sequence[Any], tables: Sequence[Floats]) -> Iterat
         share = mean(np.concatenate(paths))
     if share is None:
         return
-    for k in np.flatnonzero(share < FEW).tolist():
+    for k in np.flatnonzero(share[: _used(fitted)] < FEW).tolist():
         yield f"{_name(fitted, k)} holds {share[k]:.1%} of the rows"
 
 
 def _lasting(fitted: Any) -> Iterator[str]:
     stays = fitted.stays()
-    if stays is None or fitted.regimes == 1:
+    if stays is None or _used(fitted) == 1:
         return
-    for k, stay in enumerate(stays.tolist()):
+    for k, stay in enumerate(stays.tolist()[: _used(fitted)]):
         if stay > ENDLESS:
             yield f"{_name(fitted, k)} never ends: the chance to leave it is 0"
         elif stay < SHORT:
@@ -94,7 +100,7 @@ def _lasting(fitted: Any) -> Iterator[str]:
 
 def _alike(fitted: Any) -> Iterator[str]:
     of = fitted.signature()
-    for k in range(0 if of is None else fitted.regimes):
+    for k in range(0 if of is None else _used(fitted)):
         for i in range(k):
             assert of is not None
             near = abs(of.log_volatility[k] - of.log_volatility[i]) < ALIKE

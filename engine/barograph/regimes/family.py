@@ -64,6 +64,9 @@ class Family(NamedTuple):
     ``draw(params, bars, seed)`` gives features (bars, d) from the model's own law, and the hidden states (bars,).
     `events` says that a regime is an event, such as a change: that it holds few of the rows is nothing to be told.
 
+    Where a fit may need fewer regimes than there is room for, ``used(params)`` says how many are in use, the first
+    ones: no bar is ever of the others, and nothing is said of them.
+
     Of a panel, whose params hold what is common to several assets and what is an asset's own, ``of_asset(params, i)``
     gives the family and the params of asset i alone: they are what filters.
     """
@@ -93,6 +96,7 @@ class Family(NamedTuple):
     remaining: Callable[[Any, Any], Floats] | None = None
     draws_ahead: Callable[[Any, Any, int], tuple[Floats, Floats]] | None = None
     events: bool = False
+    used: Callable[[Any], int] | None = None
 
 
 def label_map(family: Family, params: Any) -> NDArray[np.int64]:

@@ -112,7 +112,7 @@ class Fitted:
     likelihood; `completed` is the log-likelihood of the data together with their most likely labels; `dropped` says,
     one line each, which starts failed and why; `degeneracies` what is wrong with the fit; `labels` are the names of
     regimes that are never renumbered; `arithmetic` numbers the elementary functions it was fitted with. `symbols` are
-    the assets of a panel, in the order of its tables.
+    the assets of a panel, in the order of its tables; `notes` say what was chosen on the way and why, a line each.
     What a model has not got is None. Feature 0 is the return: volatility, forecasts and ordering speak of it.
 
     >>> from barograph_models.gaussian_hmm import gaussian_hmm
@@ -139,13 +139,14 @@ class Fitted:
     labels: tuple[str, ...] = ()
     arithmetic: int = ARITHMETIC
     symbols: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         params = self.family.params(*(a if isinstance(a, bytes) else _settled(a) for a in self.params))
         object.__setattr__(self, "params", params)
         if self.log_likelihood is not None:
             object.__setattr__(self, "log_likelihood", _settled(self.log_likelihood))
-        for name in ("features", "dropped", "degeneracies", "labels", "symbols"):
+        for name in ("features", "dropped", "degeneracies", "labels", "symbols", "notes"):
             object.__setattr__(self, name, tuple(getattr(self, name)))
 
     @property
@@ -428,6 +429,7 @@ class Fitted:
             "seed": self.seed,
             "dropped_starts": list(self.dropped),
             "degeneracies": list(self.degeneracies),
+            **({"notes": list(self.notes)} if self.notes else {}),
             "arithmetic": self.arithmetic,
         }
 

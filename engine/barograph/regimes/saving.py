@@ -72,6 +72,7 @@ def _header(fitted: Any) -> dict[str, Any]:
     made = {"format": FORMAT, "version": VERSION, "arithmetic": fitted.arithmetic}
     # Said of panels alone: the bytes of any other fit are those of before there were panels.
     held |= {"symbols": fitted.symbols} if fitted.symbols else {}
+    held |= {"notes": fitted.notes} if fitted.notes else {}
     return {**made, "family": as_written(fitted.family.name), "fields": fitted.params._fields} | held
 
 
@@ -90,7 +91,8 @@ def unpacked(data: bytes, path: str | Path, modules: Modules | None, kept: bool)
     told = {name: header.get(name, ()) for name in _HELD}
     # Fits that do not say so were made by the processor's own library.
     return {**told, "family": family, "params": family.params(*leaves), "log_likelihood": path_of_fit,
-            "arithmetic": header.get("arithmetic", 1), "symbols": header.get("symbols", ())}  # fmt: skip
+            "arithmetic": header.get("arithmetic", 1), "symbols": header.get("symbols", ()),
+            "notes": header.get("notes", ())}  # fmt: skip
 
 
 def _put(file: zipfile.ZipFile, name: str, body: bytes) -> None:

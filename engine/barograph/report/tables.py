@@ -262,7 +262,7 @@ def fits(run: Run) -> Table:
 def _fit(fit: dict[str, Any]) -> Row:
     said = [fit["match"]["message"]] if _doubtful(fit) else []
     said += [] if fit["converged"] else ["did not converge"]
-    said += fit["summary"]["degeneracies"]
+    said += [*fit["summary"]["degeneracies"], *fit["summary"].get("notes", [])]
     # Of a refit that failed only that is said: its numbers are those of the model in force.
     said = [f"stays in force: {fit['refused']}"] if fit["refused"] else said
     told = [*said, "comes into force with another candidate"] if fit["asked"] == "choice" else said

@@ -1,0 +1,213 @@
+"""How many regimes: what models of one to several foresaw of rows that they had not learned from.
+
+The criteria that count parameters (BIC, ICL) are shown and not asked. They compare densities on the rows that were
+learned from, and a second Gaussian regime is a fine description of one heavy tail: of returns drawn independently from
+a Student-t with five degrees of freedom, in which there is no regime at all, BIC prefers two Gaussian ones on every
+path. What such a regime does not do is to foresee.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from itertools import pairwise
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+
+from barograph.errors import FitError, PartError
+from barograph.jit.kernel import compiled
+from barograph.jit.ordered import mean, variance
+from barograph.regimes.fitted import Fitted, Model
+from barograph.regimes.window import Window, window
+from barograph.types import Floats
+
+__all__ = ["Choice", "Counted", "choose_states", "garch_score"]
+
+FIRST: Final = 0.5
+"""The share of the rows that no block scores: the first fit has them."""
+FEWEST: Final = 20
+"""Rows a block; fewer tell nothing."""
+
+
+class Counted(NamedTuple):
+    """One number of states: its mean log score a row on the blocks, its gain on the chosen one, and that gain's error.
+
+    `bic` and `icl` are of a fit to all rows, and None where the model has none; `failed` says why there is no score.
+    """
+
+    states: int
+    score: float
+    gain: float
+    error: float
+    bic: float | None
+    icl: float | None
+    failed: str = ""
+
+
+class Choice(NamedTuple):
+    """What was chosen and why, in one sentence; all that was compared; and the fit to all rows."""
+
+    states: int
+    reason: str
+    table: tuple[Counted, ...]
+    fitted: Fitted
+
+    def frame(self) -> Any:
+        """Return the table as a DataFrame, a row a number of states."""
+        import pandas as pd
+
+        return pd.DataFrame(self.table).set_index("states")
+
+
+def choose_states(
+    make: Callable[[int], Model], data: Any, most: int = 5, blocks: int = 4, purge: int = 5, margin: float = 1.5
+) -> Choice:
+    """Choose the number of states, of 1 to `most`, by the log score of rows that came after what was learned from.
+
+    The second half of the rows is cut into `blocks`; ``make(states)`` is fitted to the rows before each, less the last
+    `purge` of them, and its online filter scores the block, row by row before it sees it. Chosen is the least number
+    that no larger one beats by more than `margin` standard errors of the mean difference. That of one state is the
+    baseline without regimes; `garch_score` is another one.
+
+    `data` is what the model can be fitted to. Raises `FitError` when there are too few rows, or nothing can be fitted.
+
+    >>> from barograph_models.student_hmm import student_hmm
+    >>> noise = np.random.default_rng(0).standard_normal(1000)
+    >>> choose_states(student_hmm, noise, most=3).states
+    1
+    >>> choice = choose_states(student_hmm, noise * np.tile(np.repeat([1.0, 4.0], 50), 10), most=3)
+    >>> choice.reason
+    '2 states: better than 1 by 0.205 nats a row (8.9 standard errors), and no more are better by 1.5'
+    """
+    if isinstance(most, bool) or not isinstance(most, int) or most < 1:
+        raise PartError(f"choose_states: most = {most!r}, a whole number of at least 1 is wanted")
+    told = window(data)
+    edges = _edges(len(told.rows), blocks)
+    scores, failed = [], []
+    for states in range(1, most + 1):
+        found, why = _scored(make(states), told, edges, purge)
+        scores.append(found)
+        failed.append(why)
+    chosen = _least(scores, margin)
+    fits = [_fit(make(k + 1), told) if not failed[k] else None for k in range(most)]
+    fitted = fits[chosen]
+    if fitted is None:
+        raise FitError(f"{make(chosen + 1).name}: no number of states could be fitted; with one: {failed[0]}")
+    table = tuple(_counted(k, scores, chosen, fits[k], failed[k]) for k in range(most))
+    return Choice(chosen + 1, _reason(table, chosen, margin), table, fitted)
+
+
+def _edges(rows: int, blocks: int) -> list[int]:
+    if blocks < 1 or rows * (1.0 - FIRST) < blocks * FEWEST:
+        wanted = math.ceil(max(blocks, 1) * FEWEST / (1.0 - FIRST))
+        raise FitError(f"choose_states: {rows} rows, {blocks} blocks of at least {FEWEST} want {wanted}")
+    first = int(rows * FIRST)
+    return [first + (rows - first) * n // blocks for n in range(blocks + 1)]
+
+
+def _scored(model: Model, told: Window, edges: list[int], purge: int) -> tuple[Floats, str]:
+    """Return the log score of every row from the first edge on, or why there is none."""
+    found = []
+    for begin, end in pairwise(edges):
+        past = told._replace(rows=told.rows[: begin - purge], ts=told.ts[: begin - purge], previous=None, state=None)
+        try:
+            fitted = model.fit(past)
+        except FitError as error:
+            return np.empty(0), str(error)
+        found.append(fitted.filter_path(told.rows[:end]).logpdf[begin:])
+    scores = np.concatenate(found)
+    return (scores, "") if np.isfinite(scores).all() else (np.empty(0), "it has no density, or one that is 0")
+
+
+def _fit(model: Model, told: Window) -> Fitted | None:
+    try:
+        return model.fit(told)
+    except FitError:
+        return None
+
+
+def _difference(one: Floats, other: Floats) -> tuple[float, float]:
+    """Return the mean of the differences and its standard error."""
+    apart = one - other
+    return float(mean(apart)), math.sqrt(float(variance(apart)) / max(len(apart) - 1, 1))
+
+
+def _least(scores: list[Floats], margin: float) -> int:
+    """Return the first that no later one beats."""
+    there = [k for k, found in enumerate(scores) if len(found)]
+    for k in there:
+        beaten = (_difference(scores[j], scores[k]) for j in there if j > k)
+        if not any(gain > margin * error for gain, error in beaten):
+            return k
+    return 0
+
+
+def _counted(k: int, scores: list[Floats], chosen: int, fitted: Fitted | None, failed: str) -> Counted:
+    if fitted is None or failed:
+        return Counted(k + 1, math.nan, math.nan, math.nan, None, None, failed or "it cannot be fitted to all rows")
+    gain, error = _difference(scores[k], scores[chosen])
+    return Counted(k + 1, float(mean(scores[k])), gain, error, fitted.bic, fitted.icl)
+
+
+def _reason(table: tuple[Counted, ...], chosen: int, margin: float) -> str:
+    states = f"{chosen + 1} state{'s' if chosen else ''}"
+    more = f"no more are better by {margin:g}" if chosen + 1 < len(table) else "more were not tried"
+    if not chosen:
+        return f"{states}: {more} standard errors"
+    before = next((one for one in reversed(table[:chosen]) if not one.failed), None)
+    if before is None:
+        return f"{states}: fewer cannot be fitted"
+    errors = -before.gain / before.error if before.error > 0.0 else math.inf
+    told = f"better than {before.states} by {-before.gain:.3f} nats a row ({errors:.1f} standard errors)"
+    return f"{states}: {told}, and {more}"
+
+
+# A baseline that has no regimes and a volatility that moves: what a chain should beat before it is believed.
+
+
+def garch_score(data: Any, blocks: int = 4, purge: int = 5) -> float:
+    """Return the mean log score a row of a GARCH(1,1) with Student-t shocks, on the rows that `choose_states` scores.
+
+    Of feature 0 alone; missing rows are left out. T. Bollerslev, *A conditionally heteroskedastic time series model for
+    speculative prices and rates of return*, Rev. Econ. Stat. 69 (1987). Maximum likelihood by Nelder and Mead.
+
+    >>> noise = np.random.default_rng(0).standard_normal(1000)
+    >>> bool(abs(garch_score(noise) + 1.36) < 0.01)  # what the normal itself scores there
+    True
+    """
+    x = window(data).rows[:, 0]
+    x = x[np.isfinite(x)]
+    found = [_foreseen(x[: begin - purge], x[:end], begin) for begin, end in pairwise(_edges(len(x), blocks))]
+    return float(mean(np.concatenate(found)))
+
+
+def _foreseen(past: Floats, path: Floats, begin: int) -> Floats:
+    from scipy import optimize
+
+    centre, level = float(mean(past)), float(variance(past))
+
+    def loss(theta: Floats) -> float:
+        return -float(mean(_garch_logs(theta, past - centre, level)))
+
+    best = optimize.minimize(loss, [3.5, -2.5, 0.0, 1.5], method="Nelder-Mead", options={"maxiter": 2000})
+    return _garch_logs(best.x, path - centre, level)[begin:]
+
+
+def _garch_logs(theta: Floats, x: Floats, level: float) -> Floats:
+    """Return the log densities of demeaned returns; `theta` is unbounded, so that any value is a model."""
+    from scipy import stats
+
+    persistence, share, times, dof = np.clip(theta, -20.0, 20.0).tolist()
+    persistence, share = 1.0 / (1.0 + math.exp(-persistence)), 1.0 / (1.0 + math.exp(-share))
+    spread, dof = level * math.exp(times), 2.05 + math.exp(dof)
+    variances = np.empty(len(x))
+    _variances(x, spread * (1.0 - persistence), persistence * share, persistence * (1.0 - share), level, variances)
+    return np.asarray(stats.t.logpdf(x, dof, 0.0, np.sqrt(variances * (dof - 2.0) / dof)))
+
+
+@compiled
+def _variances(x: Any, omega: Any, alpha: Any, beta: Any, first: Any, out: Any) -> None:
+    out[0] = first
+    for t in range(1, x.size):
+        out[t] = omega + alpha * x[t - 1] * x[t - 1] + beta * out[t - 1]

@@ -146,7 +146,7 @@ def _climb(
     """Climb from where a chain's start or a previous fit is; the path is that of the likelihood at its end."""
     emission = CELLS if data.partial else EMISSIONS[covariance]
     if isinstance(place, GaussianParams):
-        first = inference.ascend(emission, data, place, iterations, HASTE * tolerance, given.floor)
+        first = inference.ascend(emission, data, place, iterations, HASTE * tolerance, gaussian.Given(given.floor))
         if first.verdict == DIED:
             return first
         place = _with_laws(first.params, longest, given)

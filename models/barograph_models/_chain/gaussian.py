@@ -27,8 +27,7 @@ from barograph_models._chain.emission import Emission
 from barograph_models._fit.data import Sample
 
 __all__ = ["CELLS", "DIAGONAL", "EMISSIONS", "FULL", "TIED", "GaussianParams", "Given", "draw", "drawn_in",
-           "free_parameters",
-           "gaussian_params", "in_units", "kind", "moments", "standardised"]  # fmt: skip
+           "free_parameters", "gaussian_params", "in_units", "kind", "moments", "standardised"]  # fmt: skip
 
 LOG_TWO_PI = log(2.0 * math.pi)
 FEWEST_CELLS = 2.0

@@ -35,11 +35,16 @@ NOTHING: Final = 1e-60
 
 
 class Given(NamedTuple):
-    """What EM is told: the least variance, the kind of law, and what is believed of it beforehand."""
+    """What EM is told: the least variance, the kind of law, and what is believed of it beforehand.
+
+    Emissions ask for penalties of their means too: there are none.
+    """
 
     floor: float
     kind: int
     habits: law.Habits
+    lasso: float = 0.0
+    ridge: float = 0.0
 
 
 class Work(NamedTuple):
@@ -248,7 +253,7 @@ def _expectation_maximisation(emission: Emission) -> Callable[..., tuple[int, in
             _move(start, follows, work)
             law.learn(given.kind, given.habits, lengths, hazard, work.slopes, work.ends, work.goes_on)
             law.lay_out(hazard, ends, lasts)
-            update(work.total, sums, own, given.floor)
+            update(work.total, sums, own, given)
         return path.size, UNFINISHED
 
     return compiled(run)

@@ -319,7 +319,7 @@ class Service:
         # The gate looks at one scale; which row leads into it is known when it is known which one comes first.
         gone_by = self._of_the_living(found.slice(0, past)) if past else None
         seen = seen if gone_by is None else as_told_now(seen, as_shown(seen, gone_by), self.paper.tolerance)
-        look = self.gate.look(seen, gone_by, fresh, confirmed)
+        look = self.gate.look(seen, gone_by, fresh, confirmed, self.deployment.holding)
         self.behind = look._replace(rows=None if look.rows is None else carried(look.rows, self.past.carry))
         self.source = found.source
         return self.behind.rows
@@ -346,8 +346,9 @@ class Service:
 
     def _shown_of(self, past: History, seen: History) -> History:
         """Leave out past bars that were not seen: none closes then, or the gate would not have them."""
+        assert self.deployment is not None
         past = as_shown(seen, self._without_strays(past, seen))
-        return self.gate.past(as_told_now(seen, past, self.paper.tolerance), past)
+        return self.gate.past(as_told_now(seen, past, self.paper.tolerance), past, self.deployment.holding)
 
     def _without_strays(self, past: History, seen: History) -> History:
         """Leave out past bars that were refused because none closes then: they are no revision."""

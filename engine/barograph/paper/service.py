@@ -84,7 +84,7 @@ class Service:
         self.doubts: list[str] = []
         self.past = Rewritten()
         self.found = False
-        self.incidents = Incidents(store, plan.name, clock)
+        self.incidents = Incidents(store, plan.name, clock, quiet=plan.kind == "replay")
         self.judging, self.beyond = threading.Lock(), 0
         self.gate, self.behind = Behind(plan.config.data.gate == "on"), NOTHING
         self.missing: Mapping[str, str] = {}
@@ -229,6 +229,19 @@ class Service:
             return self.clock.now() + seconds(self.paper.retry) * SECOND
         return next_look(self.paper, self.due, self.last, self.clock.now())
 
+    def awaited(self) -> str:
+        """Say which bar is waited for, and of which assets where others have theirs; nothing where none is due."""
+        deployment, due = self.deployment, self.due
+        if deployment is None or due is None:
+            return ""
+        closes = np.setdiff1d(due.between(self.last, self.clock.now()), self.behind.closes())
+        rows = self.behind.rows
+        row = None if rows is None else between(rows, self.last, int(rows.ts[-1]))
+        absent = [] if row is None else self._absent(row.head(1))
+        if absent and row is not None:
+            return f"{', '.join(absent)} of {said(int(row.ts[0]))}"
+        return f"the bar of {said(int(closes[0]))}" if len(closes) else ""
+
     def sees_ahead(self, now: int) -> bool:
         """Tell whether the next look that a close calls for is known, and no further than its markets ever close."""
         if self.due is None:
@@ -297,7 +310,6 @@ class Service:
             if self.incidents.lasting("stale_data") is None:
                 self.incidents.met("bad_data:feeds", self.said, self.last, now)
             self._note(now, str(error))
-            log.warning("%s: %s", self.plan.name, error)
             return None
         self.said = ""
         self.incidents.over("bad_data:feeds", "a feed answers again")
@@ -437,6 +449,7 @@ class Service:
         """Write down what a feed did wrong, unless it is one of the last things that were."""
         if all(note.text != text for note in self.store.notes(self.plan.name, 5)):
             self.store.note(self.plan.name, Note(now, "feed", text))
+            log.warning("%s: feed: %s", self.plan.name, text)
 
     def _overdue(self, now: int) -> int:
         """Return the newest close whose bar should be there: half of the patience is over; 0 if there is none."""

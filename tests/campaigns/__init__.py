@@ -1,4 +1,4 @@
-"""Campaigns: what takes hours. What the service logs of a thousand outages is looked at in `tests/paper/test_log.py`."""
+"""Campaigns: what takes hours. What a service logs of them is looked at in `tests/paper/test_log.py`."""
 
 import logging
 

@@ -80,7 +80,9 @@ def test_an_asset_is_waited_for_by_name_and_a_feed_that_fails_is_said_once(store
     ]
     live.shown["best"] = FeedError("best: HTTP 500")
     looks(live, runner, 11, 25, 35, 45)
-    assert sum("HTTP 500" in line and "feed:" in line for line in lines()) == 1
+    assert [line for line in lines() if "HTTP 500" in line] == [
+        "one: bad data: no feed answers: best: best: HTTP 500; second: second: HTTP 503"
+    ]
 
 
 def test_on_a_closed_day_and_in_a_replay_nothing_is_waited_for(store: SqlStore, lines: Any) -> None:

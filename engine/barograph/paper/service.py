@@ -314,7 +314,8 @@ class Service:
         self.said = ""
         self.incidents.over("bad_data:feeds", "a feed answers again")
         for name, told in fetched.failures:
-            self._note(now, f"{name} failed: {told}")
+            if self._note(now, f"{name} failed: {told}"):
+                log.warning("%s: feed: %s failed: %s", self.plan.name, name, told)
         self.missing = fetched.missing
         self._judge_doors(fetched, now)
         found = None if fetched.history is None else self._after_the_end(fetched.history)
@@ -445,11 +446,12 @@ class Service:
             if door and feed in fetched.asked and (feed, symbol) not in fetched.beside:
                 self.incidents.over(subject, f"{feed} has an answer for {symbol} again")
 
-    def _note(self, now: int, text: str) -> None:
-        """Write down what a feed did wrong, unless it is one of the last things that were."""
-        if all(note.text != text for note in self.store.notes(self.plan.name, 5)):
+    def _note(self, now: int, text: str) -> bool:
+        """Write down what a feed did wrong, unless it is one of the last things that were; return whether it is new."""
+        new = all(note.text != text for note in self.store.notes(self.plan.name, 5))
+        if new:
             self.store.note(self.plan.name, Note(now, "feed", text))
-            log.warning("%s: feed: %s", self.plan.name, text)
+        return new
 
     def _overdue(self, now: int) -> int:
         """Return the newest close whose bar should be there: half of the patience is over; 0 if there is none."""

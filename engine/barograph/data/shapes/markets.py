@@ -6,15 +6,31 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from barograph.data.calendars import Days, sessions
+from barograph.data.calendars import CURRENCIES, Days, sessions
 
 __all__ = ["MARKETS", "Home", "homes_of"]
 
 MARKETS: Final = (
-    *("BVMF", "XLON", "XETR", "XPAR", "XTKS", "XHKG", "XTSE", "XASX", "XSWX", "XMIL", "XMAD", "XSTO", "XOSL", "XCSE"),
+    *(
+        CURRENCIES,
+        "BVMF",
+        "XLON",
+        "XETR",
+        "XPAR",
+        "XTKS",
+        "XHKG",
+        "XTSE",
+        "XASX",
+        "XSWX",
+        "XMIL",
+        "XMAD",
+        "XSTO",
+        "XOSL",
+        "XCSE",
+    ),
     *("XHEL", "XWBO", "XWAR", "XSHG", "XTAI", "XBOM", "XSES", "XJSE", "XMEX", "XBUE", "XIST", "XNZE", "XIDX", "XBKK"),
 )
-"""Exchanges that are asked, in the order in which files of them are met."""
+"""Calendars that are asked, in the order in which files of them are met: currencies have a bar every weekday."""
 
 _LEAST: Final = 3
 _SHARE: Final = 0.005

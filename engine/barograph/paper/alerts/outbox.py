@@ -300,7 +300,7 @@ class _Round:
         A clock alone is no witness: one that was three days behind at boot has not waited for three days.
         """
         now, patience = self.clock.now(), seconds(self.plan.give_up) * _SECOND
-        if not all(row.attempts for row in rows):
+        if not any(row.attempts for row in rows):
             # The first failure is news; how often it was tried since stands in the store.
             told = rows[0].alert.key if len(rows) == 1 else f"{len(rows)} messages"
             log.warning("%s: delivery failed: %s to %s: %s", self.deployment, told, rows[0].recipient, self.error)

@@ -60,7 +60,7 @@ def homes_of(days: Days) -> tuple[Home, list[Home]]:
     >>> days = sessions("BVMF", np.datetime64("2022-01-03"), np.datetime64("2023-12-28")).days
     >>> there, found = homes_of(days[~np.isin(days, days[[100, 200]])])
     >>> there.off, [(one.calendar, one.missing) for one in found]
-    (41, [('BVMF', 2)])
+    (34, [('BVMF', 2)])
     """
     days = np.unique(days.astype("M8[D]"))
     there, most = _fits("XNYS", days), _SHARE * len(days)

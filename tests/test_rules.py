@@ -8,6 +8,7 @@ import graphlib
 import io
 import pkgutil
 import re
+import shlex
 import sys
 import tomllib
 import types
@@ -33,6 +34,7 @@ from barograph.config.schema import (
     RegistryPlan,
     SweepPlan,
 )
+from barograph.errors import FeedError, ShortageError, StoreError
 from barograph.execution import events, guards, options
 from barograph.paper.parity import CAUSES
 from barograph.paper.projection import TABLES
@@ -224,6 +226,58 @@ def test_the_server_files_run_commands_that_exist(name: str) -> None:
         config, *options = line.strip('"]').split()
         assert config.endswith(".toml")
         assert set(options) <= set(words_of("barograph paper"))
+
+
+LINES = re.findall(r"^(?:    |\$ |> )(barograph .*)$|`(barograph [^`]+)`", DOCS, re.M)
+
+
+def misspelt(line: str) -> list[str]:
+    """Return what a command line of the docs names that there is not: a command, or one of its options."""
+    words = shlex.split(line, comments=True)
+    group: object = typer.main.get_command(app)
+    while len(words) > 1 and hasattr(group, "commands"):
+        words.pop(0)
+        if words[0].startswith("-"):
+            break
+        if words[0] not in group.commands:
+            return words[:1]
+        group = group.commands[words[0]]
+    known = {word for option in group.params for word in option.opts} | {"--help"}  # type: ignore[attr-defined]
+    return [word for word in words if word.startswith("-") and word.partition("=")[0] not in known]
+
+
+def test_every_command_line_of_the_docs_names_commands_and_options_that_exist() -> None:
+    lines = [one or other for one, other in LINES]
+    assert len(lines) > 80
+    assert {line: found for line in lines if (found := misspelt(line))} == {}
+    wrong = {
+        "barograph rum c.toml": ["rum"],
+        "barograph data see F": ["see"],
+        "barograph run c.toml --bound": ["--bound"],
+    }
+    assert {line: misspelt(line) for line in wrong} == wrong
+
+
+def test_what_the_server_files_let_be_written_holds_the_compiled_code() -> None:
+    """Without it every start compiles anew: the users of unit and container can write to one folder alone."""
+    files = {
+        "barograph.service": (r"^ReadWritePaths=(.*)$", r"^Environment=BAROGRAPH_CACHE=(.*)$"),
+        "Containerfile": (r"install -d -o barograph (\S+)$", r"^ENV BAROGRAPH_CACHE=(.*)$"),
+    }
+    for name, patterns in files.items():
+        text = (ROOT / "docs" / "server" / name).read_text(encoding="utf-8")
+        (writable,), (cache,) = (re.findall(pattern, text, re.M) for pattern in patterns)
+        assert Path(writable) in Path(cache).parents
+
+
+def test_the_unit_starts_again_where_that_can_help() -> None:
+    """Every code that the guides know, but for those of what nobody mends by starting again."""
+    unit = (ROOT / "docs" / "server" / "barograph.service").read_text(encoding="utf-8")
+    prevented = set(map(int, re.findall(r"^RestartPreventExitStatus=(.*)$", unit, re.M)[0].split()))
+    known = {int(code) for code in re.findall(r"^\| (\d+) \| ", DOCS, re.M)}
+    assert prevented <= known
+    passing = {error.exit_code for error in (StoreError(""), ShortageError(""), FeedError(""))}
+    assert not prevented & passing
 
 
 def test_the_lock_names_no_host() -> None:

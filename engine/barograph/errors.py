@@ -15,7 +15,8 @@ from typing import Any, Final
 
 __all__ = ["PRIVATE", "BarographError", "BrokerError", "ConfigError", "DataError", "FeedError", "FitError",
            "IncompleteError", "LeaseError", "NotifyError", "PartError", "RefusalError", "RuinError", "ShortageError",
-           "StoreError", "StrategyError", "as_written", "nearest", "short_of", "with_extra"]  # fmt: skip
+           "StoreError", "StrategyError", "as_written", "nearest", "nearest_zone", "short_of",
+           "with_extra"]  # fmt: skip
 
 PRIVATE: Final = "barograph.config.modules.at"
 """How the names begin under which the modules of a folder are loaded; its path follows (`barograph.config.modules`)."""
@@ -160,6 +161,20 @@ def nearest(name: str, known: Iterable[str]) -> str:
     """
     match = difflib.get_close_matches(name, list(known), n=1)
     return f"; did you mean {match[0]!r}?" if match else ""
+
+
+def nearest_zone(name: str) -> str:
+    """Return a time zone to append to an error about one that nobody knows, or nothing.
+
+    >>> nearest_zone("New York"), nearest_zone("europe/berlin"), nearest_zone("Amerca/New_York")
+    ("; did you mean 'America/New_York'?", "; did you mean 'Europe/Berlin'?", "; did you mean 'America/New_York'?")
+    """
+    from zoneinfo import available_timezones
+
+    wanted = name.strip().replace(" ", "_").lower()
+    known = sorted(available_timezones())
+    same = [zone for zone in known if wanted in (zone.lower(), zone.rpartition("/")[2].lower())]
+    return f"; did you mean {same[0]!r}?" if same else nearest(name, known)
 
 
 def as_written(text: str) -> str:

@@ -7,14 +7,21 @@ import shutil
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
+from barograph.cli import app
 from barograph.cli.browser import BROWSERS, pictures
 from barograph.cli.named import named
 from barograph.cli.run import print_figures
+from barograph.config.build import load_history
+from barograph.config.load import load
 from barograph.errors import ConfigError
 from barograph.report import write_report
 from tests.cli.test_cli import barograph
 from tests.fakes.runs import fake_run
+from tests.kit.file_grids import Grid
+from tests.kit.file_mutations import differences
+from tests.kit.file_shapes import SHAPES as GRIDS
 
 BARS = "\n".join(["date,open,high,low,close,volume", *(
     f"{2000 + n // 336}-{n // 28 % 12 + 1:02}-{n % 28 + 1:02},{c},{c},{c},{c},1000"
@@ -50,6 +57,41 @@ def test_what_cannot_begin_says_why(
     done = barograph(*words)
     assert (done.returncode, said in done.stderr) == (2, True), done.stderr
     assert [path.name for path in tmp_path.iterdir()] == ["here"]
+
+
+BEGUN = [one for one in GRIDS if "columns" not in one.words]
+
+
+@pytest.mark.parametrize("one", BEGUN, ids=lambda one: one.name)
+def test_a_file_of_a_known_shape_is_a_project_at_the_second_try_at_latest(
+    one: Grid, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At the first as it is; else what stands there with a # is said, or the exchange, which no file names."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / one.file).write_bytes(one.content)
+    done = CliRunner().invoke(app, ["new", "mine", "--data", one.file], catch_exceptions=False)
+    config = tmp_path / "mine" / "mine.toml"
+    marked = [line for line in config.read_text().splitlines() if line.startswith("# ") and " = " in line]
+    assert ("take the # away" in done.stdout) == bool(marked)
+    assert all(line in done.stdout for line in marked)
+    said = [
+        line for line in marked for key, value in one.words.items() if f"# {key} = {value!r}" in line.replace('"', "'")
+    ]
+    assert len(said) == min(len(marked), 1)
+    for line in said:
+        config.write_text(config.read_text().replace(line, line.removeprefix("# ")))
+    calendar = [f"data.calendar={one.words['calendar']}"] if "calendar" in one.words else []
+    assert differences(load_history(load(config, calendar), config.parent, raw=True), one.truth) == ""
+
+
+def test_what_no_look_understands_begins_no_project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "notes.csv").write_text("Date,Mood\n2024-07-01,good\n2024-07-02,bad\n")
+    done = barograph("new", "mine", "--data", "notes.csv")
+    assert done.returncode == 2
+    assert done.stderr.startswith("barograph: --data notes.csv: notes.csv: no column for close")
+    assert barograph("new", "mine", "--data", ".").stderr == "barograph: --data .: is a folder; wanted a file\n"
+    assert not (tmp_path / "mine").exists()
 
 
 def project(tmp_path: Path) -> Path:

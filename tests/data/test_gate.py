@@ -187,6 +187,37 @@ def test_what_comes_later_changes_no_row_that_was_shown(history: History, cut: i
     assert alike(before, after.head(len(before)))
 
 
+def undeclared(history: History, last: int) -> History:
+    """Return the rows so far as a source tells them that declares an action a day after its date."""
+    told: dict[str, Any] = {name: getattr(history, name)[: last + 1].copy() for name in ("dividends", "splits")}
+    told["dividends"][last], told["splits"][last] = 0.0, 1.0
+    return replace(history.head(last + 1), **told)
+
+
+@given(torn(), st.integers(23, 58), st.sampled_from([("splits", 4.0, 0.25), ("dividends", 60.0, 0.4)]))
+@settings(max_examples=max(40, settings.default.max_examples), deadline=None)
+def test_no_bar_that_is_held_is_lost_whatever_its_source_declares_of_it_later(
+    history: History, at: int, action: tuple[str, float, float]
+) -> None:
+    name, value, level = action
+    columns = {field: getattr(history, field).copy() for field in (*FIELDS[:4], name)}
+    for field in FIELDS[:4]:
+        columns[field][at:, 0] *= level
+    columns[name][at, 0] = value
+    history = replace(history, **columns)
+    seen, holding, fates = history.head(1), set[tuple[str, int]](), dict[tuple[str, int], str]()
+    for t in range(1, len(history)):
+        rows, held = judged(seen, undeclared(history, t).slice(max(0, t - 20), t + 1), (), holding)
+        seen = seen if rows is None else seen.then(rows)
+        fates |= {(one.symbol, one.ts): one.state for one in held}
+        holding = {bar for bar in {*holding, *fates} if fates[bar] == "held"}
+        shown = {(s, int(ts)) for a, s in enumerate(seen.symbols) for ts in seen.ts[~np.isnan(seen.close[:, a])]}
+        newest = {symbol: max([ts for of, ts in shown if of == symbol], default=0) for symbol in seen.symbols}
+        # One that waits is older than no bar of its asset that was seen, unless its own row has decided it since.
+        lost = [bar for bar in holding - shown if bar[1] < newest[bar[0]]]
+        assert lost == [], (t, lost)
+
+
 @pytest.mark.parametrize("assets", [1, 2])
 def test_so_does_whoever_has_seen_more_than_a_bar_is_judged_by(assets: int) -> None:
     history = walk(620, 13, assets)

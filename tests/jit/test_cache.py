@@ -9,7 +9,10 @@ from __future__ import annotations
 
 import ast
 import json
+import logging
 import os
+import random
+import re
 import shutil
 import subprocess
 import sys
@@ -21,6 +24,7 @@ import pytest
 import barograph
 from barograph.errors import ConfigError
 from barograph.jit.cache import cache_limit, prune
+from barograph.jit.kernel import compiled
 from barograph.testing import some_bars
 from barograph_strategies.buy_and_hold import buy_and_hold
 
@@ -279,6 +283,22 @@ def test_a_folder_that_cannot_be_written_costs_only_time(before, tmp_path):
     found = run(lab, tmp_path / "file" / "cache", ["body"])
     assert found["body"] == answers["body"]
     assert (tmp_path / "file").read_text() == "in the way"
+
+
+def test_of_a_folder_that_cannot_be_written_one_is_told_once(tmp_path, monkeypatch, caplog):
+    # The command line keeps its log to itself.
+    monkeypatch.setattr(logging.getLogger("barograph"), "propagate", True)
+    (tmp_path / "file").write_text("in the way")
+    monkeypatch.setenv("BAROGRAPH_CACHE", str(tmp_path / "file" / "cache"))
+    for key in (random.SystemRandom().random(), random.SystemRandom().random()):
+
+        @compiled
+        def door(x, key=key):
+            return x + key
+
+        assert door(1.0) == 1.0 + key
+    (told,) = caplog.messages
+    assert re.fullmatch(r"compiled code cannot be kept in .*cache \(Not a directory\), .* set BAROGRAPH_CACHE .*", told)
 
 
 def test_what_was_not_used_for_longest_goes_first(tmp_path):

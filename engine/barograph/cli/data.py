@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from barograph.data.history import History
     from barograph.data.shapes.looking import Look
 
-__all__ = ["config_app", "config_schema", "data_app", "data_check", "data_look"]
+__all__ = ["config_app", "config_schema", "data_app", "data_check", "data_look", "looked_at", "table_of"]
 
 data_app = typer.Typer(help="Look at data before trusting them.", no_args_is_help=True)
 config_app = typer.Typer(help="Help with configs.", no_args_is_help=True)
@@ -37,9 +37,7 @@ def data_look(
     file: Path, calendar: Calendar = None, column: Column = None, word: Word = None, as_json: Json = False
 ) -> None:
     """Show what is understood of a file of bars, and print its [data] table; exit code 3 if it cannot be loaded."""
-    from barograph.config.parts import attribute
-
-    seen: Look = attribute(_LOOK, "data", Path())(file, **_words(calendar, column, word))
+    seen = looked_at(file, **_words(calendar, column, word))
     if as_json:
         words = {key: value for key, value, _ in seen.words}
         told = {"use": _BARS, "path": str(file), **words}
@@ -58,11 +56,24 @@ def _show(file: Path, seen: Look) -> None:
         print(f"{one.severity:<10}{one.message}")
     if seen.problem:
         print(f"{'refused':<10}{seen.problem}")
-    print("\n[data]")
-    for key, value, remark in (("use", _BARS, ""), ("path", str(file), ""), *seen.words):
-        print(_toml(key, value) + (f"  # {remark}" if remark else ""))
-    for meaning, words in seen.ways.items():
-        print(f"# {', '.join(_toml(key, value) for key, value in words.items())}  # {meaning}")
+    print("\n[data]", *table_of(str(file), seen), sep="\n")
+
+
+def looked_at(file: Path, **words: Any) -> Look:
+    """Look at a file as the loader of files does; raises `DataError` for what holds no table."""
+    from barograph.config.parts import attribute
+
+    seen: Look = attribute(_LOOK, "data", Path())(file, **words)
+    return seen
+
+
+def table_of(path: str, seen: Look) -> list[str]:
+    """Return the lines of the [data] table that loads a file as it was understood; of ways to say one, as remarks."""
+    words = (("use", _BARS, ""), ("path", path, ""), *seen.words)
+    lines = [_toml(key, value) + (f"  # {remark}" if remark else "") for key, value, remark in words]
+    for meaning, way in seen.ways.items():
+        lines.append(f"# {', '.join(_toml(key, value) for key, value in way.items())}  # {meaning}")
+    return lines
 
 
 def _toml(key: str, value: Any) -> str:

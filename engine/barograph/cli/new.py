@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from barograph.cli.console import print_json
+from barograph.cli.data import looked_at, table_of
 from barograph.cli.named import Told, changed, deployed_or_none, run_folders, told
 from barograph.cli.paper import Url
 from barograph.cli.run import COLUMNS, cell
@@ -77,14 +78,16 @@ def test_calm_only_keeps_the_laws() -> None:
     check_strategy(calm_only())
 '''
 _SAMPLE: Final = (
-    '# The S&P 500 as it comes along; your own: use = "barograph_adapters.files:csv", path = "SPY.csv"\n'
+    "# The S&P 500 as it comes along; `barograph data look SPY.csv` prints the table of a file of your own\n"
     'use = "barograph_adapters.sample:sp500"'
 )
 
 
 def new(
     name: Annotated[str, typer.Argument(help="What it is called; a folder of that name is made.")],
-    data: Annotated[Path | None, typer.Option("--data", metavar="FILE", help="Its bars, CSV or Parquet.")] = None,
+    data: Annotated[
+        Path | None, typer.Option("--data", metavar="FILE", help="Its bars: a file that `data look` reads.")
+    ] = None,
     test: Annotated[bool, typer.Option("--test", help="Also write a test of the strategy.")] = False,
 ) -> None:
     """Begin a project: a folder with a config and a strategy of your own, ready to run."""
@@ -93,25 +96,35 @@ def new(
     folder, module = Path(name), f"{name.replace('-', '_')}_strategy"
     if folder.exists():
         raise ConfigError(f"new {name}: {folder} is there already; nothing of it is overwritten, give another name")
-    files = {f"{name}.toml": CONFIG.format(name=name, module=module, data=_data(data)), f"{module}.py": STRATEGY}
+    lines, unsaid = ([_SAMPLE], []) if data is None else _data(data)
+    files = {f"{name}.toml": CONFIG.format(name=name, module=module, data="\n".join(lines)), f"{module}.py": STRATEGY}
     if test:
         files[f"test_{module}.py"] = TEST.format(module=module)
     folder.mkdir()
     for file, text in files.items():
         (folder / file).write_text(text, encoding="utf-8")
         print(folder / file)
+    if unsaid:
+        print(
+            "\nbefore it runs, [data] has to say what no file tells; take the # away where it is true:",
+            *unsaid,
+            sep="\n",
+        )
     print(f"\nbarograph run {folder / f'{name}.toml'}")
 
 
-def _data(file: Path | None) -> str:
-    if file is None:
-        return _SAMPLE
+def _data(file: Path) -> tuple[list[str], list[str]]:
+    """Return the [data] table of a file as it is understood, and what has to be said of it before it loads."""
     if not file.is_file():
-        raise ConfigError(f"--data {file}: there is no such file")
-    loader = "parquet" if file.suffix == ".parquet" else "csv"
+        raise ConfigError(
+            f"--data {file}: {'is a folder; wanted a file' if file.is_dir() else 'there is no such file'}"
+        )
+    seen = looked_at(file)
+    if seen.problem and not seen.ways:
+        raise ConfigError(f"--data {file}: {seen.problem} (barograph data look {file} shows what is understood)")
     # A path in a config counts from the config.
-    path = file.absolute().as_posix().replace("\\", "/").replace('"', '\\"')
-    return f'use = "barograph_adapters.files:{loader}"\npath = "{path}"'
+    lines = table_of(file.absolute().as_posix(), seen)
+    return lines, [line for line in lines if line.startswith("#")]
 
 
 def listed(runs: Runs = Path("runs"), store: Url = None, as_json: Json = False) -> None:

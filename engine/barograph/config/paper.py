@@ -10,7 +10,7 @@ from pydantic import Field, ValidationInfo, field_validator
 from barograph.config.parts import Part, Strict
 from barograph.data.closes import SECOND
 from barograph.data.closes import duration as nanoseconds
-from barograph.errors import ConfigError
+from barograph.errors import ConfigError, nearest_zone
 
 __all__ = ["KINDS", "SEVERITIES", "AlertPlan", "ClosesPlan", "PaperPlan", "Recipient", "WatchPlan", "seconds"]
 
@@ -65,7 +65,7 @@ def _zone(zone: str, key: str) -> str:
     try:
         ZoneInfo(zone)
     except (ZoneInfoNotFoundError, ValueError, OSError):
-        raise ConfigError(f"{key} is {zone!r}; wanted one like 'America/Sao_Paulo'") from None
+        raise ConfigError(f"{key} is {zone!r}{nearest_zone(zone)}; wanted one like 'America/Sao_Paulo'") from None
     return zone
 
 

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from barograph.epoch import FIRST, HOUR, LAST
-from barograph.errors import DataError, nearest
+from barograph.errors import DataError, nearest, nearest_zone
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -200,7 +200,8 @@ def utc(local: pd.DatetimeIndex, time_zone: str) -> pd.DatetimeIndex:
     try:
         aware = local.tz_localize(time_zone, ambiguous=np.zeros(len(local), dtype=bool), nonexistent="shift_forward")
     except (KeyError, ValueError) as error:
-        raise DataError(f"time_zone = {time_zone!r} is unknown ({error}); write it like 'America/New_York'") from None
+        near = nearest_zone(time_zone) if isinstance(error, KeyError) else f" ({error})"
+        raise DataError(f"time_zone = {time_zone!r} is unknown{near}; write it like 'Europe/Berlin'") from None
     return aware.tz_convert("UTC").as_unit("ns")
 
 

@@ -13,7 +13,7 @@ from barograph.data.calendars import ALWAYS, DAY, Days, Times
 from barograph.data.table import Reading, plain, spacing
 from barograph.data.times import Note, Stamps, TwoReadings
 from barograph.epoch import HOUR
-from barograph.errors import DataError
+from barograph.errors import DataError, nearest_zone
 
 __all__ = ["closes", "instants", "parts"]
 
@@ -146,6 +146,10 @@ def _utc(stamps: Stamps) -> pd.DatetimeIndex:
 
 def _unknown_zone(how: Reading, error: Exception) -> DataError:
     told = f"times do not fit time_zone = {how.time_zone!r}: {error}; use 'UTC' if that is what they are"
+    if isinstance(error, KeyError):
+        told = (
+            f"time_zone = {how.time_zone!r} is unknown{nearest_zone(str(how.time_zone))}; write it like 'Europe/Berlin'"
+        )
     return DataError(f"{how.source}: {told}")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import logging
 import os
 import pickle
 import tempfile
@@ -177,8 +178,7 @@ class Cache(caching._Cache):  # type: ignore[misc]
         if data.lifted or not _stands_alone(data.library) or not unchanged(self._owner):
             return
         needs = _with_all(_needs(data.library))
-        # A read-only home must not stop a run; the price is compiling again next time.
-        with contextlib.suppress(OSError, Unfingerprintable):
+        try:
             layout(data.signature.return_type)
             file, apart = self._file(sig), not self._owner.door
             if all(needs.values()):
@@ -186,6 +186,11 @@ class Cache(caching._Cache):  # type: ignore[misc]
                 if apart:
                     _remember(data, file.name)
                 prune(file.parent, cache_limit())
+        except Unfingerprintable:
+            return
+        except OSError as error:
+            # A read-only home must not stop a run; the price is compiling again next time.
+            _say_unkept(error)
 
     def _file(self, sig: Any) -> Path:
         args = sig if isinstance(sig, tuple) else sig.args
@@ -200,6 +205,19 @@ class Cache(caching._Cache):  # type: ignore[misc]
 
     def flush(self) -> None:
         """Nothing to forget: the key holds all that matters."""
+
+
+# Folders of which it was said that nothing can be kept there.
+_said: set[str] = set()
+
+
+def _say_unkept(error: OSError) -> None:
+    """Say that compiled code cannot be kept: once a process, not for each of a hundred kernels."""
+    folder = str(cache_folder())
+    if folder not in _said:
+        _said.add(folder)
+        told = "compiled code cannot be kept in %s (%s), so every process compiles it again; set BAROGRAPH_CACHE to a "
+        logging.getLogger("barograph").warning(told + "folder that can be written to", folder, error.strerror)
 
 
 def _stands_alone(library: Any) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -21,6 +21,7 @@ from barograph.paper.deployment import SWITCHES
 from barograph.paper.ends import end_of
 from barograph.paper.feeds import Chain, feeds_of, seed
 from barograph.paper.holding.behind import Behind
+from barograph.paper.holding.kept import Keeping, held_of
 from barograph.paper.journal import begun_with, floats
 from barograph.paper.past.comparing import Revision, as_shown, as_told_now, rewritten
 from barograph.paper.past.corrections import corrections, credits_of, in_force
@@ -135,7 +136,8 @@ def parity(store: Store, deployed: Deployed, folder: Path | None = None) -> Pari
     difference = tampered or _judged(deployed, place, was, now) or _miscredited(was.history, entries)
     if difference is not None:
         return Parity(deployed.name, len(was.history), rows, difference)
-    revised, unchecked = _against_today(deployed, in_force(was.history, entries), place, _ends(cycles))
+    holding = held_of(store.snapshot(deployed.name)[1].watch)
+    revised, unchecked = _against_today(deployed, in_force(was.history, entries), place, _ends(cycles), holding)
     return Parity(deployed.name, len(was.history), rows, revised, unchecked, tables=len(_told(was)))
 
 
@@ -235,7 +237,7 @@ def _ends(cycles: list[Any]) -> dict[str, int]:
 
 
 def _against_today(
-    deployed: Deployed, history: History, place: Path, ends: Mapping[str, int]
+    deployed: Deployed, history: History, place: Path, ends: Mapping[str, int], holding: Sequence[Keeping]
 ) -> tuple[Difference | None, str]:
     """Compare the recorded bars with those that the config's data and feeds have today."""
     config = Config.model_validate(deployed.config)
@@ -251,7 +253,7 @@ def _against_today(
     # the source has another scale since: the next bar will bring it.
     shown = as_shown(history, span)
     seen = as_told_now(history, shown, 0.0)
-    past = rewritten(history, Behind(config.data.gate == "on").past(seen, shown), 0.0)
+    past = rewritten(history, Behind(config.data.gate == "on").past(seen, shown, holding), 0.0)
     revisions = [*past.revised, *(one for late in past.late for one in _declared(history, late))]
     found = [(one.ts, _revised(history, one)) for one in revisions if one.ts < ends.get(one.symbol, LAST)]
     closes = history.ts[history.deciding]

@@ -67,6 +67,7 @@ class Runner:
         self.failure: BarographError | None = None
         self.failed = 0
         self.looking = False
+        self.awaited = ""
         self.sending = threading.Lock()
         self.idle = threading.Event()
         self.idle.set()
@@ -101,6 +102,7 @@ class Runner:
     def run(self) -> None:
         """Go on until `stop`; raises what made it impossible to go on."""
         self._start()
+        self._say_started()
         self.scheduler = scheduler = self._scheduler()
         scheduler.start()
         try:
@@ -113,12 +115,20 @@ class Runner:
             if self.failure is not None:
                 self._stand_still(self.failure)
             self._leave()
+            log.info("%s: stopped%s", self.service.plan.name, f": {self.failure}" if self.failure else "")
         if self.failure is not None:
             raise self.failure
 
     def stop(self) -> None:
         """End the run after what is being done."""
         self.over.set()
+
+    def _say_started(self) -> None:
+        service = self.service
+        told = "nothing is deployed yet, the first look begins it"
+        if service.last:
+            told = f"its last bar is that of {_moment(service.last)}, its next look is at {_moment(service.next())}"
+        log.info("%s: started; %s", service.plan.name, told)
 
     def _scheduler(self) -> BackgroundScheduler:
         # A job that comes late is one look, however many were missed: nothing is dropped, nothing done twice.
@@ -169,12 +179,14 @@ class Runner:
 
     def _looked(self) -> int:
         done = self.service.look()
+        name, due = self.service.plan.name, _moment(self.service.next())
         if done:
             told = f"{done} bars decided, the last of" if done > 1 else "decided the bar of"
-            last, due = _moment(self.service.last), _moment(self.service.next())
-            log.info(
-                "%s: %s %s, equity %.2f; next look %s", self.service.plan.name, told, last, self.service.equity, due
-            )
+            last = _moment(self.service.last)
+            log.info("%s: %s %s, equity %.2f; next look %s", name, told, last, self.service.equity, due)
+        awaited, self.awaited = self.awaited, self.service.awaited()
+        if self.awaited not in ("", awaited):
+            log.info("%s: waiting for %s; next look %s", name, self.awaited, due)
         return done
 
     def _report(self, error: BarographError) -> bool:

@@ -84,7 +84,7 @@ class Service:
         self.doubts: list[str] = []
         self.past = Rewritten()
         self.found = False
-        self.incidents = Incidents(store, plan.name, clock)
+        self.incidents = Incidents(store, plan.name, clock, quiet=plan.kind == "replay")
         self.judging, self.beyond = threading.Lock(), 0
         self.gate, self.behind = Behind(plan.config.data.gate == "on"), NOTHING
         self.missing: Mapping[str, str] = {}
@@ -229,6 +229,19 @@ class Service:
             return self.clock.now() + seconds(self.paper.retry) * SECOND
         return next_look(self.paper, self.due, self.last, self.clock.now())
 
+    def awaited(self) -> str:
+        """Say which bar is waited for, and of which assets where others have theirs; nothing where none is due."""
+        deployment, due = self.deployment, self.due
+        if deployment is None or due is None:
+            return ""
+        closes = np.setdiff1d(due.between(self.last, self.clock.now()), self.behind.closes())
+        rows = self.behind.rows
+        row = None if rows is None else between(rows, self.last, int(rows.ts[-1]))
+        absent = [] if row is None else self._absent(row.head(1))
+        if absent and row is not None:
+            return f"{', '.join(absent)} of {said(int(row.ts[0]))}"
+        return f"the bar of {said(int(closes[0]))}" if len(closes) else ""
+
     def sees_ahead(self, now: int) -> bool:
         """Tell whether the next look that a close calls for is known, and no further than its markets ever close."""
         if self.due is None:
@@ -297,12 +310,12 @@ class Service:
             if self.incidents.lasting("stale_data") is None:
                 self.incidents.met("bad_data:feeds", self.said, self.last, now)
             self._note(now, str(error))
-            log.warning("%s: %s", self.plan.name, error)
             return None
         self.said = ""
         self.incidents.over("bad_data:feeds", "a feed answers again")
         for name, told in fetched.failures:
-            self._note(now, f"{name} failed: {told}")
+            if self._note(now, f"{name} failed: {told}"):
+                log.warning("%s: feed: %s failed: %s", self.plan.name, name, told)
         self.missing = fetched.missing
         self._judge_doors(fetched, now)
         found = None if fetched.history is None else self._after_the_end(fetched.history)
@@ -319,7 +332,7 @@ class Service:
         # The gate looks at one scale; which row leads into it is known when it is known which one comes first.
         gone_by = self._of_the_living(found.slice(0, past)) if past else None
         seen = seen if gone_by is None else as_told_now(seen, as_shown(seen, gone_by), self.paper.tolerance)
-        look = self.gate.look(seen, gone_by, fresh, confirmed)
+        look = self.gate.look(seen, gone_by, fresh, confirmed, self.deployment.holding)
         self.behind = look._replace(rows=None if look.rows is None else carried(look.rows, self.past.carry))
         self.source = found.source
         return self.behind.rows
@@ -346,8 +359,9 @@ class Service:
 
     def _shown_of(self, past: History, seen: History) -> History:
         """Leave out past bars that were not seen: none closes then, or the gate would not have them."""
+        assert self.deployment is not None
         past = as_shown(seen, self._without_strays(past, seen))
-        return self.gate.past(as_told_now(seen, past, self.paper.tolerance), past)
+        return self.gate.past(as_told_now(seen, past, self.paper.tolerance), past, self.deployment.holding)
 
     def _without_strays(self, past: History, seen: History) -> History:
         """Leave out past bars that were refused because none closes then: they are no revision."""
@@ -432,10 +446,12 @@ class Service:
             if door and feed in fetched.asked and (feed, symbol) not in fetched.beside:
                 self.incidents.over(subject, f"{feed} has an answer for {symbol} again")
 
-    def _note(self, now: int, text: str) -> None:
-        """Write down what a feed did wrong, unless it is one of the last things that were."""
-        if all(note.text != text for note in self.store.notes(self.plan.name, 5)):
+    def _note(self, now: int, text: str) -> bool:
+        """Write down what a feed did wrong, unless it is one of the last things that were; return whether it is new."""
+        new = all(note.text != text for note in self.store.notes(self.plan.name, 5))
+        if new:
             self.store.note(self.plan.name, Note(now, "feed", text))
+        return new
 
     def _overdue(self, now: int) -> int:
         """Return the newest close whose bar should be there: half of the patience is over; 0 if there is none."""

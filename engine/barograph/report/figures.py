@@ -30,7 +30,7 @@ CALM, SAND, WARM = (74, 130, 166), (217, 178, 92), (211, 96, 52)
 LINES = ("#173f5f", "#d36034", "#3b9188", "#c99a2e", "#7d5ba6", "#5f7482")
 
 # Room on the right for the names of ends, on every chart alike: what lies below each other has one axis of time.
-MARGIN = {"l": 52, "r": 44, "t": 10, "b": 30}
+MARGIN = {"l": 52, "r": 56, "t": 10, "b": 30}
 
 MOST_POINTS = 6000
 MOST_SPANS = 800

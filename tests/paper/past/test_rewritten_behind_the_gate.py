@@ -117,12 +117,14 @@ def test_an_action_of_a_held_bar_acts_once(tmp_path: Path, name: str, value: flo
     sound(one)
 
 
-@pytest.mark.parametrize("assets", [1, 2])
-@pytest.mark.parametrize("when", [47, 48])
+@pytest.mark.parametrize(("assets", "when"), [(2, 46), (1, 47), (2, 47), (1, 48), (2, 48)])
 def test_a_special_dividend_of_a_held_bar_is_paid_on_what_was_held_before_it(
     tmp_path: Path, assets: int, when: int
 ) -> None:
-    """It is declared after its bar was proved; an order of before it was filled in the late row."""
+    """It is declared while its bar waits in a row that another asset has shown, or after it was proved.
+
+    An order of before it was filled in the late row.
+    """
     plain = scaled(bars(assets, 15), slice(45, None), 0.6)
     one = Deployed(tmp_path, plain)
     special = float(plain.close[45, 0] / 0.6 * 0.4)
@@ -140,6 +142,45 @@ def test_a_special_dividend_of_a_held_bar_is_paid_on_what_was_held_before_it(
     ]
     assert [owed["cash"] for owed in made["credits"]] == [pytest.approx(held * special, rel=1e-12)]
     assert (late_at(one, 50), len(one.told())) == ((), 2)
+    assert path(one) == pytest.approx(plain.close[:50, 0], rel=1e-12)
+    sound(one)
+
+
+def test_a_split_that_is_declared_while_its_bar_waits_acts_once(tmp_path: Path) -> None:
+    plain = scaled(bars(2, 17), slice(45, None), 0.25)
+    one = Deployed(tmp_path, plain)
+    for row in range(BEGIN + 1, 50):
+        if row == 46:
+            one.shown = declared(plain, "splits", 45, 4.0)
+        one.look(row)
+    in_shares = in_force(one.store.bars("d"), one.store.entries("d"))
+    shares = in_shares.actions[:, 2, 0].cumprod()[~np.isnan(in_shares.close[:, 0])]
+    assert shares.tolist() == [1.0] * 45 + [4.0] * 5
+    assert (late_at(one, 50), len(one.told()), len(one.told("correction"))) == ((), 2, 1)
+    sound(one)
+
+
+@pytest.mark.parametrize("at_once", [True, False])
+def test_a_bar_that_is_mended_in_a_row_that_another_asset_has_shown_is_seen_late(tmp_path: Path, at_once: bool) -> None:
+    """Whoever starts anew in between holds it still; nothing is decided at its close, and no past was revised."""
+    truth = bars(2, 18)
+    one = Deployed(tmp_path, scaled(truth, 45, 0.01))
+    for row in range(BEGIN + 1, 46):
+        one.look(row)
+    one.service.stop()
+    one.start()
+    one.truth = one.shown = truth
+    decided = [one.look(45, after=30 * 60_000_000_000)] if at_once else []
+    assert [*decided, *(one.look(row) for row in range(46, 50))] == [0] * at_once + [1] * 4
+    assert path(one) == pytest.approx(truth.close[:50, 0], rel=1e-12)
+    history = one.store.bars("d")
+    (late,) = np.flatnonzero(~history.deciding)
+    assert (int(history.ts[late]), history.purpose[late]) == (
+        int(truth.ts[45]) + 1 if at_once else int(truth.ts[46]) - 1,
+        -1,
+    )
+    assert "its source has mended it" in one.told()[1]
+    assert len(one.told()) == 2
     sound(one)
 
 

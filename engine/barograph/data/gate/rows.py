@@ -23,6 +23,7 @@ from barograph.errors import DataError
 
 __all__ = ["Held", "Judged", "gated", "judged", "refused"]
 
+_Named = Collection[tuple[str, int]]
 _FINDINGS: Final = {"held": "held_bar", "proved": "proved_bar", "disproved": "disproved_bar"}
 
 
@@ -77,26 +78,35 @@ def gated(history: History) -> History:
     return replace(shown, findings=(*history.findings, *_findings(history, sheet, calls)))
 
 
-def judged(seen: History, found: History, vouched: Collection[tuple[str, int]] = ()) -> Judged:
+def judged(seen: History, found: History, vouched: _Named = (), holding: _Named = ()) -> Judged:
     """Return the rows that follow on what was `seen`, of bars that a feed has `found` since and before.
 
-    What was seen is true. A past bar that was held is looked at again until its asset has another one. `vouched` are
-    bars, by symbol and close, that somebody stands for: they are late ones from now on.
+    What was seen is true. A past bar that was held is looked at again until its asset has another one. Of bars, by
+    symbol and close, `vouched` are those that somebody stands for: they are late ones from now on; `holding` those that
+    are held: they wait also where an action that was declared since explains them, for the row they stood in was shown
+    without it. One that its source has mended is a late one from now on.
     """
     seen = _recent(seen)
-    waiting = refused(seen, found) & (found.ts[:, None] > _newest(seen))
+    waiting = refused(seen, found, holding) & (found.ts[:, None] > _newest(seen))
     sheet = together(seen, found, found.ts > seen.ts[-1], waiting)
-    calls = list(_calls(seen, sheet, vouched))
+    calls = [*_calls(seen, sheet, vouched)]
+    calls += _mended(seen, sheet, calls, holding)
     return Judged(_shown(replace(seen, source=found.source), sheet, calls), tuple(_told(seen, sheet, calls)))
 
 
-def refused(seen: History, found: History) -> Any:
-    """Return which bars (T, N), no later than the last row, were not seen because the gate would not have them."""
+def refused(seen: History, found: History, holding: _Named = ()) -> Any:
+    """Return which bars (T, N), no later than the last row, were not seen because the gate would not have them.
+
+    Those that it is `holding`, by symbol and close, it had not, whatever their source says of them now.
+    """
     strange = np.zeros(found.close.shape, dtype=bool)
     rows = np.minimum(np.searchsorted(seen.ts, found.ts), len(seen) - 1)
     unseen = (seen.ts[rows] != found.ts)[:, None] | np.isnan(seen.close[rows])
     unseen &= ((found.ts > seen.ts[0]) & (found.ts <= seen.ts[-1]))[:, None] & ~np.isnan(found.close)
     for t, a in np.argwhere(unseen).tolist():
+        if (found.symbols[a], int(found.ts[t])) in holding:
+            strange[t, a] = True
+            continue
         before = seen.head(int(np.searchsorted(seen.ts, found.ts[t])))
         alone = together(before, found.slice(t, t + 1), np.array([True]), np.zeros((1, len(seen.symbols)), dtype=bool))
         rows, own = own_bars(alone.values, a)
@@ -118,7 +128,7 @@ def _newest(seen: History) -> Any:
     return np.where(there.any(axis=0), last, np.iinfo(np.int64).min)
 
 
-def _calls(like: History, sheet: Sheet, vouched: Collection[tuple[str, int]]) -> Iterator[_Call]:
+def _calls(like: History, sheet: Sheet, vouched: _Named) -> Iterator[_Call]:
     for a, symbol in enumerate(like.symbols):
         rows, own = own_bars(sheet.values, a)
         known = int(np.count_nonzero(sheet.known[rows, a]))
@@ -127,6 +137,16 @@ def _calls(like: History, sheet: Sheet, vouched: Collection[tuple[str, int]]) ->
         for one in verdicts(own, known, ~np.isnan(sheet.values["final"][rows, a]), told):
             following = int(rows[one.row + 1]) if one.row + 1 < len(rows) else -1
             yield _Call(int(rows[one.row]), a, following, one)
+
+
+def _mended(like: History, sheet: Sheet, calls: list[_Call], holding: _Named) -> list[_Call]:
+    """Return the bars that are held in rows which were shown, and which nobody doubts any more."""
+    doubtful, found = {(call.row, call.asset) for call in calls}, []
+    for t, a in np.argwhere(sheet.shown[:, None] & ~sheet.known & ~np.isnan(sheet.values["close"])).tolist():
+        if (t, a) not in doubtful and (like.symbols[a], int(sheet.ts[t])) in holding:
+            later = t + 1 + np.flatnonzero(~np.isnan(sheet.values["close"][t + 1 :, a]))
+            found.append(_Call(t, a, int(later[0]) if len(later) else -1, Verdict(t, "mended", None)))
+    return found
 
 
 def _shown(like: History, sheet: Sheet, calls: list[_Call]) -> History | None:
@@ -168,7 +188,7 @@ def _late(sheet: Sheet, calls: list[_Call], gone: Any) -> dict[int, list[_Call]]
     """Return the proved bars by the moments of their rows."""
     rows: dict[int, list[_Call]] = {}
     for call in calls:
-        if call.verdict.state != "proved":
+        if call.verdict.state not in ("proved", "mended"):
             continue
         until = call.following if call.following >= 0 else len(sheet.ts)
         before = np.flatnonzero(~gone[:until])
@@ -213,7 +233,9 @@ def _told(like: History, sheet: Sheet, calls: list[_Call]) -> list[Held]:
     return found
 
 
-def _why(doubt: Doubt) -> str:
+def _why(doubt: Doubt | None) -> str:
+    if doubt is None:
+        return "its source has mended it"
     found = f"{doubt.field} is {doubt.found:.10g}"
     if doubt.bound == 0.0:
         return f"{found}, which it cannot be"
@@ -229,6 +251,7 @@ def _findings(like: History, sheet: Sheet, calls: list[_Call]) -> Iterator[Findi
         if not found:
             continue
         row, doubt, ts = found[0].row, found[0].verdict.doubt, int(sheet.ts[found[0].row])
+        assert doubt is not None, "only what a deployment holds is mended"
         where = f"{like.source}: {code}: row {row} ({like.when(row)})"
         total = f"; {len(found)} in all" if len(found) > 1 else ""
         message = f"{where}: {like.symbols[found[0].asset]}: {_why(doubt)}{total}"

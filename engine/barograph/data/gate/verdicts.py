@@ -18,12 +18,12 @@ class Verdict(NamedTuple):
     """What is known of a doubtful bar, the `row`-th of its asset, and why it is doubtful.
 
     One that is "proved" is true, and known to be so from the asset's next bar on, or since somebody vouched for it; one
-    that is "disproved" never was; one that is "held" waits.
+    that is "disproved" never was; one that is "held" waits; one that was held and is "mended" nobody doubts any more.
     """
 
     row: int
-    state: Literal["held", "proved", "disproved"]
-    doubt: Doubt
+    state: Literal["held", "proved", "disproved", "mended"]
+    doubt: Doubt | None
 
 
 def verdicts(bars: Own, known: int = 0, sure: Any = False, vouched: Collection[int] = ()) -> list[Verdict]:

@@ -15,6 +15,7 @@ from barograph.data.findings import Finding
 from barograph.data.shapes.frames import by_symbol
 from barograph.data.shapes.known import likely
 from barograph.data.shapes.layout import SEPARATORS, Layout
+from barograph.data.shapes.markets import homes_of
 from barograph.data.table import Reading, Table, spacing
 from barograph.data.times import TwoReadings
 from barograph.epoch import DAY, HOUR
@@ -59,9 +60,9 @@ def looked(frame: pd.DataFrame, how: Reading, kind: str, layout: Layout | None, 
         lines += [("prices", f"{names['adj_close']!r} stands beside them; adjusted = true scales them by it")]
     lines += [("columns", ", ".join(f"{part} = {name!r}" for part, name in names.items()))]
     try:
-        table = reading.read(frame, how)
-        if not how.calendar and not full.known:
-            table = _on_its_days(table, frame, how)
+        table, remark = reading.read(frame, how), ""
+        if not how.calendar and full.calendar in ("", _USUAL):
+            table, remark = _on_its_days(table, frame, how)
     except TwoReadings as error:
         return Look(tuple(lines), _words(told, full, layout, ""), problem=str(error), ways=error.ways)
     except DataError as error:
@@ -70,7 +71,7 @@ def looked(frame: pd.DataFrame, how: Reading, kind: str, layout: Layout | None, 
         return Look(tuple(lines), words, problem=str(error), ways=ways)
     bare = not full.time_zone and _without_offset(table, frame, how)
     lines += _bars(table, full, "UTC, for want of an offset" if bare else full.time_zone or "the offsets beside them")
-    return Look(tuple(lines), _words(told, full, layout, table.calendar, bare), check(table))
+    return Look(tuple(lines), _words(told, full, layout, table.calendar, bare, remark), check(table))
 
 
 def _without_offset(table: Table, frame: pd.DataFrame, how: Reading) -> bool:
@@ -96,12 +97,28 @@ def _layout(layout: Layout | None) -> list[tuple[str, str]]:
     return [("layout", f"{SEPARATORS.get(layout.separator, repr(layout.separator))} parts the cells, {where}{before}")]
 
 
-def _on_its_days(table: Table, frame: pd.DataFrame, how: Reading) -> Table:
-    """Read again on the calendar that weekends show: bars of Saturdays, or of Sundays alone."""
+def _on_its_days(table: Table, frame: pd.DataFrame, how: Reading) -> tuple[Table, str]:
+    """Read again on the calendar that its days show, and say why: weekends, Sundays alone, another exchange's days."""
     days = table.ts.astype("M8[ns]").astype("M8[D]") if table.days is None else table.days
     weekday = (days.astype(np.int64) + 3) % 7
     calendar = ALWAYS if np.mean(weekday == 5) > 0.05 else CURRENCIES if np.mean(weekday == 6) > 0.01 else ""
-    return reading.read(frame, how._replace(calendar=calendar)) if calendar else table
+    remark = _WHERE[calendar or _USUAL]
+    if not calendar and table.days is not None and spacing(table.ts) <= 4 * DAY:
+        calendar, remark = _at_home(days)
+    return (reading.read(frame, how._replace(calendar=calendar)) if calendar else table), remark
+
+
+def _at_home(days: Any) -> tuple[str, str]:
+    """Return the one exchange that has these days, or "", and a remark."""
+    there, found = homes_of(days)
+    if not found:
+        return "", _WHERE[_USUAL]
+    if len(found) > 1:
+        return "", f"{_WHERE[_USUAL]}; these are the days of {' or '.join(one.calendar for one in found)}"
+    but = f" but for {found[0].off}" if found[0].off else ""
+    return found[
+        0
+    ].calendar, f"its days{but}; {_USUAL} was closed on {there.closed} of them and open on {there.missing} others"
 
 
 def _bars(table: Table, how: Reading, zone: str) -> list[tuple[str, str]]:
@@ -129,12 +146,13 @@ def _told(told: Mapping[str, Any]) -> tuple[tuple[str, Any, str], ...]:
 
 
 def _words(
-    told: Mapping[str, Any], how: Reading, layout: Layout | None, calendar: str, bare: bool = False
+    told: Mapping[str, Any], how: Reading, layout: Layout | None, calendar: str, bare: bool = False, remark: str = ""
 ) -> tuple[tuple[str, Any, str], ...]:
     """Return the words that say what was understood, each with a remark where no file says it."""
     words: dict[str, tuple[Any, str]] = {key: (value, "") for key, value in told.items()}
     own = how.known and how.calendar == ALWAYS
-    words.setdefault("calendar", (calendar or how.calendar, "" if own else _WHERE.get(calendar or "XNYS", "")))
+    remark = remark or _WHERE.get(calendar or _USUAL, "")
+    words.setdefault("calendar", (calendar or how.calendar, "" if own else remark))
     if how.bars_mark == "open":
         words.setdefault("bars_mark", ("open", ""))
     if how.time_zone or bare:
@@ -149,8 +167,9 @@ def _words(
     return tuple((key, *value) for key, value in words.items())
 
 
+_USUAL: Final = "XNYS"
 _WHERE: Final = {
-    "XNYS": "the exchange, which no file names",
+    _USUAL: "the exchange, which no file names",
     ALWAYS: "there are bars on weekends",
     CURRENCIES: "there are bars on Sundays",
 }
@@ -166,6 +185,9 @@ def _clocks(frame: pd.DataFrame, names: Mapping[str, str], how: Reading) -> dict
     found = {}
     for zone in _ZONES if len(begins) else ():
         moments = wall.tz_localize(zone, ambiguous="NaT", nonexistent="NaT").tz_convert(_NEW_YORK)
-        if np.mean((moments.day_of_week == 6) & (moments.hour == 17)) > 0.9:
-            found[f"weeks begin on Sunday at 17:00 in New York, if times are in {zone}"] = {"time_zone": zone}
+        fits = (moments.day_of_week == 6) & (moments.hour == 17)
+        if np.mean(fits) > 0.9:
+            but = "" if fits.all() else f" (but for {int((~fits).sum())} of {len(fits)} weeks)"
+            meaning = f"weeks begin on Sunday at 17:00 in New York, if times are in {zone}{but}"
+            found[meaning] = {"time_zone": zone}
     return found

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -21,6 +21,9 @@ _SUFFIXES: Final = {ord("K"): "e3", ord("M"): "e6", ord("B"): "e9"}
 _NONE: Final = frozenset({"", "-", "--", ".", "nan", "na", "n/a", "#n/a", "null", "none"})
 _AROUND: Final = re.compile(rf"^[-+]?(?:R?[{MONEY}] ?)?[-+]?|\s?[KMB]?$")
 _SPACES: Final = "'’ \u00a0\u202f"
+_NINES: Final = dict.fromkeys(map(ord, "012345678"), "9")
+# No text has it between its cells; where a cell has one, cells are looked at one by one.
+_BETWEEN: Final = "\x1f"
 _GROUPS: Final = re.compile(rf"\d{{1,3}}([.,{_SPACES}])\d{{3}}(?:\1\d{{3}})*")
 
 
@@ -75,7 +78,7 @@ def _others(decimal: str) -> str:
 
 def _see(column: pd.Series, shown: dict[str, tuple[int, str]]) -> None:
     """Note the first row of all that cells show: "," and "." as decimal marks, ",?" and ".?" as that or thousands."""
-    looks = column.str.replace(r"\d", "9", regex=True)
+    looks = _translated(column, _NINES)
     for row in np.flatnonzero((~looks.duplicated() & looks.notna()).to_numpy(dtype=bool)):
         seen = _shown(str(column.iloc[row]))
         if seen and (seen not in shown or row < shown[seen][0]):
@@ -121,14 +124,23 @@ def numbers(column: pd.Series, marks: Marks, how: Reading) -> Floats:
     """
     text = column.str.strip()
     text = text.mask(text.str.lower().isin(_NONE))
-    looks = text.str.replace(r"\d", "9", regex=True)
+    looks = _translated(text, _NINES)
     for row in np.flatnonzero((~looks.duplicated() & looks.notna()).to_numpy(dtype=bool)):
         if not _fits(str(looks.iloc[row]), marks):
             cell, told = str(column.iloc[row]), "say how numbers are written with decimal= and thousands="
             raise DataError(f"{how.source}: {how.at(int(row))}, column {column.name!r}: {cell!r} is no number; {told}")
     left_out = dict.fromkeys(map(ord, f"{MONEY}R{marks.thousands} "), None)
-    plain = text.str.translate({**left_out, **_SUFFIXES, ord(marks.decimal): "."})
+    plain = _translated(text, {**left_out, **_SUFFIXES, ord(marks.decimal): "."})
     return np.array(pd.to_numeric(plain, errors="raise"), dtype=np.float64)
+
+
+def _translated(column: pd.Series, table: Mapping[int, str | None]) -> pd.Series:
+    """Return cells with characters for others: a million at once takes a tenth of what it takes cell by cell."""
+    whole = _BETWEEN.join(column.fillna("").tolist()).translate(table)
+    parts = whole.split(_BETWEEN)
+    if len(parts) != len(column):
+        return column.str.translate(table)
+    return pd.Series(parts, index=column.index, name=column.name, dtype=column.dtype).where(column.notna())
 
 
 def _fits(look: str, marks: Marks) -> bool:

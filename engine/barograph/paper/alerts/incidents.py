@@ -7,6 +7,7 @@ on with it; times on the wall say only when it is told of again, and a clock tha
 
 from __future__ import annotations
 
+import logging
 import threading
 from typing import Any, Final
 
@@ -20,13 +21,19 @@ _DAY: Final = 86_400_000_000_000
 # What nobody may ever mend is told of ever less often: after one day, two, four, ... and then once a month.
 _FADING: Final = ("bad_data:absent:", "bad_data:door:")
 _RAREST: Final = 32
+_WORDS: Final = {"stale_data": "stale", "late_cycle": "missed", "bad_data": "bad data", "calendar_end": "calendar"}
+
+log: Final = logging.getLogger("barograph.paper")
 
 
 class Incidents:
-    """The incidents of one deployment. A subject begins with its kind of alert: ``bad_data:absent:SPY``."""
+    """The incidents of one deployment. A subject begins with its kind of alert: ``bad_data:absent:SPY``.
 
-    def __init__(self, store: Casebook, deployment: str, clock: Clock) -> None:
-        self.store, self.deployment, self.clock = store, deployment, clock
+    What is told of them is a line of the log as well, unless it is `quiet`.
+    """
+
+    def __init__(self, store: Casebook, deployment: str, clock: Clock, quiet: bool = False) -> None:
+        self.store, self.deployment, self.clock, self.quiet = store, deployment, clock, quiet
         # Two threads of one process write, and no other process does: it would not hold the lease.
         self.writing = threading.RLock()
         self.known: dict[str, Incident] | None = None
@@ -109,6 +116,9 @@ class Incidents:
             self.store.keep(self.deployment, incident, alerts, over)
             others.pop(incident.subject, None)
             self.known = others if over else {**others, incident.subject: incident}
+        for alert in () if self.quiet else alerts:
+            word = _WORDS.get(incident.kind, incident.kind)
+            log.log(logging.INFO if over else logging.WARNING, "%s: %s: %s", self.deployment, word, alert.facts["text"])
 
     def _alert(self, incident: Incident, text: str, state: str, ts: int) -> Alert:
         key = f"{incident.subject}:{incident.first}"

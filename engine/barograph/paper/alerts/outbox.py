@@ -29,6 +29,7 @@ whoever gave it is awake and waits for it.
 from __future__ import annotations
 
 import hashlib
+import logging
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, time
@@ -54,6 +55,8 @@ _LONGEST: Final = 2 * _HOUR
 _LISTED: Final = 20
 # A recipient that fails twice running is left alone until the next round: each try may cost its whole time-out.
 _TRIES: Final = 2
+
+log: Final = logging.getLogger("barograph.paper")
 
 
 class Sent(NamedTuple):
@@ -297,12 +300,17 @@ class _Round:
         A clock alone is no witness: one that was three days behind at boot has not waited for three days.
         """
         now, patience = self.clock.now(), seconds(self.plan.give_up) * _SECOND
+        if not any(row.attempts for row in rows):
+            # The first failure is news; how often it was tried since stands in the store.
+            told = rows[0].alert.key if len(rows) == 1 else f"{len(rows)} messages"
+            log.warning("%s: delivery failed: %s to %s: %s", self.deployment, told, rows[0].recipient, self.error)
         for row in rows:
             tried = row.attempts + 1
             over = row.first_try is not None and now - row.first_try >= patience
             if over and tried >= least_tries(self.plan.give_up):
                 told = f"given up after {tried} tries in {self.plan.give_up}: {self.error}"
                 self.store.gave_up(self.deployment, row, now, told)
+                log.error("%s: delivery failed: %s to %s: %s", self.deployment, row.alert.key, row.recipient, told)
                 done = done.plus(given_up=1)
             else:
                 next_try = now + delay(f"{row.alert.key}|{row.recipient}", tried)

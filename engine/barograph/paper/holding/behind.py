@@ -42,15 +42,15 @@ class Look(NamedTuple):
     def released(self, row: History, holding: Sequence[Keeping], ended: Collection[str] = ()) -> list[Held]:
         """Return which of the bars that were held are so no longer, from this row on.
 
-        One that the source shows as another one now, or no more, when its asset has a bar again, it has withdrawn. Of
-        assets that have `ended` none is waited for.
+        One that nobody doubts any more in its own row is mended; one that the source shows no more when its asset has a
+        bar again, it has withdrawn. Of assets that have `ended` none is waited for.
         """
         known, ts = {(one.symbol, one.ts): one for one in self.held}, int(row.ts[0])
         there = dict(zip(row.symbols, (~np.isnan(row.close[0])).tolist(), strict=True))
         released = []
         for one in holding:
-            withdrawn = Held(one.symbol, one.ts, "withdrawn" if there[one.symbol] else "held", one.ts, one.why)
-            found = known.get((one.symbol, one.ts), withdrawn)
+            state = "held" if not there[one.symbol] else "mended" if one.ts == ts else "withdrawn"
+            found = known.get((one.symbol, one.ts), Held(one.symbol, one.ts, state, one.ts, one.why))
             if one.symbol in ended and (found.state == "held" or found.until > ts):
                 found = Held(one.symbol, one.ts, "ended", ts, one.why)
             if found.state != "held" and found.until <= ts:
@@ -62,8 +62,9 @@ NOTHING: Final = Look(None, ())
 FATES: Final = {
     "proved": "was proved: it is seen from now on, and nothing was decided at its close",
     "disproved": "never was: the next bar disproved it",
+    "mended": "is held no longer: its source has mended it, or declared what explains it; it is seen from now on",
     "ended": "is held no longer: its asset has ended",
-    "withdrawn": "is held no longer: its source has another bar there, or none",
+    "withdrawn": "is held no longer: its source has none there any more",
 }
 """What is said of a bar that is held no longer."""
 
@@ -73,7 +74,14 @@ class Behind(NamedTuple):
 
     on: bool
 
-    def look(self, seen: History, past: History | None, fresh: History | None, confirmed: Collection[Any] = ()) -> Look:
+    def look(
+        self,
+        seen: History,
+        past: History | None,
+        fresh: History | None,
+        confirmed: Collection[Any] = (),
+        holding: Sequence[Keeping] = (),
+    ) -> Look:
         """Judge what a feed has found: rows that were seen already, and `fresh` ones."""
         if not self.on:
             return Look(fresh, ())
@@ -81,12 +89,16 @@ class Behind(NamedTuple):
         if not both:
             return NOTHING
         found = both[0] if len(both) == 1 else both[0].then(replace(both[1], traded=both[0].traded))
-        return Look(*judged(seen, found, confirmed))
+        return Look(*judged(seen, found, confirmed, _named(holding)))
 
-    def past(self, seen: History, past: History) -> History:
-        """Return past rows without the bars that were not seen because the gate would not have them."""
-        strange = refused(seen, past) if self.on else np.zeros(past.close.shape, dtype=bool)
+    def past(self, seen: History, past: History, holding: Sequence[Keeping] = ()) -> History:
+        """Return past rows without the bars that were not seen because the gate would not have them, or has not yet."""
+        strange = refused(seen, past, _named(holding)) if self.on else np.zeros(past.close.shape, dtype=bool)
         return without(past, strange) if strange.any() else past
+
+
+def _named(holding: Sequence[Keeping]) -> set[tuple[str, int]]:
+    return {(one.symbol, one.ts) for one in holding}
 
 
 def without(history: History, bars: Any) -> History:

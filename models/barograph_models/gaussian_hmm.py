@@ -13,6 +13,7 @@ from barograph.jit.ordered import mean
 from barograph.regimes.fitted import Family, Fitted, Model
 from barograph.types import Floats
 from barograph_models._chain import gaussian
+from barograph_models._chain.batches import stochastic, thinned
 from barograph_models._chain.filter import chain_step, init, observed, partly_observed
 from barograph_models._chain.gaussian import CELLS, EMISSIONS, GaussianParams, gaussian_params
 from barograph_models._chain.inference import any_observed, ascend, complete, decode, smooth, viterbi
@@ -55,6 +56,8 @@ def gaussian_hmm(
     variance_floor: float = 1e-6,
     lasso: float = 0.0,
     ridge: float = 0.0,
+    batch: int = 0,
+    passes: int = 3,
     jobs: int | None = None,
 ) -> Model:
     """Hidden Markov model with Gaussian features, fitted by EM from `starts` k-means++ starts, the likeliest kept.
@@ -69,6 +72,10 @@ def gaussian_hmm(
     to that of all rows: what EM climbs is the log-likelihood less lasso |m| + ridge m^2 / 2 over all means m in
     standardised units. A lasso sets the means of features that tell no regimes apart to that of all rows exactly (Pan &
     Shen, J. Mach. Learn. Res. 8, 2007). ``log_likelihood`` is without them, and may then fall on its way.
+
+    For millions of rows, with a diagonal covariance: a `batch` of rows, if not 0, is what stochastic EM looks at before
+    the parameters move, in `passes` over all rows in pieces of random order (`seed`), from where plain EM comes on a
+    sample. It needs room for one piece beside the rows; there is no `icl`, and a row with any NaN is no observation.
 
     ``fit(window)`` takes rows (T, d), NaN where missing. With a diagonal covariance a cell that is missing is left out
     of its row, exactly, and only a row without any is no observation; with a full one a row with any NaN is none. It
@@ -91,7 +98,14 @@ def gaussian_hmm(
     _check_penalties(name, covariance, lasso=lasso, ridge=ridge)
     given = gaussian.Given(variance_floor, float(lasso), float(ridge))
     pieces = _pieces(states, covariance, iterations, tolerance, given)
-    return from_many_starts(name, pieces, states, starts, seed, jobs, partial_rows=covariance == "diagonal")
+    if batch:
+        _check_batches(name, covariance, given, batch=batch, passes=passes)
+        climb = partial(_climb_batches, pieces.climb, batch, passes, given, seed)
+        begin = partial(_begin_batches, pieces.begin, batch)
+        pieces = pieces._replace(begin=begin, climb=climb, answer=_answer_batches)
+    return from_many_starts(
+        name, pieces, states, starts, seed, jobs, partial_rows=covariance == "diagonal" and not batch
+    )
 
 
 def _check_penalties(name: str, covariance: str, **values: float) -> None:
@@ -101,6 +115,32 @@ def _check_penalties(name: str, covariance: str, **values: float) -> None:
         if value and covariance != "diagonal":
             told = "draws means to the whole feature by feature"
             raise ConfigError(f'{name}: {key} {told}: covariance = "diagonal" is wanted, found {covariance!r}')
+
+
+def _check_batches(name: str, covariance: str, given: gaussian.Given, **counts: int) -> None:
+    check_counts(name, **counts)
+    if covariance != "diagonal" or given.lasso or given.ridge:
+        told = f"found covariance = {covariance!r}, lasso = {given.lasso:g}, ridge = {given.ridge:g}"
+        raise ConfigError(f'{name}: a batch wants covariance = "diagonal" and no penalties; {told}')
+
+
+def _begin_batches(begin: Any, batch: int, data: Sample, random: np.random.Generator, index: int) -> GaussianParams:
+    found: GaussianParams = begin(thinned(data, batch), random, index)
+    return found
+
+
+def _climb_batches(
+    climb: Any, batch: int, passes: int, given: gaussian.Given, seed: int, data: Sample, params: GaussianParams
+) -> Ascent:
+    """Climb plainly on a sample of the rows, and from there by pieces of all of them."""
+    first: Ascent = climb(thinned(data, batch), params)
+    return first if first.verdict == DIED else stochastic(data, first.params, batch, passes, given, seed)
+
+
+def _answer_batches(data: Sample, ascent: Ascent) -> Answer:
+    params = gaussian.in_units(data, ascent.params)
+    K = len(params.start)
+    return Answer(params, (K - 1) + K * (K - 1) + gaussian.free_parameters(params), None)
 
 
 def _pieces(states: int, covariance: str, iterations: int, tolerance: float, given: gaussian.Given) -> Pieces:

@@ -25,7 +25,8 @@ from barograph_models._chain.emission import Density, Emission, climbed, make_de
 from barograph_models._fit.data import Sample
 from barograph_models._fit.restarts import CONVERGED, DIED, UNFINISHED, Ascent
 
-__all__ = ["any_observed", "ascend", "back", "complete", "decode", "forward", "smooth", "viterbi"]
+__all__ = ["any_observed", "ascend", "back", "complete", "decode", "expectation", "forward", "lent", "smooth",
+           "viterbi", "work"]  # fmt: skip
 
 SMALL: Final = 1e-60  # weights below it are rescaled
 
@@ -54,12 +55,12 @@ class Work(NamedTuple):
     moves: Floats
 
 
-def _work(T: int, K: int) -> Work:
+def work(T: int, K: int) -> Work:
     return Work(np.empty((T, K)), np.empty((T, K)), np.ones(K), np.empty(K), np.empty(K), np.empty((K, K)))
 
 
 @kernel
-def _lent(work: Any) -> Work:
+def lent(work: Any) -> Work:
     alpha, density, beta, ahead = unowned(work.alpha), unowned(work.density), unowned(work.beta), unowned(work.ahead)
     return Work(alpha, density, beta, ahead, unowned(work.total), unowned(work.moves))
 
@@ -110,7 +111,7 @@ def back(transition: Any, density: Any, alpha: Any, beta: Any, ahead: Any, t: An
 
 
 @functools.cache
-def _expect(emission: Emission) -> Callable[..., Any]:
+def expectation(emission: Emission) -> Callable[..., Any]:
     gather = emission.gather
 
     @kernel
@@ -162,13 +163,13 @@ def _move(start: Any, transition: Any, work: Any) -> None:
 
 @functools.cache
 def _baum_welch(emission: Emission) -> Callable[..., tuple[int, int]]:
-    densities, expect = make_densities(emission), _expect(emission)
+    densities, expect = make_densities(emission), expectation(emission)
     clear, update, penalty = emission.clear, emission.update, emission.penalty
 
     def run(X, observed, params, new_sums, counts, given, least, tolerance, path):  # type: ignore[no-untyped-def]
         X, observed, path = unowned(X), unowned(observed), unowned(path)
         start, transition = unowned(params.start), unowned(params.transition)
-        own, work, sums = by_address(params), _lent(new_sums), by_address(counts)
+        own, work, sums = by_address(params), lent(new_sums), by_address(counts)
         before = 0.0
         for n in range(path.size):
             shift = densities(X, observed, own, work.density)
@@ -193,7 +194,7 @@ def _baum_welch(emission: Emission) -> Callable[..., tuple[int, int]]:
 
 def ascend(emission: Emission, data: Sample, params: Any, iterations: int, tolerance: float, given: Any) -> Ascent:
     """Run EM in the chain from `params`, as `climbed` says."""
-    new_sums = _work(len(data.Z), len(params.start))
+    new_sums = work(len(data.Z), len(params.start))
     return climbed(_baum_welch(emission), new_sums, emission, data, params, iterations, tolerance, given)
 
 

@@ -51,7 +51,7 @@ class Answer(NamedTuple):
 
     params: Any
     free_parameters: int
-    completed: float
+    completed: float | None
     observations: int | None = None
 
 

@@ -27,6 +27,12 @@ def _decode(params: LaggedParams, X: Floats) -> NDArray[np.int64]:
     return decode(LAGGED, params, pairs(X))
 
 
+def _never_left(params: LaggedParams, states: NDArray[np.int64]) -> LaggedParams:
+    moves = params.transition.copy()
+    moves[states] = np.eye(len(moves))[states]
+    return params._replace(transition=moves)
+
+
 AUTOREGRESSIVE = Family(
     f"{__name__}:AUTOREGRESSIVE",
     LaggedParams,
@@ -38,6 +44,7 @@ AUTOREGRESSIVE = Family(
     forecast=lagged.ahead,
     components=lagged.one_mixture,
     draw=lagged.draw,
+    never_left=_never_left,
 )
 
 

@@ -188,7 +188,9 @@ def fit_from(
 def _answer(covariance: str, data: Sample, ascent: Ascent) -> Answer:
     params = gaussian.in_units(data, ascent.params)
     K = len(params.start)
-    free = (K - 1) + K * (K - 1) + gaussian.free_parameters(params, tied=covariance == "tied")
+    # Means that a lasso holds at that of all rows are not free (Pan & Shen 2007, section 2.4).
+    held = int(np.count_nonzero(ascent.params.means == 0.0))
+    free = (K - 1) + K * (K - 1) + gaussian.free_parameters(params, tied=covariance == "tied") - held
     emission, _, seen = _EMITS[covariance]
     completed = viterbi(emission, ascent.params, data.with_nan(), seen)[1]
     return Answer(params, free, completed - data.log_volume)

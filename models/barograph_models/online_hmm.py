@@ -26,6 +26,10 @@ from barograph_models.gaussian_hmm import gaussian_hmm
 __all__ = ["ONLINE", "OnlineParams", "OnlineState", "online_hmm"]
 
 _log_density = DIAGONAL.log_density
+_REACH: Final = 200.0
+"""Half the square of twenty deviations: a bar beyond them in every regime is taken for a wrong print."""
+_RAREST: Final = 0.1
+"""Moves in all the bars remembered: a chance to leave is never less, or one long calm would be for good."""
 _FEWEST: Final = 2.0
 """Bars, of those remembered, below which a regime keeps its mean and its variance: they have none."""
 
@@ -108,9 +112,12 @@ def _step(state: Any, x: Any, params: Any) -> tuple[OnlineState, Belief]:
     told = observed(x)
     logpdf = 0.0
     if told:
+        near = False
         for k in range(logs.size):
             logs[k] = _log_density(x, k, now)
+            near = near or logs[k] - now.peak[k] > -_REACH
         logpdf = weigh(ahead, logs, probs)
+        told = near  # a bar that no regime can have drawn teaches nothing
     else:
         stand(ahead, probs)
     _carry(state.seen, x, told, now, by_address(params))
@@ -177,6 +184,7 @@ def _learn(probs: Any, now: Any, params: Any) -> None:
         if whole > 0.0:
             for j in range(K):
                 transition[i, j] = _expected(probs, moves, i, j) / whole
+            _keep_open(transition, i, _RAREST * params.gain[0])
         weight = _expected(probs, sums, i, 0)
         if weight >= _FEWEST * params.gain[0]:
             for f in range(d):
@@ -185,6 +193,20 @@ def _learn(probs: Any, now: Any, params: Any) -> None:
                 means[i, f] = params.centre[f] + away
                 covariances[i, f] = max(square - away * away, params.floor[f])
             _derive(i, covariances, now.whitening, now.peak)
+
+
+@kernel
+def _keep_open(transition: Any, i: Any, least: Any) -> None:
+    """Raise the chances below the least to it, at the cost of the largest: that of staying, as a rule."""
+    largest, short = 0, 0.0
+    for j in range(transition.shape[1]):
+        if transition[i, j] > transition[i, largest]:
+            largest = j
+    for j in range(transition.shape[1]):
+        if transition[i, j] < least:
+            short += least - transition[i, j]
+            transition[i, j] = least
+    transition[i, largest] -= short
 
 
 @kernel
@@ -252,8 +274,10 @@ def online_hmm(
     parameters stand in the filter's state: forecasts read them there, and `Fitted.snapshot` gives them as a fit. So one
     fit, and no schedule of refits, follows a market that drifts, at the cost of a step.
 
-    A regime that holds fewer than two of the bars remembered keeps its mean and variance. No variance falls below
-    `variance_floor` times the feature's own in the window. A row with any NaN moves the chain and teaches nothing.
+    A regime that holds fewer than two of the bars remembered keeps its mean and variance, a chance to move never falls
+    below a tenth of a move in the bars remembered, and a bar beyond twenty deviations in every regime teaches nothing.
+    No variance falls below `variance_floor` times the feature's own in the window. A row with any NaN moves the
+    chain and teaches nothing.
     Regimes keep their numbers, and may trade places in all but number. Smoothed paths there are none.
 
     ``fit(window)`` takes rows (T, d), and raises what `gaussian_hmm` raises.

@@ -181,6 +181,8 @@ def student_hmm(
     if states == "choose":
         settings = {key: value for key, value in locals().items() if key not in ("states", "most")}
         return _chosen_at_every_fit(partial(student_hmm, **settings), most, settings)
+    if isinstance(states, str):
+        check_choice(NAME, "states", states, ("choose",))
     check_counts(NAME, states=states, starts=starts, iterations=iterations, sweeps=sweeps)
     check_choice(NAME, "how", how, tuple(METHODS))
     check_choice(NAME, "prior", prior, PRIORS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -87,7 +88,7 @@ def _step(state: Any, x: Any, params: Any) -> tuple[DrivenState, Belief]:
     else:
         stand(ahead, probs)
     for c in range(drive.size):
-        if x[int(driving[c])] == x[int(driving[c])]:  # a missing covariate is what it last was
+        if math.isfinite(x[int(driving[c])]):  # a missing covariate is what it last was
             drive[c] = x[int(driving[c])]
     after = (state.probs, state.ahead, state.logs, state.chance, state.row, state.drive, state.seen + 1)
     return DrivenState(*after), Belief(frozen(state.probs), logpdf)
@@ -162,7 +163,7 @@ def _stays(params: DrivenParams) -> Floats:
     chance, found = np.empty(len(params.start)), np.empty(len(params.start))
     for i in range(len(found)):
         driven.move(params.logits, params.usual, i, chance)
-        found[i] = 1.0 / max(1.0 - chance[i], np.finfo(float).tiny)
+        found[i] = 1.0 / (1.0 - chance[i]) if chance[i] < 1.0 else np.inf
     return found
 
 
@@ -219,7 +220,8 @@ def time_varying_hmm(
     From regime i the chain moves to j with probability proportional to exp(a_ij + b_ij . z), against 1 for staying,
     where z are the covariates of the bar it leaves: known before the move. The last `covariates` columns are
     covariates, or, where the window tells roles, those with the role "covariate"; all others are emitted, Gaussian and
-    independent given the regime. A covariate that is missing is what it last was.
+    independent given the regime. A covariate that is missing is what it last was; a row
+    without an emitted cell is no observation, and its covariates are.
 
     Fitted by EM from `starts` k-means++ starts, the likeliest kept; the other parameters mean what they mean in
     `gaussian_hmm`. `ridge` is the penalty b^2 ridge / 2 of every slope, in units of the covariate's own deviation: few
@@ -247,11 +249,12 @@ def time_varying_hmm(
     name = "time_varying_hmm"
     check_counts(name, states=states, starts=starts, iterations=iterations)
     check_positive(name, tolerance=tolerance, variance_floor=variance_floor, ridge=ridge)
-    if isinstance(covariates, bool) or not isinstance(covariates, int) or covariates < 0:
+    if isinstance(covariates, bool) or not isinstance(covariates, int | np.integer) or covariates < 0:
         raise ConfigError(f"{name}: covariates = {covariates!r}, a whole number of at least 0 is wanted")
     climb = partial(_ascend, iterations=iterations, tolerance=tolerance, floor=variance_floor, ridge=ridge)
-    pieces = Pieces(TIME_VARYING, partial(_begin, states), _standardised, climb, _answer)
-    return from_many_starts(name, pieces, states, starts, seed, jobs, read=partial(_read, name, states, covariates))
+    pieces = Pieces(TIME_VARYING, partial(_begin, states), partial(_resume, states), climb, _answer)
+    read = partial(_read, name, states, covariates)
+    return from_many_starts(name, pieces, states, starts, seed, jobs, partial_rows=True, read=read)
 
 
 def _read(name: str, states: int, covariates: int, window: Window) -> DrivenSample:
@@ -265,12 +268,16 @@ def _read(name: str, states: int, covariates: int, window: Window) -> DrivenSamp
         raise FitError(f"{name}: {told}; it emits the return, which comes first")
     rows, columns = window.rows, np.flatnonzero(driving)
     of = sample(rows[:, ~driving], states, name)
+    if np.isinf(rows[:, columns]).any():
+        t, j = np.argwhere(np.isinf(rows[:, columns]))[0].tolist()
+        raise FitError(f"{name}: the covariate {window.names[columns[j]]} is infinite in row {t}; make it NaN")
     known = [column[np.isfinite(column)] for column in rows[:, columns].T]
     centre = np.array([float(mean(column)) if len(column) else np.nan for column in known])
     scale = np.array([float(np.sqrt(variance(column))) if len(column) else np.nan for column in known])
-    for column, deviation in zip(columns, scale, strict=True):
-        if not deviation > 0.0:
-            raise FitError(f"{name}: the covariate {window.names[column]} is constant, missing or infinite; drop it")
+    for j, (column, deviation) in enumerate(zip(columns, scale, strict=True)):
+        # A constant's computed deviation is rounding, not zero.
+        if not (len(known[j]) and deviation > 1e-13 * float(np.abs(known[j]).max())):
+            raise FitError(f"{name}: the covariate {window.names[column]} is constant or missing; drop it")
     drives = (driven.followed(rows[:, columns], centre) - centre) / scale
     each = (np.flatnonzero(~driving).astype(np.float64), columns.astype(np.float64))
     return DrivenSample(rows, of, np.ascontiguousarray(drives), centre, scale, *each)
@@ -284,6 +291,13 @@ def _begin(states: int, data: DrivenSample, random: np.random.Generator, index: 
         for j in range(states):
             logits[i, j, 0] = log(single.transition[i, j]) - log(single.transition[i, i])
     return _made(data, single, logits)
+
+
+def _resume(states: int, data: DrivenSample, params: DrivenParams) -> DrivenParams:
+    """Go on from a previous fit of the same columns; else this is one more start."""
+    if np.array_equal(params.emitted, data.emitted) and np.array_equal(params.driving, data.driving):
+        return _standardised(data, params)
+    return _begin(states, data, np.random.default_rng(states), 0)
 
 
 def _made(data: DrivenSample, single: GaussianParams, logits: Floats) -> DrivenParams:

@@ -214,3 +214,17 @@ def test_a_random_walk_has_no_long_run_and_gets_the_steepest_slope() -> None:
 def test_components_below_one_are_refused() -> None:
     with pytest.raises(ConfigError, match="mixture_hmm: components = 0, a whole number of at least 1 is wanted"):
         mixture_hmm(components=0)
+
+
+def test_two_models_of_the_same_settings_hang_on_the_same() -> None:
+    assert mixture_hmm().settings == mixture_hmm().settings
+    assert mixture_hmm(components=2).settings != mixture_hmm().settings
+
+
+def test_an_autoregression_tells_how_likely_a_regime_is_entered() -> None:
+    fitted = kept(autoregression())
+    state = fitted.state_after(np.array([[0.2], [0.1]]))
+    one, two = (fitted.entering(state, 1, horizon).probability for horizon in (1, 2))
+    now = fitted.filter_path(np.array([[0.2], [0.1]])).probs[-1]
+    assert one == pytest.approx(now[1] + now[0] * 0.05, rel=1e-12)
+    assert two == pytest.approx(now[1] + now[0] * (1.0 - 0.95**2), rel=1e-12)

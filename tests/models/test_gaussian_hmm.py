@@ -533,3 +533,16 @@ def _two_and_noise() -> Any:
     X = random.standard_normal((600, 3))
     X[:, 0] += np.repeat([0.0, 3.0, 0.0], 200)
     return X
+
+
+def test_regimes_of_one_covariance_come_in_the_order_of_their_means_whatever_the_seed() -> None:
+    random = np.random.default_rng(1)
+    X = random.standard_normal((900, 2)) + np.repeat([[0.0, 0.0], [3.0, -2.0], [0.0, 0.0]], 300, axis=0)
+    for seed in range(6):
+        assert np.diff(gaussian_hmm(2, "tied", starts=1, seed=seed).fit(X).params.means[:, 0])[0] > 0.0
+
+
+def test_means_that_a_lasso_holds_are_not_free() -> None:
+    X = _two_and_noise()
+    bare, held = gaussian_hmm(2, starts=2).fit(X), gaussian_hmm(2, starts=2, lasso=1e6).fit(X)
+    assert held.free_parameters == bare.free_parameters - 6  # type: ignore[operator]

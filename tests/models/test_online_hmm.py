@@ -50,6 +50,9 @@ def plainly(fitted: Fitted, X: Any) -> Any:
         if told:
             moves, sums = np.einsum("k,kij->ij", phi, rho_moves), np.einsum("k,kiq->iq", phi, rho_sums)
             A = moves / moves.sum(axis=1, keepdims=True)
+            for row in A:  # no chance to move falls below a tenth of a move in the bars remembered
+                row[np.argmax(row)] -= np.maximum(0.1 * gain - row, 0.0).sum()
+                row[:] = np.maximum(row, 0.1 * gain)
             away = sums[:, 1 : 1 + d] / sums[:, :1]
             means, variances = p.centre + away, sums[:, 1 + d :] / sums[:, :1] - away**2
         probs.append(phi)
@@ -103,6 +106,23 @@ def test_a_regime_that_is_not_seen_any_more_keeps_what_it_was() -> None:
     now = fitted.snapshot(fitted.state_after(x))
     assert np.isfinite(now.moments().variance).all()  # type: ignore[union-attr]
     assert now.moments().variance[1, 0] > 4.0 * now.moments().variance[0, 0]  # type: ignore[union-attr]
+
+
+def test_one_wrong_print_teaches_nothing() -> None:
+    x = rows(2000)
+    fitted, wrong = online_hmm(memory=500.0, starts=2).fit(x[:500]), x.copy()
+    wrong[1000] = 4.6
+    probs, spoilt = (fitted.filter_path(of).probs for of in (x, wrong))
+    assert np.abs(probs[1100:] - spoilt[1100:]).mean() < 0.01
+    wrong[1000] = 1e160
+    assert np.isfinite(fitted.snapshot(fitted.state_after(wrong)).params.covariances).all()
+
+
+def test_a_long_calm_closes_no_regime_for_good() -> None:
+    random = np.random.default_rng(3)
+    x = np.concatenate([rows(480), 0.01 * random.standard_normal((9_000, 1)), 0.04 * random.standard_normal((200, 1))])
+    fitted = online_hmm(memory=200.0, starts=2).fit(x[:480])
+    assert fitted.filter_path(x).probs[-150:, 1].mean() > 0.9
 
 
 def test_a_refit_goes_on_from_what_has_moved() -> None:

@@ -70,7 +70,7 @@ def test_filter_smoother_and_viterbi_equal_the_sum_over_all_paths() -> None:
 def test_the_laws_of_models_hold() -> None:
     X = world(300, 1)[0]
     X[31, 0], X[40, 1] = np.nan, np.nan
-    found = check_model(time_varying_hmm(starts=2), X, without=("two bars",))
+    found = check_model(time_varying_hmm(starts=2), X, without=("two bars", "missing cells"))
     assert {"future", "steps", "saving", "missing bars", "renumbering", "shapes"} <= set(found.held)
 
 
@@ -157,3 +157,31 @@ def test_hopeless_data_are_refused_by_name(X: Any, wanted: str) -> None:
 def test_covariates_below_none_are_refused() -> None:
     with pytest.raises(ConfigError, match="covariates = -1, a whole number of at least 0 is wanted"):
         time_varying_hmm(covariates=-1)
+
+
+def test_an_infinite_covariate_is_missing_to_the_filter_and_refused_by_the_fit() -> None:
+    X = world(400, 7)[0]
+    fitted = time_varying_hmm(starts=2).fit(X)
+    infinite, gone = X.copy(), X.copy()
+    infinite[200, 1], gone[200, 1] = np.inf, np.nan
+    assert fitted.filter_path(infinite).probs.tobytes() == fitted.filter_path(gone).probs.tobytes()
+    with pytest.raises(FitError, match="the covariate x1 is infinite in row 200; make it NaN"):
+        time_varying_hmm().fit(infinite)
+
+
+def test_a_covariate_that_is_constant_but_for_rounding_is_refused() -> None:
+    X = world(400, 7)[0]
+    X[:, 1] = 0.1
+    with pytest.raises(FitError, match="the covariate x1 is constant"):
+        time_varying_hmm().fit(X)
+
+
+def test_a_previous_fit_of_other_columns_lends_nothing() -> None:
+    X = np.column_stack([world(400, 7)[0], world(400, 8)[0][:, 1]])
+    previous = time_varying_hmm(starts=1, covariates=1).fit(X)
+    fitted = time_varying_hmm(starts=1, covariates=2).fit(window(X, previous=previous))
+    assert (fitted.params.means.shape, fitted.params.logits.shape) == ((2, 1), (2, 2, 3))
+
+
+def test_one_state_never_ends() -> None:
+    assert np.isinf(time_varying_hmm(1, starts=1).fit(world(200, 9)[0]).stays()).all()  # type: ignore[arg-type]

@@ -180,5 +180,21 @@ def test_a_strategy_reads_at_the_bar_what_the_fit_in_force_tells(name: str) -> N
 
 def test_entering_a_regime_that_is_none_is_refused_by_the_rules_name() -> None:
     rule = strategy(_careful, name="careful", horizons=(5, Entering(5, (2,))))
-    with pytest.raises(PartError, match=r"strategy careful: entering regimes \(2,\); the model has 2"):
+    with pytest.raises(PartError, match=r"careful: entering regimes \(2,\); wanted some, not all, of 0..1"):
+        scan(Machine(strategy=rule, model=gaussian_hmm(starts=2), fit=Fit(window=60, every=30)), BARS)
+
+
+def test_what_is_hardly_there_is_left_as_often_as_what_is() -> None:
+    fitted = gaussian_hmm(starts=2).fit(np.random.default_rng(0).standard_normal(400) * np.repeat([1.0, 4.0], 200))
+    certain = fitted.leaving([1.0, 0.0], 5, regime=0).probability
+    for share in (0.5, 1e-6, 1e-11):
+        assert fitted.leaving([share, 1.0 - share], 5, regime=0).probability == pytest.approx(certain, rel=1e-9)
+    with pytest.raises(PartError, match="regime 0 has a probability of 0 now: what is not there is not left"):
+        fitted.leaving([0.0, 1.0], 5, regime=0)
+
+
+@pytest.mark.parametrize("regimes", [1, (0.5,), (), (0, 1), (1, 1)])
+def test_what_a_rule_asks_of_entering_is_checked_as_on_a_fit(regimes: Any) -> None:
+    rule = strategy(_careful, name="careful", horizons=(Entering(5, regimes),))
+    with pytest.raises(PartError, match=r"wanted some, not all, of 0\.\.1, each once"):
         scan(Machine(strategy=rule, model=gaussian_hmm(starts=2), fit=Fit(window=60, every=30)), BARS)

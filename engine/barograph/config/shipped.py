@@ -17,6 +17,7 @@ from barograph.data.history import History
 from barograph.errors import ConfigError
 from barograph.loop.fit import Fit
 from barograph.loop.machine import Machine
+from barograph.regimes.fitted import Model
 
 __all__ = ["Shipped", "bars", "engine", "machine", "shipped"]
 
@@ -86,7 +87,7 @@ def _choices(use: str) -> Iterator[dict[str, Any]]:
     hints, needed, offered = typing.get_type_hints(factory), {}, {}
     for name, parameter in inspect.signature(factory).parameters.items():
         if parameter.default is parameter.empty:
-            needed[name] = _GIVEN.get(name)
+            needed[name] = _HMM if hints[name] is Model else _GIVEN.get(name)
         elif typing.get_origin(hints[name]) is Literal:
             offered[name] = typing.get_args(hints[name])
     if None not in needed.values():

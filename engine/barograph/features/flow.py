@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from barograph.features.combine import Transform, chain
 from barograph.features.shared import (
+    STILL,
     OnAsset,
     Ring,
     Windowed,
@@ -146,7 +147,7 @@ def _bought(moves: Any, traded: Any) -> float:
     """Return what was bought less what was sold over what was traded: of each bar 2 Phi(r / sigma) - 1."""
     _, squares = mean_and_squares(moves, moves[0])
     whole, net = mean_of(traded), 0.0
-    if not (squares > 0.0 and whole > 0.0):
+    if not (squares > STILL * moves.size and whole > 0.0):
         return 0.0
     scale = math.sqrt(2.0 * squares / (moves.size - 1))
     for i in range(moves.size):

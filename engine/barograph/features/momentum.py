@@ -11,6 +11,7 @@ from barograph.features.combine import Transform, chain, named_of
 from barograph.features.prices import CLOSE
 from barograph.features.returns import total_return
 from barograph.features.shared import (
+    STILL,
     Windowed,
     called,
     empty_ring,
@@ -126,7 +127,8 @@ def _in_deviations(ring: Any, value: float, _params: Any) -> Any:
     if ring.seen < ring.values.size:
         return ring, math.nan
     _, squares = mean_and_squares(ring.values, value)
-    return ring, value / math.sqrt(squares / (ring.values.size - 1)) if squares > 0.0 else 0.0
+    moving = squares > STILL * ring.values.size
+    return ring, value / math.sqrt(squares / (ring.values.size - 1)) if moving else 0.0
 
 
 def momentum_burst(window: int = 5, over: int = 60, of: Feature = CLOSE) -> Feature:

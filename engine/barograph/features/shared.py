@@ -6,16 +6,16 @@ Windows are kept whole and summed afresh at every bar: a running sum drifts, and
 from __future__ import annotations
 
 import math
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 
 from barograph.errors import PartError
 from barograph.jit.kernel import kernel
 
-__all__ = ["Average", "Last", "OnAsset", "Ring", "Window", "Windowed", "called", "empty_ring", "exponential_mean",
-           "extremes", "joint_squares", "mean_and_squares", "mean_of", "no_average", "no_last", "nothing", "push",
-           "wilder_mean", "window_of"]  # fmt: skip
+__all__ = ["STILL", "Average", "Last", "OnAsset", "Ring", "Window", "Windowed", "called", "empty_ring",
+           "exponential_mean", "extremes", "joint_squares", "mean_and_squares", "mean_of", "no_average", "no_last",
+           "nothing", "push", "wilder_mean", "window_of"]  # fmt: skip
 
 
 class Window(NamedTuple):
@@ -107,6 +107,10 @@ def push(ring: Any, value: float) -> Ring:
     position = ring.position + 1 if ring.position + 1 < size else 0
     count = ring.seen + 1 if ring.seen < size else size
     return Ring(ring.values, position, count)
+
+
+STILL: Final = 1e-26
+"""A variance of returns below it is the rounding of prices that grow evenly: their deviation is then told as 0."""
 
 
 @kernel

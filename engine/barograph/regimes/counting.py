@@ -67,7 +67,8 @@ def choose_states(
 
     The second half of the rows is cut into `blocks`; ``make(states)`` is fitted to the rows before each, less the last
     `purge` of them, and its online filter scores the block, row by row before it sees it. Chosen is the least number
-    that no larger one beats by more than `margin` standard errors of the mean difference. That of one state is the
+    that the best one does not beat by more than `margin` standard errors of the mean difference. Rows without a return
+    are not scored. That of one state is the
     baseline without regimes; `garch_score` is another one.
 
     `data` is what the model can be fitted to. Raises `FitError` when there are too few rows, or nothing can be fitted.
@@ -77,32 +78,45 @@ def choose_states(
     >>> choose_states(student_hmm, noise, most=3).states
     1
     >>> choice = choose_states(student_hmm, noise * np.tile(np.repeat([1.0, 4.0], 50), 10), most=3)
-    >>> choice.reason
-    '2 states: better than 1 by 0.205 nats a row (8.9 standard errors), and no more are better by 1.5'
+    >>> choice.reason.partition(", and")[0]
+    '2 states: better than 1 by 0.205 nats a row (8.9 standard errors)'
     """
-    if isinstance(most, bool) or not isinstance(most, int) or most < 1:
-        raise PartError(f"choose_states: most = {most!r}, a whole number of at least 1 is wanted")
+    _check_whole("choose_states", most=(most, 1))
+    if not 0.0 <= margin < math.inf:
+        raise PartError(f"choose_states: margin = {margin!r}, a number of at least 0 is wanted")
     told = window(data)
-    edges = _edges(len(told.rows), blocks)
-    scores, failed = [], []
+    if told.tables:
+        raise PartError("choose_states: a panel of assets; wanted one table of rows")
+    edges = _edges("choose_states", len(told.rows), blocks, purge)
+    scores, failed, fits = [], [], []
     for states in range(1, most + 1):
-        found, why = _scored(make(states), told, edges, purge)
+        fitted, why = _fit(make(states), told)
+        found, why = _scored(make(states), told, edges, purge) if fitted else (np.empty(0), why)
         scores.append(found)
         failed.append(why)
+        fits.append(fitted)
     chosen = _least(scores, margin)
-    fits = [_fit(make(k + 1), told) if not failed[k] else None for k in range(most)]
     fitted = fits[chosen]
-    if fitted is None:
-        raise FitError(f"{make(chosen + 1).name}: no number of states could be fitted; with one: {failed[0]}")
+    if fitted is None or failed[chosen]:
+        raise FitError(f"choose_states: no number of states could be fitted and scored; with 1: {failed[0]}")
     table = tuple(_counted(k, scores, chosen, fits[k], failed[k]) for k in range(most))
-    return Choice(chosen + 1, _reason(table, chosen, margin), table, fitted)
+    return Choice(chosen + 1, _reason(table, scores, chosen), table, fitted)
 
 
-def _edges(rows: int, blocks: int) -> list[int]:
-    if blocks < 1 or rows * (1.0 - FIRST) < blocks * FEWEST:
-        wanted = math.ceil(max(blocks, 1) * FEWEST / (1.0 - FIRST))
-        raise FitError(f"choose_states: {rows} rows, {blocks} blocks of at least {FEWEST} want {wanted}")
+def _check_whole(name: str, **told: tuple[Any, int]) -> None:
+    for key, (value, least) in told.items():
+        if isinstance(value, bool) or not isinstance(value, int) or value < least:
+            raise PartError(f"{name}: {key} = {value!r}, a whole number of at least {least} is wanted")
+
+
+def _edges(name: str, rows: int, blocks: int, purge: int) -> list[int]:
+    _check_whole(name, blocks=(blocks, 1), purge=(purge, 0))
     first = int(rows * FIRST)
+    if rows - first < blocks * FEWEST:
+        wanted = math.ceil(blocks * FEWEST / (1.0 - FIRST))
+        raise FitError(f"{name}: {rows} rows, {blocks} blocks of at least {FEWEST} want {wanted}")
+    if purge >= first:
+        raise PartError(f"{name}: purge = {purge}, and {first} rows come before the first block; wanted fewer")
     return [first + (rows - first) * n // blocks for n in range(blocks + 1)]
 
 
@@ -117,14 +131,15 @@ def _scored(model: Model, told: Window, edges: list[int], purge: int) -> tuple[F
             return np.empty(0), str(error)
         found.append(fitted.filter_path(told.rows[:end]).logpdf[begin:])
     scores = np.concatenate(found)
+    scores = scores[np.isfinite(told.rows[edges[0] :, 0])]
     return (scores, "") if np.isfinite(scores).all() else (np.empty(0), "it has no density, or one that is 0")
 
 
-def _fit(model: Model, told: Window) -> Fitted | None:
+def _fit(model: Model, told: Window) -> tuple[Fitted | None, str]:
     try:
-        return model.fit(told)
-    except FitError:
-        return None
+        return model.fit(told), ""
+    except FitError as error:
+        return None, str(error)
 
 
 def _difference(one: Floats, other: Floats) -> tuple[float, float]:
@@ -134,13 +149,14 @@ def _difference(one: Floats, other: Floats) -> tuple[float, float]:
 
 
 def _least(scores: list[Floats], margin: float) -> int:
-    """Return the first that no later one beats."""
+    """Return the first that the best one does not beat."""
     there = [k for k, found in enumerate(scores) if len(found)]
+    best = max(there, key=lambda k: float(mean(scores[k])), default=0)
     for k in there:
-        beaten = (_difference(scores[j], scores[k]) for j in there if j > k)
-        if not any(gain > margin * error for gain, error in beaten):
+        gain, error = _difference(scores[best], scores[k])
+        if gain <= margin * error:
             return k
-    return 0
+    return best
 
 
 def _counted(k: int, scores: list[Floats], chosen: int, fitted: Fitted | None, failed: str) -> Counted:
@@ -150,17 +166,24 @@ def _counted(k: int, scores: list[Floats], chosen: int, fitted: Fitted | None, f
     return Counted(k + 1, float(mean(scores[k])), gain, error, fitted.bic, fitted.icl)
 
 
-def _reason(table: tuple[Counted, ...], chosen: int, margin: float) -> str:
-    states = f"{chosen + 1} state{'s' if chosen else ''}"
-    more = f"no more are better by {margin:g}" if chosen + 1 < len(table) else "more were not tried"
-    if not chosen:
-        return f"{states}: {more} standard errors"
-    before = next((one for one in reversed(table[:chosen]) if not one.failed), None)
-    if before is None:
-        return f"{states}: fewer cannot be fitted"
-    errors = -before.gain / before.error if before.error > 0.0 else math.inf
-    told = f"better than {before.states} by {-before.gain:.3f} nats a row ({errors:.1f} standard errors)"
-    return f"{states}: {told}, and {more}"
+def _reason(table: tuple[Counted, ...], scores: list[Floats], chosen: int) -> str:
+    """Say why: by how much it beats the best of fewer, and by how little the best of more beats it."""
+    told = f"{chosen + 1} state{'s' if chosen else ''}: "
+    fewer = max((k for k in range(chosen) if len(scores[k])), key=lambda k: table[k].score, default=None)
+    more = max((k for k in range(chosen + 1, len(table)) if len(scores[k])), key=lambda k: table[k].score, default=None)
+    said = [] if fewer is None else [f"better than {fewer + 1} by {_by(scores[chosen], scores[fewer])}"]
+    if more is None:
+        said.append("more were not tried" if chosen + 1 == len(table) else "more could not be fitted and scored")
+    elif table[more].gain > 0.0:
+        said.append(f"{more + 1} are better by {_by(scores[more], scores[chosen])} alone")
+    else:
+        said.append("no more are better")
+    return told + ", and ".join(said)
+
+
+def _by(one: Floats, other: Floats) -> str:
+    gain, error = _difference(one, other)
+    return f"{gain:.3f} nats a row ({gain / error if error > 0.0 else math.inf:.1f} standard errors)"
 
 
 # A baseline that has no regimes and a volatility that moves: what a chain should beat before it is believed.
@@ -177,12 +200,16 @@ def garch_score(data: Any, blocks: int = 4, purge: int = 5) -> float:
     True
     """
     x = window(data).rows[:, 0]
-    x = x[np.isfinite(x)]
-    found = [_foreseen(x[: begin - purge], x[:end], begin) for begin, end in pairwise(_edges(len(x), blocks))]
+    there, found = np.isfinite(x), []
+    for begin, end in pairwise(_edges("garch_score", len(x), blocks, purge)):
+        past, path = x[: begin - purge], x[:end]
+        scored = _foreseen(past[there[: begin - purge]], path[there[:end]])
+        found.append(scored[np.count_nonzero(there[:begin]) :])
     return float(mean(np.concatenate(found)))
 
 
-def _foreseen(past: Floats, path: Floats, begin: int) -> Floats:
+def _foreseen(past: Floats, path: Floats) -> Floats:
+    """Return the log score of every number of a path by a fit to its past."""
     from scipy import optimize
 
     centre, level = float(mean(past)), float(variance(past))
@@ -191,7 +218,7 @@ def _foreseen(past: Floats, path: Floats, begin: int) -> Floats:
         return -float(mean(_garch_logs(theta, past - centre, level)))
 
     best = optimize.minimize(loss, [3.5, -2.5, 0.0, 1.5], method="Nelder-Mead", options={"maxiter": 2000})
-    return _garch_logs(best.x, path - centre, level)[begin:]
+    return _garch_logs(best.x, path - centre, level)
 
 
 def _garch_logs(theta: Floats, x: Floats, level: float) -> Floats:

@@ -98,9 +98,13 @@ def _check_horizon(wanted: Any, regimes: int, reader: str) -> None:
     horizon = wanted.horizon if isinstance(wanted, Entering) else wanted
     if isinstance(horizon, bool) or not isinstance(horizon, int | np.integer) or horizon < 1:
         raise PartError(f"{reader}: horizon {horizon!r}; wanted whole numbers of bars, at least 1")
-    into = wanted.regimes if isinstance(wanted, Entering) else ()
-    if any(not 0 <= k < regimes for k in into):
-        raise PartError(f"{reader}: entering regimes {into}; the model has {regimes}, numbered from 0")
+    if not isinstance(wanted, Entering):
+        return
+    told = wanted.regimes if isinstance(wanted.regimes, tuple | list) else ()
+    whole = all(isinstance(k, int | np.integer) and not isinstance(k, bool) and 0 <= k < regimes for k in told)
+    if not whole or not 0 < len(set(told)) == len(told) < regimes:
+        asked = f"entering regimes {wanted.regimes!r}; wanted some, not all, of 0..{regimes - 1}, each once"
+        raise PartError(f"{reader}: {asked}, in a tuple")
 
 
 def _planned_from(chosen: Filter, wanted: Any, reader: str) -> Any:

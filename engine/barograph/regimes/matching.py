@@ -46,10 +46,11 @@ class Match(NamedTuple):
 def order_by_volatility(fitted: Fitted) -> Fitted:
     """Return the fit with its regimes numbered from the calmest to the wildest, by the volatility of feature 0.
 
-    Regimes that have names, or nothing to be recognised by, keep their numbers.
+    Of equal volatilities, as with one covariance for all, the lower mean comes first. Regimes that have names,
+    or nothing to be recognised by, keep their numbers.
     """
     seen = None if fitted.labels else fitted.signature()
-    return fitted if seen is None else fitted.reordered(np.argsort(seen.log_volatility, kind="stable"))
+    return fitted if seen is None else fitted.reordered(np.lexsort((seen.mean, seen.log_volatility)))
 
 
 def match(previous: Fitted, fitted: Fitted) -> tuple[Fitted, Match]:

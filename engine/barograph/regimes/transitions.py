@@ -23,6 +23,9 @@ from barograph.types import Floats
 __all__ = ["DOUBLINGS", "Transition", "entering", "expected", "first_passage", "leaving", "never_left",
            "passages", "remaining", "states_never_left"]  # fmt: skip
 
+LEAST: Final = 1e-12
+"""A regime less likely than this is not the one now: what is told of it would be rounding."""
+
 DOUBLINGS: Final = 50
 ENDLESS: Final = 1e9
 """What is expected to take more bars than this is told to be endless."""
@@ -60,16 +63,18 @@ def leaving(fitted: Any, now: Any, horizon: int, regime: int | None = None, leve
     k = int(np.argmax(share)) if regime is None else int(_regimes(fitted, regime)[0])
     others = np.delete(every, k)
     other = replace(fitted, params=never_left(fitted.family, fitted.params, others))
-    gone = _in(other.predict(now, horizon).probs, others)
+    if share[k] < LEAST:
+        told = f"regime {k} has a probability of {share[k]:.1g} now: what is not there is not left"
+        raise PartError(f"leaving: {told}; wanted one of the others, or the likeliest")
+    gone = _given(other.predict(now, horizon).probs[k], share[k])
     low, high = _interval(other, now, others, horizon, level, still)
     left = remaining(fitted, now)
-    return Transition(horizon, float(_given(gone, share[k])), low, high, None if left is None else float(left[k]) + 1.0)
+    return Transition(horizon, float(gone), low, high, None if left is None else float(left[k]) + 1.0)
 
 
-def _given(gone: Any, share: Any) -> Any:
-    """Return P(left) of a regime that is the one now, from P(another by then) and P(it is the one now)."""
-    there = np.maximum(share, 1e-300)
-    return 1.0 - np.minimum((1.0 - gone) / there, 1.0)
+def _given(there: Any, share: Any) -> Any:
+    """Return P(left) of a regime that is the one now, from P(still there, never left) and P(it is the one now)."""
+    return 1.0 - np.minimum(there / np.maximum(share, LEAST), 1.0)
 
 
 def _regimes(fitted: Any, regimes: int | Sequence[int]) -> NDArray[np.int64]:
@@ -95,7 +100,8 @@ def _interval(
     probs, weights = ahead(other.params, now, horizon)
     told = total(probs[:, regimes], axis=1)
     if still is not None:
-        told = _given(told, 1.0 - total(ahead(still.params, now, 1)[0][:, regimes], axis=1))
+        (k,) = np.delete(np.arange(probs.shape[1]), regimes)
+        told = _given(probs[:, k], ahead(still.params, now, 1)[0][:, k])
     order = np.argsort(told, kind="stable")
     below = np.cumsum(weights[order])
     ends = np.searchsorted(below, np.array([0.5 - 0.5 * level, 0.5 + 0.5 * level]) * below[-1])

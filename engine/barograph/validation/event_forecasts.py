@@ -59,13 +59,16 @@ class Warned(NamedTuple):
 
 
 def entered_within(labels: Any, regimes: int | Sequence[int], horizon: int) -> Floats:
-    """Return whether any of `regimes` is there at a bar or at any of the next `horizon`, (T,): 0, 1, NaN where unknown.
+    """Return whether any of `regimes` is there at a bar or at any of the next `horizon`, (T,): 0 or 1.
+
+    It is NaN for the last `horizon` bars, also where it is known already that one is: to keep those alone would make
+    entries look more frequent than they are.
 
     It is what `Fitted.entering` tells the probability of; `labels` (T,) are the regimes that were, of a simulated
     world, or as seen in hindsight.
 
     >>> entered_within([0, 0, 0, 1, 0], 1, 2)
-    array([ 0.,  1.,  1.,  1., nan])
+    array([ 0.,  1.,  1., nan, nan])
     """
     there = np.isin(np.asarray(labels), np.atleast_1d(regimes))
     if horizon < 1:
@@ -73,7 +76,7 @@ def entered_within(labels: Any, regimes: int | Sequence[int], horizon: int) -> F
     padded = np.concatenate([there, np.zeros(horizon, dtype=bool)])
     found: Floats = np.zeros(len(there))
     found[np.lib.stride_tricks.sliding_window_view(padded, horizon + 1).any(axis=1)] = 1.0
-    found[len(there) - horizon :][found[len(there) - horizon :] == 0.0] = math.nan
+    found[max(len(there) - horizon, 0) :] = math.nan
     return found
 
 
@@ -84,6 +87,9 @@ def _known(said: Any, other: Any, told: str) -> tuple[Floats, Floats]:
     odd = p[(p < -ROUNDING) | (p > 1.0 + ROUNDING)]
     if odd.size:
         raise PartError(f"{told}: a probability is {odd[0]}; wanted numbers from 0 to 1")
+    odd = y[np.isfinite(y) & (y != 0.0) & (y != 1.0)]
+    if odd.size:
+        raise PartError(f"{told}: an outcome is {odd[0]}; wanted 0 or 1")
     return np.clip(p, 0.0, 1.0), y
 
 
@@ -99,6 +105,8 @@ def event_forecast(said: Any, happened: Any, bins: int = 10) -> EventForecast:
     >>> round(found.brier, 4), round(found.reliability - found.resolution + found.uncertainty, 4)
     (0.175, 0.175)
     """
+    if isinstance(bins, bool) or not isinstance(bins, int) or bins < 1:
+        raise PartError(f"event_forecast: bins = {bins!r}, a whole number of at least 1 is wanted")
     p, y = _known(said, happened, "event_forecast")
     there = np.isfinite(p) & np.isfinite(y)
     p, y = p[there], y[there]

@@ -105,7 +105,8 @@ def from_many_starts(
 def _settled(piece: Any) -> Any:
     """Tell two pieces that do the same from two that do not: by function and by what it was given beforehand."""
     if isinstance(piece, partial):
-        return (piece.func, piece.args, tuple(sorted(piece.keywords.items())))
+        given = tuple((key, _settled(value)) for key, value in sorted(piece.keywords.items()))
+        return (piece.func, tuple(map(_settled, piece.args)), given)
     return piece
 
 

@@ -17,8 +17,8 @@ from barograph.regimes.mixture import blend, horizon_mixture
 from barograph.types import Floats, Forecast
 
 __all__ = ["ChainNow", "ChainPlan", "Family", "Moments", "Signature", "by_belief", "chain_components", "chain_forecast",
-           "chain_plan", "label_map", "moments_of", "regimes_of", "renumbered", "signature_of", "states_forecast",
-           "stationary_of", "stays_of"]  # fmt: skip
+           "chain_plan", "label_map", "long_run", "moments_of", "regimes_of", "renumbered", "signature_of",
+           "states_forecast", "stationary_of", "stays_of"]  # fmt: skip
 
 
 class Moments(NamedTuple):
@@ -170,14 +170,23 @@ def stationary_of(family: Family, params: Any) -> Floats | None:
         return np.asarray(family.stationary(params), dtype=np.float64)
     if not hasattr(params, "transition"):
         return None
+    return _shown(family, params, long_run(params.transition))
+
+
+def long_run(transition: Floats) -> Floats:
+    """Return the share of the time that a chain spends in each of its states, (K,).
+
+    >>> long_run(np.array([[0.9, 0.1], [0.3, 0.7]])).round(3)
+    array([0.75, 0.25])
+    """
     # The mean of all starts after 2**60 steps of a chain that stays half of the time: it has no cycles, and each
     # squaring doubles the steps. Rows are brought to one again, or rounding would double with them.
-    ahead = 0.5 * (params.transition + np.eye(len(params.transition)))
+    ahead = 0.5 * (transition + np.eye(len(transition)))
     for _ in range(60):
         ahead = product(ahead, ahead)
         ahead = ahead / total(ahead, axis=1)[:, None]
     share = mean(ahead)
-    return _shown(family, params, np.asarray(share / total(share)))
+    return np.asarray(share / total(share))
 
 
 def _shown(family: Family, params: Any, of_states: Floats) -> Floats:

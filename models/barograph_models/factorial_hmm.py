@@ -19,7 +19,9 @@ from barograph_models._fit.data import Sample, check_choice, check_counts, check
 from barograph_models._fit.restarts import Answer, Ascent, Pieces, from_many_starts
 from barograph_models._product import chains as side_by_side
 from barograph_models._product import effects
-from barograph_models._product.chains import check_size, digits, product_step
+from barograph_models._product.ahead import ahead, components_ahead, plan
+from barograph_models._product.chains import check_size, digits, product_step, shown_moments
+from barograph_models._product.chains import shows as which
 from barograph_models._product.effects import EFFECTS, Asked, FactorialParams, factorial_params
 
 __all__ = ["FACTORIAL", "FactorialParams", "chain_probabilities", "factorial_hmm", "factorial_params"]
@@ -29,12 +31,6 @@ NAME: Final = "factorial_hmm"
 
 def _decode(params: FactorialParams, X: Floats) -> NDArray[np.int64]:
     return params.shown.astype(np.int64)[side_by_side.viterbi(EFFECTS, params, X)[0]]
-
-
-def _shows(params: FactorialParams) -> Floats:
-    """Return (R, S): 1 where a product state shows as a regime."""
-    label = params.shown.astype(np.int64)
-    return np.ascontiguousarray(np.eye(int(label.max()) + 1)[label].T)
 
 
 def _share(params: FactorialParams) -> Floats:
@@ -47,7 +43,7 @@ def _share(params: FactorialParams) -> Floats:
 
 
 def _stationary(params: FactorialParams) -> Floats:
-    return np.asarray(product(_shows(params), _share(params)))
+    return np.asarray(product(which(params.shown), _share(params)))
 
 
 def _stays(params: FactorialParams) -> Floats:
@@ -63,17 +59,7 @@ def _stays(params: FactorialParams) -> Floats:
 
 
 def _moments(params: FactorialParams) -> Moments:
-    """Return mean and variance of every feature in every regime (R, d), over the product states that show as it."""
-    within = _shows(params) * np.maximum(_share(params), np.finfo(float).tiny)
-    within = within / total(within, axis=1)[:, None]
-    centre = product(within, params.means)
-    away = product(within, params.covariances + params.means * params.means)
-    plain = within.shape[0] == within.shape[1]
-    return Moments(centre, product(within, params.covariances) if plain else away - centre * centre)
-
-
-def _parts(params: FactorialParams, _horizon: int) -> int:
-    return len(params.shown)
+    return shown_moments(params.shown, _share(params), params.means, params.covariances)
 
 
 FACTORIAL = Family(
@@ -87,8 +73,9 @@ FACTORIAL = Family(
     shown="shown",
     stays=_stays,
     stationary=_stationary,
-    forecast=side_by_side.ahead,
-    components=_parts,
+    forecast=ahead,
+    plan=plan,
+    components=components_ahead,
     draw=effects.draw,
 )
 

@@ -18,17 +18,18 @@ from numpy.typing import NDArray
 from barograph.errors import ConfigError
 from barograph.jit.arithmetic import log
 from barograph.jit.kernel import compiled, kernel
-from barograph.jit.ordered import logarithms
+from barograph.jit.ordered import logarithms, product, total
 from barograph.jit.views import by_address, frozen, unowned
-from barograph.types import Belief, Floats, Forecast
+from barograph.regimes.family import Moments
+from barograph.types import Belief, Floats
 from barograph_models._chain.emission import Emission, climbed, make_densities
 from barograph_models._chain.filter import partly_observed, stand, weigh
 from barograph_models._chain.inference import SMALL, any_observed
 from barograph_models._fit.data import Sample
 from barograph_models._fit.restarts import CONVERGED, DIED, UNFINISHED, Ascent
 
-__all__ = ["MOST", "ProductState", "ahead", "ascend", "check_size", "digits", "init", "product_step", "smooth",
-           "viterbi"]  # fmt: skip
+__all__ = ["MOST", "ProductState", "ascend", "check_size", "digits", "forth", "init", "product_step", "show",
+           "shown_moments", "shows", "smooth", "viterbi"]  # fmt: skip
 
 MOST: Final = 4096
 
@@ -47,6 +48,31 @@ def digits(chains: int, states: int) -> NDArray[np.int64]:
     """
     place = states ** np.arange(chains - 1, -1, -1)
     return np.asarray(np.arange(states**chains)[:, None] // place % states, dtype=np.int64)
+
+
+def shows(shown: Floats) -> Floats:
+    """Return (R, S): 1 where a product state shows as a regime.
+
+    >>> shows(np.array([0.0, 1.0, 1.0]))
+    array([[1., 0., 0.],
+           [0., 1., 1.]])
+    """
+    label = shown.astype(np.int64)
+    return np.ascontiguousarray(np.eye(int(label.max()) + 1)[label].T)
+
+
+def shown_moments(shown: Floats, share: Floats, means: Floats, variances: Floats) -> Moments:
+    """Return mean and variance of every feature in every regime (R, d), over the product states that show as it.
+
+    `share` (S,) is that of the time spent in each.
+    """
+    within = shows(shown) * np.maximum(share, np.finfo(float).tiny)
+    within = within / total(within, axis=1)[:, None]
+    centre = product(within, means)
+    # Where each shows as a regime of its own nothing is mixed, and nothing may cancel.
+    if within.shape[0] == within.shape[1]:
+        return Moments(centre, product(within, variances))
+    return Moments(centre, product(within, variances + means * means) - centre * centre)
 
 
 class ProductState(NamedTuple):
@@ -73,7 +99,7 @@ def _begin(start: Any, probs: Any) -> None:
 
 
 @kernel
-def _forth(x: Any, moves: Any, c: Any, column: Any) -> None:
+def forth(x: Any, moves: Any, c: Any, column: Any) -> None:
     """Move chain c of a vector (S,) one bar on, where it stands."""
     C, K = moves.shape[0], moves.shape[1]
     stride = 1
@@ -124,7 +150,7 @@ def init(params: Any) -> ProductState:
 
 
 @kernel
-def _show(probs: Any, shown: Any, belief: Any) -> None:
+def show(probs: Any, shown: Any, belief: Any) -> None:
     belief[:] = 0.0
     for s in range(probs.size):
         belief[int(shown[s])] += probs[s]
@@ -144,7 +170,7 @@ def product_step(emission: Emission) -> Callable[..., tuple[ProductState, Belief
             ahead[s] = probs[s]
         if state.seen > 0:
             for c in range(moves.shape[0]):
-                _forth(ahead, moves, c, column)
+                forth(ahead, moves, c, column)
         logpdf = 0.0
         if partly_observed(x):
             own = by_address(params)
@@ -153,39 +179,11 @@ def product_step(emission: Emission) -> Callable[..., tuple[ProductState, Belief
             logpdf = weigh(ahead, logs, probs)
         else:
             stand(ahead, probs)
-        _show(probs, unowned(params.shown), belief)
+        show(probs, unowned(params.shown), belief)
         after = (state.probs, state.ahead, state.logs, state.column, state.belief, state.seen + 1)
         return ProductState(*after), Belief(frozen(state.belief), logpdf)
 
     return step
-
-
-@kernel
-def ahead(state: Any, params: Any, horizon: int, out: Forecast) -> None:
-    """Write the mixture of the sum of returns by its last bar's product state.
-
-    One bar ahead is exact; beyond it each part has the exact mean and variance of the sum on its way, as a normal.
-    """
-    own, probs, column = by_address(params), unowned(state.probs), np.zeros(params.start.shape[1])
-    # The probability P of each state, then P-weighted sum and square of the sum on the way there.
-    likely, whole, square = np.zeros(probs.size), np.zeros(probs.size), np.zeros(probs.size)
-    for s in range(probs.size):
-        likely[s] = probs[s]
-    for _ in range(horizon):
-        for c in range(own.moves.shape[0]):
-            _forth(likely, own.moves, c, column)
-            _forth(whole, own.moves, c, column)
-            _forth(square, own.moves, c, column)
-        for s in range(probs.size):
-            m = own.means[s, 0]
-            square[s] += 2.0 * m * whole[s] + (m * m + own.covariances[s, 0]) * likely[s]
-            whole[s] += m * likely[s]
-    _show(likely, own.shown, out.probs)
-    for s in range(probs.size):
-        least = own.covariances[s, 0]
-        centre = whole[s] / likely[s] if likely[s] > 0.0 else 0.0
-        out.weights[s], out.mean[s], out.degrees_of_freedom[s] = likely[s], centre, math.inf
-        out.variance[s] = max(square[s] / likely[s] - centre * centre, least) if likely[s] > 0.0 else least
 
 
 # All rows at once.
@@ -232,7 +230,7 @@ def _forward(start: Any, moves: Any, work: Any) -> Any:
             for s in range(S):
                 alpha[t, s] = alpha[t - 1, s]
             for c in range(moves.shape[0]):
-                _forth(alpha[t], moves, c, column)
+                forth(alpha[t], moves, c, column)
         whole = 0.0
         for s in range(S):
             alpha[t, s] *= density[t, s]
@@ -282,7 +280,7 @@ def _count(moves: Any, work: Any, t: Any) -> Any:
     for c in range(C - 1, 0, -1):
         for s in range(S):
             left[c - 1, s] = left[c, s]
-        _forth(left[c - 1], moves, c, column)
+        forth(left[c - 1], moves, c, column)
     _load(work, t)
     for c in range(C):
         _pair(left[c], right, moves, c, pairs)
@@ -336,7 +334,7 @@ def _expect(emission: Emission) -> Callable[..., Any]:
 
 
 @kernel
-def _move(start: Any, moves: Any, work: Any) -> None:
+def _move(start: Any, moves: Any, work: Any, own: Any) -> None:
     """Set the chains to the expected counts; `beta` stands at row 0, and a state never left keeps its row."""
     C, K = start.shape
     alpha, beta, counts = work.alpha, work.beta, work.counts
@@ -376,7 +374,7 @@ def _fewest(total: Any, C: Any, K: Any) -> Any:
 
 
 @functools.cache
-def _baum_welch(emission: Emission) -> Callable[..., tuple[int, int]]:
+def _baum_welch(emission: Emission, move: Callable[..., Any]) -> Callable[..., tuple[int, int]]:
     densities, expect = make_densities(emission), _expect(emission)
     clear, update = emission.clear, emission.update
 
@@ -395,17 +393,28 @@ def _baum_welch(emission: Emission) -> Callable[..., tuple[int, int]]:
             expect(X, observed, moves, own, work, sums)
             if _fewest(work.total, start.shape[0], start.shape[1]) < least:
                 return n + 1, DIED
-            _move(start, moves, work)
+            move(start, moves, work, own)
             update(work.total, sums, own, given)
         return path.size, UNFINISHED
 
     return compiled(run)
 
 
-def ascend(emission: Emission, data: Sample, params: Any, iterations: int, tolerance: float, given: Any) -> Ascent:
-    """Run EM from `params`, as `climbed` says; a state of a chain dies where a regime does."""
-    work = _work(len(data.Z), params.start)
-    return climbed(_baum_welch(emission), work, emission, data, params, iterations, tolerance, given)
+def ascend(
+    emission: Emission,
+    data: Sample,
+    params: Any,
+    iterations: int,
+    tolerance: float,
+    given: Any,
+    move: Callable[..., Any] = _move,
+) -> Ascent:
+    """Run EM from `params`, as `climbed` says; a state of a chain dies where a regime does.
+
+    ``move(start, moves, work, own)`` is the kernel that sets the chains to the expected counts.
+    """
+    work, run = _work(len(data.Z), params.start), _baum_welch(emission, move)
+    return climbed(run, work, emission, data, params, iterations, tolerance, given)
 
 
 @functools.cache
@@ -427,7 +436,7 @@ def _smoother(emission: Emission) -> Callable[..., None]:
                 scale = _stand_back(work, t)
             for s in range(beta.size):
                 alpha[t, s] *= scale * beta[s]
-            _show(alpha[t], shown, belief[t])
+            show(alpha[t], shown, belief[t])
 
     return compiled(run)
 

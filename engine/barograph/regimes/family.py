@@ -56,6 +56,7 @@ class Family(NamedTuple):
     wide, and renumbering changes that array alone.
 
     ``draw(params, bars, seed)`` gives features (bars, d) from the model's own law, and the hidden states (bars,).
+    ``covariances(params)`` gives one bar's in every regime, (R, d, d), where a regime's features move together.
 
     Of a panel, whose params hold what is common to several assets and what is an asset's own, ``of_asset(params, i)``
     gives the family and the params of asset i alone: they are what filters.
@@ -81,6 +82,7 @@ class Family(NamedTuple):
     blanks: tuple[str, ...] = ()
     of_asset: Callable[[Any, int], tuple[Family, Any]] | None = None
     draw: Callable[[Any, int, int], tuple[Floats, NDArray[np.int64]]] | None = None
+    covariances: Callable[[Any], Floats] | None = None
 
 
 def label_map(family: Family, params: Any) -> NDArray[np.int64]:

@@ -20,7 +20,7 @@ from barograph_models._fit.restarts import Answer, Ascent, Pieces, from_many_sta
 from barograph_models._product import chains as side_by_side
 from barograph_models._product import effects
 from barograph_models._product.ahead import ahead, components_ahead, plan
-from barograph_models._product.chains import check_size, digits, product_step, shown_moments
+from barograph_models._product.chains import check_size, digits, product_step, shown_moments, size
 from barograph_models._product.chains import shows as which
 from barograph_models._product.effects import EFFECTS, Asked, FactorialParams, factorial_params
 
@@ -122,12 +122,12 @@ def factorial_hmm(
     check_choice(NAME, "effect", effect, ("variance", "mean", "both"))
     check_choice(NAME, "shows", shows, ("all", "slowest"))
     check_positive(NAME, tolerance=tolerance, variance_floor=variance_floor)
-    check_size(NAME, f"{chains} chains of {states} states", states**chains)
+    check_size(NAME, f"{chains} chains of {states} states", size(chains, states))
     given = Asked(variance_floor, effect != "variance", effect != "mean")
     begin = partial(_begin, chains, states, given)
     climb = partial(side_by_side.ascend, EFFECTS, iterations=iterations, tolerance=tolerance, given=given)
     pieces = Pieces(FACTORIAL, begin, partial(_resume, begin), climb, partial(_answer, given, shows))
-    regimes = states if shows == "slowest" else states**chains
+    regimes = states if shows == "slowest" else size(chains, states)
     read = partial(_read, chains * states)
     return from_many_starts(NAME, pieces, regimes, starts, seed, jobs, partial_rows=True, read=read)
 

@@ -41,7 +41,8 @@ def dense(moves: Floats) -> Floats:
     """
     found = np.ones((1, 1))
     for own in moves:
-        found = np.kron(found, own)
+        S = len(found) * len(own)
+        found = (found[:, None, :, None] * own[None, :, None, :]).reshape(S, S)
     return found
 
 

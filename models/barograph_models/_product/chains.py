@@ -29,7 +29,7 @@ from barograph_models._fit.data import Sample
 from barograph_models._fit.restarts import CONVERGED, DIED, UNFINISHED, Ascent
 
 __all__ = ["MOST", "ProductState", "ascend", "check_size", "digits", "forth", "init", "product_step", "show",
-           "shown_moments", "shows", "smooth", "viterbi"]  # fmt: skip
+           "shown_moments", "shows", "size", "smooth", "viterbi"]  # fmt: skip
 
 MOST: Final = 4096
 
@@ -40,14 +40,22 @@ def check_size(name: str, told: str, states: int) -> None:
         raise ConfigError(f"{name}: {told} make {states:,} product states, at most {MOST:,} are filtered; take fewer")
 
 
+def size(chains: int, states: int) -> int:
+    """Return how many product states so many chains of so many states make."""
+    found = 1
+    for _ in range(chains):
+        found *= states
+    return found
+
+
 def digits(chains: int, states: int) -> NDArray[np.int64]:
     """Return each product state's state in every chain, (K^C, C).
 
     >>> digits(2, 2).tolist()
     [[0, 0], [0, 1], [1, 0], [1, 1]]
     """
-    place = states ** np.arange(chains - 1, -1, -1)
-    return np.asarray(np.arange(states**chains)[:, None] // place % states, dtype=np.int64)
+    place = np.array([size(chains - 1 - c, states) for c in range(chains)], dtype=np.int64)
+    return np.asarray(np.arange(size(chains, states))[:, None] // place % states, dtype=np.int64)
 
 
 def shows(shown: Floats) -> Floats:
@@ -205,7 +213,7 @@ class Work(NamedTuple):
 
 def _work(T: int, start: Floats) -> Work:
     C, K = start.shape
-    S = K**C
+    S = size(C, K)
     of_states = (np.ones(S), np.empty(S), np.empty(S), np.empty((C, S)))
     return Work(np.empty((T, S)), np.empty((T, S)), *of_states, np.empty(K), np.empty((C, K, K)), np.empty((C, K, K)))
 

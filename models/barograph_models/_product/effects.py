@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from barograph.errors import FitError
 from barograph.jit.arithmetic import log
 from barograph.jit.kernel import compiled, kernel
+from barograph.jit.ordered import total
 from barograph.jit.views import by_address
 from barograph.types import Floats
 from barograph_models._chain.chance import generator
@@ -23,6 +24,7 @@ from barograph_models._chain.drawing import noise, path
 from barograph_models._chain.emission import no_penalty
 from barograph_models._chain.gaussian import CELLS, FEWEST_CELLS, LOG_TWO_PI
 from barograph_models._fit.data import Sample
+from barograph_models._product.chains import size
 
 __all__ = ["EFFECTS", "Asked", "FactorialParams", "draw", "factorial_params", "in_units", "ordered", "standardised"]
 
@@ -178,7 +180,7 @@ def factorial_params(
     if not (arrays[3].min() > 0.0 and arrays[5].min() > 0.0):
         raise FitError(f"a variance of {min(arrays[3].min(), arrays[5].min()):.3g}; one above zero is wanted")
     (C, K), d = arrays[0].shape, len(arrays[2])
-    S = K**C
+    S = size(C, K)
     label = np.arange(S, dtype=np.float64) if shown is None else np.array(shown, dtype=np.float64)
     room = (np.empty((S, d)), np.empty((S, d)), np.empty((S, d)), np.empty(S))
     params = FactorialParams(*(*_measured(*arrays), *room, label))
@@ -226,7 +228,7 @@ def ordered(params: FactorialParams, leading: Floats) -> FactorialParams:
     """
     within = np.argsort(leading, axis=1, kind="stable")
     moves = np.stack([m[order][:, order] for m, order in zip(params.moves, within, strict=True)])
-    trace = np.array([np.trace(m) for m in moves])
+    trace = total(np.diagonal(moves, axis1=1, axis2=2), axis=1)
     slow = np.argsort(-trace, kind="stable")
     start, shifts, factors = (
         np.stack([a[order] for a, order in zip(of, within, strict=True)])[slow]

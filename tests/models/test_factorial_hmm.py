@@ -106,6 +106,15 @@ def test_one_iteration_counts_what_all_paths_count() -> None:
     np.testing.assert_allclose(ascent.params.moves, moves / moves.sum(axis=2, keepdims=True), atol=1e-12)
 
 
+def test_one_iteration_reaches_mean_and_variance_from_anywhere() -> None:
+    X = np.random.default_rng(5).standard_normal((50, 1)) * 2.0 + 1.0
+    away = factorial_params([[1.0]], [[[1.0]]], [-3.0], [0.5], [[[0.0]]], [[[1.0]]])
+    data = Sample(X, np.ones(50, dtype=bool), np.zeros(1), np.ones(1))
+    found = ascend(EFFECTS, data, away, 2, -1.0, Asked(1e-6, True, True)).params
+    assert found.centre[0] + found.shifts[0, 0, 0] == pytest.approx(X.mean(), abs=1e-12)
+    assert found.covariances[0, 0] == pytest.approx(X.var(), rel=1e-12)
+
+
 def test_three_chains_of_three_states_are_the_big_chain_that_they_make() -> None:
     random = np.random.default_rng(0)
     moves, start = random.dirichlet(np.ones(3), (3, 3)), random.dirichlet(np.ones(3), 3)

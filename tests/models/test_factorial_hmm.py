@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from typing import Any
 
+import numba
 import numpy as np
 import pytest
 from scipy import stats
@@ -133,6 +134,21 @@ def test_three_chains_of_three_states_are_the_big_chain_that_they_make() -> None
     assert stays is not None
     np.testing.assert_allclose(share @ big, share, atol=1e-13)
     np.testing.assert_allclose(stays, 1.0 / (1.0 - np.diag(big)), rtol=1e-12)
+
+
+@pytest.mark.skipif(bool(numba.config.DISABLE_JIT), reason="minutes long in plain Python")
+def test_the_largest_product_is_filtered_and_forecast() -> None:
+    random = np.random.default_rng(0)
+    moves, start = random.dirichlet(np.ones(2), (12, 2)), random.dirichlet(np.ones(2), 12)
+    fitted = kept(factorial_params(start, moves, [0.0], [2.0], np.zeros((12, 2, 1)), np.ones((12, 2, 1))))
+    # Chains without any effect are never seen: each is where it began, moved on.
+    found = chain_probabilities(fitted, fitted.filter_path(np.ones((3, 1))).probs)
+    for c in range(12):
+        np.testing.assert_allclose(found[2, c], start[c] @ moves[c] @ moves[c], atol=1e-13)
+    ahead = fitted.predict(fitted.state_after(np.ones((3, 1))), 2)
+    assert (len(ahead.weights), len(ahead.probs)) == (4096, 4096)
+    np.testing.assert_allclose(ahead.variance, 4.0, rtol=1e-12)
+    assert ahead.weights.sum() == pytest.approx(1.0, abs=1e-12)
 
 
 @pytest.mark.parametrize("exact", [True, False])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 
@@ -17,6 +17,9 @@ from barograph_models._chain.mixed import MOST_PARTS
 from barograph_models._product.chains import forth, show
 
 __all__ = ["ProductPlan", "ahead", "components_ahead", "dense", "plan"]
+
+
+MOST_DENSE: Final = 256  # product states whose matrix of moves is made
 
 
 class ProductPlan(NamedTuple):
@@ -57,7 +60,7 @@ def _ways(states: int, horizon: int) -> int:
 
 
 def _exact(states: int, horizon: int) -> bool:
-    return _ways(states, horizon) <= MOST_PARTS
+    return states <= MOST_DENSE and _ways(states, horizon) <= MOST_PARTS
 
 
 def plan(params: Any, horizon: int) -> ProductPlan:

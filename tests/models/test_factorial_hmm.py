@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import itertools
+from pathlib import Path
 from typing import Any
 
 import numba
 import numpy as np
+import pandas as pd
 import pytest
 from scipy import stats
 
@@ -206,6 +208,15 @@ def test_the_truth_of_a_world_of_its_own_is_found_and_every_iteration_climbs() -
     np.testing.assert_allclose(fitted.params.shifts.ravel(), [0.0, -0.2, 0.0, 0.4], atol=0.15)
     slow = chain_probabilities(fitted, fitted.filter_path(X).probs)[:, 0, 1]
     assert ((slow > 0.5) == (digits(2, 2)[states, 0] == 1)).mean() > 0.85
+
+
+@pytest.mark.skipif(bool(numba.config.DISABLE_JIT), reason="minutes long in plain Python")
+def test_on_the_sp500_two_chains_say_more_with_fewer_numbers_than_four_regimes(shared: Path) -> None:
+    frame = pd.read_parquet(shared / "oxford_man" / "sp500.parquet")
+    X = frame.loc["2000-01-04":"2019-08-30", "ret_pct"].to_numpy(copy=True)[:, None]
+    fitted, four = factorial_hmm(effect="variance").fit(X), gaussian_hmm(4).fit(X)
+    assert fitted.log_likelihood[-1] == pytest.approx(-6639.91, abs=0.05)  # type: ignore[index]
+    assert fitted.bic < four.bic - 30.0  # type: ignore[operator]
 
 
 def test_an_effect_that_is_not_asked_for_stays_none() -> None:

@@ -67,6 +67,7 @@ soak: $(VENV)/ready extras-soak
 	$(BIN)/python -m tests.campaigns.cycles --cycles 10000
 	$(BIN)/python -m tests.campaigns.processors
 	$(BIN)/python -m tests.campaigns.closes
+	$(BIN)/python -m tests.campaigns.products --worlds 200 --seed 2
 	$(BIN)/python -m tests.campaigns.reading --runs 100000
 	$(BIN)/python -m tests.campaigns.times --columns 100000
 	$(BIN)/python -m tests.campaigns.shapes --files 100000

@@ -37,7 +37,8 @@ def _family(name: str, kind: str) -> Family:
     hindsight = (partial(smooth, emission, seen=seen), partial(decode, emission, seen=seen))
     step = chain_step(emission, says)
     online = (GaussianParams, init, step, gaussian.moments, *hindsight)
-    return Family(f"{__name__}:{name}", *online, draw=gaussian.draw)
+    together = None if kind == "diagonal" else gaussian.covariances
+    return Family(f"{__name__}:{name}", *online, draw=gaussian.draw, covariances=together)
 
 
 DIAGONAL = _family("DIAGONAL", "diagonal")
@@ -68,10 +69,13 @@ def gaussian_hmm(
     given, is one more start. `jobs` threads run the starts; the result does not depend on their number.
 
     `covariance` is "diagonal" (features independent within a regime), "full", or "tied": full, and the same in every
-    regime, which leaves the means to tell them apart. With a diagonal one, `lasso` and `ridge` draw the regimes' means
-    to that of all rows: what EM climbs is the log-likelihood less lasso |m| + ridge m^2 / 2 over all means m in
-    standardised units. A lasso sets the means of features that tell no regimes apart to that of all rows exactly (Pan &
-    Shen, J. Mach. Learn. Res. 8, 2007). ``log_likelihood`` is without them, and may then fall on its way.
+    regime, which leaves the means to tell them apart. A "full" one over the returns of several assets is the joint
+    model of them: ``fitted.correlations()`` and ``fitted.spillover()`` say how they move together in each regime.
+
+    With a diagonal one, `lasso` and `ridge` draw the regimes' means to that of all rows: what EM climbs is the
+    log-likelihood less lasso |m| + ridge m^2 / 2 over all means m in standardised units. A lasso sets the means of
+    features that tell no regimes apart to that of all rows exactly (Pan & Shen, J. Mach. Learn. Res. 8, 2007).
+    ``log_likelihood`` is without them, and may then fall on its way.
 
     For millions of rows, with a diagonal covariance: a `batch` of rows, if not 0, is what stochastic EM looks at before
     the parameters move, in `passes` over all rows in pieces of random order (`seed`), from where plain EM comes on a

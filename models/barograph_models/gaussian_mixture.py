@@ -23,7 +23,9 @@ __all__ = ["DIAGONAL", "FULL", "GaussianParams", "gaussian_mixture", "gaussian_p
 def _family(name: str, emission: Emission) -> Family:
     steps = (init, mixture_step(emission))
     path, labels = partial(filtered, *steps), partial(likeliest, *steps)
-    return Family(f"{__name__}:{name}", GaussianParams, *steps, gaussian.moments, smooth=path, decode=labels)
+    together = gaussian.covariances if emission is gaussian.FULL else None
+    online = (GaussianParams, *steps, gaussian.moments, path, labels)
+    return Family(f"{__name__}:{name}", *online, covariances=together)
 
 
 DIAGONAL = _family("DIAGONAL", gaussian.DIAGONAL)

@@ -10,7 +10,7 @@ import numpy as np
 
 from barograph.errors import ConfigError
 from barograph.jit.ordered import total
-from barograph.regimes.counting import choose_states
+from barograph.regimes.answers.counting import choose_states
 from barograph.regimes.family import chain_forecast
 from barograph.regimes.fitted import Family, Fitted, Model
 from barograph.regimes.matching import order_by_volatility
@@ -162,8 +162,8 @@ def student_hmm(
     what they foresaw; the belief is their mean.
 
     ``states="choose"`` chooses their number at every fit, of 1 to `most`, by what models of so many foresaw of the
-    later half of the window (`barograph.regimes.counting`); the reason stands in ``fitted.notes``. The belief has room
-    for `most`, those beyond the chosen number have no probability; regime k is the k-th calmest of that fit.
+    later half of the window (`barograph.regimes.answers.counting`); the reason stands in ``fitted.notes``. The belief
+    has room for `most`, those beyond the chosen number have no probability; regime k is the k-th calmest of that fit.
 
     A cell that is missing is left out of its row, exactly. `fit` raises `FitError` for data that are too few, constant
     or infinite, and for nothing else: an ascent that has not ended after `iterations` is a fit that says so.

@@ -264,7 +264,7 @@ def _read(name: str, states: int, covariates: int, window: Window) -> DrivenSamp
     if not driving.any() and covariates:
         driving[-covariates:] = True
     if driving[0]:
-        told = f"{int(driving.sum())} of {len(driving)} columns are covariates, the first of them too"
+        told = f"{int(np.count_nonzero(driving))} of {len(driving)} columns are covariates, the first of them too"
         raise FitError(f"{name}: {told}; it emits the return, which comes first")
     rows, columns = window.rows, np.flatnonzero(driving)
     of = sample(rows[:, ~driving], states, name)

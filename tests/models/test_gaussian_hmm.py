@@ -21,6 +21,7 @@ from barograph.errors import ConfigError, FitError
 from barograph.jit.views import frozen
 from barograph.regimes.fitted import Fitted
 from barograph.regimes.window import window
+from barograph.testing import check_model
 from barograph_models._chain.gaussian import CELLS, GaussianParams, gaussian_params
 from barograph_models._chain.inference import _baum_welch
 from barograph_models.gaussian_hmm import fit_from, gaussian_hmm
@@ -546,3 +547,12 @@ def test_means_that_a_lasso_holds_are_not_free() -> None:
     X = _two_and_noise()
     bare, held = gaussian_hmm(2, starts=2).fit(X), gaussian_hmm(2, starts=2, lasso=1e6).fit(X)
     assert held.free_parameters == bare.free_parameters - 6  # type: ignore[operator]
+
+
+def test_the_laws_of_models_hold_with_one_covariance_and_with_penalties() -> None:
+    X = np.random.default_rng(2).standard_normal((240, 2)) + np.repeat(
+        [[0.0, 0.0], [3.0, -2.0], [0.0, 0.0]], 80, axis=0
+    )
+    X[31, 0] = np.nan
+    for model in (gaussian_hmm(2, "tied", starts=3), gaussian_hmm(2, lasso=3.0, ridge=2.0, starts=3)):
+        assert {"future", "steps", "saving", "missing bars", "renumbering", "shapes"} <= set(check_model(model, X).held)

@@ -28,7 +28,6 @@ from tests import ROOT
 MODELS: dict[str, tuple[Any, dict[str, Any]]] = {
     "hmm diagonal": (gaussian_hmm, {"states": 2, "starts": 3}),
     "hmm full": (gaussian_hmm, {"states": 2, "covariance": "full", "starts": 3}),
-    "hmm tied": (gaussian_hmm, {"states": 2, "covariance": "tied", "starts": 3}),
     "hsmm diagonal": (gaussian_hsmm, {"states": 2, "starts": 3, "longest": 40}),
     "hsmm full": (gaussian_hsmm, {"states": 2, "starts": 3, "longest": 40, "covariance": "full"}),
     "mixture diagonal": (gaussian_mixture, {"states": 2, "covariance": "diagonal", "starts": 3}),

@@ -66,6 +66,7 @@ class Family(NamedTuple):
 
     Where a fit may need fewer regimes than there is room for, ``used(params)`` says how many are in use, the first
     ones: no bar is ever of the others, and nothing is said of them.
+    ``covariances(params)`` gives one bar's in every regime, (R, d, d), where a regime's features move together.
 
     Of a panel, whose params hold what is common to several assets and what is an asset's own, ``of_asset(params, i)``
     gives the family and the params of asset i alone: they are what filters.
@@ -97,6 +98,7 @@ class Family(NamedTuple):
     draws_ahead: Callable[[Any, Any, int], tuple[Floats, Floats]] | None = None
     events: bool = False
     used: Callable[[Any], int] | None = None
+    covariances: Callable[[Any], Floats] | None = None
 
 
 def label_map(family: Family, params: Any) -> NDArray[np.int64]:

@@ -22,7 +22,9 @@ from barograph.errors import FitError, PartError, nearest
 from barograph.jit.arithmetic import ARITHMETIC, log
 from barograph.jit.ordered import total
 from barograph.regimes import family as asked
-from barograph.regimes import saving, telling, transitions
+from barograph.regimes import saving, transitions
+from barograph.regimes.answers import telling
+from barograph.regimes.answers.connectedness import Spillover, correlations_of, spillover
 from barograph.regimes.degeneracies import degeneracies
 from barograph.regimes.family import Family, Moments, Signature
 from barograph.regimes.filtering import filter_path, filter_rows, forecast_path
@@ -380,6 +382,26 @@ class Fitted:
         """Return the share of time spent in each regime in the long run, (R,), or None."""
         return asked.stationary_of(self.family, self.params)
 
+    def correlations(self) -> Floats | None:
+        """Return the correlations of the features within each regime, (R, d, d), or None where they have none.
+
+        >>> from barograph_models.gaussian_hmm import gaussian_hmm
+        >>> noise = np.random.default_rng(0).standard_normal((600, 2))
+        >>> noise[300:] = noise[300:, :1] * 3.0 + noise[300:]  # in the storm they move together
+        >>> gaussian_hmm(covariance="full", starts=2).fit(noise).correlations()[:, 0, 1].round(1)
+        array([0. , 0.9])
+        """
+        own = self.family.covariances
+        return None if own is None else correlations_of(own(self.params))
+
+    def spillover(self) -> Spillover | None:
+        """Return what share of each feature's variance comes by way of each other, in every regime, or None.
+
+        Diebold & Yilmaz's (2012) spillover index one bar ahead (`barograph.regimes.answers.connectedness.spillover`).
+        """
+        together = self.correlations()
+        return None if together is None else spillover(together)
+
     def snapshot(self, state: Any) -> Fitted:
         """Return the fit with the parameters that have moved in the filter's state; of most models the fit itself."""
         if self.family.snapshot is None or state is None:
@@ -416,6 +438,7 @@ class Fitted:
             "observations": self.observations,
             "means": None if moments is None else moments.mean.tolist(),
             "volatilities": None if moments is None else np.sqrt(moments.variance).tolist(),
+            **self._together(),
             "transition": None if self.transition is None else self.transition.tolist(),
             "stationary": None if stationary is None else stationary.tolist(),
             "expected_stays": None if stays is None else [s if math.isfinite(s) else None for s in stays.tolist()],
@@ -432,6 +455,13 @@ class Fitted:
             **({"notes": list(self.notes)} if self.notes else {}),
             "arithmetic": self.arithmetic,
         }
+
+    def _together(self) -> dict[str, Any]:
+        together, spill = self.correlations(), self.spillover()
+        if together is None or spill is None or len(self.features) < 2:
+            return {}
+        shares = {"spillover_shares": spill.share.tolist(), "spillover": spill.whole.tolist()}
+        return {"correlations": together.tolist(), **shares}
 
     def save(self, path: str | Path) -> None:
         """Write the fit to one file, whole or not at all: a zip of a JSON header and plain arrays, no pickle.

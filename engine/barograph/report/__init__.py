@@ -109,7 +109,7 @@ def _by_day(run: Run) -> str:
 
 def _run_tables(run: Run) -> dict[str, Any]:
     makers = {
-        tables: ("cards", "notes", "months", "regimes", "costs", "fits", "findings", "metrics"),
+        tables: ("cards", "notes", "months", "regimes", "costs", "fits", "together", "findings", "metrics"),
         returns: ("beside", "falls", "quantiles"),
         trading: ("by_symbol", "trade_words", "trades"),
         orders: ("kinds", "unfilled", "intent_words", "events", "bound_table", "bound_verdict"),

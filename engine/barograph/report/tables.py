@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 __all__ = ["MONTHS", "Row", "Table", "by_month", "cards", "compound", "costs", "day", "fall", "findings", "fits",
-           "metrics", "months", "notes", "regimes"]  # fmt: skip
+           "metrics", "months", "notes", "regimes", "together"]  # fmt: skip
 
 MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 MOST_FINDINGS = 40
@@ -271,6 +271,26 @@ def _fit(fit: dict[str, Any]) -> Row:
     window = (str(fit["ts"])[:10], str(fit["first"])[:10], number(fit["observations"], 0))
     cells = (*window, _likelihood(fit), *numbers, "; ".join(told))
     return Row(cells, mark="flag" if said else "")
+
+
+def together(run: Run) -> Table | None:
+    """Return how features move together in each regime of the last fit: correlations by pair, and spillover.
+
+    None where the model does not say.
+    """
+    summary = run.fits[-1]["summary"] if run.fits else {}
+    found = summary.get("correlations") or []
+    names = summary.get("features") or []
+    if len(names) < 2 or not found:
+        return None
+    pairs = [(i, j) for i in range(len(names)) for j in range(i)]
+    rows = [Row((f"{names[j]} with {names[i]}", *(number(r[i][j]) for r in found))) for i, j in pairs]
+    shares = summary["spillover_shares"]
+    rows += [
+        Row((f"of {name}, by way of others", *(percent(1.0 - r[i][i]) for r in shares))) for i, name in enumerate(names)
+    ]
+    rows.append(Row(("spillover", *map(percent, summary["spillover"])), mark="total"))
+    return Table(("", *(summary["labels"] or regime_names(len(found)))), rows, texts=("",))
 
 
 def _likelihood(fit: dict[str, Any]) -> str:

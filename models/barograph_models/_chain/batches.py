@@ -14,6 +14,7 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
+from barograph.jit.arithmetic import exp, log
 from barograph.jit.kernel import compiled
 from barograph.jit.ordered import total
 from barograph.jit.views import by_address, unowned
@@ -88,7 +89,7 @@ def stochastic(data: Sample, params: GaussianParams, batch: int, passes: int, gi
             if found is None:
                 continue
             n += 1
-            so_far = found if so_far is None else _blend(so_far, found, n**-DECAY)
+            so_far = found if so_far is None else _blend(so_far, found, exp(-DECAY * log(float(n))))
             if (so_far.bars * len(data.Z)).min() < DIAGONAL.least(own):
                 return Ascent(own, np.array([*path, likelihood]), DIED)
             own, counted, seen = _likeliest(so_far, own, given), counted + 1, seen + likelihood

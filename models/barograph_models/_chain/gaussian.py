@@ -26,8 +26,8 @@ from barograph_models._chain.drawing import noise, path
 from barograph_models._chain.emission import Emission
 from barograph_models._fit.data import Sample
 
-__all__ = ["CELLS", "DIAGONAL", "EMISSIONS", "FULL", "TIED", "GaussianParams", "Given", "draw", "drawn_in",
-           "free_parameters", "gaussian_params", "in_units", "kind", "moments", "standardised"]  # fmt: skip
+__all__ = ["CELLS", "DIAGONAL", "EMISSIONS", "FULL", "TIED", "GaussianParams", "Given", "covariances", "draw",
+           "drawn_in", "free_parameters", "gaussian_params", "in_units", "kind", "moments", "standardised"]  # fmt: skip
 
 LOG_TWO_PI = log(2.0 * math.pi)
 FEWEST_CELLS = 2.0
@@ -455,6 +455,11 @@ def moments(params: GaussianParams) -> Moments:
     if params.covariances.ndim == 2:
         return Moments(params.means, params.covariances)
     return Moments(params.means, np.diagonal(params.covariances, axis1=1, axis2=2).copy())
+
+
+def covariances(params: GaussianParams) -> Floats:
+    """Return one bar's covariances in every regime, (K, d, d), of full ones."""
+    return params.covariances
 
 
 def draw(params: GaussianParams, bars: int, seed: int) -> tuple[Floats, NDArray[np.int64]]:

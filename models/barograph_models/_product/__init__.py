@@ -1,0 +1,1 @@
+"""Hidden states that are products: several chains side by side. No part of the interface."""

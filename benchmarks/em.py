@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from barograph_models._chain.gaussian import EMISSIONS, GaussianParams, gaussian_params, kind
+from barograph_models._chain.gaussian import EMISSIONS, GaussianParams, Given, gaussian_params, kind
 from barograph_models._chain.inference import ascend
 from barograph_models._fit.data import sample
 from benchmarks import Row, Table, bars
@@ -43,7 +43,7 @@ def world(states: int, d: int, rows: int, covariance: str) -> tuple[Any, Gaussia
 def ours(X: Any, start: GaussianParams) -> Callable[[int], Any]:
     data = sample(X, len(start.start), "benchmark")
     # A negative tolerance never ends early; one more iteration than hmmlearn's, as the last only scores.
-    return lambda iterations: ascend(EMISSIONS[kind(start)], data, start, iterations, -np.inf, 1e-6)
+    return lambda iterations: ascend(EMISSIONS[kind(start)], data, start, iterations, -np.inf, Given(1e-6))
 
 
 def theirs(X: Any, start: GaussianParams, covariance: str) -> Callable[[int], Any]:

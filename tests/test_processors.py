@@ -25,6 +25,7 @@ FILES = [
     *(ENGINE / f"{name}.py" for name in ("orders", "types", "epoch", "jit/periods", "jit/ordered", "data/actions")),
     *(ENGINE / f"{name}.py" for name in ("data/rates", "metrics/trips")),
     *(ENGINE / f"validation/{name}.py" for name in ("block_sums", "resampling")),
+    *(ENGINE / f"regimes/answers/{name}.py" for name in ("connectedness", "counting", "telling")),
     *sorted(Path(barograph_models.__path__[0]).rglob("*.py")),
     *sorted(Path(barograph_strategies.__path__[0]).glob("*.py")),
 ]

@@ -12,7 +12,8 @@ import barograph as bg
 from barograph.data.synthetic import SCENARIOS, draw
 from barograph.errors import ConfigError, FitError, PartError
 from barograph.features import log_return
-from barograph.regimes.answers.counting import _least, choose_states, garch_score
+from barograph.regimes.answers.counting import _least, choose_states
+from barograph.regimes.answers.garch import garch_score
 from barograph.regimes.fitted import Fitted, Model
 from barograph.testing import check_model
 from barograph_models.gaussian_hmm import gaussian_hmm

@@ -16,13 +16,12 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 
 from barograph.errors import FitError, PartError
-from barograph.jit.kernel import compiled
 from barograph.jit.ordered import mean, variance
 from barograph.regimes.fitted import Fitted, Model
 from barograph.regimes.window import Window, window
 from barograph.types import Floats
 
-__all__ = ["Choice", "Counted", "choose_states", "garch_score"]
+__all__ = ["Choice", "Counted", "choose_states", "cut"]
 
 FIRST: Final = 0.5
 """The share of the rows that no block scores: the first fit has them."""
@@ -69,7 +68,7 @@ def choose_states(
     `purge` of them, and its online filter scores the block, row by row before it sees it. Chosen is the least number
     that the best one does not beat by more than `margin` standard errors of the mean difference. Rows without a return
     are not scored. That of one state is the
-    baseline without regimes; `garch_score` is another one.
+    baseline without regimes; `barograph.regimes.answers.garch.garch_score` is another one.
 
     `data` is what the model can be fitted to. Raises `FitError` when there are too few rows, or nothing can be fitted.
 
@@ -87,7 +86,7 @@ def choose_states(
     told = window(data)
     if told.tables:
         raise PartError("choose_states: a panel of assets; wanted one table of rows")
-    edges = _edges("choose_states", len(told.rows), blocks, purge)
+    edges = cut("choose_states", len(told.rows), blocks, purge)
     scores, failed, fits = [], [], []
     for states in range(1, most + 1):
         fitted, why = _fit(make(states), told)
@@ -109,7 +108,8 @@ def _check_whole(name: str, **told: tuple[Any, int]) -> None:
             raise PartError(f"{name}: {key} = {value!r}, a whole number of at least {least} is wanted")
 
 
-def _edges(name: str, rows: int, blocks: int, purge: int) -> list[int]:
+def cut(name: str, rows: int, blocks: int, purge: int) -> list[int]:
+    """Return the edges of the blocks; `name` is who asks, in errors."""
     _check_whole(name, blocks=(blocks, 1), purge=(purge, 0))
     first = int(rows * FIRST)
     if rows - first < blocks * FEWEST:
@@ -184,57 +184,3 @@ def _reason(table: tuple[Counted, ...], scores: list[Floats], chosen: int) -> st
 def _by(one: Floats, other: Floats) -> str:
     gain, error = _difference(one, other)
     return f"{gain:.3f} nats a row ({gain / error if error > 0.0 else math.inf:.1f} standard errors)"
-
-
-# A baseline that has no regimes and a volatility that moves: what a chain should beat before it is believed.
-
-
-def garch_score(data: Any, blocks: int = 4, purge: int = 5) -> float:
-    """Return the mean log score a row of a GARCH(1,1) with Student-t shocks, on the rows that `choose_states` scores.
-
-    Of feature 0 alone; missing rows are left out. T. Bollerslev, *A conditionally heteroskedastic time series model for
-    speculative prices and rates of return*, Rev. Econ. Stat. 69 (1987). Maximum likelihood by Nelder and Mead.
-
-    >>> noise = np.random.default_rng(0).standard_normal(1000)
-    >>> bool(abs(garch_score(noise) + 1.36) < 0.01)  # what the normal itself scores there
-    True
-    """
-    x = window(data).rows[:, 0]
-    there, found = np.isfinite(x), []
-    for begin, end in pairwise(_edges("garch_score", len(x), blocks, purge)):
-        past, path = x[: begin - purge], x[:end]
-        scored = _foreseen(past[there[: begin - purge]], path[there[:end]])
-        found.append(scored[np.count_nonzero(there[:begin]) :])
-    return float(mean(np.concatenate(found)))
-
-
-def _foreseen(past: Floats, path: Floats) -> Floats:
-    """Return the log score of every number of a path by a fit to its past."""
-    from scipy import optimize
-
-    centre, level = float(mean(past)), float(variance(past))
-
-    def loss(theta: Floats) -> float:
-        return -float(mean(_garch_logs(theta, past - centre, level)))
-
-    best = optimize.minimize(loss, [3.5, -2.5, 0.0, 1.5], method="Nelder-Mead", options={"maxiter": 2000})
-    return _garch_logs(best.x, path - centre, level)
-
-
-def _garch_logs(theta: Floats, x: Floats, level: float) -> Floats:
-    """Return the log densities of demeaned returns; `theta` is unbounded, so that any value is a model."""
-    from scipy import stats
-
-    persistence, share, times, dof = np.clip(theta, -20.0, 20.0).tolist()
-    persistence, share = 1.0 / (1.0 + math.exp(-persistence)), 1.0 / (1.0 + math.exp(-share))
-    spread, dof = level * math.exp(times), 2.05 + math.exp(dof)
-    variances = np.empty(len(x))
-    _variances(x, spread * (1.0 - persistence), persistence * share, persistence * (1.0 - share), level, variances)
-    return np.asarray(stats.t.logpdf(x, dof, 0.0, np.sqrt(variances * (dof - 2.0) / dof)))
-
-
-@compiled
-def _variances(x: Any, omega: Any, alpha: Any, beta: Any, first: Any, out: Any) -> None:
-    out[0] = first
-    for t in range(1, x.size):
-        out[t] = omega + alpha * x[t - 1] * x[t - 1] + beta * out[t - 1]

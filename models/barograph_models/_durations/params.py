@@ -90,13 +90,14 @@ def stays(params: DurationParams) -> Floats:
 
 
 def stationary(params: DurationParams) -> Floats:
-    """Return the shares of the time, (K,): visits of the regimes times how long each lasts."""
+    """Return the shares of the time, (K,): visits of the regimes times how long each lasts, from all starts alike."""
     lasts = stays(params)
     endless = np.isinf(lasts)
-    # What never ends is where everything ends that leads to it.
-    moves = np.where(endless[:, None], np.eye(len(lasts)), params.follows)
-    share = long_run(moves) * np.where(endless, 1.0, lasts)
-    return np.asarray(share / total(share))
+    # What never ends is where everything ends that leads to it; the time of the others is what never leads there.
+    visits = long_run(np.where(endless[:, None], np.eye(len(lasts)), params.follows))
+    share, ended = visits * np.where(endless, 0.0, lasts), np.where(endless, visits, 0.0)
+    whole = total(share)
+    return np.asarray(ended + (1.0 - total(ended)) * share / (whole if whole > 0.0 else 1.0))
 
 
 def renumber(params: DurationParams, order: NDArray[np.int64]) -> DurationParams:

@@ -7,7 +7,7 @@ from typing import Final
 
 import numpy as np
 
-from barograph.errors import ConfigError
+from barograph.errors import ConfigError, FitError
 from barograph.regimes.family import Family
 from barograph.regimes.fitted import Fitted, Model
 from barograph.regimes.matching import match
@@ -27,9 +27,12 @@ def blend(of: Model, other: Model, weight: float = 0.5, keep: float = 0.0) -> Mo
     bars), and that is kept to the share `keep`, the rest being `weight` again, so that neither is ever given up (the
     fixed share of Herbster & Warmuth, *Machine Learning* 32, 1998). At 0 they stand.
 
+    A bar that one of them does not see, as one that lacks a cell, leaves the weights as they are and has no density.
+
     Both are fitted to the same window, and the second one's regimes recognised by the first one's. The density is that
     of the mixture, and so is a forecast; moments, stays and shares are the means of both by `weight`. Raises
-    `ConfigError` for models of different numbers of regimes, with names, or for several assets.
+    `ConfigError` for models of different numbers of regimes, with names, or for several assets; its fit `FitError`
+    where `keep` is above 0 and a model tells no density to be weighed by.
 
     >>> from barograph_models.gaussian_hmm import gaussian_hmm
     >>> from barograph_models.gaussian_mixture import gaussian_mixture
@@ -56,9 +59,11 @@ def blend(of: Model, other: Model, weight: float = 0.5, keep: float = 0.0) -> Mo
 
 
 def _fit(of: Model, other: Model, setting: Floats, window: Window) -> Fitted:
-    before = _before(window.previous)
-    windows = [window._replace(previous=previous, state=None) for previous in before]
+    windows = _windows(window)
     one, two = of.learn(windows[0]), other.learn(windows[1])
+    if setting[2] > 0.0:
+        _refuse_no_density(one, window.rows)
+        _refuse_no_density(two, window.rows)
     two = match(one, two)[0]
     family = family_of(__name__, one.family, two.family)
     known = one.free_parameters is not None and two.free_parameters is not None
@@ -73,6 +78,25 @@ def _fit(of: Model, other: Model, setting: Floats, window: Window) -> Fitted:
         converged=one.converged and two.converged,
         dropped=(*one.dropped, *two.dropped),
     )
+
+
+def _refuse_no_density(fitted: Fitted, rows: Floats) -> None:
+    """Ask the filter of one row: what has no density says so of every row."""
+    complete = np.flatnonzero(np.isfinite(rows).all(axis=1))
+    online = fitted.filter()
+    for t in complete[:1]:
+        _, belief = online.step(online.init(online.params), np.ascontiguousarray(rows[t]), online.params)
+        if np.isnan(belief.logpdf):
+            told = f"{fitted.name} has no density to be weighed by, and keep is above 0"
+            raise FitError(f"{NAME}: {told}; take keep = 0, or a model with a density")
+
+
+def _windows(window: Window) -> list[Window]:
+    """Return each model's own window: its fit in force, and its own part of the filter's state."""
+    before = _before(window.previous)
+    sides = [getattr(window.state, name, None) for name in ("one", "other")]
+    states = [None if fit is None else getattr(side, "inner", None) for fit, side in zip(before, sides, strict=True)]
+    return [window._replace(previous=fit, state=state) for fit, state in zip(before, states, strict=True)]
 
 
 def _before(previous: Fitted | None) -> tuple[Fitted | None, Fitted | None]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from functools import partial
 from typing import Any, Final, Literal
 
@@ -122,8 +123,8 @@ def gaussian_hsmm(
     check_positive(NAME, tolerance=tolerance, variance_floor=variance_floor)
     if states < 2 or longest < 2:
         raise ConfigError(f"{NAME}: states = {states}, longest = {longest}: at least 2 of both are wanted")
-    if not stay > 1.0:
-        raise ConfigError(f"{NAME}: stay = {stay!r}, a number of bars above 1 is wanted")
+    if not 1.0 < stay < math.inf:
+        raise ConfigError(f"{NAME}: stay = {stay!r}, a finite number of bars above 1 is wanted")
     given = Given(variance_floor, law.KINDS[durations], law.Habits(stay - 1.0, PRIORS[prior]))
     climb = partial(_climb, covariance, longest, given, iterations=iterations, tolerance=tolerance)
     pieces = Pieces(
@@ -132,8 +133,16 @@ def gaussian_hsmm(
         resume=_standardised,
         climb=climb,
         answer=partial(_answer, given.kind),
+        fits=partial(_fits, longest, given.kind),
     )
     return from_many_starts(NAME, pieces, states, starts, seed, jobs, partial_rows=covariance == "diagonal")
+
+
+def _fits(longest: int, kind: int, params: DurationParams) -> bool:
+    """Tell whether a previous fit tells as many ages apart, by a law that this kind can have."""
+    spread = params.law[:, 1]
+    lawful = spread > 0.0 if kind == law.NEGATIVE_BINOMIAL else spread == law.DISPERSION[kind]
+    return params.hazard.shape[1] == longest and bool(np.all(lawful))
 
 
 def _standardised(data: Sample, params: DurationParams) -> DurationParams:
@@ -161,11 +170,12 @@ def _with_laws(chain: GaussianParams, longest: int, given: Given) -> DurationPar
     K = len(chain.start)
     leaves = np.maximum(1.0 - np.diag(chain.transition), 1e-4)
     dispersion = np.full(K, law.DISPERSION[given.kind])
-    hazard = law.hazards((1.0 - leaves) / leaves, dispersion, longest)
+    mean = np.minimum((1.0 - leaves) / leaves, [law.farthest(v, longest) for v in dispersion.tolist()])
+    hazard = law.hazards(mean, dispersion, longest)
     moves = chain.transition * (1.0 - np.eye(K)) + 1e-9 * (1.0 - np.eye(K))
     follows = moves / total(moves, axis=1)[:, None]
     params = duration_params(chain.start, follows, chain.means, chain.covariances, hazard)
-    return params._replace(law=np.column_stack([(1.0 - leaves) / leaves, dispersion]))
+    return params._replace(law=np.column_stack([mean, dispersion]))
 
 
 def _answer(kind: int, data: Sample, ascent: Ascent) -> Answer:
@@ -175,4 +185,15 @@ def _answer(kind: int, data: Sample, ascent: Ascent) -> Answer:
     free = (K - 1) + K * (K - 2) + K * each + gaussian.free_parameters(emitting(params))
     emission, _, seen = _EMITS[covariance]
     completed = viterbi(emission, ascent.params, data.with_nan(), seen)[1]
-    return Answer(params, free, completed - data.log_volume)
+    if kind == law.EMPIRICAL:
+        # A life table has no law: told is what its stays are, up to what a law's may be.
+        params = params._replace(law=law.told(params.hazard))
+    return Answer(params, free, completed - data.log_volume, degeneracies=_degeneracies(params))
+
+
+def _degeneracies(params: DurationParams) -> tuple[str, ...]:
+    """Tell of regular stays, v < 1, that are past the last age: there the tail stands for the law."""
+    D, regular = params.hazard.shape[1], stays(params)[params.law[:, 1] < 1.0]
+    if not np.any(regular > D):
+        return ()
+    return (f"stays of {np.max(regular):.0f} bars, regular ones, are longer than longest = {D}: raise it",)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Any
 
 import numpy as np
 
@@ -77,7 +76,7 @@ def mixture_hmm(
     check_positive(name, tolerance=tolerance, variance_floor=variance_floor)
     begin = partial(_begin, states, components)
     climb = partial(ascend, MIXED, iterations=iterations, tolerance=tolerance, given=variance_floor)
-    pieces = Pieces(MIXTURE, begin, partial(_resume, begin, components), climb, _answer)
+    pieces = Pieces(MIXTURE, begin, mixed.standardised, climb, _answer, partial(_fits, components))
     return from_many_starts(name, pieces, states, starts, seed, jobs)
 
 
@@ -93,12 +92,8 @@ def _begin(states: int, components: int, data: Sample, random: np.random.Generat
     return mixed_params(single.start, single.transition, weights, means, single.covariances[:, None, :] * factor)
 
 
-def _resume(begin: Any, components: int, data: Sample, params: MixedParams) -> MixedParams:
-    """Go on from a previous fit, if it has as many components; else this is one more start."""
-    if params.weights.shape[1] == components:
-        return mixed.standardised(data, params)
-    found: MixedParams = begin(data, np.random.default_rng(components), 0)
-    return found
+def _fits(components: int, params: MixedParams) -> bool:
+    return len(params.weights[0]) == components
 
 
 def _answer(data: Sample, ascent: Ascent) -> Answer:

@@ -307,6 +307,91 @@ def test_labels_keep_through_a_refit_and_the_previous_fit_is_one_more_start() ->
     assert later.stays()[0] > later.stays()[1]
 
 
+def test_a_previous_fit_of_other_ages_or_of_another_law_is_no_start() -> None:
+    X = fit_of(world(0.2)).sample(600, 4)[0]
+    alone = gaussian_hsmm(longest=60, starts=1).fit(X)
+    for other in ({"longest": 30}, {"longest": 60, "durations": "poisson"}):
+        before = gaussian_hsmm(starts=1, **other).fit(X)
+        after = gaussian_hsmm(longest=60, starts=1).fit(window(X, previous=before))
+        assert after.digest == alone.digest
+    poisson = gaussian_hsmm(longest=60, durations="poisson", starts=1)
+    assert (poisson.fit(window(X, previous=alone)).params.law[:, 1] == 0.0).all()
+
+
+@pytest.mark.parametrize("D", [2, 20, 300])
+@pytest.mark.parametrize("v", [0.0, 0.02, 0.5, 0.99, 1.0 - 1e-6])
+def test_the_farthest_law_has_a_tail_of_ten_times_its_mean(v: float, D: int) -> None:
+    m = law.farthest(v, D)
+    w = (1.0 + (D - 1.0) * v) / D
+    rho = w * m / (1.0 + m * v)
+    assert (1.0 + m) * (1.0 - rho) == pytest.approx(1.0 / law.TAILS, rel=1e-5)
+    assert law.farthest(1.0, D) == law.farthest(3.0, D) == math.inf
+
+
+@pytest.mark.parametrize("durations", ["poisson", "negative_binomial"])
+def test_a_law_of_fewer_ages_than_its_stays_has_bars_is_learned_and_told(durations: Any) -> None:
+    random, calm, wild = np.random.default_rng(0), 200, 40
+    lengths = np.column_stack([1 + random.poisson(calm, 8), 1 + random.poisson(wild, 8)]).ravel()
+    X = random.standard_normal(lengths.sum()) * np.repeat(np.tile([1.0, 4.0], 8), lengths)
+    fitted = gaussian_hsmm(durations=durations, longest=25, starts=1).fit(X)
+    np.testing.assert_allclose(fitted.stays(), [calm, wild], rtol=0.25)
+    assert any("regular ones, are longer than longest = 25: raise it" in line for line in fitted.degeneracies)
+    assert not any("longest" in line for line in gaussian_hsmm(longest=300, starts=1).fit(X).degeneracies)
+
+
+def test_two_stays_alone_never_make_an_endless_law() -> None:
+    X = np.random.default_rng(0).standard_normal(600) * np.repeat([1.0, 4.0], 300)
+    for durations in ("poisson", "negative_binomial"):
+        assert gaussian_hsmm(durations=durations, longest=20, starts=1).fit(X).stays().max() < 2_000.0
+
+
+@pytest.mark.parametrize("longest", [5, 64, 300])
+def test_what_is_believed_of_a_life_table_is_one_stay(longest: int) -> None:
+    """With nothing seen every hazard is one in a stay; with one end a band so many bands weigh one end together."""
+    none, slopes = np.zeros((1, longest)), np.empty((2, longest))
+    found, told, habits = np.ones((1, 2)), np.empty((1, longest)), law.Habits(99.0, 1.0)
+    law.learn(law.EMPIRICAL, habits, found, told, slopes, none, none)
+    np.testing.assert_allclose(told, 0.01, rtol=1e-12)
+    ended = none.copy()
+    first_of_bands = [0, *[2**i for i in range(longest.bit_length()) if 2**i < longest]]
+    ended[0, first_of_bands] = 1.0
+    law.learn(law.EMPIRICAL, habits, found, told, slopes, ended, none)
+    firm = 1.0 / law.bands(longest)
+    np.testing.assert_allclose(told, (1.0 + firm) / (1.0 + 100.0 * firm), rtol=1e-12)
+    # Its density is highest there: beside it, it is less.
+    best = np.full((1, longest), 0.01)
+    around = [law.belief_in(law.EMPIRICAL, habits, found, best * s) for s in (0.9, 1.0, 1.1)]
+    assert max(around) == around[1]
+    assert law.belief_in(law.EMPIRICAL, habits, found, best) == pytest.approx(math.log(0.01) + 99 * math.log(0.99))
+
+
+def test_the_law_that_is_told_of_a_life_table_is_its_own_stays() -> None:
+    X = fit_of(world(0.2)).sample(600, 4)[0]
+    for prior in ("market", "none"):
+        fitted = gaussian_hsmm(durations="empirical", prior=prior, longest=30, starts=1).fit(X)  # type: ignore[arg-type]
+        np.testing.assert_allclose(fitted.params.law[:, 0], np.minimum(fitted.stays() - 1.0, 1e5))
+
+
+def test_what_is_never_entered_takes_for_ever() -> None:
+    never = duration_params([1 / 3] * 3, [[0, 1, 0], [1, 0, 0], [0.5, 0.5, 0]], np.zeros((3, 1)), np.ones((3, 1)),
+                            np.full((3, 4), 0.2))  # fmt: skip
+    fitted = fit_of(never)
+    assert fitted.entering(fitted.state_after(np.zeros((3, 1))), 2, 5).bars == math.inf
+    # A stay that never ends is the one now, or one that follows, or one that nothing leads to.
+    hazard = np.array([[0.0] * 4, [0.5] * 4, [0.25] * 4])
+    stuck = duration_params([0, 0.5, 0.5], [[0, 1, 0], [0, 0, 1], [0, 1, 0]], np.zeros((3, 1)), np.ones((3, 1)), hazard)
+    fitted = fit_of(stuck)
+    state = fitted.state_after(np.zeros((1, 1)))
+    assert fitted.entering(state, 0, 5).bars == math.inf
+    # Half of the chance is there, the other half is in a stay that has 1 / .5 bars.
+    assert fitted.entering(state, 2, 5).bars == pytest.approx(1.0)
+    # All starts alike: a third never ends, the rest is shared by stays of 2 and of 4 bars.
+    np.testing.assert_allclose(fitted.stationary(), [1 / 3, 2 / 9, 4 / 9], atol=1e-12)
+    ends = duration_params([0, 1], [[0, 1], [1, 0]], np.zeros((2, 1)), np.ones((2, 1)), [[0.0] * 4, [0.5] * 4])
+    np.testing.assert_allclose(fit_of(ends).stationary(), [1.0, 0.0], atol=1e-12)
+    assert fit_of(ends).entering(fit_of(ends).state_after(np.zeros((1, 1))), 0, 5).bars == pytest.approx(2.0)
+
+
 def test_full_covariances_are_fitted_too() -> None:
     random = np.random.default_rng(0)
     X = random.standard_normal((400, 2)) * np.tile(np.repeat([[0.5], [2.0]], 40, axis=0), (5, 1))
@@ -335,7 +420,8 @@ def test_hopeless_data_are_refused_by_name(X: Any, wanted: str) -> None:
     [
         ({"states": 1}, "states = 1, longest = 300: at least 2 of both are wanted"),
         ({"longest": 1}, "states = 2, longest = 1: at least 2"),
-        ({"stay": 1.0}, "stay = 1.0, a number of bars above 1 is wanted"),
+        ({"stay": 1.0}, "stay = 1.0, a finite number of bars above 1 is wanted"),
+        ({"stay": math.inf}, "stay = inf, a finite number of bars above 1 is wanted"),
         ({"durations": "poison"}, "durations = 'poison', one of negative_binomial, .*; did you mean 'poisson'"),
         ({"prior": "weak"}, "prior = 'weak', one of market, none"),
         ({"longest": 0}, "longest = 0, a whole number"),

@@ -22,6 +22,7 @@ from barograph.regimes.fitted import Fitted
 from barograph.regimes.window import window
 from barograph.testing import LAWS, check_model, same, some_bars
 from barograph.types import Step
+from barograph_models._over.blending import _joint, named_pair
 from barograph_models.blend import blend
 from barograph_models.delay import delay
 from barograph_models.dwell import dwell
@@ -29,6 +30,7 @@ from barograph_models.gaussian_hmm import gaussian_hmm
 from barograph_models.gaussian_hsmm import gaussian_hsmm
 from barograph_models.gaussian_mixture import gaussian_mixture
 from barograph_models.kmeans import kmeans
+from barograph_models.online_hmm import online_hmm
 from barograph_models.student_hmm import student_hmm
 from barograph_models.student_panel import student_panel
 from barograph_strategies.regime_leverage import regime_leverage
@@ -110,6 +112,90 @@ def test_a_blend_is_saved_refitted_and_refused(tmp_path: Path) -> None:
         blend(gaussian_hmm(), kmeans(states=3))
     with pytest.raises(ConfigError, match=r"weight = 1\.0, keep = 0\.0; numbers above 0 and below 1"):
         blend(gaussian_hmm(), gaussian_hmm(), weight=1.0)
+
+
+def test_a_blend_of_blends_is_refitted_and_loaded(tmp_path: Path) -> None:
+    model = blend(blend(gaussian_hmm(starts=1), gaussian_hmm(**DULL)), dwell(gaussian_hmm(starts=1)), 0.67)
+    X = returns()
+    first = model.fit(X[:300])
+    again = model.fit(window(X, previous=first))
+    assert (again.family, again.digest == first.digest) == (first.family, False)
+    first.save(tmp_path / "three.npz")
+    assert Fitted.load(tmp_path / "three.npz").digest == first.digest
+
+
+@pytest.mark.parametrize("name", ["", "a|b", "[]", "[a:B]", "[a:B|]", "[a:B|a:B|a:B]", "[a:B|a:B"])
+def test_no_family_has_a_name_that_is_no_pair(name: str) -> None:
+    with pytest.raises(AttributeError):
+        named_pair(name)
+
+
+@pytest.mark.parametrize("over", [dwell, pytest.param(delay, marks=pytest.mark.long)])
+def test_a_model_over_a_blend_tells_what_the_blend_tells(over: Any) -> None:
+    X, pair = returns(), blend(gaussian_hmm(starts=1), gaussian_hmm(**DULL), 0.7)
+    inner, held = pair.fit(X), over(pair).fit(X)
+    for told in ("stays", "stationary"):
+        np.testing.assert_array_equal(getattr(held, told)(), getattr(inner, told)())
+    np.testing.assert_array_equal(np.array(held.moments()), np.array(inner.moments()))
+    np.testing.assert_array_equal(np.array(held.signature()), np.array(inner.signature()))
+    state, theirs = held.state_after(X), inner.state_after(X)
+    for a, b in zip(held.predict(state, 3)[1:], inner.predict(theirs, 3)[1:], strict=True):
+        np.testing.assert_array_equal(a, b)
+    assert held.entering(state, 1, 5)[:2] == inner.entering(theirs, 1, 5)[:2]
+    assert over(pair).fit(window(X, previous=held)).family is held.family
+    # What is over another kind, in force before, is no start.
+    assert over(gaussian_hmm(starts=1)).fit(window(X, previous=inner)).regimes == 2
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_weights_by_score_want_two_densities(first: bool) -> None:
+    X, parts = returns(), [kmeans(states=2, starts=1), gaussian_hmm(starts=1)]
+    one, two = parts if first else parts[::-1]
+    with pytest.raises(FitError, match=r"^blend: kmeans has no density to be weighed by, and keep is above 0; take"):
+        blend(one, two, keep=0.9).fit(X)
+    assert np.isfinite(blend(one, two).fit(X).filter_path(X).probs).all()
+
+
+@pytest.mark.parametrize("told", [(np.nan, -1.0), (-1.0, np.nan), (0.0, -1.0), (-1.0, 0.0)])
+def test_a_bar_without_two_densities_leaves_the_weights(told: tuple[float, float]) -> None:
+    a, b, logpdf = _joint(np.array([0.3, 0.7]), *told)
+    np.testing.assert_array_equal([a, b, logpdf], [0.3, 0.7, np.nan if np.isnan(sum(told)) else 0.0])
+
+
+def test_weights_do_not_hang_on_the_units_where_one_sees_a_cell_less() -> None:
+    X = np.hstack([returns(), np.random.default_rng(1).standard_normal((400, 1))])
+    model = blend(gaussian_hmm(starts=1), gaussian_hmm(starts=1, covariance="full"), keep=0.999)
+    found = []
+    for unit in (0.01, 1000.0):
+        both = model.fit(X * [unit, 1.0])
+        holed = X * [unit, 1.0]
+        holed[300:310, 1] = np.nan
+        path = both.filter_path(holed)
+        assert (path.logpdf[300:310] == 0.0).all()
+        found.append(both.state_after(holed).weights[0])
+    assert found[0] == pytest.approx(found[1], abs=1e-6)
+    assert found[0] != 0.5
+
+
+def in_python(fitted: Fitted, X: Any) -> Any:
+    """Return the filter's state after these rows; nothing is compiled."""
+    online = fitted.filter()
+    state = online.init(online.params)
+    for row in X:
+        state, _ = online.step(state, row, online.params)
+    return state
+
+
+def test_what_an_online_model_has_learned_is_kept_by_those_over_it() -> None:
+    X = np.concatenate([returns(), 3.0 * returns(100, seed=1)])
+    online, still = online_hmm(memory=100, starts=1), gaussian_hmm(starts=1)
+    alone, held, pair = (model.fit(X[:400]) for model in (online, dwell(online), blend(still, online)))
+    moved, kept, after = (of.snapshot(in_python(of, X[400:])).params for of in (alone, held, pair))
+    assert np.abs(moved.covariances - alone.params.covariances).max() > 0.1
+    for name in ("start", "transition", "means", "covariances", "whitening"):
+        assert getattr(kept, name).tobytes() == getattr(moved, name).tobytes()
+        np.testing.assert_array_equal(getattr(after, f"other_{name}"), getattr(moved, name))
+        np.testing.assert_array_equal(getattr(after, f"one_{name}"), getattr(pair.params, f"one_{name}"))
 
 
 def by_hand(probs: Any, bars: int, closes: int, probability: float) -> list[int]:

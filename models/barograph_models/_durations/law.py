@@ -5,10 +5,14 @@ binomial's, the Poisson's where v = 0, and the geometric's, a Markov chain, wher
 of neighbouring probabilities, rho(a) = p(a+1) / p(a) = (1 + (a-1) v) / a * m / (1 + m v): h(a) = h(a+1) / (h(a+1) +
 rho(a)), so that neither factorials nor tails are ever summed. From the last age D on rho stays what it is there: the
 tail is geometric, and the hazard 1 - rho(D).
+
+Of a law with v < 1 rho(D) may be anything: from m = D - 1 on its tail lasts longer than 1 + m, and soon for ever, where
+the hazard has no slope to climb by. So m is held where the tail lasts at most `TAILS` times 1 + m (`farthest`).
 """
 
 from __future__ import annotations
 
+import math
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -17,8 +21,8 @@ from barograph.jit.arithmetic import exp, log
 from barograph.jit.kernel import kernel
 from barograph.types import Floats
 
-__all__ = ["DISPERSION", "EMPIRICAL", "KINDS", "Habits", "bands", "belief_in", "fill", "hazards", "lay_out", "learn",
-           "remaining", "stays"]  # fmt: skip
+__all__ = ["DISPERSION", "EMPIRICAL", "KINDS", "Habits", "bands", "belief_in", "farthest", "fill", "hazards",
+           "lay_out", "learn", "remaining", "stays", "told"]  # fmt: skip
 
 NEGATIVE_BINOMIAL, POISSON, GEOMETRIC, EMPIRICAL = 0, 1, 2, 3
 KINDS: Final = {
@@ -32,6 +36,8 @@ DISPERSION: Final = {NEGATIVE_BINOMIAL: 1.0, POISSON: 0.0, GEOMETRIC: 1.0, EMPIR
 SUREST: Final = 1.0 - 1e-12
 LONGEST_TAIL: Final = 1.0 - 1e-6
 """Beyond the last age a stay ends with a chance of at least a millionth a bar."""
+TAILS: Final = 10.0
+"""Beyond the last age a stay lasts at most so many times what its law expects of a whole one."""
 GONE: Final = 1e-120
 """Fewer stays than this share are not aged any further: weights of ages are divided by no less."""
 NEAREST, FARTHEST = log(1e-2), log(1e5)
@@ -45,6 +51,20 @@ class Habits(NamedTuple):
 
     mean: float
     firm: float
+
+
+@kernel
+def farthest(dispersion: Any, D: Any) -> Any:
+    """Return the largest mean of a law that is told apart up to age D: where 1 / (1 - rho(D)) = `TAILS` (1 + m).
+
+    Infinite from v = 1 on, where a tail never lasts longer than 1 + m.
+    """
+    if dispersion >= 1.0:
+        return math.inf
+    # rho(D) = w m / (1 + m v) with w = (1 + (D-1) v) / D; w - v = (1 - v) / D: a quadratic in m.
+    w, left = (1.0 + (D - 1.0) * dispersion) / D, 1.0 - 1.0 / TAILS
+    a, b = (1.0 - dispersion) / D, 1.0 + dispersion * left - w
+    return (b + math.sqrt(b * b + 4.0 * a * left)) / (2.0 * a)
 
 
 @kernel
@@ -155,15 +175,16 @@ def _moved(was: Any, by: Any, low: Any, high: Any) -> Any:
 @kernel
 def _learn_law(k: Any, free: Any, habits: Any, law: Any, hazard: Any, slopes: Any, ended: Any, lasted: Any) -> None:
     """Climb by a few scoring steps: EM needs no summit, only that it rises."""
-    mean, dispersion = law[k, 0], law[k, 1]
+    D = hazard.shape[1]
+    mean, dispersion = min(law[k, 0], farthest(law[k, 1], D)), law[k, 1]
     fill(k, mean, dispersion, hazard, slopes)
     best = _worth(k, hazard, ended, lasted) + _belief(mean, dispersion, free, habits)
     for _ in range(STEPS):
         far, wide = _step(k, mean, dispersion, free, habits, hazard, slopes, ended, lasted)
         share, rose = 1.0, False
         for _ in range(HALVINGS):
-            there = _moved(mean, share * far, NEAREST, FARTHEST)
             spread = _moved(dispersion, share * wide, NARROWEST, WIDEST) if free else dispersion
+            there = min(_moved(mean, share * far, NEAREST, FARTHEST), farthest(spread, D))
             fill(k, there, spread, hazard, slopes)
             reached = _worth(k, hazard, ended, lasted) + _belief(there, spread, free, habits)
             if reached > best:
@@ -177,16 +198,25 @@ def _learn_law(k: Any, free: Any, habits: Any, law: Any, hazard: Any, slopes: An
 
 
 @kernel
+def _bands(D: Any) -> Any:
+    found, high = 1, 1
+    while high < D:
+        found, high = found + 1, 2 * high
+    return found
+
+
+@kernel
 def _learn_bands(k: Any, habits: Any, hazard: Any, ended: Any, lasted: Any) -> None:
     """Set each band's hazard to its share of ends among the bars at risk: a life table, bands twice as wide each.
 
-    What is believed is `firm` ends in `firm` * `mean` bars in every band.
+    What is believed is as much as of a law: `firm` stays that end after `mean` bars more, shared by the bands alike.
     """
     D = hazard.shape[1]
+    firm = habits.firm / _bands(D)
     low, high = 0, 1
     while low < D:
         high = min(high, D)
-        ends, risk = habits.firm, habits.firm * habits.mean
+        ends, risk = firm, firm * (habits.mean + 1.0)
         for a in range(low, high):
             ends += ended[k, a]
             risk += ended[k, a] + lasted[k, a]
@@ -216,10 +246,10 @@ def belief_in(kind: Any, habits: Any, law: Any, hazard: Any) -> Any:
         if kind != EMPIRICAL:
             found += _belief(law[k, 0], law[k, 1], kind == NEGATIVE_BINOMIAL, habits)
             continue
-        low = 0
+        low, firm = 0, habits.firm / _bands(hazard.shape[1])
         while low < hazard.shape[1]:
             h = hazard[k, low]
-            found += habits.firm * (log(h) + (habits.mean - 1.0) * log(1.0 - h))
+            found += firm * (log(h) + habits.mean * log(1.0 - h))
             low = 2 * low if low > 0 else 1
     return found
 
@@ -256,6 +286,15 @@ def remaining(hazard: Floats) -> Floats:
         ahead = np.where(goes_on > 0.0, goes_on * (1.0 + np.where(goes_on > 0.0, ahead, 0.0)), 0.0)
         found[:, a] = ahead
     return found
+
+
+def told(hazard: Floats) -> Floats:
+    """Return the law (K, 2) that is told of a life table: what stays expect beyond the first bar, and v = 1.
+
+    It is no further than a law's own mean may be, for a stay that never ends is no number.
+    """
+    beyond = np.minimum(stays(hazard) - 1.0, exp(FARTHEST))
+    return np.column_stack([beyond, np.full(len(hazard), DISPERSION[EMPIRICAL])])
 
 
 def stays(hazard: Floats) -> Floats:

@@ -12,7 +12,7 @@ from barograph.jit.ordered import product, total
 from barograph.jit.views import unowned
 from barograph.regimes.family import long_run
 from barograph.regimes.fitted import Moments
-from barograph.regimes.transitions import DOUBLINGS, expected
+from barograph.regimes.transitions import DOUBLINGS, ENDLESS, expected
 from barograph.types import Floats
 from barograph_models._chain import gaussian
 from barograph_models._chain.chance import generator, uniform
@@ -29,7 +29,8 @@ class DurationParams(NamedTuple):
     `start` (K,) is which regime a stay begins in at the first bar, `follows` (K, K) which one comes next, its diagonal
     0. `means`, `covariances`, `whitening` and `peak` are as in `GaussianParams`. `hazard` (K, D) is P(a stay ends | it
     has lasted so many bars); `ends` and `lasts` (K, D) are laid out from it (`_durations.law.lay_out`); `law` (K, 2)
-    holds the mean of the bars beyond the first and their dispersion.
+    holds the mean m of the bars beyond the first and their dispersion v, as they would be were all ages told apart:
+    where stays are longer than D the tail stands for the law, and `stays` tell what is expected.
     """
 
     start: Floats
@@ -89,9 +90,14 @@ def stays(params: DurationParams) -> Floats:
 
 
 def stationary(params: DurationParams) -> Floats:
-    """Return the shares of the time, (K,): visits of the regimes times how long each lasts."""
-    share = long_run(params.follows) * stays(params)
-    return np.asarray(share / total(share))
+    """Return the shares of the time, (K,): visits of the regimes times how long each lasts, from all starts alike."""
+    lasts = stays(params)
+    endless = np.isinf(lasts)
+    # What never ends is where everything ends that leads to it; the time of the others is what never leads there.
+    visits = long_run(np.where(endless[:, None], np.eye(len(lasts)), params.follows))
+    share, ended = visits * np.where(endless, 0.0, lasts), np.where(endless, visits, 0.0)
+    whole = total(share)
+    return np.asarray(ended + (1.0 - total(ended)) * share / (whole if whole > 0.0 else 1.0))
 
 
 def renumber(params: DurationParams, order: NDArray[np.int64]) -> DurationParams:
@@ -124,15 +130,25 @@ def remaining(params: DurationParams, state: Any) -> Floats:
 
 
 def until(params: DurationParams, state: Any, regimes: NDArray[np.int64]) -> float:
-    """Return the expected bars until one of these regimes is entered: what each stay still lasts, and those between."""
+    """Return the expected bars until one of these regimes is entered: what each stay still lasts, and those between.
+
+    Infinite where it may never be: a stay that never ends is in between, or stays that follow each other for ever.
+    """
     elsewhere = np.ones(len(params.start))
     elsewhere[regimes] = 0.0
     # From the first bar of a stay: its own length, and that of those that follow before.
     between = _sum_of_visits(params.follows * elsewhere * elsewhere[:, None])
-    begun = product(between, stays(params) * elsewhere)
-    ahead = law.remaining(params.hazard) + 1.0 + product(params.follows * elsewhere, begun)[:, None]
+    begun = _worth(between, np.where(elsewhere > 0.0, stays(params), 0.0))
+    begun = np.where(begun > ENDLESS, np.inf, begun)
+    ahead = law.remaining(params.hazard) + 1.0 + _worth(params.follows * elsewhere, begun)[:, None]
     share = ages(state, params.lasts) * elsewhere[:, None]
     return expected(share.ravel(), ahead.ravel())
+
+
+def _worth(shares: Floats, bars: Floats) -> Floats:
+    """Return every row's sum of shares times bars that may be infinite, where a share of 0 counts for nothing."""
+    some = shares > 0.0
+    return np.asarray(total(np.where(some, shares * np.where(some, bars, 0.0), 0.0), axis=1))
 
 
 def _sum_of_visits(moves: Floats) -> Floats:

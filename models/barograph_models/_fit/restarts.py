@@ -46,13 +46,15 @@ class Ascent(NamedTuple):
 class Answer(NamedTuple):
     """What only the model can say of the ascent that was kept: params in the data's units, and two of its scores.
 
-    `observations` is how many rows the likelihood is of, where that is not every row observed.
+    `observations` is how many rows the likelihood is of, where that is not every row observed; `degeneracies` say what
+    of the fit is degenerate, where only the model can know.
     """
 
     params: Any
     free_parameters: int
     completed: float | None
     observations: int | None = None
+    degeneracies: tuple[str, ...] = ()
 
 
 class Pieces(NamedTuple):
@@ -60,7 +62,8 @@ class Pieces(NamedTuple):
 
     ``begin(data, random, i)`` draws where start number i begins, ``resume(data, params)`` is where a previous fit's
     params are; ``climb(data, place)`` goes up from there, and ``answer(data, ascent)`` puts the best into words. Data
-    are a `Sample`, or what the model itself has read.
+    are a `Sample`, or what the model itself has read. ``fits(params)`` tells whether a previous fit has the shapes that
+    this model's own settings give, where regimes and features do not tell: one that has not is no start.
     """
 
     family: Family
@@ -68,6 +71,7 @@ class Pieces(NamedTuple):
     resume: Callable[[Any, Any], Any]
     climb: Callable[[Any, Any], Ascent]
     answer: Callable[[Any, Ascent], Answer]
+    fits: Callable[[Any], bool] | None = None
 
 
 def from_many_starts(
@@ -92,7 +96,7 @@ def from_many_starts(
         data = sample(emitted(window, name), states, name, scale, partial_rows) if read is None else read(window)
         previous = window.previous
         attempts = [partial(_from_seed, pieces, data, seed, i) for i in range(starts)]
-        if previous is not None and _same_kind(previous, pieces.family, states, data):
+        if previous is not None and _same_kind(previous, pieces, states, data):
             attempts.append(partial(pieces.climb, data, pieces.resume(data, previous.params)))
         few = len(data.Z) * states < _WORTH_THREADS
         ascent, dropped = _best_of(attempts, name, 1 if jobs is None and few else jobs)
@@ -116,7 +120,7 @@ def _from_seed(pieces: Pieces, data: Sample, seed: int, index: int) -> Ascent:
 
 def assembled(pieces: Pieces, data: Sample, ascent: Ascent, seed: int = 0, dropped: tuple[str, ...] = ()) -> Fitted:
     """Say one ascent, converged or not, as a `Fitted`."""
-    params, free_parameters, completed, observations = pieces.answer(data, ascent)
+    params, free_parameters, completed, observations, told = pieces.answer(data, ascent)
     return Fitted(
         family=pieces.family,
         params=params,
@@ -128,6 +132,7 @@ def assembled(pieces: Pieces, data: Sample, ascent: Ascent, seed: int = 0, dropp
         seed=seed,
         features=tuple(f"x{j}" for j in range(data.Z.shape[1])),
         dropped=dropped,
+        degeneracies=told,
     )
 
 
@@ -174,6 +179,9 @@ def reason(ascent: Ascent) -> str:
     return f"no convergence in {len(ascent.path)} iterations (the last gained {gain:.3g})"
 
 
-def _same_kind(previous: Fitted, family: Family, states: int, data: Sample) -> bool:
-    """Tell whether a previous fit can be one more start: the same model, regimes and number of features."""
-    return previous.family is family and (previous.regimes, len(previous.features)) == (states, data.Z.shape[1])
+def _same_kind(previous: Fitted, pieces: Pieces, states: int, data: Sample) -> bool:
+    """Tell whether a previous fit can be one more start: the same model, regimes, number of features and shapes."""
+    if previous.family is not pieces.family:
+        return False
+    alike = (previous.regimes, len(previous.features)) == (states, data.Z.shape[1])
+    return alike and (pieces.fits is None or pieces.fits(previous.params))

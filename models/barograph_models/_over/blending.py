@@ -25,7 +25,7 @@ from barograph_models._over.family import forecast_over
 
 __all__ = ["BlendState", "family_of", "named_family", "split"]
 
-BETWEEN = "|"
+OPENS, BETWEEN, CLOSES = "[|]"
 _TUPLE: Any = namedtuple  # its fields are known when both families are
 
 
@@ -69,7 +69,7 @@ def family_of(module: str, one: Family, other: Family) -> Family:
     init, step = _filter(one.init, one.step, other.init, other.step, *views)
     forecast, plan, components = _forecasts(one, other, sides)
     return Family(
-        f"{module}:{one.name}{BETWEEN}{other.name}",
+        f"{module}:{OPENS}{one.name}{BETWEEN}{other.name}{CLOSES}",
         params,
         init,
         step,
@@ -77,12 +77,26 @@ def family_of(module: str, one: Family, other: Family) -> Family:
         stays=lambda p: _mean(p, [asked.stays_of(f, own) for f, own in sides(p)]),
         stationary=lambda p: _mean(p, [asked.stationary_of(f, own) for f, own in sides(p)]),
         renumber=both(asked.renumbered),
+        snapshot=_snapshot(params, sides) if one.snapshot or other.snapshot else None,
         forecast=forecast,
         plan=plan,
         components=components,
         blanks=(*(f"one_{n}" for n in one.blanks), *(f"other_{n}" for n in other.blanks)),
         never_left=both(states_never_left),
     )
+
+
+def _snapshot(params: Any, sides: Any) -> Any:
+    """Return what keeps what both have learned since their fits."""
+
+    def moved(family: Family, own: Any, state: Any) -> Any:
+        return own if family.snapshot is None else family.snapshot(own, state)
+
+    def snapshot(p: Any, state: Any) -> Any:
+        (one, left), (other, right) = sides(p)
+        return params(*moved(one, left, state.one.inner), *moved(other, right, state.other.inner), p[-1])
+
+    return snapshot
 
 
 def _fields(family: Family) -> tuple[str, ...]:
@@ -102,11 +116,25 @@ def split(family: Family, params: Any) -> tuple[Any, Any]:
 
 def named_pair(name: str) -> tuple[Family, Family]:
     """Return both families of a blend's constant; raises `AttributeError` where it is none."""
-    found = [part.partition(":") for part in name.split(BETWEEN)]
-    if len(found) != 2 or not all(constant for _, _, constant in found):
+    found = [part.partition(":") for part in _parts(name)]
+    if len(found) != 2 or not all(module and constant for module, _, constant in found):
         raise AttributeError(name)
     one, other = (getattr(importlib.import_module(module), constant) for module, _, constant in found)
     return one, other
+
+
+def _parts(name: str) -> list[str]:
+    """Split what stands between the brackets, and not what stands between brackets within."""
+    if not (name.startswith(OPENS) and name.endswith(CLOSES)):
+        return []
+    parts, deep = [""], 0
+    for letter in name[1:-1]:
+        deep += (letter == OPENS) - (letter == CLOSES)
+        if letter == BETWEEN and deep == 0:
+            parts.append("")
+        else:
+            parts[-1] += letter
+    return parts
 
 
 def named_family(module: str, name: str) -> Family:
@@ -134,6 +162,12 @@ def _view(params: Any, prefix: str) -> Any:
 @kernel
 def _joint(weights: Any, first: Any, second: Any) -> Any:
     """Return the weights after a bar by Bayes' rule, and the log density of the bar before it was seen."""
+    # A model that tells no density is neither right nor wrong; one that the bar tells nothing tells 0. What the other
+    # says of its cells is then in their units: compared with 0 it would weigh by whether a return is 0.01 or 1 %.
+    if first != first or second != second:
+        return weights[0], weights[1], math.nan
+    if first == 0.0 or second == 0.0:
+        return weights[0], weights[1], 0.0
     most = max(first, second)
     if not most > -math.inf:
         return weights[0], weights[1], most
@@ -160,8 +194,8 @@ def _filter(one_init: Any, one_step: Any, other_init: Any, other_step: Any, one_
             left[k], right[k] = first.probs[k], second.probs[k]
             share = a if keep > 0.0 else weights[0]
             probs[k] = share * left[k] + (1.0 - share) * right[k]
-        # A bar that says nothing tells nothing of who foresees better.
-        if keep > 0.0 and (first.logpdf != 0.0 or second.logpdf != 0.0):
+        # A bar that says nothing to one of them tells nothing of who foresees better.
+        if keep > 0.0 and first.logpdf != 0.0 and second.logpdf != 0.0 and logpdf == logpdf:
             weights[0] = (1.0 - keep) * params.blending[0] + keep * a
             weights[1] = 1.0 - weights[0]
         sides = (Side(one, state.one.believed), Side(other, state.other.believed))

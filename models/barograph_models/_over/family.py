@@ -48,30 +48,44 @@ def family_over(changed: Changed, inner: Family) -> Family:
     def own(p: Any) -> Any:
         return inner.params(*p[: len(like)])
 
+    def of(answer: Any) -> Any:
+        return None if answer is None else lambda p, *rest: answer(own(p), *rest)
+
     def state_of(answer: Any) -> Any:
         return None if answer is None else lambda p, state, *rest: answer(own(p), state.inner, *rest)
 
     forecast, plan, components = forecast_over(inner, like)
-    # What reads the params by name reads them here too; what makes new ones has to be handed the other's own.
+    # Kernels find the other's params by name; any other function is handed its own, for it may count on their order.
     return inner._replace(
         name=f"{changed.module}:{inner.name}",
         params=params,
         init=init,
         step=step,
+        moments=of(inner.moments),
         smooth=None,
         decode=None,
         shared=(*inner.shared, changed.array),
         renumber=lambda p, order: params(*asked.renumbered(inner, own(p), order), p[-1]),
-        snapshot=None,
+        signature=of(inner.signature),
+        stays=of(inner.stays),
+        stationary=of(inner.stationary),
+        snapshot=_snapshot(inner, own, params),
         forecast=forecast,
-        plan=plan,
-        components=components,
+        plan=of(plan),
+        components=of(components),
         draw=None,
         never_left=lambda p, states: params(*states_never_left(inner, own(p), states), p[-1]),
         until=state_of(inner.until),
         remaining=state_of(inner.remaining),
         draws_ahead=state_of(inner.draws_ahead),
+        used=of(inner.used),
     )
+
+
+def _snapshot(inner: Family, own: Any, params: Any) -> Any:
+    """Return what keeps what the other has learned since its fit, or none where it learns nothing."""
+    moved = inner.snapshot
+    return None if moved is None else lambda p, state: params(*moved(own(p), state.inner), p[-1])
 
 
 def forecast_over(inner: Family, like: tuple[str, ...]) -> tuple[Any, Any, Any]:
@@ -116,7 +130,7 @@ def model_over(changed: Changed, model: Model, name: str, setting: Floats) -> Mo
     def fit(window: Window) -> Fitted:
         previous, state = window.previous, window.state
         if previous is not None:
-            inner = _inner(previous)
+            inner = _inner(changed, previous)
             window = window._replace(previous=inner, state=getattr(state, "inner", None) if inner is not None else None)
         fitted = model.learn(window)
         family = family_over(changed, fitted.family)
@@ -126,11 +140,11 @@ def model_over(changed: Changed, model: Model, name: str, setting: Floats) -> Mo
     return Model(fit, model.regimes, name, model.labels, settings, model.partial_rows)
 
 
-def _inner(previous: Fitted) -> Fitted | None:
+def _inner(changed: Changed, previous: Fitted) -> Fitted | None:
     """Return the other's own part of a fit in force, or nothing where that is of another kind."""
-    _, _, name = previous.family.name.partition(":")
+    over, _, name = previous.family.name.partition(":")
     module, _, constant = name.partition(":")
-    if not constant:
+    if over != changed.module or not constant:
         return None
     family = getattr(importlib.import_module(module), constant)
     return replace(previous, family=family, params=family.params(*previous.params[:-1]))

@@ -48,7 +48,7 @@ def refitted(X: Any) -> Any:
 
 def measure(size: float = 1.0) -> Table:
     """Compare them on 64 paths."""
-    length, paths = bars(5_000, max(size, 0.3)), max(2, int(64 * size))
+    length, paths = bars(5_000, min(1.0, max(4.0 * size, 0.3))), max(2, int(64 * size))
     rows, scores = [], {}
     for name, run in (("fitted once, learning at every bar", learning), ("refitted every 63 bars", refitted)):
         brier, seconds = _scored(run, length, paths)

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from barograph.regimes.fitted import Family, Model
 from barograph.types import Floats
 from barograph_models._chain import lagged
+from barograph_models._chain.ahead import one_a_regime
 from barograph_models._chain.inference import ascend, decode, smooth, viterbi
 from barograph_models._chain.lagged import LAGGED, LaggedParams, lagged_params, paired, pairs
 from barograph_models._chain.starts import start_params
@@ -42,7 +43,7 @@ AUTOREGRESSIVE = Family(
     _smooth,
     _decode,
     forecast=lagged.ahead,
-    components=lagged.one_mixture,
+    components=one_a_regime,
     draw=lagged.draw,
     never_left=_never_left,
 )

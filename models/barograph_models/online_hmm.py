@@ -9,7 +9,6 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 
 from barograph.errors import ConfigError
-from barograph.jit.arithmetic import log
 from barograph.jit.kernel import kernel
 from barograph.jit.ordered import mean
 from barograph.jit.views import by_address, frozen, unowned
@@ -19,7 +18,7 @@ from barograph.regimes.window import Window
 from barograph.types import Belief, Floats, Forecast
 from barograph_models._chain.ahead import one_a_regime, summed
 from barograph_models._chain.filter import observed, predict, stand, weigh
-from barograph_models._chain.gaussian import DIAGONAL, LOG_TWO_PI, GaussianParams
+from barograph_models._chain.gaussian import DIAGONAL, GaussianParams, invert_diagonal
 from barograph_models.gaussian_hmm import DIAGONAL as GAUSSIAN
 from barograph_models.gaussian_hmm import gaussian_hmm
 
@@ -192,7 +191,7 @@ def _learn(probs: Any, now: Any, params: Any) -> None:
                 square = _expected(probs, sums, i, 1 + d + f) / weight
                 means[i, f] = params.centre[f] + away
                 covariances[i, f] = max(square - away * away, params.floor[f])
-            _derive(i, covariances, now.whitening, now.peak)
+            invert_diagonal(i, covariances, now.whitening, now.peak)
 
 
 @kernel
@@ -215,15 +214,6 @@ def _expected(probs: Any, of: Any, i: Any, q: Any) -> Any:
     for k in range(probs.size):
         found += probs[k] * of[k, i, q]
     return found
-
-
-@kernel
-def _derive(k: Any, covariances: Any, whitening: Any, peak: Any) -> None:
-    peak[k] = -0.5 * LOG_TWO_PI * covariances.shape[1]
-    for f in range(covariances.shape[1]):
-        deviation = math.sqrt(covariances[k, f])
-        whitening[k, f] = 1.0 / deviation
-        peak[k] -= log(deviation)
 
 
 @kernel

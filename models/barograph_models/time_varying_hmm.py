@@ -144,8 +144,7 @@ def _decode(params: DrivenParams, X: Floats) -> NDArray[np.int64]:
 def _likeliest(params: DrivenParams, X: Floats) -> tuple[NDArray[np.int64], float]:
     rows = _rows(params, X)
     each = np.zeros((len(X), len(params.start)))
-    for t in np.flatnonzero(complete(rows)):
-        each[t] = [DIAGONAL.log_density(rows[t], k, params) for k in range(each.shape[1])]
+    driven.log_densities(DIAGONAL)(rows, complete(rows), params, each)
     return driven.viterbi(logarithms(params.start), logarithms(_moves(params, X)), each)
 
 

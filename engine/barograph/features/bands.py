@@ -29,12 +29,18 @@ def _band(feature: str, window: int, deviations: float) -> Band:
 
 
 @kernel
+def _half(squares: float, params: Any) -> float:
+    """Return half the width of the bands."""
+    return float(params.deviations * math.sqrt(squares / params.window)) if squares > 0.0 else 0.0
+
+
+@kernel
 def _width(ring: Any, value: float, params: Any) -> Any:
     ring = push(ring, value)
     if ring.seen < params.window:
         return ring, math.nan
     above, squares = mean_and_squares(ring.values, value)
-    half = params.deviations * math.sqrt(squares / params.window) if squares > 0.0 else 0.0
+    half = _half(squares, params)
     return ring, 2.0 * half / (value + above) if value + above > 0.0 else math.nan
 
 
@@ -58,7 +64,7 @@ def _percent_b(ring: Any, value: float, params: Any) -> Any:
     if ring.seen < params.window:
         return ring, math.nan
     above, squares = mean_and_squares(ring.values, value)
-    half = params.deviations * math.sqrt(squares / params.window) if squares > 0.0 else 0.0
+    half = _half(squares, params)
     return ring, 0.5 - 0.5 * above / half if half > 0.0 else 0.5
 
 

@@ -20,10 +20,10 @@ from barograph.jit.kernel import compiled, kernel
 from barograph.jit.views import by_address, unowned
 from barograph.types import Floats
 from barograph_models._chain.emission import Emission, make_densities
-from barograph_models._chain.inference import SMALL, back
+from barograph_models._chain.inference import SMALL, back, meet, onward
 from barograph_models._fit.restarts import CONVERGED, DIED, UNFINISHED
 
-__all__ = ["DrivenWork", "climb", "fill_moves", "followed", "move", "smoother", "viterbi", "work"]
+__all__ = ["DrivenWork", "climb", "fill_moves", "followed", "log_densities", "move", "smoother", "viterbi", "work"]
 
 NEWTON: Final = 4  # steps an iteration; EM needs no more than a rise, and later iterations begin near the top
 HALVINGS: Final = 12
@@ -114,13 +114,7 @@ def _forward(start: Any, moves: Any, density: Any, alpha: Any) -> Any:
             scale += log(whole)
             for k in range(K):
                 alpha[t - 1, k] /= whole
-        whole = 0.0
-        for k in range(K):
-            weight = 0.0
-            for i in range(K):
-                weight += alpha[t - 1, i] * moves[t, i, k]
-            alpha[t, k] = weight * density[t, k]
-            whole += alpha[t, k]
+        whole = onward(moves[t], density, alpha, t)
     return scale + log(whole)
 
 
@@ -343,12 +337,22 @@ def smoother(emission: Emission) -> Callable[..., None]:
         for t in range(alpha.shape[0] - 1, -1, -1):
             if t < alpha.shape[0] - 1:
                 back(moves[t + 1], density, alpha, beta, ahead, t)
-            whole = 0.0
-            for k in range(beta.size):
-                alpha[t, k] *= beta[k]
-                whole += alpha[t, k]
-            for k in range(beta.size):
-                alpha[t, k] = alpha[t, k] / whole if whole > 0.0 else 1.0 / beta.size
+            meet(alpha, beta, t)
+
+    return compiled(run)
+
+
+@functools.cache
+def log_densities(emission: Emission) -> Callable[..., None]:
+    """Return the door that fills the log densities (T, K) of the rows observed."""
+    log_density = emission.log_density
+
+    def run(X, observed, params, each):  # type: ignore[no-untyped-def]
+        X, observed, each, own = unowned(X), unowned(observed), unowned(each), by_address(params)
+        for t in range(each.shape[0]):
+            if observed[t]:
+                for k in range(each.shape[1]):
+                    each[t, k] = log_density(X[t], k, own)
 
     return compiled(run)
 

@@ -26,8 +26,9 @@ from barograph_models._chain.drawing import noise, path
 from barograph_models._chain.emission import Emission
 from barograph_models._fit.data import Sample
 
-__all__ = ["CELLS", "DIAGONAL", "EMISSIONS", "FULL", "TIED", "GaussianParams", "Given", "covariances", "draw",
-           "drawn_in", "free_parameters", "gaussian_params", "in_units", "kind", "moments", "standardised"]  # fmt: skip
+__all__ = ["CELLS", "DIAGONAL", "EMISSIONS", "FULL", "TIED", "WHITEN", "GaussianParams", "Given",
+           "covariances", "draw", "drawn_in", "free_parameters", "gaussian_params", "in_units",
+           "invert_diagonal", "kind", "moments", "standardised"]  # fmt: skip
 
 LOG_TWO_PI = log(2.0 * math.pi)
 FEWEST_CELLS = 2.0
@@ -97,7 +98,7 @@ def _diagonal_update(total: Any, sums: Any, own: Any, given: Any) -> None:
     for k in range(total.size):
         for j in range(own.means.shape[1]):
             _settle(k, j, total[k], first[k, j], second[k, j], own, given)
-        _diagonal_invert(k, own.covariances, own.whitening, own.peak)
+        invert_diagonal(k, own.covariances, own.whitening, own.peak)
 
 
 @kernel
@@ -174,11 +175,11 @@ def _update_cells(total: Any, sums: Any, own: Any, given: Any) -> None:
             # A regime that saw less than two cells of a feature keeps what it had: they have no variance.
             if whole[k, j] >= FEWEST_CELLS:
                 _settle(k, j, whole[k, j], first[k, j], second[k, j], own, given)
-        _diagonal_invert(k, own.covariances, own.whitening, own.peak)
+        invert_diagonal(k, own.covariances, own.whitening, own.peak)
 
 
 @kernel
-def _diagonal_invert(k: Any, covariances: Any, whitening: Any, peak: Any) -> None:
+def invert_diagonal(k: Any, covariances: Any, whitening: Any, peak: Any) -> None:
     peak[k] = -0.5 * LOG_TWO_PI * covariances.shape[1]
     for j in range(covariances.shape[1]):
         deviation = math.sqrt(covariances[k, j])
@@ -388,7 +389,7 @@ def _inverter(invert: Callable[..., Any]) -> Callable[..., None]:
     return compiled(whiten)
 
 
-_WHITEN = {"diagonal": _inverter(_diagonal_invert), "full": _inverter(_full_invert)}
+WHITEN = {"diagonal": _inverter(invert_diagonal), "full": _inverter(_full_invert)}
 
 
 def gaussian_params(start: Any, transition: Any, means: Any, covariances: Any) -> GaussianParams:
@@ -407,7 +408,7 @@ def gaussian_params(start: Any, transition: Any, means: Any, covariances: Any) -
             raise FitError(f"regime {k}: its covariance is not positive definite (least eigenvalue {least:.3g})")
     derived = (np.zeros_like(arrays[3]), np.empty(len(arrays[0])))
     params = GaussianParams(arrays[0], arrays[1], arrays[2], arrays[3], *derived)
-    _WHITEN[kind(params)](params.covariances, params.whitening, params.peak)
+    WHITEN[kind(params)](params.covariances, params.whitening, params.peak)
     return params
 
 

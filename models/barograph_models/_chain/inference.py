@@ -25,8 +25,8 @@ from barograph_models._chain.emission import Density, Emission, climbed, make_de
 from barograph_models._fit.data import Sample
 from barograph_models._fit.restarts import CONVERGED, DIED, UNFINISHED, Ascent
 
-__all__ = ["any_observed", "ascend", "back", "complete", "decode", "expectation", "forward", "lent", "smooth",
-           "viterbi", "work"]  # fmt: skip
+__all__ = ["any_observed", "ascend", "back", "complete", "decode", "expectation", "forward", "lent", "meet",
+           "onward", "smooth", "viterbi", "work"]  # fmt: skip
 
 SMALL: Final = 1e-60  # weights below it are rescaled
 
@@ -79,14 +79,22 @@ def forward(start: Any, transition: Any, density: Any, alpha: Any) -> Any:
             scale += log(whole)
             for k in range(K):
                 alpha[t - 1, k] /= whole
-        whole = 0.0
-        for k in range(K):
-            weight = 0.0
-            for i in range(K):
-                weight += alpha[t - 1, i] * transition[i, k]
-            alpha[t, k] = weight * density[t, k]
-            whole += alpha[t, k]
+        whole = onward(transition, density, alpha, t)
     return scale + log(whole)
+
+
+@kernel
+def onward(transition: Any, density: Any, alpha: Any, t: Any) -> Any:
+    """Fill row t of `alpha` from the row before, and return its sum."""
+    K = alpha.shape[1]
+    whole = 0.0
+    for k in range(K):
+        weight = 0.0
+        for i in range(K):
+            weight += alpha[t - 1, i] * transition[i, k]
+        alpha[t, k] = weight * density[t, k]
+        whole += alpha[t, k]
+    return whole
 
 
 @kernel
@@ -198,6 +206,17 @@ def ascend(emission: Emission, data: Sample, params: Any, iterations: int, toler
     return climbed(_baum_welch(emission), new_sums, emission, data, params, iterations, tolerance, given)
 
 
+@kernel
+def meet(alpha: Any, beta: Any, t: Any) -> None:
+    """Turn row t of `alpha` into P(regime | all rows): it is not needed any more once `beta` stands there."""
+    whole = 0.0
+    for k in range(beta.size):
+        alpha[t, k] *= beta[k]
+        whole += alpha[t, k]
+    for k in range(beta.size):
+        alpha[t, k] = alpha[t, k] / whole if whole > 0.0 else 1.0 / beta.size
+
+
 @functools.cache
 def _smoother(emission: Emission | Density) -> Callable[..., None]:
     densities = make_densities(emission)
@@ -215,13 +234,7 @@ def _smoother(emission: Emission | Density) -> Callable[..., None]:
         for t in range(alpha.shape[0] - 1, -1, -1):
             if t < alpha.shape[0] - 1:
                 back(transition, density, alpha, beta, ahead, t)
-            whole = 0.0
-            # Row t of alpha is not needed any more once beta stands there.
-            for k in range(beta.size):
-                alpha[t, k] *= beta[k]
-                whole += alpha[t, k]
-            for k in range(beta.size):
-                alpha[t, k] = alpha[t, k] / whole if whole > 0.0 else 1.0 / beta.size
+            meet(alpha, beta, t)
 
     return compiled(run)
 

@@ -14,7 +14,6 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from barograph.jit.arithmetic import log
 from barograph.jit.kernel import compiled, kernel
 from barograph.jit.views import by_address, frozen, unowned
 from barograph.regimes.family import Moments
@@ -23,11 +22,11 @@ from barograph_models._chain.chance import generator
 from barograph_models._chain.drawing import noise, path
 from barograph_models._chain.emission import Emission
 from barograph_models._chain.filter import observed, predict, stand, weigh
-from barograph_models._chain.gaussian import LOG_TWO_PI
+from barograph_models._chain.gaussian import WHITEN, invert_diagonal
 from barograph_models._fit.data import Sample
 
 __all__ = ["LAGGED", "LaggedParams", "LaggedState", "ahead", "draw", "in_units", "init", "lagged_params", "lagged_step",
-           "moments", "one_mixture", "paired", "pairs", "standardised"]  # fmt: skip
+           "moments", "paired", "pairs", "standardised"]  # fmt: skip
 
 STEEPEST: Final = 0.99
 """A slope's largest size: beyond it a regime has no long run, and so no mean."""
@@ -121,16 +120,7 @@ def _update(total: Any, sums: Any, own: Any, floor: Any) -> None:
             intercepts[k, j] = x - slopes[k, j] * lag
             rest = now_square[k, j] / total[k] - x * x - slopes[k, j] * (2.0 * together - slopes[k, j] * spread)
             variances[k, j] = max(rest, floor)
-        _derive(k, variances, own.whitening, own.peak)
-
-
-@kernel
-def _derive(k: Any, variances: Any, whitening: Any, peak: Any) -> None:
-    peak[k] = -0.5 * LOG_TWO_PI * variances.shape[1]
-    for j in range(variances.shape[1]):
-        deviation = math.sqrt(variances[k, j])
-        whitening[k, j] = 1.0 / deviation
-        peak[k] -= log(deviation)
+        invert_diagonal(k, variances, own.whitening, own.peak)
 
 
 def _new_sums(params: Any) -> LaggedSums:
@@ -208,15 +198,8 @@ def lagged_params(start: Any, transition: Any, intercepts: Any, slopes: Any, var
     arrays = [np.array(a, dtype=np.float64, order="C") for a in (start, transition, intercepts, slopes, variances)]
     derived = (np.empty_like(arrays[4]), np.empty(len(arrays[0])))
     params = LaggedParams(arrays[0], arrays[1], arrays[2], arrays[3], arrays[4], *derived)
-    _derived(params.variances, params.whitening, params.peak)
+    WHITEN["diagonal"](params.variances, params.whitening, params.peak)
     return params
-
-
-@compiled
-def _derived(variances: Any, whitening: Any, peak: Any) -> None:
-    variances, whitening, peak = unowned(variances), unowned(whitening), unowned(peak)
-    for k in range(peak.size):
-        _derive(k, variances, whitening, peak)
 
 
 def in_units(data: Sample, params: LaggedParams) -> LaggedParams:
@@ -237,11 +220,6 @@ def moments(params: LaggedParams) -> Moments:
     """Return the long-run mean and variance of every feature, had it always been in the one regime, (K, d)."""
     rest = 1.0 - params.slopes
     return Moments(params.intercepts / rest, params.variances / (rest * (1.0 + params.slopes)))
-
-
-def one_mixture(params: LaggedParams, _horizon: int) -> int:
-    """Return how many parts the forecast has: one for each regime that the last bar may be in."""
-    return len(params.start)
 
 
 @kernel

@@ -80,12 +80,7 @@ def choose_states(
     >>> choice.reason.partition(", and")[0]
     '2 states: better than 1 by 0.205 nats a row (8.9 standard errors)'
     """
-    _check_whole("choose_states", most=(most, 1))
-    if not 0.0 <= margin < math.inf:
-        raise PartError(f"choose_states: margin = {margin!r}, a number of at least 0 is wanted")
-    told = window(data)
-    if told.tables:
-        raise PartError("choose_states: a panel of assets; wanted one table of rows")
+    told = _checked(window(data), most, margin)
     edges = cut("choose_states", len(told.rows), blocks, purge)
     scores, failed, fits = [], [], []
     for states in range(1, most + 1):
@@ -100,6 +95,15 @@ def choose_states(
         raise FitError(f"choose_states: no number of states could be fitted and scored; with 1: {failed[0]}")
     table = tuple(_counted(k, scores, chosen, fits[k], failed[k]) for k in range(most))
     return Choice(chosen + 1, _reason(table, scores, chosen), table, fitted)
+
+
+def _checked(told: Window, most: Any, margin: float) -> Window:
+    _check_whole("choose_states", most=(most, 1))
+    if not 0.0 <= margin < math.inf:
+        raise PartError(f"choose_states: margin = {margin!r}, a number of at least 0 is wanted")
+    if told.tables:
+        raise PartError("choose_states: a panel of assets; wanted one table of rows")
+    return told
 
 
 def _check_whole(name: str, **told: tuple[Any, int]) -> None:

@@ -93,8 +93,8 @@ def forest(
 ) -> Model:
     """A random forest on the last `window` rows, scaled: the mean of its trees' shares of the regimes.
 
-    `trees` trees of at most `depth` questions and `leaves` leaves, each of at least `leaf` rows, learned by scikit-learn
-    (extra `classifiers`); scored without it. What all classifiers share stands in docs/classifiers.md.
+    `trees` trees of at most `depth` questions and `leaves` leaves, each of at least `leaf` rows, learned by
+    scikit-learn (extra `classifiers`); scored without it. What all classifiers share stands in docs/classifiers.md.
 
     ``fit(window)`` takes rows (T, d), NaN where missing. It raises `FitError` for too few labelled rows, 200 or 20 of a
     class, and where what was learned tells nothing of rows that were held out.
@@ -158,6 +158,6 @@ def _flattened(trees: list[Any], stride: int, K: int) -> tuple[Floats, ...]:
         )
         counts = tree.value[:, 0, :]
         shares[:, t, :n] = (counts / total(counts, axis=1)[:, None]).T
-    first = float(stride) * np.arange(len(trees))
+    first: Floats = np.arange(len(trees), dtype=np.float64) * stride
     flat: list[Floats] = [first, *(nodes.ravel() for nodes in (cell, threshold, left, right)), shares.reshape(K, -1)]
     return tuple(flat)

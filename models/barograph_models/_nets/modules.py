@@ -5,31 +5,43 @@ A kind of net is a tuple of module functions over its sizes, so that a trainer m
 
 from __future__ import annotations
 
-import importlib
+import math
 from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from barograph.errors import FitError
 from barograph.jit.arithmetic import exp, log
 from barograph.types import Floats
+from barograph_models._classify.examples import needed
 
-__all__ = ["CNN", "LSTM", "TRANSFORMER", "CNNSizes", "Kind", "LSTMSizes", "TransformerSizes", "positions", "torch_for"]
+__all__ = [
+    "CNN",
+    "LSTM",
+    "TRANSFORMER",
+    "CNNSizes",
+    "Kind",
+    "LSTMSizes",
+    "TransformerSizes",
+    "blank",
+    "positions",
+    "torch_for",
+]
 
 LONGEST: Final = 10_000.0
 """The longest wave of the positions, over 2 pi, in rows (Vaswani et al. 2017, 3.5)."""
 
 
 class Kind(NamedTuple):
-    """What a trainer asks of a net: each over the net's own sizes, with d features and K classes.
+    """What a trainer asks of a net of this name: each over the net's own sizes, with d features and K classes.
 
     ``build(sizes, d, K)`` gives a torch module, ``say(module, x)`` of windows (B, n, d) the logits (B, K), and
     ``own(sizes, module)`` the arrays after the common ones; ``like(sizes, d, K)`` gives such arrays, of zeros but for
     what is not learned.
     """
 
+    name: str
     build: Callable[[Any, int, int], Any]
     say: Callable[[Any, Any], Any]
     own: Callable[[Any, Any], tuple[Floats, ...]]
@@ -66,11 +78,8 @@ class TransformerSizes(NamedTuple):
 
 
 def torch_for(name: str) -> Any:
-    """Return torch. Raises `FitError` naming the model that wants it and the extra that brings it."""
-    try:
-        return importlib.import_module("torch")
-    except ImportError as error:
-        raise FitError(f"{name}: learning needs torch; install barograph[deep]") from error
+    """Return torch. Raises `FitError` naming the model that wants it, and the extra that brings it."""
+    return needed("torch", name, "deep")
 
 
 def _array(weight: Any) -> Floats:
@@ -236,6 +245,17 @@ def _like_transformer(sizes: TransformerSizes, d: int, K: int) -> tuple[Floats, 
     return (np.array([float(sizes.heads)]), positions(sizes.window, D), *map(np.zeros, shapes))
 
 
-CNN: Final = Kind(_build_cnn, _say_cnn, _own_cnn, _like_cnn)
-LSTM: Final = Kind(_build_lstm, _say_lstm, _own_lstm, _like_lstm)
-TRANSFORMER: Final = Kind(_build_transformer, _say_transformer, _own_transformer, _like_transformer)
+def blank(kind: Kind, sizes: Any, d: int, K: int) -> tuple[Floats, ...]:
+    """Return a net's arrays with weights drawn by chance, evenly within one over the root of their inputs."""
+    random = np.random.default_rng(0)
+
+    def drawn(like: Floats) -> Floats:
+        reach = 1.0 / math.sqrt(like.shape[-2] if like.ndim > 1 else 64.0)
+        return like if like.any() else reach * (2.0 * random.random(like.shape) - 1.0)
+
+    return tuple(drawn(like) for like in kind.like(sizes, d, K))
+
+
+CNN: Final = Kind("cnn", _build_cnn, _say_cnn, _own_cnn, _like_cnn)
+LSTM: Final = Kind("lstm", _build_lstm, _say_lstm, _own_lstm, _like_lstm)
+TRANSFORMER: Final = Kind("transformer", _build_transformer, _say_transformer, _own_transformer, _like_transformer)

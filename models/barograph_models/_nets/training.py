@@ -5,27 +5,24 @@ from __future__ import annotations
 import contextlib
 import math
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from barograph.errors import ConfigError, FitError
+from barograph.errors import ConfigError
 from barograph.types import Floats
+from barograph_models._classify.examples import examples, smote
+from barograph_models._classify.labels import UNKNOWN
+from barograph_models._classify.learning import Learned, Task
 from barograph_models._fit.data import check_choice, check_counts, check_positive
 from barograph_models._nets.modules import LSTM, Kind, torch_for
-
-if TYPE_CHECKING:
-    from barograph_models._classify.learning import Learned, Task
 
 __all__ = ["Pieces", "Training", "alone", "checked", "cut", "learn_pieces", "train_carried", "train_windows"]
 
 FRESH: Final = 0.25
 """The share of pieces that begin with empty cells, as a filter does; the others go on from the piece before."""
-ORDINARY: Final = -1
-"""What torch is told of a row whose class is not to be learned."""
-
-Resample = Callable[[Floats, NDArray[np.int64]], tuple[Floats, NDArray[np.int64]]]
+_AT_ONCE: Final = 512  # windows that are scored together: more would want more memory, and are no faster
 
 
 class Training(NamedTuple):
@@ -40,12 +37,12 @@ class Training(NamedTuple):
     rate: float
     clip: float
     keep: str
-    piece: int = 0
+    piece: int = 250
 
 
 def checked(name: str, how: Training, dropout: float) -> Training:
     """Return settings that can be meant. Raises `ConfigError` naming the first that cannot."""
-    check_counts(name, epochs=how.epochs, batch=how.batch)
+    check_counts(name, epochs=how.epochs, batch=how.batch, piece=how.piece)
     check_positive(name, rate=how.rate, clip=how.clip)
     check_choice(name, "keep", how.keep, ("best", "last"))
     if not 0.0 <= dropout < 1.0:
@@ -104,35 +101,15 @@ def _descend(torch: Any, net: Any, how: Training, epoch: Callable[[Any, Any], fl
     return curve
 
 
-def _windows(task: Task, n: int, which: NDArray[np.bool_]) -> tuple[Floats, NDArray[np.int64]]:
-    """Return the last `n` whole rows at each of these rows, (M, n * d), as the filter's ring holds them, and classes."""
-    taken = np.flatnonzero(np.isfinite(task.Z).all(axis=1))
-    rows, d = task.Z[taken], task.Z.shape[1]
-    at = np.flatnonzero((which & (task.classes >= 0))[taken])
-    at = at[at >= n - 1]
-    found = rows[at[:, None] + np.arange(1 - n, 1)] if len(at) else np.zeros((0, n, d))
-    return np.ascontiguousarray(found.reshape(len(at), n * d)), task.classes[taken][at]
-
-
-def _refuse_nothing(name: str, count: int, window: int) -> None:
-    if count == 0:
-        told = f"no row that may be learned has {window} whole rows up to it"
-        raise FitError(f"{name}: {told}; give it a longer window to fit on, or look at fewer rows")
-
-
-def train_windows(name: str, kind: Kind, sizes: Any, how: Training, resample: Resample | None, task: Task) -> Learned:
+def train_windows(kind: Kind, sizes: Any, how: Training, oversample: str, task: Task) -> Learned:
     """Learn the class of each row that may be learned from the window that ends with it.
 
-    `resample`, where there is one, is handed the windows (M, n * d) and their classes, and returns what is learned in
-    their place. Raises `FitError` where torch is missing, or no row has a whole window.
+    Raises `FitError` where torch, or what oversamples, is missing.
     """
-    from barograph_models._classify.learning import Learned
-
-    inputs, classes = _windows(task, sizes.window, task.learn)
-    _refuse_nothing(name, len(inputs), sizes.window)
-    if resample is not None:
-        inputs, classes = resample(inputs, classes)
-    torch, shape = torch_for(name), (-1, sizes.window, task.Z.shape[1])
+    torch, shape = torch_for(kind.name), (-1, sizes.window, task.Z.shape[1])
+    inputs, classes = examples(task, sizes.window, task.learn)
+    if oversample == "smote":
+        inputs, classes = smote(kind.name, inputs.reshape(len(inputs), -1), classes, task.seed)
     with alone(torch, task.seed):
         net = kind.build(sizes, task.Z.shape[1], task.K)
         lost = torch.nn.CrossEntropyLoss(torch.tensor(task.weights, dtype=torch.float32))
@@ -141,7 +118,7 @@ def train_windows(name: str, kind: Kind, sizes: Any, how: Training, resample: Re
             return torch.tensor(rows.reshape(shape), dtype=torch.float32), torch.tensor(labels)
 
         X, Y = of(inputs, classes)
-        held_X, held_Y = of(*_windows(task, sizes.window, task.stop))
+        held_X, held_Y = of(*examples(task, sizes.window, task.stop))
 
         def epoch(net: Any, step: Any) -> float:
             whole = 0.0
@@ -154,7 +131,7 @@ def train_windows(name: str, kind: Kind, sizes: Any, how: Training, resample: Re
         def held(net: Any) -> float:
             if len(held_X) == 0:
                 return math.nan
-            logits = [kind.say(net, some) for some in held_X.split(512)]
+            logits = [kind.say(net, some) for some in held_X.split(_AT_ONCE)]
             return float(lost(torch.cat(logits), held_Y).item())
 
         curve = _descend(torch, net, how, epoch, held)
@@ -179,7 +156,7 @@ def cut(X: Floats, Y: NDArray[np.int64], piece: int) -> Pieces:
     """
     S, T, d = X.shape
     count = -(-T // piece)
-    rows, classes = np.zeros((S, count * piece, d)), np.full((S, count * piece), ORDINARY)
+    rows, classes = np.zeros((S, count * piece, d)), np.full((S, count * piece), UNKNOWN)
     rows[:, :T], classes[:, :T] = X, Y
     before = np.arange(S * count) - 1
     before[::count] = S * count
@@ -192,7 +169,7 @@ def learn_pieces(torch: Any, net: Any, pieces: Pieces, weights: Floats, how: Tra
     A piece goes on from what the one before left when it was last seen, by weights a little older (Kapturowski et al.
     2019); a quarter of them begin anew at each epoch, as every filter does.
     """
-    lost = torch.nn.CrossEntropyLoss(torch.tensor(weights, dtype=torch.float32), ignore_index=ORDINARY)
+    lost = torch.nn.CrossEntropyLoss(torch.tensor(weights, dtype=torch.float32), ignore_index=UNKNOWN)
     X, Y = torch.tensor(pieces.X, dtype=torch.float32), torch.tensor(pieces.Y)
     before, none, cells = torch.tensor(pieces.before), len(pieces.X), net["cells"]
     # What the cells held at the end of each piece; nothing in the last place.
@@ -204,7 +181,7 @@ def learn_pieces(torch: Any, net: Any, pieces: Pieces, weights: Floats, how: Tra
         for some in torch.randperm(none).split(how.batch):
             said, after = cells(X[some], tuple(ends[:, :, begin[some]]))
             ends[:, :, some] = torch.stack(after).detach()
-            labelled = int((Y[some] != ORDINARY).count_nonzero())
+            labelled = int((Y[some] != UNKNOWN).count_nonzero())
             if labelled:
                 loss = lost(net["out"](net["drop"](said)).flatten(0, 1), Y[some].flatten())
                 step(loss)
@@ -214,25 +191,22 @@ def learn_pieces(torch: Any, net: Any, pieces: Pieces, weights: Floats, how: Tra
     return _descend(torch, net, how, epoch, held)
 
 
-def train_carried(name: str, sizes: Any, how: Training, task: Task) -> Learned:
+def train_carried(sizes: Any, how: Training, task: Task) -> Learned:
     """Learn an LSTM that is carried on from row to row over all whole rows, as the filter does.
 
-    Raises `FitError` where torch is missing, or nothing may be learned.
+    Raises `FitError` where torch is missing.
     """
-    from barograph_models._classify.learning import Learned
-
+    torch = torch_for(LSTM.name)
     taken = np.isfinite(task.Z).all(axis=1)
     rows, classes = task.Z[taken], task.classes[taken]
-    learned, stop = (np.where(which[taken], classes, ORDINARY) for which in (task.learn, task.stop))
-    _refuse_nothing(name, int(np.count_nonzero(learned != ORDINARY)), 1)
-    torch = torch_for(name)
+    learned, stop = (np.where(which[taken], classes, UNKNOWN) for which in (task.learn, task.stop))
     with alone(torch, task.seed):
         net = LSTM.build(sizes, task.Z.shape[1], task.K)
-        lost = torch.nn.CrossEntropyLoss(torch.tensor(task.weights, dtype=torch.float32), ignore_index=ORDINARY)
+        lost = torch.nn.CrossEntropyLoss(torch.tensor(task.weights, dtype=torch.float32), ignore_index=UNKNOWN)
         whole, held_Y = torch.tensor(rows[None], dtype=torch.float32), torch.tensor(stop)
 
         def held(net: Any) -> float:
-            if not (stop != ORDINARY).any():
+            if not (stop != UNKNOWN).any():
                 return math.nan
             return float(lost(net["out"](net["cells"](whole)[0][0]), held_Y).item())
 

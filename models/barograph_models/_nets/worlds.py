@@ -34,7 +34,7 @@ _LONG: Final = 7.0
 
 
 class Worlds(NamedTuple):
-    """Returns (N, T), which regime was in force (N, T), 0 the calm, and what was drawn of `PRIOR`, in its order (N, 6)."""
+    """Returns (N, T), the regime in force (N, T), 0 the calm, and what was drawn of `PRIOR`, in its order, (N, 6)."""
 
     returns: Floats
     regimes: NDArray[np.int64]
@@ -85,8 +85,8 @@ def worlds(count: int, bars: int, seed: int) -> Worlds:
 def see(x: Any, square: Any, seen: Any, memory: Any, out: Any) -> Any:
     """Write what a net sees of a return after `seen` others of mean square `square`; return the mean square with it.
 
-    That is the return over the root of the mean square before it, how far that is from its usual size, and how much past
-    there is. The first return, and all after nothing but zeros, are seen as zero.
+    That is the return over the root of the mean square before it, how far that is from its usual size, and how much
+    past there is. The first return, and all after nothing but zeros, are seen as zero.
     """
     scaled = x / math.sqrt(square) if square > 0.0 else 0.0
     scaled = max(-_FARTHEST, min(_FARTHEST, scaled))

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from barograph.errors import ConfigError
+from barograph.jit.ordered import total
 from barograph.types import Floats
 from barograph_models._classify.examples import examples, smote
 from barograph_models._classify.labels import UNKNOWN
@@ -18,7 +19,7 @@ from barograph_models._classify.learning import Learned, Task
 from barograph_models._fit.data import check_choice, check_counts, check_positive
 from barograph_models._nets.modules import LSTM, Kind, torch_for
 
-__all__ = ["Pieces", "Training", "alone", "checked", "cut", "learn_pieces", "train_carried", "train_windows"]
+__all__ = ["Pieces", "Training", "alone", "checked", "cut", "train_carried", "train_windows"]
 
 FRESH: Final = 0.25
 """The share of pieces that begin with empty cells, as a filter does; the others go on from the piece before."""
@@ -139,77 +140,85 @@ def train_windows(kind: Kind, sizes: Any, how: Training, oversample: str, task: 
 
 
 class Pieces(NamedTuple):
-    """Sequences cut into pieces: rows (N, piece, d), classes (N, piece), -1 where not learned, and whose end each piece
-    goes on from, (N,), N where it is the beginning of a sequence.
+    """A sequence of rows cut into N pieces, X (N, piece, d); the classes of what is learned, and of what is held out.
+
+    Both are (N, piece), -1 elsewhere.
     """
 
     X: Floats
-    Y: NDArray[np.int64]
-    before: NDArray[np.int64]
+    learned: NDArray[np.int64]
+    held: NDArray[np.int64]
 
 
-def cut(X: Floats, Y: NDArray[np.int64], piece: int) -> Pieces:
-    """Cut sequences X (S, T, d) and Y (S, T) into pieces of `piece` rows; the last of each is filled up with zeros.
+def cut(Z: Floats, learned: NDArray[np.int64], held: NDArray[np.int64], piece: int) -> Pieces:
+    """Cut rows (T, d) and their classes (T,) into pieces of `piece`; the last is filled up with zeros.
 
-    >>> cut(np.ones((2, 5, 1)), np.zeros((2, 5), dtype=np.int64), 3).before
-    array([4, 0, 4, 2])
+    >>> cut(np.ones((5, 1)), np.zeros(5, dtype=np.int64), np.full(5, -1), 3).learned
+    array([[ 0,  0,  0],
+           [ 0,  0, -1]])
     """
-    S, T, d = X.shape
+    T, d = Z.shape
     count = -(-T // piece)
-    rows, classes = np.zeros((S, count * piece, d)), np.full((S, count * piece), UNKNOWN)
-    rows[:, :T], classes[:, :T] = X, Y
-    before = np.arange(S * count) - 1
-    before[::count] = S * count
-    return Pieces(rows.reshape(-1, piece, d), classes.reshape(-1, piece), before)
-
-
-def learn_pieces(torch: Any, net: Any, pieces: Pieces, weights: Floats, how: Training, held: Any) -> Floats:
-    """Train an LSTM that is carried on, by truncated back-propagation; return the curve.
-
-    A piece goes on from what the one before left when it was last seen, by weights a little older (Kapturowski et al.
-    2019); a quarter of them begin anew at each epoch, as every filter does.
-    """
-    lost = torch.nn.CrossEntropyLoss(torch.tensor(weights, dtype=torch.float32), ignore_index=UNKNOWN)
-    X, Y = torch.tensor(pieces.X, dtype=torch.float32), torch.tensor(pieces.Y)
-    before, none, cells = torch.tensor(pieces.before), len(pieces.X), net["cells"]
-    # What the cells held at the end of each piece; nothing in the last place.
-    ends = torch.zeros(2, cells.num_layers, none + 1, cells.hidden_size)
-
-    def epoch(net: Any, step: Any) -> float:
-        whole, rows = 0.0, 0
-        begin = torch.where(torch.rand(none) < FRESH, none, before)
-        for some in torch.randperm(none).split(how.batch):
-            said, after = cells(X[some], tuple(ends[:, :, begin[some]]))
-            ends[:, :, some] = torch.stack(after).detach()
-            labelled = int((Y[some] != UNKNOWN).count_nonzero())
-            if labelled:
-                loss = lost(net["out"](net["drop"](said)).flatten(0, 1), Y[some].flatten())
-                step(loss)
-                whole, rows = whole + loss.item() * labelled, rows + labelled
-        return whole / rows
-
-    return _descend(torch, net, how, epoch, held)
+    X, of = np.zeros((count * piece, d)), np.full((2, count * piece), UNKNOWN)
+    X[:T], of[0, :T], of[1, :T] = Z, learned, held
+    return Pieces(X.reshape(count, piece, d), *of.reshape(2, count, piece))
 
 
 def train_carried(sizes: Any, how: Training, task: Task) -> Learned:
     """Learn an LSTM that is carried on from row to row over all whole rows, as the filter does.
 
-    Raises `FitError` where torch is missing.
+    Truncated back-propagation: a piece goes on from what the one before left when it was last seen, by weights a little
+    older (Kapturowski et al. 2019); a quarter of them begin anew at each epoch. Raises `FitError` where torch is
+    missing.
     """
     torch = torch_for(LSTM.name)
     taken = np.isfinite(task.Z).all(axis=1)
-    rows, classes = task.Z[taken], task.classes[taken]
-    learned, stop = (np.where(which[taken], classes, UNKNOWN) for which in (task.learn, task.stop))
+    learned, stop = (np.where(which, task.classes, UNKNOWN)[taken] for which in (task.learn, task.stop))
+    pieces = cut(task.Z[taken], learned, stop, how.piece)
     with alone(torch, task.seed):
         net = LSTM.build(sizes, task.Z.shape[1], task.K)
-        lost = torch.nn.CrossEntropyLoss(torch.tensor(task.weights, dtype=torch.float32), ignore_index=UNKNOWN)
-        whole, held_Y = torch.tensor(rows[None], dtype=torch.float32), torch.tensor(stop)
-
-        def held(net: Any) -> float:
-            if not (stop != UNKNOWN).any():
-                return math.nan
-            return float(lost(net["out"](net["cells"](whole)[0][0]), held_Y).item())
-
-        pieces = cut(rows[None], learned[None], how.piece)
-        curve = learn_pieces(torch, net, pieces, task.weights, how, held)
+        lost = torch.nn.CrossEntropyLoss(
+            torch.tensor(task.weights, dtype=torch.float32), ignore_index=UNKNOWN, reduction="sum"
+        )
+        curve = _descend(torch, net, how, *_in_pieces(torch, net, pieces, lost, how.batch))
         return Learned(LSTM.own(sizes, net), curve)
+
+
+def _in_pieces(torch: Any, net: Any, pieces: Pieces, lost: Any, batch: int) -> tuple[Any, Any]:
+    """Return what goes once through all pieces and learns, and what goes once through those that are held out."""
+    X, learned, stop = torch.tensor(pieces.X, dtype=torch.float32), *map(torch.tensor, pieces[1:])
+    N, held_in = len(X), torch.tensor(np.flatnonzero((pieces.held != UNKNOWN).any(axis=1)))
+    # What the cells held at the end of each piece; before the first, and in the last place, nothing.
+    ends = torch.zeros(2, net["cells"].num_layers, N + 1, net["cells"].hidden_size)
+
+    def loss_of(some: Any, begin: Any, Y: Any) -> tuple[Any, float]:
+        """Return the summed loss of some pieces, and what it is to be divided by: the summed weight of their rows."""
+        said, after = net["cells"](X[some], tuple(ends[:, :, begin]))
+        ends[:, :, some] = torch.stack(after).detach()
+        labels = Y[some].flatten()
+        return lost(net["out"](net["drop"](said)).flatten(0, 1), labels), _weight(lost.weight, labels)
+
+    def epoch(net: Any, step: Any) -> float:
+        whole, rows = 0.0, 0.0
+        fresh = torch.rand(N) < FRESH
+        for some in torch.randperm(N).split(batch):
+            loss, weight = loss_of(some, torch.where(fresh[some], N, (some - 1) % (N + 1)), learned)
+            if weight > 0.0:
+                step(loss / weight)
+                whole, rows = whole + loss.item(), rows + weight
+        return whole / rows
+
+    def held(net: Any) -> float:
+        losses = [loss_of(some, (some - 1) % (N + 1), stop) for some in held_in.split(_AT_ONCE)]
+        whole, rows = 0.0, 0.0
+        for loss, weight in losses:
+            whole, rows = whole + loss.item(), rows + weight
+        return whole / rows if rows > 0.0 else math.nan
+
+    return epoch, held
+
+
+def _weight(weights: Any, labels: Any) -> float:
+    """Return the summed weight of the rows that have a class."""
+    counts = labels[labels != UNKNOWN].bincount(minlength=len(weights))
+    return float(total(weights.numpy() * counts.numpy()))

@@ -58,7 +58,7 @@ def spy_and_vix(
     accept: Sequence[str] = (),
     growing: bool = False,
 ) -> History:
-    """Return daily bars of SPY, and of VIX, which is seen and not traded: from a folder, or invented where none is named.
+    """Return daily bars of SPY, and of VIX, which is not traded: from a folder, or invented where none is named.
 
     The folder holds one file whose name begins with spy and one whose name begins with vix (``spy.parquet``,
     ``VIX.csv``). `bars` and `seed` are of what is invented.

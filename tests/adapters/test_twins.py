@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +13,7 @@ import pytest
 
 from barograph.errors import DataError
 from barograph_adapters.twins import spy, spy_and_vix, world
+from tests.campaigns.processors import ENVIRONMENTS
 
 
 @pytest.mark.parametrize("load", [spy, spy_and_vix])
@@ -54,9 +58,18 @@ def test_a_folder_that_lacks_one_is_told(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"^.*nowhere is no folder; wanted one with a file spy"):
         spy_and_vix(tmp_path / "nowhere")
     written(tmp_path, "spy.csv")
-    with pytest.raises(DataError, match="files of VIX: none; wanted one, such as vix.csv"):
+    with pytest.raises(DataError, match=r"files of VIX: none; wanted one, such as vix\.csv"):
         spy_and_vix(tmp_path)
     written(tmp_path, "vix.csv")
     written(tmp_path, "VIX.txt")
-    with pytest.raises(DataError, match="files of VIX: VIX.txt, vix.csv; wanted one"):
+    with pytest.raises(DataError, match=r"files of VIX: VIX\.txt, vix\.csv; wanted one"):
         spy_and_vix(tmp_path)
+
+
+@pytest.mark.parametrize("environment", ["no-fma", "plain numpy"])
+def test_another_processor_invents_the_same_bars(environment: str) -> None:
+    """The logarithms that chance is drawn with end in other last bits there; cents do not."""
+    code = "from barograph_adapters.twins import spy_and_vix; print(spy_and_vix().digest())"
+    there = os.environ | ENVIRONMENTS[environment]
+    done = subprocess.run([sys.executable, "-c", code], env=there, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == spy_and_vix().digest()

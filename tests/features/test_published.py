@@ -13,6 +13,7 @@ from barograph.config.load import load
 from barograph.features import level, realised_volatility, rolling_deviation, total_return, zscore
 from barograph.types import Bars, Feature
 from barograph_adapters.twins import spy_and_vix
+from barograph_models.kmeans import kmeans
 from tests import ROOT
 from tests.features.test_features import compiled_values, same_bits, some_bars, values_of
 
@@ -56,3 +57,13 @@ def test_the_configs_name_their_columns(name: str) -> None:
     else:
         assert len(names) == 12
         assert zscore(60, of=realised_volatility(20)).name in names
+
+
+def test_the_published_labels_are_k_means_of_these_columns_unscaled_and_so_a_level_of_vix(shared: Path) -> None:
+    frame = pd.read_parquet(shared / "deepregime" / "spy_vix_regimes_kmeans.parquet").droplevel(1, axis=1)
+    X, labels = frame[list(COLUMNS)].to_numpy(), frame.regime_kmeans.to_numpy()
+    found = kmeans(states=3, scale=False).fit(X).filter_path(X).probs.argmax(axis=1)
+    assert np.count_nonzero(found != labels) <= 1
+    assert ((X[:, 5] < 19.925) == (labels == 0)).all()
+    scaled = kmeans(states=3).fit(X).filter_path(X).probs.argmax(axis=1)
+    assert np.count_nonzero(scaled != labels) > 500

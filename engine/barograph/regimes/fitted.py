@@ -28,6 +28,7 @@ from barograph.regimes.answers.connectedness import Spillover, correlations_of, 
 from barograph.regimes.degeneracies import degeneracies
 from barograph.regimes.family import Family, Moments, Signature
 from barograph.regimes.filtering import filter_path, filter_rows, forecast_path
+from barograph.regimes.judged import Judged, settled
 from barograph.regimes.saving import Modules
 from barograph.regimes.transitions import Transition, never_left
 from barograph.regimes.window import Window, table, window
@@ -49,7 +50,8 @@ class Model:
     hashable, is all that the answer hangs on beside the window, its own functions included: runs of one process then
     make the same fit once. Leave it None where there is anything else, such as what an earlier fit left behind. With
     `partial_rows` a row that lacks a cell says something to it: such rows count as training rows too. A `panel`
-    model learns from several tables, one an asset.
+    model learns from several tables, one an asset. `untrained(features)` gives a fit of random weights in the shapes of
+    a real one, where to learn takes long: to compile with, and to time.
 
     >>> from barograph_models.gaussian_hmm import gaussian_hmm
     >>> import pandas as pd
@@ -65,6 +67,7 @@ class Model:
     settings: Any = field(repr=False, compare=False)
     partial_rows: bool
     panel: bool
+    untrained: Callable[[int], Fitted] | None = field(repr=False, compare=False)
 
     def __init__(
         self,
@@ -75,9 +78,10 @@ class Model:
         settings: Any = None,
         partial_rows: bool = False,
         panel: bool = False,
+        untrained: Callable[[int], Fitted] | None = None,
     ) -> None:
         told = {"learn": fit, "regimes": regimes, "name": name, "labels": labels, "settings": settings}
-        for key, value in (told | {"partial_rows": partial_rows, "panel": panel}).items():
+        for key, value in (told | {"partial_rows": partial_rows, "panel": panel, "untrained": untrained}).items():
             object.__setattr__(self, key, value)
 
     def fit(self, data: Any) -> Fitted:
@@ -115,6 +119,7 @@ class Fitted:
     one line each, which starts failed and why; `degeneracies` what is wrong with the fit; `labels` are the names of
     regimes that are never renumbered; `arithmetic` numbers the elementary functions it was fitted with. `symbols` are
     the assets of a panel, in the order of its tables; `notes` say what was chosen on the way and why, a line each.
+    `judged` are a classifier's answers on rows that it did not learn from (`barograph.regimes.judged`).
     What a model has not got is None. Feature 0 is the return: volatility, forecasts and ordering speak of it.
 
     >>> from barograph_models.gaussian_hmm import gaussian_hmm
@@ -142,6 +147,7 @@ class Fitted:
     arithmetic: int = ARITHMETIC
     symbols: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    judged: Judged | None = None
 
     def __post_init__(self) -> None:
         params = self.family.params(*(a if isinstance(a, bytes) else _settled(a) for a in self.params))
@@ -150,6 +156,7 @@ class Fitted:
             object.__setattr__(self, "log_likelihood", _settled(self.log_likelihood))
         for name in ("features", "dropped", "degeneracies", "labels", "symbols", "notes"):
             object.__setattr__(self, name, tuple(getattr(self, name)))
+        object.__setattr__(self, "judged", settled(self.judged))
 
     @property
     def name(self) -> str:

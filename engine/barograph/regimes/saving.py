@@ -15,6 +15,7 @@ import numpy as np
 
 from barograph.errors import FitError, as_written
 from barograph.regimes.family import Family
+from barograph.regimes.judged import gathered
 from barograph.types import Floats
 
 __all__ = ["Modules", "packed", "read", "unpacked", "write"]
@@ -56,7 +57,9 @@ def packed(fitted: Any) -> bytes:
 
 def _leaves(fitted: Any) -> dict[str, Any]:
     path = {} if fitted.log_likelihood is None else {"log_likelihood": fitted.log_likelihood}
-    return path | {f"params.{n}": a for n, a in zip(fitted.params._fields, fitted.params, strict=True)}
+    path |= {f"params.{n}": a for n, a in zip(fitted.params._fields, fitted.params, strict=True)}
+    # Of classifiers alone: the bytes of any other fit are those of before.
+    return path | ({} if fitted.judged is None else {f"judged.{n}": a for n, a in fitted.judged._asdict().items()})
 
 
 def _member(name: str, leaf: Any) -> tuple[str, bytes]:
@@ -85,6 +88,7 @@ def unpacked(data: bytes, path: str | Path, modules: Modules | None, kept: bool)
             held = set(file.namelist())
             leaves = [_get(file, f"params.{n}", held) for n in header["fields"]]
             path_of_fit = _get(file, "log_likelihood", held) if "log_likelihood.npy" in held else None
+            answers = gathered(lambda name, kind: _get(file, name, held, kind), held)
     except (zipfile.BadZipFile, KeyError, ValueError, EOFError) as error:
         raise FitError(f"{path}: not a whole fitted model ({error}); fit and save it again") from error
     family = _family(path, header["family"], header["fields"], modules or _imported)
@@ -92,7 +96,7 @@ def unpacked(data: bytes, path: str | Path, modules: Modules | None, kept: bool)
     # Fits that do not say so were made by the processor's own library.
     return {**told, "family": family, "params": family.params(*leaves), "log_likelihood": path_of_fit,
             "arithmetic": header.get("arithmetic", 1), "symbols": header.get("symbols", ()),
-            "notes": header.get("notes", ())}  # fmt: skip
+            "notes": header.get("notes", ()), "judged": answers}  # fmt: skip
 
 
 def _put(file: zipfile.ZipFile, name: str, body: bytes) -> None:
@@ -100,12 +104,12 @@ def _put(file: zipfile.ZipFile, name: str, body: bytes) -> None:
     file.writestr(zipfile.ZipInfo(name, date_time=(1980, 1, 1, 0, 0, 0)), body)
 
 
-def _get(file: zipfile.ZipFile, name: str, held: set[str]) -> Any:
+def _get(file: zipfile.ZipFile, name: str, held: set[str], kind: Any = np.float64) -> Any:
     if f"{name}.bin" in held:
         return file.read(f"{name}.bin")
     array = np.lib.format.read_array(io.BytesIO(file.read(f"{name}.npy")), allow_pickle=False)
-    if array.dtype != np.float64:
-        raise ValueError(f"{name} holds {array.dtype}, not float64")
+    if array.dtype != kind:
+        raise ValueError(f"{name} holds {array.dtype}, not {np.dtype(kind)}")
     return cast(Floats, array)
 
 

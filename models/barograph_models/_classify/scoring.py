@@ -92,8 +92,8 @@ def window_filter(rows: Callable[[Any], Any], score: Callable[..., None]) -> tup
 
     ``score(state, params)`` is a kernel that writes probabilities to ``state.probs``; row ``(state.seen + i) % n`` of
     ``state.rows`` is row i of the window, oldest first, n its length. A row with any NaN is not taken: the belief stays
-    as it was; before the window is full it is the classes' shares. There is no density of the data: `logpdf` is NaN, and
-    zero for a row that was not observed.
+    as it was; before the window is full it is the classes' shares. There is no density of the data: `logpdf` is NaN,
+    and zero for a row that was not observed.
     """
 
     @kernel

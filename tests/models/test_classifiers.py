@@ -367,8 +367,8 @@ def test_balanced_accuracy_by_hand() -> None:
     classes = np.repeat([0, 1], [80, 20])
     assert balanced(np.zeros(100, int), classes, 2) == (0.5, 2)
     assert balanced(classes, classes, 2) == (1.0, 2)
-    # A class of nine rows is not judged.
-    assert balanced(np.zeros(109, int), np.concatenate([classes, np.full(9, 2)]), 3) == (0.5, 2)
+    # A class of nineteen rows is not judged.
+    assert balanced(np.zeros(119, int), np.concatenate([classes, np.full(19, 2)]), 3) == (0.5, 2)
 
 
 @pytest.mark.parametrize("temperature", [0.5, 2.0])

@@ -21,7 +21,7 @@ from barograph.regimes.fitted import Family, Fitted, Model
 from barograph.regimes.window import Window
 from barograph.types import Belief, Filter, Floats
 from barograph_models._chain.filter import observed
-from barograph_models._classify.scoring import calibrate, moments
+from barograph_models._classify.scoring import calibrate, moments, pass_missing
 from barograph_models._fit.data import emitted, refuse_infinite
 from barograph_models._nets.recurrent import advance, told
 from barograph_models._nets.worlds import INPUTS, PRIOR, see
@@ -79,9 +79,9 @@ def begin(params: Any) -> AmortisedState:
 
 @kernel
 def step(state: Any, x: Any, params: Any) -> tuple[AmortisedState, Belief]:
-    """See one return more; a missing one is not taken, and the belief stays. There is no density: `logpdf` is NaN."""
+    """See one return more; a missing one is not taken, and the belief moves as the regimes do. `logpdf` is NaN."""
     if not observed(x):
-        return state, Belief(frozen(state.probs), 0.0)
+        return pass_missing(state, params)
     own, said, probs = by_address(params), unowned(state.said), unowned(state.probs)
     inputs, gates = np.empty(INPUTS), np.empty(4 * said.shape[1])
     square = see(x[0], state.square, float(state.seen), params.memory[0], inputs)

@@ -10,7 +10,7 @@ from barograph.jit.kernel import kernel, shared
 from barograph.jit.views import by_address, frozen, unowned
 from barograph.types import Belief, Floats
 from barograph_models._chain.filter import observed
-from barograph_models._classify.scoring import calibrate, softmax, window_filter
+from barograph_models._classify.scoring import calibrate, pass_missing, softmax, window_filter
 from barograph_models._nets.layers import accumulate, affine, bent, sigmoid
 
 __all__ = ["CARRIED_STEPS", "LSTM_STEPS", "Carried", "LSTMParams", "advance", "lstm_score", "told"]
@@ -106,9 +106,9 @@ def _begin(params: Any) -> Carried:
 
 @kernel
 def _step(state: Any, x: Any, params: Any) -> tuple[Carried, Belief]:
-    """See one row more; one with any NaN is not taken, and the belief stays. There is no density: `logpdf` is NaN."""
+    """See one row more; one with any NaN is not taken, and the belief moves as the classes do. `logpdf` is NaN."""
     if not observed(x):
-        return state, Belief(frozen(state.probs), 0.0)
+        return pass_missing(state, params)
     own, said, probs = by_address(params), unowned(state.said), unowned(state.probs)
     centre, shrink = unowned(params.centre), unowned(params.shrink)
     scaled, gates = np.empty(x.size), np.empty(4 * said.shape[1])

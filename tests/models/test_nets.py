@@ -15,12 +15,17 @@ from typing import Any
 import numpy as np
 import pytest
 
+import barograph as bg
+from barograph.audit.lookahead import audit
+from barograph.data.synthetic import SCENARIOS, simulate
 from barograph.errors import ConfigError, FitError
+from barograph.features import log_return, rolling_volatility
 from barograph.jit.memory import Memory
 from barograph.jit.views import frozen
 from barograph.regimes.filtering import filter_rows
 from barograph.regimes.fitted import Fitted, Model
-from barograph.testing import check_model
+from barograph.testing import check_model, some_bars
+from barograph.testing.parts import check_machine
 from barograph_models import amortised as shipped
 from barograph_models._nets.amortise import Schedule, packed
 from barograph_models._nets.modules import positions
@@ -32,6 +37,7 @@ from barograph_models.gaussian_hmm import gaussian_hmm
 from barograph_models.labels import labels_of
 from barograph_models.lstm import lstm
 from barograph_models.transformer import transformer
+from barograph_strategies.regime_filter import regime_filter
 from tests import ROOT
 from tests.campaigns.processors import ENVIRONMENTS
 
@@ -127,6 +133,22 @@ def test_a_state_is_small(name: str) -> None:
     online = model.untrained(6).filter()
     memory = Memory.of((online.init(online.params),), ("filter",))
     assert memory.f.nbytes + memory.i.nbytes <= 16 * 1024
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_scan_is_replay_is_live_is_resumed(name: str) -> None:
+    features = [log_return(), rolling_volatility(5), rolling_volatility(20)]
+    machine = bg.Machine(regime_filter(calm=0, threshold=0.3), features, filter=fit(name).filter())
+    check_machine(machine, some_bars(90, missing=0.05), cuts=[60])
+
+
+def test_amortised_runs_as_any_model_does_and_knows_no_future() -> None:
+    history = simulate(SCENARIOS["daily2"], bars=200, seed=3).history
+    machine = bg.Machine(regime_filter(calm=0), [log_return()], amortised(), fit=bg.Fit(window=100, every=40))
+    check_machine(machine, history, cuts=[160])
+    found = audit(machine, history, cuts=2)
+    assert found.clean
+    assert found.leaks == ()
 
 
 def test_positions_are_waves() -> None:

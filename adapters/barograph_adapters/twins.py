@@ -99,7 +99,7 @@ def _file(folder: Path, name: str) -> Path:
 
 def _quoted(drawn: Simulated, symbol: str, seed: int, **columns: Floats) -> History:
     """Return bars as an exchange quotes them: in cents, so that they are the same on every processor."""
-    cents = {name: np.round(values, 0 if name == "volume" else 2) for name, values in columns.items()}
+    cents: dict[str, Any] = {name: np.round(values, 0 if name == "volume" else 2) for name, values in columns.items()}
     source = f"invented {symbol}, seed {seed}"
     return History.from_arrays(drawn.history.ts, **cents, symbols=[symbol], calendar="XNYS", source=source)
 

@@ -7,6 +7,7 @@ from typing import Any, Final, Literal, NamedTuple
 
 import numpy as np
 
+from barograph.errors import ConfigError
 from barograph.jit.kernel import kernel
 from barograph.jit.ordered import total
 from barograph.jit.views import unowned
@@ -83,6 +84,7 @@ def forest(
     window: int = 1,
     trees: int = 100,
     depth: int = 8,
+    leaves: int = 64,
     leaf: int = 5,
     calibrate: Literal["temperature", "isotonic", "none"] = "temperature",
     weights: Literal["none", "root", "balanced"] = "none",
@@ -91,8 +93,8 @@ def forest(
 ) -> Model:
     """A random forest on the last `window` rows, scaled: the mean of its trees' shares of the regimes.
 
-    `trees` trees of at most `depth` questions, each leaf of at least `leaf` rows, learned by scikit-learn (extra
-    `classifiers`); scored without it. What all classifiers share stands in docs/classifiers.md.
+    `trees` trees of at most `depth` questions and `leaves` leaves, each of at least `leaf` rows, learned by
+    scikit-learn (extra `classifiers`); scored without it. What all classifiers share stands in docs/classifiers.md.
 
     ``fit(window)`` takes rows (T, d), NaN where missing. It raises `FitError` for too few labelled rows, 200 or 20 of a
     class, and where what was learned tells nothing of rows that were held out.
@@ -110,45 +112,52 @@ def forest(
     """
     name = "forest"
     check_shared(name, labels, window, calibrate, weights, oversample)
-    check_counts(name, trees=trees, depth=depth, leaf=leaf)
-    train = partial(_train, window, trees, depth, leaf, oversample)
-    what = Classifier(name, FOREST, train, partial(_blank, window, trees), window, least=200, calibrate=calibrate,
-                      weights=weights, seed=seed)  # fmt: skip
+    check_counts(name, trees=trees, depth=depth, leaves=leaves, leaf=leaf)
+    if leaves < 2:
+        raise ConfigError(f"{name}: leaves = {leaves}: a tree of one leaf asks nothing; wanted 2 at least")
+    train = partial(_train, window, trees, depth, leaves, leaf, oversample)
+    blank = partial(_blank, window, trees, leaves)
+    what = Classifier(name, FOREST, train, blank, window, least=200, calibrate=calibrate, weights=weights, seed=seed)
     return classifier(what, labels)
 
 
-def _blank(window: int, trees: int, d: int, K: int) -> tuple[Any, ...]:
+def _blank(window: int, trees: int, leaves: int, d: int, K: int) -> tuple[Any, ...]:
     """Return trees of one question each, about a cell drawn by chance."""
     random = np.random.default_rng(0)
-    first = 3.0 * np.arange(trees)
-    cell = np.column_stack([random.integers(0, window * d, trees), np.full((trees, 2), -1)]).ravel().astype(np.float64)
-    shares = random.dirichlet(np.ones(K), 3 * trees).T
-    left, right = (np.column_stack([first + s, np.zeros((trees, 2))]).ravel() for s in (1.0, 2.0))
-    return np.array([float(window)]), first, cell, np.zeros(3 * trees), left, right, np.ascontiguousarray(shares)
+    stride = 2 * leaves - 1
+    first = float(stride) * np.arange(trees)
+    cell, left, right = np.full((trees, stride), -1.0), np.zeros((trees, stride)), np.zeros((trees, stride))
+    cell[:, 0], left[:, 0], right[:, 0] = random.integers(0, window * d, trees), first + 1.0, first + 2.0
+    shares = np.ascontiguousarray(random.dirichlet(np.ones(K), trees * stride).T)
+    return np.array([float(window)]), first, cell.ravel(), np.zeros(cell.size), left.ravel(), right.ravel(), shares
 
 
-def _train(window: int, trees: int, depth: int, leaf: int, oversample: str, task: Task) -> Learned:
+def _train(window: int, trees: int, depth: int, leaves: int, leaf: int, oversample: str, task: Task) -> Learned:
     inputs, classes = examples(task, window, task.learn)
     flat = inputs.reshape(len(inputs), -1)
     if oversample == "smote":
         flat, classes = smote("forest", flat, classes, task.seed)
-    made = needed("sklearn.ensemble", "forest", "classifiers").RandomForestClassifier(
-        n_estimators=trees, max_depth=depth, min_samples_leaf=leaf, random_state=task.seed, n_jobs=1
-    )
+    bounds = {"max_depth": depth, "max_leaf_nodes": leaves, "min_samples_leaf": leaf}
+    library = needed("sklearn.ensemble", "forest", "classifiers")
+    made = library.RandomForestClassifier(n_estimators=trees, random_state=task.seed, n_jobs=1, **bounds)
     made.fit(flat, classes, sample_weight=task.weights[classes])
-    return Learned((np.array([float(window)]), *_flattened([one.tree_ for one in made.estimators_])), np.zeros((0, 2)))
+    flattened = _flattened([one.tree_ for one in made.estimators_], 2 * leaves - 1, task.K)
+    return Learned((np.array([float(window)]), *flattened), np.zeros((0, 2)))
 
 
-def _flattened(trees: list[Any]) -> tuple[Floats, ...]:
-    first = np.concatenate([[0], np.cumsum([tree.node_count for tree in trees])[:-1]])
-    ends = [tree.children_left < 0 for tree in trees]
-    cell = np.concatenate([np.where(end, -1, tree.feature) for end, tree in zip(ends, trees, strict=True)])
-    all_of = list(zip(first, ends, trees, strict=True))
-    left, right = (
-        np.concatenate([np.where(end, 0, at + getattr(tree, side)) for at, end, tree in all_of])
-        for side in ("children_left", "children_right")
-    )
-    counts = np.concatenate([tree.value[:, 0, :] for tree in trees])
-    shares = np.ascontiguousarray((counts / total(counts, axis=1)[:, None]).T)
-    threshold = np.concatenate([tree.threshold for tree in trees])
-    return tuple(np.asarray(a, dtype=np.float64) for a in (first, cell, threshold, left, right, shares))
+def _flattened(trees: list[Any], stride: int, K: int) -> tuple[Floats, ...]:
+    """Return the nodes of all trees, each in room for `stride` of them: a refit keeps every shape."""
+    cell, left, right, threshold = (np.full((len(trees), stride), blank) for blank in (-1.0, 0.0, 0.0, 0.0))
+    shares = np.zeros((K, len(trees), stride))
+    for t, tree in enumerate(trees):
+        n, asks = tree.node_count, tree.children_left >= 0
+        cell[t, :n] = np.where(asks, tree.feature, -1)
+        threshold[t, :n] = tree.threshold
+        left[t, :n], right[t, :n] = (
+            np.where(asks, t * stride + side, 0) for side in (tree.children_left, tree.children_right)
+        )
+        counts = tree.value[:, 0, :]
+        shares[:, t, :n] = (counts / total(counts, axis=1)[:, None]).T
+    first: Floats = np.arange(len(trees), dtype=np.float64) * stride
+    flat: list[Floats] = [first, *(nodes.ravel() for nodes in (cell, threshold, left, right)), shares.reshape(K, -1)]
+    return tuple(flat)

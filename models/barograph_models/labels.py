@@ -89,8 +89,9 @@ def label_file(
     if isinstance(known_after, bool) or not isinstance(known_after, int) or known_after < 0:
         raise ConfigError(f"label_file: known_after = {known_after!r}; wanted a whole number of bars, 0 if at once")
     frame = _read(path)
-    names, which = _classes(path, _pick(path, frame, column), classes)
-    keys, unit = _times(path, _pick(path, frame, time), time_zone)
+    when, cells = _pick(path, frame, time), _pick(path, frame, column)
+    names, which = _classes(path, cells, classes)
+    keys, unit = _times(path, when, time_zone)
     order = np.argsort(keys, kind="stable")
     keys, which = keys[order], which[order]
     if (twice := np.flatnonzero(np.diff(keys) == 0)).size:

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from barograph.jit.ordered import exponentials, logarithms, total
 from barograph.types import Floats
+from barograph_models._classify.scoring import LEAST
 
 __all__ = ["CALIBRATIONS", "Calibration", "calibrated", "calibration", "none"]
 
@@ -16,7 +17,6 @@ CALIBRATIONS: Final = ("temperature", "isotonic", "none")
 _NARROW: Final = 60  # golden sections, of a range of e**6: beyond the last digit that a temperature is told by
 _RANGE: Final = 3.0
 _GOLDEN: Final = 0.6180339887498949
-_LEAST: Final = 1e-12  # a probability of nothing has no logarithm
 _KNOTS: Final = 64
 
 
@@ -57,7 +57,7 @@ def calibrated(probs: Floats, by: Calibration) -> Floats:
 
 
 def _cooled(probs: Floats, exponent: float) -> Floats:
-    logs = logarithms(np.maximum(probs, _LEAST)) * exponent
+    logs = logarithms(np.maximum(probs, LEAST)) * exponent
     weights = exponentials(logs - logs.max(axis=1)[:, None])
     return np.asarray(weights / total(weights, axis=1)[:, None])
 
@@ -65,7 +65,7 @@ def _cooled(probs: Floats, exponent: float) -> Floats:
 def _temperature(probs: Floats, classes: NDArray[np.int64]) -> float:
     def loss(log_temperature: float) -> float:
         cooled = _cooled(probs, float(exponentials(np.array([-log_temperature]))[0]))
-        return -float(total(logarithms(np.maximum(cooled[np.arange(len(classes)), classes], _LEAST))))
+        return -float(total(logarithms(np.maximum(cooled[np.arange(len(classes)), classes], LEAST))))
 
     low, high = -_RANGE, _RANGE
     for _ in range(_NARROW):
@@ -81,9 +81,10 @@ def _isotonic(probs: Floats, classes: NDArray[np.int64]) -> Floats:
     K = probs.shape[1]
     knots = np.empty((2, K, _KNOTS))
     for k in range(K):
-        order = np.argsort(probs[:, k], kind="stable")
-        x = probs[order, k]
-        y = np.asarray(isotonic_regression((classes[order] == k).astype(np.float64)).x)
+        x, which, times = np.unique(probs[:, k], return_inverse=True, return_counts=True)
+        # Rows that were answered alike are one: what came of them is their mean.
+        came = np.bincount(which, weights=(classes == k).astype(np.float64)) / times
+        y = np.asarray(isotonic_regression(came, weights=times.astype(np.float64)).x)
         at = np.unique(np.linspace(0, len(x) - 1, _KNOTS).round().astype(np.int64))
         knots[0, k], knots[1, k] = _padded(x[at]), _padded(y[at])
     return knots

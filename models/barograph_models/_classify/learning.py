@@ -23,6 +23,7 @@ from barograph_models._classify.guards import JUDGED, collapse, judgeable, refus
 from barograph_models._classify.labels import UNKNOWN, Labels, known
 from barograph_models._fit.counts import soft_transition
 from barograph_models._fit.data import emitted, refuse_infinite
+from barograph_models._fit.restarts import settled
 
 __all__ = ["Classifier", "Learned", "Task", "classifier", "params_of"]
 
@@ -97,7 +98,7 @@ class _Held(NamedTuple):
 
 def classifier(what: Classifier, labels: Labels) -> Model:
     """Return the model that learns `labels`."""
-    settings = None if labels.settings is None else (what, labels.settings)
+    settings = None if labels.settings is None else (*map(settled, what), labels.settings)
     K = len(labels.classes)
     return Model(partial(_fit, what, labels), K, what.name, labels.classes, settings,
                  untrained=partial(_untrained, what, labels.classes))  # fmt: skip

@@ -69,7 +69,8 @@ def neural_hmm(classifier: Model, weight: float = 1.0) -> Model:
     moves of the labels that it learned from. Rows that are looked at in windows say much the same at every bar: with
     `weight` below one their evidence counts for less. Forecasts are those of the chain from this belief.
 
-    It helps answers that jitter though the labels last; where they do not jitter, it is late. Raises `ConfigError` for a model that is no classifier.
+    It helps answers that jitter though the labels last; where they do not jitter, it is late. Raises
+    `ConfigError` for a model that is no classifier.
 
     H. Bourlard & N. Morgan, *Connectionist Speech Recognition: A Hybrid Approach* (1994).
 

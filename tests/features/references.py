@@ -30,6 +30,10 @@ def vol_of_vol(bars: Any, window: int, inner: int) -> Any:
     return returns(bars).rolling(inner).std().rolling(window).std()
 
 
+def realised_volatility(bars: Any, window: int, year: float) -> Any:
+    return prices(bars).close.pct_change(fill_method=None).rolling(window).std() * np.sqrt(year)
+
+
 def vol_acceleration(bars: Any, window: int, lag: int) -> Any:
     return returns(bars).rolling(window).std().diff(lag)
 

@@ -28,10 +28,14 @@ _RETURN: Final = {"use": f"{_FEATURES}:log_return"}
 _HMM: Final = {"use": "barograph_models.gaussian_hmm:gaussian_hmm"}
 # A number that is another step: posterior draws are filtered side by side.
 _DRAWS: Final = {"use": "barograph_models.student_hmm:student_hmm", "uncertainty": 2, "sweeps": 5}
+_LABELS: Final = {"use": "barograph_models.labels:labels_of", "model": _HMM}
 # What some factories cannot be called without. How long, how many and which number compiles nothing new.
 _GIVEN: Final[dict[str, Any]] = {
-    "window": 20, "weights": [1.0], "asset": "DAILY2", "stale_after": 45, "feature": _RETURN, "of": _HELD
+    "window": 20, "weights": [1.0], "asset": "DAILY2", "stale_after": 45, "feature": _RETURN, "of": _HELD,
+    "labels": _LABELS,
 }  # fmt: skip
+# Words of how a classifier learns: what it learned is data, and scored by the same code.
+_LEARNS: Final = ("calibrate", "weights", "oversample", "keep")
 # `protected` has no defaults that protect.
 _STOPS: Final = {"use": "barograph_strategies.protected:protected", "of": _HELD, "stop": 0.05}
 
@@ -88,7 +92,7 @@ def _choices(use: str) -> Iterator[dict[str, Any]]:
     for name, parameter in inspect.signature(factory).parameters.items():
         if parameter.default is parameter.empty:
             needed[name] = _HMM if hints[name] is Model else _GIVEN.get(name)
-        elif typing.get_origin(hints[name]) is Literal:
+        elif typing.get_origin(hints[name]) is Literal and name not in _LEARNS:
             offered[name] = typing.get_args(hints[name])
     if None not in needed.values():
         for words in itertools.product(*offered.values()):
@@ -107,6 +111,9 @@ def machine(part: Shipped) -> Machine:
     if part.kind == "feature" or part in engine():
         return Machine(strategy=made["strategy"], features=watched)
     model = made["model"]
+    if model.untrained is not None:
+        # To learn takes long, or what is not installed.
+        return Machine(made["strategy"], watched, model.untrained(len(watched)))
     return Machine(made["strategy"], watched, model, fit=Fit(window=250, every=100), each=model.panel)
 
 

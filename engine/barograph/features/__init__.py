@@ -30,12 +30,13 @@ from barograph.features.prices import CLOSE, atr, close, latest, level, true_ran
 from barograph.features.ranges import garman_klass, parkinson, yang_zhang
 from barograph.features.returns import drawdown, ewm_volatility, log_return, rolling_volatility, total_return
 from barograph.features.spreads import abdi_ranaldo, corwin_schultz, roll_spread
-from barograph.features.volatility import downside_deviation, vol_acceleration, vol_of_vol
+from barograph.features.volatility import downside_deviation, realised_volatility, vol_acceleration, vol_of_vol
 
 __all__ = ["CLOSE", "abdi_ranaldo", "adx", "atr", "bollinger_percent_b", "bollinger_width", "bulk_volume_imbalance",
            "cci", "chaikin_money_flow", "channel_width", "close", "close_location", "coarse", "corwin_schultz",
            "downside_deviation", "drawdown", "ema", "ewm_volatility", "garman_klass", "latest", "level", "log_return",
-           "macd", "macd_histogram", "macd_signal", "momentum_burst", "parkinson", "roll_spread", "rolling_beta",
-           "rolling_correlation", "rolling_deviation", "rolling_high", "rolling_low", "rolling_volatility", "rsi",
-           "sma", "stochastic_d", "stochastic_k", "total_return", "true_range", "vol_acceleration", "vol_of_vol",
-           "volume", "volume_ratio", "williams_r", "yang_zhang", "zscore"]  # fmt: skip
+           "macd", "macd_histogram", "macd_signal", "momentum_burst", "parkinson", "realised_volatility",
+           "roll_spread", "rolling_beta", "rolling_correlation", "rolling_deviation", "rolling_high", "rolling_low",
+           "rolling_volatility", "rsi", "sma", "stochastic_d", "stochastic_k", "total_return", "true_range",
+           "vol_acceleration", "vol_of_vol", "volume", "volume_ratio", "williams_r", "yang_zhang",
+           "zscore"]  # fmt: skip

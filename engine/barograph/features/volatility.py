@@ -1,4 +1,4 @@
-"""Features of how volatility itself moves, and of the risk on one side."""
+"""Features of volatility over a year, of how it moves, and of the risk on one side."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ import math
 from typing import Any, NamedTuple
 
 from barograph.errors import PartError
-from barograph.features.averages import rolling_deviation
+from barograph.features.averages import deviation, rolling_deviation
 from barograph.features.combine import Transform, chain, named_of
 from barograph.features.prices import CLOSE
-from barograph.features.returns import on_returns, rolling_volatility
+from barograph.features.returns import on_returns, rolling_volatility, total_return
 from barograph.features.shared import called, empty_ring, push, window_of
 from barograph.jit.kernel import kernel
 from barograph.types import Feature
 
-__all__ = ["downside_deviation", "vol_acceleration", "vol_of_vol"]
+__all__ = ["downside_deviation", "realised_volatility", "vol_acceleration", "vol_of_vol"]
 
 
 class Wanted(NamedTuple):
@@ -22,6 +22,36 @@ class Wanted(NamedTuple):
 
     window: int
     target: float
+
+
+class Yearly(NamedTuple):
+    """How many returns are looked back on, and what one bar's deviation is multiplied by."""
+
+    window: int
+    root: float
+
+
+@kernel
+def _over_a_year(ring: Any, value: float, params: Any) -> Any:
+    ring, one_bar = deviation(ring, value, params)
+    return ring, one_bar * params.root
+
+
+def realised_volatility(window: int = 20, bars_a_year: float = 252.0, of: Feature = CLOSE) -> Feature:
+    """The sample standard deviation (ddof = 1) of the last `window` simple returns, over a year. Warm after window + 1.
+
+    ``sqrt(bars_a_year)`` times `rolling_deviation` of ``total_return(1)``; 252 for days, 52 for weeks.
+    `rolling_volatility` is of log returns and per bar. Raises `PartError` where `bars_a_year` is not a positive number.
+
+    >>> realised_volatility(5).name
+    'realised_volatility(5)'
+    """
+    if not 0.0 < bars_a_year < math.inf:
+        raise PartError(f"realised_volatility: bars_a_year={bars_a_year}; wanted a number above 0, such as 252")
+    params = Yearly(window_of("realised_volatility", window, 2).window, math.sqrt(bars_a_year))
+    feature = chain(total_return(1, of), Transform(empty_ring, _over_a_year, params, ""))
+    numbers = (window,) if bars_a_year == 252.0 else (window, bars_a_year)
+    return feature._replace(name=named_of(called("realised_volatility", *numbers), of))
 
 
 def vol_of_vol(window: int = 60, volatility_window: int = 20, of: Feature = CLOSE) -> Feature:

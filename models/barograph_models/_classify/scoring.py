@@ -15,7 +15,7 @@ from barograph.regimes.family import Moments
 from barograph.types import Belief, Floats
 from barograph_models._chain.filter import observed
 
-__all__ = ["COMMON", "Scored", "calibrate", "moments", "softmax", "window_filter"]
+__all__ = ["COMMON", "LEAST", "Scored", "calibrate", "moments", "pass_missing", "softmax", "window_filter"]
 
 COMMON: Final = ("start", "transition", "means", "variances", "centre", "shrink", "temperature", "knots")
 """The fields that the params of every classifier begin with.
@@ -24,6 +24,9 @@ COMMON: Final = ("start", "transition", "means", "variances", "centre", "shrink"
 `variances` (K, d) the labelled rows of each class in the data's units; ``scaled = (x - centre) * shrink`` (d,);
 `temperature` (1,) and `knots` (2, K, M) are the calibration: M = 0 where it is by temperature alone.
 """
+
+LEAST: Final = 1e-12
+"""What is called impossible is not believed to be: with a temperature it is as likely as this."""
 
 
 class Scored(NamedTuple):
@@ -79,11 +82,26 @@ def _normalise(probs: Any, exponent: Any) -> None:
     total = 0.0
     for k in range(probs.size):
         if exponent != 1.0:
-            probs[k] = power(probs[k], exponent)
+            probs[k] = power(max(probs[k], LEAST), exponent)
         total += probs[k]
     for k in range(probs.size):
         # Where every knot says nothing, nothing is known.
         probs[k] = probs[k] / total if total > 0.0 else 1.0 / probs.size
+
+
+@kernel
+def pass_missing(state: Any, params: Any) -> tuple[Any, Belief]:
+    """Let a row that was not observed pass: the belief, ``state.probs``, moves as the classes move."""
+    probs, transition = unowned(state.probs), unowned(params.transition)
+    before = np.empty(probs.size)
+    for k in range(probs.size):
+        before[k] = probs[k]
+    for k in range(probs.size):
+        moved = 0.0
+        for i in range(before.size):
+            moved += before[i] * transition[i, k]
+        probs[k] = moved
+    return state, Belief(frozen(state.probs), 0.0)
 
 
 @functools.cache
@@ -91,9 +109,9 @@ def window_filter(rows: Callable[[Any], Any], score: Callable[..., None]) -> tup
     """Return the filter's beginning and step of what looks at the last ``rows(params)`` rows, all whole.
 
     ``score(state, params)`` is a kernel that writes probabilities to ``state.probs``; row ``(state.seen + i) % n`` of
-    ``state.rows`` is row i of the window, oldest first, n its length. A row with any NaN is not taken: the belief stays
-    as it was; before the window is full it is the classes' shares. There is no density of the data: `logpdf` is NaN, and
-    zero for a row that was not observed.
+    ``state.rows`` is row i of the window, oldest first, n its length. A row with any NaN is not taken: the belief moves
+    as the classes do. Before the window is full it is the classes' shares. There is no density of the data: `logpdf` is
+    NaN, and zero for a row that was not observed.
     """
 
     @kernel
@@ -103,7 +121,7 @@ def window_filter(rows: Callable[[Any], Any], score: Callable[..., None]) -> tup
     @kernel
     def step(state: Any, x: Any, params: Any) -> tuple[Scored, Belief]:
         if not observed(x):
-            return state, Belief(frozen(state.probs), 0.0)
+            return pass_missing(state, params)
         ring, centre, shrink = unowned(state.rows), unowned(params.centre), unowned(params.shrink)
         n = ring.shape[0]
         at = state.seen % n

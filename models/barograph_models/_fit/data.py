@@ -12,7 +12,8 @@ from barograph.jit.ordered import logarithms, mean, total, variance
 from barograph.regimes.window import COVARIATE, TARGET, Window, table
 from barograph.types import Floats
 
-__all__ = ["Sample", "check_choice", "check_counts", "check_positive", "emitted", "sample"]
+__all__ = ["Sample", "check_choice", "check_counts", "check_positive", "emitted", "refuse_infinite",
+           "sample"]  # fmt: skip
 
 
 def emitted(window: Window, name: str) -> Floats:
@@ -63,7 +64,7 @@ def sample(X: Any, states: int, name: str, scale: bool = True, partial: bool = F
     Raises `FitError` for infinite values, a constant column, or fewer than d+1 observed rows a state.
     """
     X = table(X)
-    _refuse_infinite(X, name)
+    refuse_infinite(X, name)
     missing = np.isnan(X)
     observed = ~(missing.all(axis=1) if partial else missing.any(axis=1))
     seen, wanted = X[observed], states * (X.shape[1] + 1)
@@ -86,7 +87,8 @@ def _scale(column: Floats, j: int, name: str) -> tuple[float, float]:
     return float(mean(seen)), deviation
 
 
-def _refuse_infinite(X: Floats, name: str) -> None:
+def refuse_infinite(X: Floats, name: str) -> None:
+    """Raise `FitError` naming the first cell that is infinite."""
     row, column = np.nonzero(np.isinf(X))
     if len(row):
         raise FitError(f"{name}: feature {column[0]} is infinite in row {row[0]}; mend the data or make it NaN")

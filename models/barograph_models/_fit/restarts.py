@@ -20,7 +20,8 @@ from barograph.regimes.window import Window
 from barograph.types import Floats
 from barograph_models._fit.data import Sample, emitted, sample
 
-__all__ = ["CONVERGED", "DIED", "UNFINISHED", "Answer", "Ascent", "Pieces", "assembled", "from_many_starts", "reason"]
+__all__ = ["CONVERGED", "DIED", "UNFINISHED", "Answer", "Ascent", "Pieces", "assembled", "from_many_starts", "reason",
+           "settled"]  # fmt: skip
 
 CONVERGED: Final = 0
 UNFINISHED: Final = 1
@@ -102,15 +103,15 @@ def from_many_starts(
         ascent, dropped = _best_of(attempts, name, 1 if jobs is None and few else jobs)
         return order_by_volatility(assembled(pieces, data, ascent, seed, dropped))
 
-    hangs_on = (*map(_settled, pieces), name, states, starts, seed, scale, partial_rows, _settled(read))
+    hangs_on = (*map(settled, pieces), name, states, starts, seed, scale, partial_rows, settled(read))
     return Model(fit, states, name, settings=hangs_on, partial_rows=partial_rows)
 
 
-def _settled(piece: Any) -> Any:
+def settled(piece: Any) -> Any:
     """Tell two pieces that do the same from two that do not: by function and by what it was given beforehand."""
     if isinstance(piece, partial):
-        given = tuple((key, _settled(value)) for key, value in sorted(piece.keywords.items()))
-        return (piece.func, tuple(map(_settled, piece.args)), given)
+        given = tuple((key, settled(value)) for key, value in sorted(piece.keywords.items()))
+        return (piece.func, tuple(map(settled, piece.args)), given)
     return piece
 
 

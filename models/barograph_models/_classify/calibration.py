@@ -1,0 +1,94 @@
+"""Calibration: what is called 80 % should happen in eight of ten; learned from rows that were held out."""
+
+from __future__ import annotations
+
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from barograph.jit.ordered import exponentials, logarithms, total
+from barograph.types import Floats
+from barograph_models._classify.scoring import LEAST
+
+__all__ = ["CALIBRATIONS", "Calibration", "calibrated", "calibration", "none"]
+
+CALIBRATIONS: Final = ("temperature", "isotonic", "none")
+_NARROW: Final = 60  # golden sections, of a range of e**6: beyond the last digit that a temperature is told by
+_RANGE: Final = 3.0
+_GOLDEN: Final = 0.6180339887498949
+_KNOTS: Final = 64
+
+
+class Calibration(NamedTuple):
+    """`temperature` (1,) and `knots` (2, K, M), as `barograph_models._classify.scoring` reads them."""
+
+    temperature: Floats
+    knots: Floats
+
+
+def none(K: int) -> Calibration:
+    """Return the calibration that changes nothing."""
+    return Calibration(np.ones(1), np.zeros((2, K, 0)))
+
+
+def calibration(how: str, probs: Floats, classes: NDArray[np.int64]) -> Calibration:
+    """Learn a calibration from held-out probabilities (M, K) and what was true, (M,).
+
+    ``"temperature"``: probabilities to the power of 1 / temperature, the one under which what was true was likeliest
+    (Guo et al., *On Calibration of Modern Neural Networks*, ICML 2017); between e**-3 and e**3. ``"isotonic"``: class
+    by class the rising line that is nearest to what was true (Zadrozny & Elkan, KDD 2002), then brought to a sum of
+    one.
+    """
+    K = probs.shape[1]
+    if how == "temperature":
+        return Calibration(np.array([_temperature(probs, classes)]), np.zeros((2, K, 0)))
+    return Calibration(np.ones(1), _isotonic(probs, classes)) if how == "isotonic" else none(K)
+
+
+def calibrated(probs: Floats, by: Calibration) -> Floats:
+    """Return probabilities (M, K) as a calibration changes them: what the step does, for a whole table."""
+    out = _cooled(probs, 1.0 / float(by.temperature[0]))
+    if by.knots.shape[2]:
+        out = np.column_stack([np.interp(out[:, k], by.knots[0, k], by.knots[1, k]) for k in range(out.shape[1])])
+        whole = total(out, axis=1)[:, None]
+        out = np.where(whole > 0.0, out / np.where(whole > 0.0, whole, 1.0), 1.0 / out.shape[1])
+    return np.asarray(out)
+
+
+def _cooled(probs: Floats, exponent: float) -> Floats:
+    logs = logarithms(np.maximum(probs, LEAST)) * exponent
+    weights = exponentials(logs - logs.max(axis=1)[:, None])
+    return np.asarray(weights / total(weights, axis=1)[:, None])
+
+
+def _temperature(probs: Floats, classes: NDArray[np.int64]) -> float:
+    def loss(log_temperature: float) -> float:
+        cooled = _cooled(probs, float(exponentials(np.array([-log_temperature]))[0]))
+        return -float(total(logarithms(np.maximum(cooled[np.arange(len(classes)), classes], LEAST))))
+
+    low, high = -_RANGE, _RANGE
+    for _ in range(_NARROW):
+        left, right = high - _GOLDEN * (high - low), low + _GOLDEN * (high - low)
+        low, high = (low, right) if loss(left) <= loss(right) else (left, high)
+    return float(exponentials(np.array([0.5 * (low + high)]))[0])
+
+
+def _isotonic(probs: Floats, classes: NDArray[np.int64]) -> Floats:
+    """Return the knots: of each class the ends of its steps, thinned to what a table can hold."""
+    from scipy.optimize import isotonic_regression
+
+    K = probs.shape[1]
+    knots = np.empty((2, K, _KNOTS))
+    for k in range(K):
+        x, which, times = np.unique(probs[:, k], return_inverse=True, return_counts=True)
+        # Rows that were answered alike are one: what came of them is their mean.
+        came = np.bincount(which, weights=(classes == k).astype(np.float64)) / times
+        y = np.asarray(isotonic_regression(came, weights=times.astype(np.float64)).x)
+        at = np.unique(np.linspace(0, len(x) - 1, _KNOTS).round().astype(np.int64))
+        knots[0, k], knots[1, k] = _padded(x[at]), _padded(y[at])
+    return knots
+
+
+def _padded(values: Any) -> Floats:
+    return np.concatenate([values, np.full(_KNOTS - len(values), values[-1])])

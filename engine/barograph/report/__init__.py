@@ -29,7 +29,7 @@ from barograph.report.swept import swept
 from barograph.report.words import a_year, number, verdict
 
 if TYPE_CHECKING:
-    from barograph.audit.explaining.explained import Explained
+    from barograph.report.explaining.runs import Told
 
 __all__ = ["Run", "compare_report", "explain_report", "page_of", "read_run", "sweep_report", "write_report"]
 
@@ -74,15 +74,14 @@ def sweep_report(folder: Path) -> Path:
     return _write(Path(folder) / "report.html", "sweep.html.j2", {"ts": [], "figures": figures}, words)
 
 
-def explain_report(told: Sequence[tuple[str, Explained]], folder: Path, title: str) -> tuple[Path, Path]:
+def explain_report(told: Sequence[Told], folder: Path) -> tuple[Path, Path]:
     """Write explain.json and explain.html, of fits and what to call each, into a folder; return their paths."""
-    names = [name for name, _ in told]
-    written = {"models": [content(found, name) for name, found in told], "compared": names if len(names) > 1 else []}
+    written = {"models": [content(one.found, one.name) | {"fits": list(one.fits)} for one in told]}
     numbers = Path(folder) / "explain.json"
     fresh = numbers.with_name(f".{numbers.name}.new")
     fresh.write_text(json.dumps(written, indent=1, allow_nan=False) + "\n", encoding="utf-8")
     os.replace(fresh, numbers)
-    figures, words = explained_page(told, title)
+    figures, words = explained_page(told)
     page = _write(Path(folder) / "explain.html", "explain.html.j2", {"ts": [], "figures": figures}, words)
     return numbers, page
 

@@ -9,32 +9,35 @@ from barograph.audit.explaining.cells import FEWEST, Map
 from barograph.audit.explaining.explained import Explained, Scores
 from barograph.report.explaining.contents import names_of
 from barograph.report.explaining.figures import explained_figures
+from barograph.report.explaining.runs import Told
 from barograph.report.figures import LINES, Figure
 from barograph.report.tables import Row, Table
 from barograph.report.words import number, percent
 
-__all__ = ["COMPARED", "explained_page", "judged_words", "lined_up"]
+__all__ = ["COMPARED", "JUDGED", "brief", "explained_page", "judged_table", "judged_words", "lined_up"]
 
 COMPARED = ("model", "rows", "accuracy", "balanced accuracy", "macro-F1", "Brier", "log score", "calibration error",
             "always the majority")  # fmt: skip
+JUDGED = ("fit", "held out", "balanced accuracy", "of the majority", "macro-F1", "Brier", "error before", "error after")
 
 
-def explained_page(told: Sequence[tuple[str, Explained]], title: str) -> tuple[dict[str, Figure], dict[str, Any]]:
+def explained_page(told: Sequence[Told]) -> tuple[dict[str, Figure], dict[str, Any]]:
     """Return the figures and the words of a page about fits, each with what to call it."""
     figures: dict[str, Figure] = {}
-    for number_of, (_, found) in enumerate(told):
-        figures |= explained_figures(found, number_of)
-    models = [_words(name, found, n) for n, (name, found) in enumerate(told)]
+    for place, one in enumerate(told):
+        figures |= explained_figures(one.found, place)
+    models = [_words(one, place) for place, one in enumerate(told)]
+    title = " · ".join(one.name for one in told)
     return figures, {"title": title, "models": models, "table": lined_up(told) if len(told) > 1 else None}
 
 
-def lined_up(told: Sequence[tuple[str, Explained]]) -> Table:
+def lined_up(told: Sequence[Told]) -> Table:
     """Return several explained fits side by side, a row each; what was never judged has no figures."""
     rows = []
-    for n, (name, found) in enumerate(told):
-        scores = found.scores
+    for n, one in enumerate(told):
+        scores = one.found.scores
         cells = ("–",) * (len(COMPARED) - 1) if scores is None else _overall(scores)
-        rows.append(Row((name, *cells), colour=LINES[n % len(LINES)]))
+        rows.append(Row((one.name, *cells), colour=LINES[n % len(LINES)]))
     return Table(COMPARED, rows, texts=("model",))
 
 
@@ -45,10 +48,12 @@ def _overall(scores: Scores) -> tuple[str, ...]:
     return (number(of.rows, 0), percent(of.accuracy), percent(of.balanced_accuracy), *small, told)
 
 
-def _words(name: str, found: Explained, place: int) -> dict[str, Any]:
+def _words(told: Told, place: int) -> dict[str, Any]:
+    found = told.found
     fitted, asked = found.fitted, found.asked
     return {
-        "name": name,
+        "name": told.name,
+        "every": judged_table(told.fits) if len(told.fits) > 1 else None,
         "place": place,
         "what": f"{fitted.name}, {fitted.regimes} classes, {len(fitted.features)} features, "
         f"fitted on {fitted.observations:,} rows",
@@ -63,6 +68,21 @@ def _words(name: str, found: Explained, place: int) -> dict[str, Any]:
     }
 
 
+def judged_table(fits: Sequence[dict[str, Any]]) -> Table:
+    """Return a row a fit of its held-out scores; `fits` hold `ts` and `scores`, as explain.json does."""
+    rows = []
+    for fit in fits:
+        of = fit["scores"]
+        if of is None:
+            rows.append(Row((str(fit["ts"])[:10], *["–"] * 7)))
+            continue
+        errors = (of[f"reliability_{when}"]["expected_calibration_error"] for when in ("before", "after"))
+        both = (percent(of["balanced_accuracy"]), percent(of["majority"]["balanced_accuracy"]))
+        small = (number(of["macro_f1"], 3), number(of["brier"], 4), *map(percent, errors))
+        rows.append(Row((str(fit["ts"])[:10], number(of["rows"], 0), *both, *small)))
+    return Table(JUDGED, rows, texts=("fit",))
+
+
 def judged_words(scores: Scores) -> str:
     """Say what a classifier is worth beside who always answers the most frequent class."""
     of, always = scores.answers, scores.always
@@ -73,6 +93,15 @@ def judged_words(scores: Scores) -> str:
     better = "better" if of.brier < always.brier else "no better"
     last = f"Its Brier score {number(of.brier, 4)} is {better} than {number(always.brier, 4)} of the classes’ shares"
     return f"{first}; {second}; {third}. {last}."
+
+
+def brief(told: Told) -> list[str]:
+    """Say in a few lines, for a terminal, what the page says of one fit."""
+    found, words = told.found, _words(told, 0)
+    lines = [f"{told.name}: {words['what']}"]
+    lines += [words["verdict"], words["calibration"]] if found.scores is not None else []
+    lines += [f"{which.capitalize()}: {words[which]}" for which in ("occlusion", "saliency") if words[which]]
+    return [*lines, *(f"  {note}" for note in words["notes"])]
 
 
 def _by_class(found: Explained) -> Table:

@@ -24,6 +24,7 @@ from benchmarks import (
     paper,
     peers,
     prior,
+    published,
     runs,
     series,
     study,
@@ -58,6 +59,8 @@ SUBJECTS: dict[str, Callable[[float], Table]] = {
     "study": study.measure,
     "sweeps": sweeps.measure,
     "trials": trials.measure,
+    "published": published.measure,
+    "forward": published.forward,
 }
 
 

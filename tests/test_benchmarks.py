@@ -6,9 +6,11 @@ import builtins
 import io
 import math
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
+from benchmarks import published
 from benchmarks.__main__ import SUBJECTS, show
 from benchmarks.ceilings import alarms, balanced, brier, delays
 from benchmarks.engine import fused_run, one_asset, true_filter
@@ -77,3 +79,14 @@ def test_scores_by_hand() -> None:
     assert delays(guess, truth) == [1]
     assert alarms(guess[None], truth[None]) == pytest.approx(252.0 / 4)
     assert brier(np.array([[0.75, 0.25]]), np.array([1])) == pytest.approx(2 * 0.75**2)
+
+
+def test_the_published_labels_earn_nearly_what_the_published_net_earns(shared: Path) -> None:
+    assert (shared / "deepregime").is_dir()
+    figures = {row.name: row.value for row in published.measure(0.0).rows if "trained" not in row.name}
+    assert {name: round(value, 2) for name, value in figures.items() if value is not None} == {
+        "published predictions, filter": 205.01,
+        "published predictions, leveraged": 589.89,
+        "its labels alone, filter": 201.92,
+        "its labels alone, leveraged": 581.93,
+    }

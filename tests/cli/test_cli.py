@@ -26,6 +26,7 @@ from barograph.config.build import build
 from barograph.config.load import load
 from barograph.config.schema import Config, Execution
 from tests import ROOT
+from tests.kit.blank_fits import TRAINED, with_random_weights
 from tests.kit.file_shapes import SHAPES
 
 CONFIGS = sorted((ROOT / "configs").glob("*.toml"))
@@ -468,6 +469,7 @@ def test_crosscheck_against_nobody_known(project: Path) -> None:
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
 def test_every_shipped_config_runs(path: Path, tmp_path: Path) -> None:
     pytest.importorskip("arch", reason="the sample data are in the package arch")
+    path = with_random_weights(path, tmp_path) if path.stem in TRAINED else path
     done = barograph("run", path, "--set", "run.end=2004-12-31", "--runs", tmp_path, "--json")
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["metrics"]["bars"] > 400

@@ -6,6 +6,8 @@ BIN := $(VENV)/bin
 FILES := $(addprefix engine/barograph/execution/,money.py grid.py targets/light.py targets/costs.py targets/room.py touch.py auction.py intrabar.py resting.py placing.py guards.py clauses.py prices.py sizes.py)
 
 # What the extras add lies in an environment of its own, over the first one: the same versions of all they share.
+# torch alone is in no lock: its build without a graphics card, all that is wanted, lies elsewhere than other packages on most
+# machines, and PIP_EXTRA_INDEX_URL or PIP_FIND_LINKS says where.
 EXTRAS := .venv-extras
 WITH_EXTRAS := $(EXTRAS)/bin/python
 
@@ -23,6 +25,8 @@ $(EXTRAS)/ready: requirements-extras.lock $(VENV)/ready
 		> $$($(WITH_EXTRAS) -c "import site; print(site.getsitepackages()[0])")/lean.pth
 	$(BIN)/pip --python $(WITH_EXTRAS) install --quiet --no-compile --disable-pip-version-check --require-hashes \
 		-r requirements-extras.lock
+	$(BIN)/pip --python $(WITH_EXTRAS) install --quiet --no-compile --disable-pip-version-check \
+		$$(grep -o 'torch==[0-9.]*' pyproject.toml)
 	touch $@
 
 demo: $(VENV)/ready
@@ -45,7 +49,7 @@ imports: $(VENV)/ready
 wheel-test: $(VENV)/ready
 	sh tests/wheel.sh $(BIN)/python
 
-# What wants vectorbt, distributed or optuna; `make test` skips it.
+# What wants vectorbt, distributed, optuna or torch; `make test` skips it.
 extras-test: $(EXTRAS)/ready
 	$(WITH_EXTRAS) -m pytest -n 2 --dist loadfile tests/extras
 

@@ -85,8 +85,8 @@ def measure(size: float = 1.0) -> Table:
 def trained(found: Read, seed: int, epochs: int) -> NDArray[np.int64]:
     """Train as published, on windows drawn at random of the whole sample, scaled by all of it; return all classes.
 
-    Batches of 64, Adam at 1e-3, the epoch of the best validation loss. `transformer` lets the rate fall, and clips
-    gradients, as well.
+    Batches of 64, Adam at 1e-3, the epoch of the best validation loss. `transformer` itself lets the rate fall and
+    clips gradients.
     """
     sizes, (T, d) = TransformerSizes(60, 64, 2, 4, 128, 0.1), found.X.shape
     centre, scale = found.X.mean(axis=0), found.X.std(axis=0)

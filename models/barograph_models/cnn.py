@@ -43,8 +43,8 @@ def cnn(
     that span `width` rows, zeros before and after, the larger of every two rows kept. Learned by torch (extra `deep`)
     in float32, scored without it in float64: a window of 60 rows takes 45 µs.
 
-    `epochs`, `batch`, `rate`, `clip`, `keep` and `dropout` say how it learns; docs/classifiers.md has
-    them, and what all classifiers share.
+    `epochs`, `batch`, `rate`, `clip`, `keep` and `dropout` say how it learns: docs/models.md has
+    them, and docs/classifiers.md what all classifiers share.
 
     ``fit(window)`` takes rows (T, d), NaN where missing. It raises `FitError` for fewer than 1,000 labelled rows, or 20
     of a class, where torch is missing, and where what was learned tells nothing of held-out rows.

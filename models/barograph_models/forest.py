@@ -128,7 +128,8 @@ def _blank(window: int, trees: int, leaves: int, d: int, K: int) -> tuple[Any, .
     first = float(stride) * np.arange(trees)
     cell, left, right = np.full((trees, stride), -1.0), np.zeros((trees, stride)), np.zeros((trees, stride))
     cell[:, 0], left[:, 0], right[:, 0] = random.integers(0, window * d, trees), first + 1.0, first + 2.0
-    shares = np.ascontiguousarray(random.dirichlet(np.ones(K), trees * stride).T)
+    drawn = random.random((K, trees * stride))
+    shares = drawn / total(drawn)
     return np.array([float(window)]), first, cell.ravel(), np.zeros(cell.size), left.ravel(), right.ravel(), shares
 
 

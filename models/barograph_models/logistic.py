@@ -99,7 +99,7 @@ def logistic(
 
 
 def _blank(window: int, d: int, K: int) -> tuple[Any, ...]:
-    return np.random.default_rng(0).standard_normal((window, d, K)), np.zeros(K)
+    return np.random.default_rng(0).random((window, d, K)) - 0.5, np.zeros(K)
 
 
 def _train(window: int, penalty: float, oversample: str, task: Task) -> Learned:

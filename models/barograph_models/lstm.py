@@ -50,9 +50,9 @@ def lstm(
     two layers of 64 where a window of 60 takes 500. Learned by torch (extra `deep`) in float32, scored without it in
     float64.
 
-    `epochs`, `batch`, `rate`, `clip`, `keep` and `dropout` say how it learns; docs/classifiers.md has
-    them, and what all classifiers share. Carried, it learns from `piece` rows at once, each piece going on from the one
-    before, and a step is of as many pieces as have `batch` rows.
+    `epochs`, `batch`, `rate`, `clip`, `keep` and `dropout` say how it learns: docs/models.md has
+    them, and docs/classifiers.md what all classifiers share. Carried, it learns from `piece` rows at once, each piece
+    going on from the one before, and a step is of as many pieces as have `batch` rows.
 
     ``fit(window)`` takes rows (T, d), NaN where missing. It raises `FitError` for fewer than 1,000 labelled rows, or 20
     of a class, where torch is missing, and where what was learned tells nothing of held-out rows.

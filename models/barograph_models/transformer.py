@@ -49,8 +49,8 @@ def transformer(
     without it in float64: as it is by default, a bar takes 0.4 ms
     with six features and three classes, which have 67,587 weights.
 
-    `epochs`, `batch`, `rate`, `clip`, `keep` and `dropout` say how it learns; docs/classifiers.md has
-    them, and what all classifiers share.
+    `epochs`, `batch`, `rate`, `clip`, `keep` and `dropout` say how it learns: docs/models.md has
+    them, and docs/classifiers.md what all classifiers share.
 
     ``fit(window)`` takes rows (T, d), NaN where missing. It raises `FitError` for fewer than 1,000 labelled rows, or 20
     of a class, where torch is missing, and where what was learned tells nothing of held-out rows.

@@ -170,12 +170,13 @@ def test_a_weighted_class_is_answered_more_often() -> None:
     classes = (random.random(600) < 0.2).astype(np.int64)
     Z = random.standard_normal((600, 1)) + 0.8 * classes[:, None]
     all_rows = np.arange(600) > 10
+    sizes, how = nets.LSTMSizes(6, 6, 1, 0.0), HOW._replace(epochs=4, batch=2)
     shares = []
     for weights in (np.ones(2), np.array([0.4, 1.6])):
         task = Task(Z, classes, all_rows, ~all_rows & False, 2, weights, 0)
-        for name in ("lstm", "carried"):
-            train, steps, params = TRAINERS[name]
-            shares.append(np.mean(filter_rows(online(steps, params, train(task).own, 1, 2), Z)[1][:, 1]))
+        windowed = train_windows(nets.LSTM, sizes, HOW._replace(epochs=4), "none", task)
+        for steps, learned in ((LSTM_STEPS, windowed), (CARRIED_STEPS, train_carried(sizes, how, task))):
+            shares.append(np.mean(filter_rows(online(steps, LSTMParams, learned.own, 1, 2), Z)[1][:, 1]))
     assert shares[2] > shares[0] + 0.1
     assert shares[3] > shares[1] + 0.1
 
@@ -196,9 +197,9 @@ def test_torch_is_left_as_it_was_found() -> None:
         torch.set_num_threads(1)
 
 
-@pytest.mark.parametrize("make", [partial(cnn, filters=8), partial(lstm, hidden=8, layers=1),
+@pytest.mark.parametrize("make", [partial(cnn, window=8, filters=8), partial(lstm, window=6, hidden=8, layers=1),
                                   partial(lstm, hidden=8, layers=1, carried=True),
-                                  partial(transformer, window=10, width=8, heads=2, layers=1, feed=8)])  # fmt: skip
+                                  partial(transformer, window=6, width=8, heads=2, layers=1, feed=8)])  # fmt: skip
 def test_a_model_learns_is_judged_and_is_saved(make: Any) -> None:
     from barograph.testing import check_model
 
@@ -256,9 +257,9 @@ def scores(told: Any, s: Any) -> tuple[float, float]:
 
 
 def test_an_lstm_comes_near_to_bayes_where_the_truth_is_known() -> None:
-    x, s = world(300_000, 1, seed=0)
+    x, s = world(800_000, 1, seed=0)
     truth = Labels(lambda _: s[0].copy(), ("calm", "wild"), 0, "known", None)
-    model = lstm(truth, hidden=32, layers=1, dropout=0.0, carried=True, piece=250, batch=5_000, rate=5e-3, epochs=12)
+    model = lstm(truth, hidden=32, layers=1, dropout=0.0, carried=True, piece=250, batch=5_000, rate=5e-3, epochs=8)
     began = time.process_time()
     fitted = model.fit(features(x)[0])
     print(f"{time.process_time() - began:.1f} CPU s")

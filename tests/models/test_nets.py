@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,12 +15,17 @@ from typing import Any
 import numpy as np
 import pytest
 
+import barograph as bg
+from barograph.audit.lookahead import audit
+from barograph.data.synthetic import SCENARIOS, simulate
 from barograph.errors import ConfigError, FitError
+from barograph.features import log_return, rolling_volatility
 from barograph.jit.memory import Memory
 from barograph.jit.views import frozen
 from barograph.regimes.filtering import filter_rows
 from barograph.regimes.fitted import Fitted, Model
-from barograph.testing import check_model
+from barograph.testing import check_model, some_bars
+from barograph.testing.parts import check_machine
 from barograph_models import amortised as shipped
 from barograph_models._nets.amortise import Schedule, packed
 from barograph_models._nets.modules import positions
@@ -31,6 +37,7 @@ from barograph_models.gaussian_hmm import gaussian_hmm
 from barograph_models.labels import labels_of
 from barograph_models.lstm import lstm
 from barograph_models.transformer import transformer
+from barograph_strategies.regime_filter import regime_filter
 from tests import ROOT
 from tests.campaigns.processors import ENVIRONMENTS
 
@@ -88,17 +95,17 @@ def test_what_is_resumed_goes_on_to_the_bit(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", SMALL)
-def test_a_missing_row_is_not_taken(name: str) -> None:
+def test_a_missing_row_is_not_taken_and_the_belief_moves_as_the_classes_do(name: str) -> None:
     fitted, X = fit(name), rows(40)
-    holes = np.insert(X, [0, 7, 7, 30], np.nan, axis=0)
-    holes[0, :2] = 1.0  # one cell is enough
+    moves = np.array([[0.9, 0.1, 0.0], [0.2, 0.7, 0.1], [0.3, 0.3, 0.4]])
+    fitted = replace(fitted, params=fitted.params._replace(transition=moves))
+    holes = np.insert(X, [12, 12, 30], np.nan, axis=0)
+    holes[12, :2] = 1.0  # one cell is enough
     there = np.isfinite(holes).all(axis=1)
     told = path(fitted, holes)
     assert told[there].tobytes() == path(fitted, X).tobytes()
-    assert [*told[0]] == [*fitted.params.start, 0.0]
-    for t in np.flatnonzero(~there)[1:]:
-        # The classes of a fit that knows nothing move anywhere alike.
-        np.testing.assert_allclose(told[t], [0.5, 0.5, 0.0] if told.shape[1] == 3 else told[t], atol=1e-12)
+    for t in np.flatnonzero(~there):
+        np.testing.assert_allclose(told[t], [*(told[t - 1, :-1] @ moves), 0.0], atol=1e-15)
 
 
 @pytest.mark.parametrize("name", ["cnn", "lstm", "transformer"])
@@ -126,6 +133,22 @@ def test_a_state_is_small(name: str) -> None:
     online = model.untrained(6).filter()
     memory = Memory.of((online.init(online.params),), ("filter",))
     assert memory.f.nbytes + memory.i.nbytes <= 16 * 1024
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_scan_is_replay_is_live_is_resumed(name: str) -> None:
+    features = [log_return(), rolling_volatility(5), rolling_volatility(20)]
+    machine = bg.Machine(regime_filter(calm=0, threshold=0.3), features, filter=fit(name).filter())
+    check_machine(machine, some_bars(90, missing=0.05), cuts=[60])
+
+
+def test_amortised_runs_as_any_model_does_and_knows_no_future() -> None:
+    history = simulate(SCENARIOS["daily2"], bars=200, seed=3).history
+    machine = bg.Machine(regime_filter(calm=0), [log_return()], amortised(), fit=bg.Fit(window=100, every=40))
+    check_machine(machine, history, cuts=[160])
+    found = audit(machine, history, cuts=2)
+    assert found.clean
+    assert found.leaks == ()
 
 
 def test_positions_are_waves() -> None:
@@ -237,8 +260,8 @@ def test_other_weights_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 def test_amortised_owes_what_every_model_owes() -> None:
     X = worlds(1, 400, seed=3).returns[0][:, None]
-    # A missing row is no bar to a classifier: what was believed stays.
-    assert check_model(amortised(), X, without=["missing bars", "unseen bars"]).held[:2]
+    held = check_model(amortised(), X).held
+    assert {"future", "steps", "saving", "missing bars", "scale", "shapes", "unseen bars"} <= set(held)
 
 
 def test_amortised_tells_the_regimes_of_fresh_worlds() -> None:

@@ -8,7 +8,7 @@ from typing import Annotated, cast
 
 import typer
 
-from barograph.cli import audit, data, fit, new, paper, run, sweep, trials, warm
+from barograph.cli import audit, data, explain, fit, new, paper, run, sweep, trials, warm
 from barograph.cli.console import print_json
 from barograph.cli.deployed import listing
 from barograph.errors import BarographError, as_written
@@ -66,7 +66,18 @@ def options(
 
 for command in cast(
     "list[Callable[..., None]]",
-    [run.run, run.compare, sweep.sweep, fit.fit, audit.audit, audit.crosscheck, run.report, trials.trials, warm.warm],
+    [
+        run.run,
+        run.compare,
+        sweep.sweep,
+        fit.fit,
+        explain.explain,
+        audit.audit,
+        audit.crosscheck,
+        run.report,
+        trials.trials,
+        warm.warm,
+    ],
 ):
     app.command()(command)
 app.command()(new.new)

@@ -29,10 +29,11 @@ _HMM: Final = {"use": "barograph_models.gaussian_hmm:gaussian_hmm"}
 # A number that is another step: posterior draws are filtered side by side.
 _DRAWS: Final = {"use": "barograph_models.student_hmm:student_hmm", "uncertainty": 2, "sweeps": 5}
 _LABELS: Final = {"use": "barograph_models.labels:labels_of", "model": _HMM}
+_CLASSIFIER: Final = {"use": "barograph_models.logistic:logistic", "labels": _LABELS}
 # What some factories cannot be called without. How long, how many and which number compiles nothing new.
 _GIVEN: Final[dict[str, Any]] = {
     "window": 20, "weights": [1.0], "asset": "DAILY2", "stale_after": 45, "feature": _RETURN, "of": _HELD,
-    "labels": _LABELS,
+    "labels": _LABELS, "classifier": _CLASSIFIER,
 }  # fmt: skip
 # Words of how a classifier learns: what it learned is data, and scored by the same code.
 _LEARNS: Final = ("calibrate", "weights", "oversample", "keep")
@@ -91,7 +92,7 @@ def _choices(use: str) -> Iterator[dict[str, Any]]:
     hints, needed, offered = typing.get_type_hints(factory), {}, {}
     for name, parameter in inspect.signature(factory).parameters.items():
         if parameter.default is parameter.empty:
-            needed[name] = _HMM if hints[name] is Model else _GIVEN.get(name)
+            needed[name] = _GIVEN.get(name, _HMM if hints[name] is Model else None)
         elif typing.get_origin(hints[name]) is Literal and name not in _LEARNS:
             offered[name] = typing.get_args(hints[name])
     if None not in needed.values():

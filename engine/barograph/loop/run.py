@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from barograph.loop.world import World
     from barograph.regimes.fitted import Fitted, Model
 
-__all__ = ["Online", "learn", "replay", "scan"]
+__all__ = ["Online", "features_seen", "learn", "replay", "scan"]
 
 
 def scan(machine: Machine, history: History, world: World | None = None, progress: Progress | None = None) -> Result:
@@ -57,16 +57,33 @@ def learn(machine: Machine, history: History) -> Fitted:
         raise ConfigError("the machine chooses among several models; wanted one that does not: leave its [choose] out")
     if machine.fit is None or not machine.learns:
         raise ConfigError("there is no model that learns: wanted a model, and a [fit] with its window")
-    wired = wire(machine, history)
-    X = np.full((len(history), len(wired.names)), np.nan)
-    wired.body.observe(0, len(history), columns_of(history), wired.memory.copy(), wired.params, X)
+    X, names = features_seen(machine, history)
     lo, hi = machine.fit.rows(len(history) - 1)
     tables = tables_of(machine, history, X[lo:hi])
     model = cast("Model", machine.model)
     there = min(len(training_rows(of, model.partial_rows)) for of in tables)
     if hi - lo < machine.fit.window or there == 0:
         raise ConfigError(f"fit.window wants {machine.fit.window} bars, the history has {there} with features")
-    return model.fit(window_of(machine, history, X, lo, hi, wired.names))
+    return model.fit(window_of(machine, history, X, lo, hi, names))
+
+
+def features_seen(machine: Machine, history: History) -> tuple[Floats, tuple[str, ...]]:
+    """Return the machine's features at every bar of a history, (T, d), and their names, as a model would see them.
+
+    With a belief an asset those of each traded asset stand one behind the other.
+
+    >>> import barograph as bg
+    >>> from barograph.testing import some_bars
+    >>> from barograph_models.gaussian_hmm import gaussian_hmm
+    >>> from barograph_strategies.regime_filter import regime_filter
+    >>> machine = bg.Machine(strategy=regime_filter(), model=gaussian_hmm(states=2), fit=bg.Fit(window=60))
+    >>> features_seen(machine, some_bars(100))[0].shape
+    (100, 1)
+    """
+    wired = wire(machine, history)
+    X = np.full((len(history), len(wired.names)), np.nan)
+    wired.body.observe(0, len(history), columns_of(history), wired.memory.copy(), wired.params, X)
+    return X, wired.names
 
 
 class Online:

@@ -13,12 +13,14 @@ import os
 from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from barograph.report import orders, returns, tables, trading
 from barograph.report.annotations import annotated, chart_annotations
 from barograph.report.choices import choice_figures, choice_table, choice_words
 from barograph.report.compare import compared
+from barograph.report.explaining.contents import content
+from barograph.report.explaining.pages import explained_page
 from barograph.report.figures import exposure_words, linked, run_figures, timeline
 from barograph.report.folder import Run, read_run
 from barograph.report.prices import chart_words, price_chart
@@ -26,7 +28,10 @@ from barograph.report.returns import return_figures, spread_words
 from barograph.report.swept import swept
 from barograph.report.words import a_year, number, verdict
 
-__all__ = ["Run", "compare_report", "page_of", "read_run", "sweep_report", "write_report"]
+if TYPE_CHECKING:
+    from barograph.report.explaining.runs import Told
+
+__all__ = ["Run", "compare_report", "explain_report", "page_of", "read_run", "sweep_report", "write_report"]
 
 
 def write_report(folder: Path) -> Path:
@@ -67,6 +72,18 @@ def sweep_report(folder: Path) -> Path:
     """Write report.html into the folder of a sweep from the files in it; return its path."""
     figures, words = swept(Path(folder))
     return _write(Path(folder) / "report.html", "sweep.html.j2", {"ts": [], "figures": figures}, words)
+
+
+def explain_report(told: Sequence[Told], folder: Path) -> tuple[Path, Path]:
+    """Write explain.json and explain.html, of fits and what to call each, into a folder; return their paths."""
+    written = {"models": [content(one.found, one.name) | {"fits": list(one.fits)} for one in told]}
+    numbers = Path(folder) / "explain.json"
+    fresh = numbers.with_name(f".{numbers.name}.new")
+    fresh.write_text(json.dumps(written, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+    os.replace(fresh, numbers)
+    figures, words = explained_page(told)
+    page = _write(Path(folder) / "explain.html", "explain.html.j2", {"ts": [], "figures": figures}, words)
+    return numbers, page
 
 
 def _thinned(drawn: int, bars: int) -> str:

@@ -13,9 +13,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from barograph.audit.explaining.explained import scores
 from barograph.config.provenance import code_hash, commit, config_hash, hashed, versions
 from barograph.errors import ConfigError, DataError
 from barograph.jit.arithmetic import ARITHMETIC
+from barograph.report.explaining.contents import score_content
+from barograph.report.explaining.kept import FITS, features_table, in_force
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -80,7 +83,19 @@ def _write(result: Result, config: Config, folder: Path, wall_times: dict[str, f
         write_parquet(table, folder / f"{name}.parquet")
     (folder / "config.toml").write_text(tomli_w.dumps(config.redacted()), encoding="utf-8")
     write_json([learned(fit, result) for fit in result.fits], folder / "fits.json")
+    _keep(result, folder)
     write_json(_manifest(result, config, wall_times, source), folder / "manifest.json")
+
+
+def _keep(result: Result, folder: Path) -> None:
+    """Keep every fit that came into force and what it saw: nothing is trained again to explain a run."""
+    fits, seen = in_force(result), features_table(result)
+    if fits:
+        (folder / FITS).mkdir()
+    for number, fitted in fits.items():
+        fitted.save(folder / FITS / f"{number:04d}.npz")
+    if seen is not None:
+        write_parquet(seen, folder / "features.parquet")
 
 
 def _measures(result: Result, bounds: Bounds | None) -> dict[str, Any]:
@@ -137,7 +152,14 @@ def learned(fit: Learned, result: Result) -> dict[str, Any]:
             "message": match.message,
         },
         "summary": fit.fitted.summary(),
+        **_judged(fit),
     }
+
+
+def _judged(fit: Learned) -> dict[str, Any]:
+    """Return a classifier's scores on its held-out rows; of any other model, or one never judged, nothing."""
+    found = None if fit.refused else scores(fit.fitted.judged)
+    return {} if found is None else {"judged": score_content(found)}
 
 
 def manifest(result: Result, name: str) -> dict[str, Any]:

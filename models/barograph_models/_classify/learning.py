@@ -134,7 +134,9 @@ def _fit(what: Classifier, labels: Labels, window: Window) -> Fitted:
     params = params_of(what, _common(past, block, K), cal, learned.own)
     notes = (labels.made, *what.notes, *_words(what, cal, seen), *rare)
     found = None if seen is None else _judged(what, past, seen, window.ts, learned.curve)
-    return _fitted(what, labels.classes, params, past.X.shape[1], int(past.usable.sum()), notes=notes, judged=found)
+    return _fitted(
+        what, labels.classes, params, past.X.shape[1], int(np.count_nonzero(past.usable)), notes=notes, judged=found
+    )
 
 
 def _past(what: Classifier, labels: Labels, window: Window) -> _Past:

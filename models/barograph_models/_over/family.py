@@ -127,17 +127,21 @@ def family_named(changed: Changed, name: str) -> Family:
 def model_over(changed: Changed, model: Model, name: str, setting: Floats) -> Model:
     """Return the model that learns as the other does, and believes what is made of it."""
 
+    def over(fitted: Fitted) -> Fitted:
+        family = family_over(changed, fitted.family)
+        return replace(fitted, family=family, params=family.params(*fitted.params, setting.copy()))
+
     def fit(window: Window) -> Fitted:
         previous, state = window.previous, window.state
         if previous is not None:
             inner = _inner(changed, previous)
             window = window._replace(previous=inner, state=getattr(state, "inner", None) if inner is not None else None)
-        fitted = model.learn(window)
-        family = family_over(changed, fitted.family)
-        return replace(fitted, family=family, params=family.params(*fitted.params, setting.copy()))
+        return over(model.learn(window))
 
+    blank = model.untrained
+    untrained = None if blank is None else (lambda features: over(blank(features)))
     settings = None if model.settings is None else (changed, model.settings, tuple(setting.tolist()))
-    return Model(fit, model.regimes, name, model.labels, settings, model.partial_rows)
+    return Model(fit, model.regimes, name, model.labels, settings, model.partial_rows, untrained=untrained)
 
 
 def _inner(changed: Changed, previous: Fitted) -> Fitted | None:

@@ -76,6 +76,7 @@ soak: $(VENV)/ready extras-soak
 	$(BIN)/python -m tests.campaigns.times --columns 100000
 	$(BIN)/python -m tests.campaigns.shapes --files 100000
 	$(BIN)/python -m tests.campaigns.gate --errors 1000
+	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m tests.campaigns.guards --windows 400
 	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m tests.campaigns.exdates --worlds 1000
 	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m tests.campaigns.calibration
 

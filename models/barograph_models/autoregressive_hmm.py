@@ -16,6 +16,7 @@ from barograph_models._chain.lagged import LAGGED, LaggedParams, lagged_params, 
 from barograph_models._chain.starts import start_params
 from barograph_models._fit.data import Sample, check_counts, check_positive
 from barograph_models._fit.restarts import Answer, Ascent, Pieces, from_many_starts
+from barograph_models._fit.settings import checked
 
 __all__ = ["AUTOREGRESSIVE", "LaggedParams", "autoregressive_hmm", "lagged_params"]
 
@@ -49,6 +50,7 @@ AUTOREGRESSIVE = Family(
 )
 
 
+@checked
 def autoregressive_hmm(
     states: int = 2,
     starts: int = 8,

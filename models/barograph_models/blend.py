@@ -13,6 +13,7 @@ from barograph.regimes.fitted import Fitted, Model
 from barograph.regimes.matching import match
 from barograph.regimes.window import Window
 from barograph.types import Floats
+from barograph_models._fit.settings import checked
 from barograph_models._over.blending import family_of, named_family, named_pair, split
 
 __all__ = ["blend"]
@@ -20,6 +21,7 @@ __all__ = ["blend"]
 NAME: Final = "blend"
 
 
+@checked
 def blend(of: Model, other: Model, weight: float = 0.5, keep: float = 0.0) -> Model:
     """Believe two models together: `weight` of the first, the rest of the second.
 

@@ -19,6 +19,7 @@ from barograph.regimes.window import Window
 from barograph.types import Belief, Floats, Forecast
 from barograph_models._chain.filter import observed
 from barograph_models._fit.data import check_counts, check_positive, emitted, sample
+from barograph_models._fit.settings import checked
 
 __all__ = ["BOCPD", "LABELS", "BocpdParams", "bocpd", "bocpd_params"]
 
@@ -219,6 +220,7 @@ def bocpd_params(
     return BocpdParams(np.array(centre), 1.0 / scale, norms=norms, **{key: np.array([of]) for key, of in one.items()})
 
 
+@checked
 def bocpd(
     expected_run: float = 250.0,
     recent: int = 20,

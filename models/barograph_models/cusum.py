@@ -17,6 +17,7 @@ from barograph.regimes.window import Window
 from barograph.types import Belief, Floats
 from barograph_models._chain.filter import observed
 from barograph_models._fit.data import check_choice, check_counts, check_positive, emitted, sample
+from barograph_models._fit.settings import checked
 
 __all__ = ["CUSUM", "LABELS", "CusumParams", "cusum"]
 
@@ -92,6 +93,7 @@ def step(state: Any, x: Any, params: Any) -> tuple[CusumState, Belief]:
 CUSUM = Family(f"{__name__}:CUSUM", CusumParams, init, step, events=True)
 
 
+@checked
 def cusum(
     watch: Literal["level", "volatility", "both"] = "both",
     shift: float = 1.0,

@@ -13,6 +13,7 @@ from barograph.jit.views import frozen, unowned
 from barograph.regimes.family import Family
 from barograph.regimes.fitted import Model
 from barograph.types import Belief, Floats
+from barograph_models._fit.settings import checked
 from barograph_models._over.family import Changed, family_named, model_over
 
 __all__ = ["DelayState", "delay"]
@@ -59,6 +60,7 @@ def _make(begin: Any, look: Any) -> tuple[Any, Any]:
 _CHANGED: Final = Changed(__name__, "late", _make)
 
 
+@checked
 def delay(of: Model, bars: int = 1) -> Model:
     """Believe what the model `of` believed `bars` ago: what is a regime worth that is known a day late?
 

@@ -14,6 +14,7 @@ from barograph.regimes.dwelling import UNDECIDED, Choice, Waiting, seen_again, s
 from barograph.regimes.family import Family
 from barograph.regimes.fitted import Model
 from barograph.types import Belief, Floats
+from barograph_models._fit.settings import checked
 from barograph_models._over.family import Changed, family_named, model_over
 
 __all__ = ["DwellState", "dwell"]
@@ -63,6 +64,7 @@ def _make(begin: Any, look: Any) -> tuple[Any, Any]:
 _CHANGED: Final = Changed(__name__, "dwelling", _make)
 
 
+@checked
 def dwell(of: Model, bars: int = 5, closes: int = 1, probability: float = 0.0) -> Model:
     """Hold a regime of the model `of` until another has been the likeliest for `closes` bars in a row.
 

@@ -17,6 +17,7 @@ from barograph.types import Floats
 from barograph_models._chain.starts import start_params
 from barograph_models._fit.data import Sample, check_choice, check_counts, check_positive, emitted, sample
 from barograph_models._fit.restarts import Answer, Ascent, Pieces, from_many_starts
+from barograph_models._fit.settings import checked
 from barograph_models._product import chains as side_by_side
 from barograph_models._product import effects
 from barograph_models._product.ahead import ahead, components_ahead, plan
@@ -80,6 +81,7 @@ FACTORIAL = Family(
 )
 
 
+@checked
 def factorial_hmm(
     chains: int = 2,
     states: int = 2,

@@ -20,6 +20,7 @@ from barograph_models._chain.inference import any_observed, ascend, complete, de
 from barograph_models._chain.starts import start_params
 from barograph_models._fit.data import Sample, check_choice, check_counts, check_positive, sample
 from barograph_models._fit.restarts import DIED, Answer, Ascent, Pieces, assembled, from_many_starts, reason
+from barograph_models._fit.settings import checked
 
 __all__ = ["DIAGONAL", "FULL", "TIED", "GaussianParams", "fit_from", "gaussian_hmm", "gaussian_params"]
 
@@ -47,6 +48,7 @@ TIED = _family("TIED", "tied")
 _FAMILIES = {"diagonal": DIAGONAL, "full": FULL, "tied": TIED}
 
 
+@checked
 def gaussian_hmm(
     states: int = 2,
     covariance: Literal["diagonal", "full", "tied"] = "diagonal",

@@ -37,6 +37,7 @@ from barograph_models._durations.params import (
 )
 from barograph_models._fit.data import Sample, check_choice, check_counts, check_positive
 from barograph_models._fit.restarts import DIED, Answer, Ascent, Pieces, from_many_starts
+from barograph_models._fit.settings import checked
 
 __all__ = ["DIAGONAL", "FULL", "DurationParams", "duration_params", "gaussian_hsmm"]
 
@@ -78,6 +79,7 @@ FULL = _family("FULL", "full")
 _FAMILIES: Final = {"diagonal": DIAGONAL, "full": FULL}
 
 
+@checked
 def gaussian_hsmm(
     states: int = 2,
     durations: Literal["negative_binomial", "poisson", "geometric", "empirical"] = "negative_binomial",

@@ -16,6 +16,7 @@ from barograph_models._chain.starts import start_params
 from barograph_models._fit.counts import soft_transition
 from barograph_models._fit.data import Sample, check_choice, check_counts, check_positive
 from barograph_models._fit.restarts import Answer, Ascent, Pieces, from_many_starts
+from barograph_models._fit.settings import checked
 
 __all__ = ["DIAGONAL", "FULL", "GaussianParams", "gaussian_mixture", "gaussian_params"]
 
@@ -33,6 +34,7 @@ FULL = _family("FULL", gaussian.FULL)
 _FAMILIES = {"diagonal": DIAGONAL, "full": FULL}
 
 
+@checked
 def gaussian_mixture(
     states: int = 2,
     covariance: Literal["full", "diagonal"] = "full",

@@ -17,6 +17,7 @@ from barograph_models._chain.gaussian import CELLS, Given
 from barograph_models._chain.starts import start_params
 from barograph_models._fit.data import Sample, check_choice, check_counts, check_positive, emitted, sample
 from barograph_models._fit.restarts import Answer, Ascent, Pieces, from_many_starts
+from barograph_models._fit.settings import checked
 from barograph_models._product import chains, nested
 from barograph_models._product.ahead import ahead, components_ahead, plan
 from barograph_models._product.chains import check_size, product_step, shown_moments
@@ -68,6 +69,7 @@ HIERARCHICAL = Family(
 )
 
 
+@checked
 def hierarchical_hmm(
     macro_states: int = 2,
     states: int = 2,

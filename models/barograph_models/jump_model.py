@@ -20,6 +20,7 @@ from barograph_models._fit.clusters import lloyd, plus_plus
 from barograph_models._fit.counts import soft_transition
 from barograph_models._fit.data import Sample, check_choice, check_counts, check_positive, emitted
 from barograph_models._fit.restarts import CONVERGED, DIED, UNFINISHED, Answer, Ascent, Pieces, from_many_starts
+from barograph_models._fit.settings import checked
 from barograph_models._jump.filter import SHARED, JumpParams, greedy_step, init, value_step
 from barograph_models._jump.path import cheapest_path, descend
 from barograph_models._jump.sparse import between, sparse_weights
@@ -110,6 +111,7 @@ class _Place(NamedTuple):
     objective: float
 
 
+@checked
 def jump_model(
     states: int = 2,
     penalty: float = 50.0,

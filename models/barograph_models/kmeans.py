@@ -17,6 +17,7 @@ from barograph_models._fit.clusters import lloyd, nearest_centre, plus_plus
 from barograph_models._fit.counts import soft_transition
 from barograph_models._fit.data import Sample, check_counts
 from barograph_models._fit.restarts import CONVERGED, DIED, UNFINISHED, Answer, Ascent, Pieces, from_many_starts
+from barograph_models._fit.settings import checked
 
 __all__ = ["KMEANS", "KMeansParams", "kmeans"]
 
@@ -77,6 +78,7 @@ _PATH, _LABELS = partial(filtered, *_STEPS), partial(likeliest, *_STEPS)
 KMEANS = Family(f"{__name__}:KMEANS", KMeansParams, *_STEPS, _moments, _PATH, _LABELS, shared=("centre", "shrink"))
 
 
+@checked
 def kmeans(
     states: int = 3,
     starts: int = 10,

@@ -15,6 +15,7 @@ from barograph_models._chain.mixed import MIXED, MixedParams, mixed_params
 from barograph_models._chain.starts import start_params
 from barograph_models._fit.data import Sample, check_counts, check_positive
 from barograph_models._fit.restarts import Answer, Ascent, Pieces, from_many_starts
+from barograph_models._fit.settings import checked
 
 __all__ = ["MIXTURE", "MixedParams", "mixed_params", "mixture_hmm"]
 
@@ -35,6 +36,7 @@ MIXTURE = Family(
 )
 
 
+@checked
 def mixture_hmm(
     states: int = 2,
     components: int = 3,

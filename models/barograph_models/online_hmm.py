@@ -22,7 +22,8 @@ from barograph_models._chain import forgetting
 from barograph_models._chain.ahead import one_a_regime
 from barograph_models._chain.forgetting import OnlineParams, OnlineState
 from barograph_models._chain.gaussian import GaussianParams, gaussian_params
-from barograph_models._fit.data import check_choice, check_positive, emitted
+from barograph_models._fit.data import check_choice, check_counts, check_positive, emitted
+from barograph_models._fit.settings import checked
 from barograph_models._student.data import cells
 from barograph_models._student.priors import Habits, habits, market
 from barograph_models.gaussian_hmm import DIAGONAL as GAUSSIAN
@@ -69,6 +70,7 @@ ONLINE = Family(
 )
 
 
+@checked
 def online_hmm(
     states: int = 2,
     memory: float = 1000.0,
@@ -124,7 +126,8 @@ def online_hmm(
     if isinstance(level, bool) or not (level == 0.0 or 2.0 <= level < math.inf):
         raise ConfigError(f"{NAME}: level = {level!r}, a number of at least 2 bars is wanted, or 0 for one that stands")
     check_choice(NAME, "prior", prior, ("market", "none"))
-    check_positive(NAME, firmness=firmness, mean_bars=mean_bars)
+    check_counts(NAME, states=states, starts=starts, iterations=iterations)
+    check_positive(NAME, firmness=firmness, mean_bars=mean_bars, tolerance=tolerance, variance_floor=variance_floor)
     usual = gaussian_hmm(states, "diagonal", starts, iterations, tolerance, seed, variance_floor, jobs=jobs)
     own = habits(NAME, states, stays, volatilities, firmness, mean_bars, 5.0, 1.0) if prior == "market" else None
     speeds = Speeds(memory, level, variance_floor)

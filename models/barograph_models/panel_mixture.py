@@ -21,6 +21,7 @@ from barograph_models._chain.inference import any_observed, ascend, viterbi
 from barograph_models._chain.starts import start_params
 from barograph_models._fit.data import Sample, check_counts, check_positive, emitted, sample
 from barograph_models._fit.restarts import CONVERGED, DIED
+from barograph_models._fit.settings import checked
 from barograph_models._product.grouped import Grouped, climb, medoids, scored
 from barograph_models.gaussian_hmm import DIAGONAL
 
@@ -90,6 +91,7 @@ class Plan(NamedTuple):
     floor: float
 
 
+@checked
 def panel_mixture(
     groups: int = 2,
     states: int = 2,

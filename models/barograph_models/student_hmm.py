@@ -19,6 +19,7 @@ from barograph.types import Floats
 from barograph_models._chain.filter import init
 from barograph_models._chain.inference import any_observed, decode, smooth, viterbi
 from barograph_models._fit.data import check_choice, check_counts, check_positive, emitted
+from barograph_models._fit.settings import checked
 from barograph_models._student import ascent
 from barograph_models._student.ahead import (
     drawn_components,
@@ -124,6 +125,7 @@ class Plan(NamedTuple):
         return nothing(self.states, d, self.ascender.usual_dof) if self.habits is None else market(self.habits, d)
 
 
+@checked
 def student_hmm(
     states: int | Literal["choose"] = 2,
     how: Literal["vb", "map", "em"] = "vb",

@@ -16,6 +16,7 @@ from barograph.regimes.window import Window, table, window
 from barograph.types import Floats
 from barograph_models._chain.inference import any_observed, viterbi
 from barograph_models._fit.data import check_choice, emitted
+from barograph_models._fit.settings import checked
 from barograph_models._student.ascent import Climb
 from barograph_models._student.data import Cells, cells
 from barograph_models._student.emission import FIT, STUDENT, StudentParams, density_norms
@@ -76,6 +77,7 @@ STUDENT_PANEL = STUDENT_HMM._replace(
 )
 
 
+@checked
 def student_panel(
     states: int = 2,
     how: Literal["vb", "map", "em"] = "vb",

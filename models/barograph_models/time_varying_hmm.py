@@ -26,6 +26,7 @@ from barograph_models._chain.inference import complete
 from barograph_models._chain.starts import start_params
 from barograph_models._fit.data import Sample, check_counts, check_positive, sample
 from barograph_models._fit.restarts import Answer, Ascent, Pieces, from_many_starts
+from barograph_models._fit.settings import checked
 
 _log_density = DIAGONAL.log_density
 
@@ -203,6 +204,7 @@ class DrivenSample(NamedTuple):
         return self.of.rows
 
 
+@checked
 def time_varying_hmm(
     states: int = 2,
     covariates: int = 1,

@@ -37,9 +37,12 @@ WHOLE_TRANSFORMER = nets.TransformerSizes(60, 64, 2, 4, 128, 0.1)
 
 @pytest.fixture
 def double() -> Iterator[None]:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
     torch.set_default_dtype(torch.float64)
     yield
     torch.set_default_dtype(torch.float32)
+    torch.set_num_threads(threads)
 
 
 def online(steps: Any, kind: Any, own: Any, d: int, K: int) -> Filter:
@@ -269,11 +272,16 @@ def test_an_lstm_comes_near_to_bayes_where_the_truth_is_known() -> None:
     assert brier <= 0.0625
     assert logs <= 0.118
     # Where there is one regime only, the reference is what Bayes says of the same path.
-    random = np.random.default_rng(2)
-    flat = np.sqrt((LONG_RUN * VARIANCE).sum() * 3 / 5) * random.standard_t(5, (40, 1_000))
-    told = np.array([fitted.filter_path(features(path)).probs[:, 1] for path in flat])
-    print(f"mean P(wild) on iid t5: {told.mean():.4f}, Bayes {bayes(flat).mean():.4f}")
-    assert abs(told.mean() - bayes(flat).mean()) < 0.02
+    random, pooled = np.random.default_rng(2), float((LONG_RUN * VARIANCE).sum())
+    t5 = random.standard_t(5, (40, 1_000)) * np.sqrt(3 / 5)
+    for flat in (
+        t5 * np.sqrt(pooled),
+        t5 * np.sqrt(VARIANCE[0]),
+        random.standard_normal((40, 1_000)) * np.sqrt(pooled),
+    ):
+        told = np.array([fitted.filter_path(features(path)).probs[:, 1] for path in flat])
+        print(f"mean P(wild) where nothing is: {told.mean():.4f}, Bayes {bayes(flat).mean():.4f}")
+        assert abs(told.mean() - bayes(flat).mean()) < 0.02
 
 
 def test_the_script_makes_the_same_weights_again() -> None:

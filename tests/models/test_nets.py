@@ -108,6 +108,15 @@ def test_a_missing_row_is_not_taken_and_the_belief_moves_as_the_classes_do(name:
         np.testing.assert_allclose(told[t], [*(told[t - 1, :-1] @ moves), 0.0], atol=1e-15)
 
 
+@pytest.mark.parametrize("name", SMALL)
+def test_what_is_said_is_calibrated(name: str) -> None:
+    fitted, X = fit(name), rows(40)
+    warm = replace(fitted, params=fitted.params._replace(temperature=np.array([0.25])))
+    wanted = path(fitted, X)[20:, :-1] ** 4.0
+    told = path(warm, X)[20:, :-1]
+    np.testing.assert_allclose(told, wanted / wanted.sum(axis=1, keepdims=True), atol=1e-14)
+
+
 @pytest.mark.parametrize("name", ["cnn", "lstm", "transformer"])
 def test_a_window_forgets_what_is_before_it_and_nothing_in_it(name: str) -> None:
     fitted, X, n = fit(name), rows(40), 9 if name == "cnn" else 5

@@ -6,6 +6,7 @@ import json
 import random
 import shutil
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +14,15 @@ import numpy as np
 import pandas as pd
 import pytest
 import sqlalchemy as sa
+from sklearn.linear_model import LogisticRegression
 
 import barograph as bg
 from barograph.config.load import load
 from barograph.config.schema import Config
 from barograph.data.history import History
+from barograph.data.synthetic import SCENARIOS, simulate
 from barograph.loop.live import Live
+from barograph.loop.once import forget
 from barograph.loop.run import scan
 from barograph.loop.session import Session
 from barograph.paper.deployment import switchable
@@ -31,6 +35,10 @@ from barograph.paper.simulated import SetClock
 from barograph.paper.verify import verify
 from barograph.testing import same, some_bars
 from barograph_adapters.store.sql import SqlStore, open_store
+from barograph_models.gaussian_hmm import gaussian_hmm
+from barograph_models.labels import labels_of
+from barograph_models.logistic import logistic
+from barograph_strategies.regime_filter import regime_filter
 from tests import ROOT
 from tests.kit import paper_machines
 from tests.kit.machines import learnable, machines
@@ -130,6 +138,28 @@ def test_commands_in_the_middle_are_done_again_by_parity(
     # Without the switches it is another run: the commands did something.
     monkeypatch.setattr("barograph.paper.parity._Rerun._advance", Session._advance)
     assert parity(store, deployed).difference is not None
+
+
+def test_the_fits_of_a_classifier_are_those_that_were_recorded(
+    store: SqlStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a machine whose library makes other weights; asked to learn again, parity names the difference."""
+    volatility = [bg.features.log_return(), bg.features.rolling_volatility(10)]
+    model = logistic(labels_of(gaussian_hmm(states=2, starts=2)))
+    machine = bg.Machine(regime_filter(calm=0), volatility, model, fit=bg.Fit(window=300, every=20))
+    history = simulate(SCENARIOS["daily2"], bars=350, seed=3).history
+    monkeypatch.setattr("barograph.paper.parity.rebuilt", lambda *_: switchable(machine))
+    paper(store, machine, history, scan(machine, history).first)
+    deployed = store.find("any")
+    assert deployed is not None
+    forget()
+    monkeypatch.setattr("sklearn.linear_model.LogisticRegression", partial(LogisticRegression, fit_intercept=False))
+    found = parity(store, deployed)
+    assert found.difference is None
+    assert found.unchecked.endswith("fits are those that were recorded; --refit learns them again")
+    told = parity(store, deployed, refit=True).difference
+    assert told is not None
+    assert told.cause == "parameters"
 
 
 def test_assets_with_gaps_actions_guards_and_a_model_that_learns(store: SqlStore, tmp_path: Path) -> None:

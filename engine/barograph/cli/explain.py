@@ -88,6 +88,9 @@ def _told(
 ) -> Told:  # fmt: skip
     from barograph.report.explaining.runs import explain_file, explain_run
 
+    run = place.absolute().parent.parent
+    if place.is_file() and seen is None and (run / "fits.json").is_file() and place.stem.isdecimal():
+        return explain_run(run, None, int(place.stem), stretches, modules, tell)
     if place.is_file():
         return explain_file(place, seen, stretches, modules, tell)
     return explain_run(place, seen, fit, stretches, modules, tell)

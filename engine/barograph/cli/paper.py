@@ -129,7 +129,14 @@ def confirm(
     _asked(opened, asked_confirm(opened, _deployed(opened, deployment), symbol, time), deployment)
 
 
-def parity(deployment: Named = None, store: Url = None, as_json: Json = False) -> None:
+def parity(
+    deployment: Named = None,
+    store: Url = None,
+    refit: Annotated[
+        bool, typer.Option("--refit", help="Learn a classifier's fits again; else they are those that were recorded.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
     """Rerun the recorded bars through the backtest and name the first difference; exit code 8 if there is one.
 
     A deployment that another arithmetic made is not compared: its last bits are others; exit code 14.
@@ -137,7 +144,7 @@ def parity(deployment: Named = None, store: Url = None, as_json: Json = False) -
     from barograph.paper.parity import parity as compare
 
     opened = _store(store, looking=True)
-    found = compare(opened, _deployed(opened, deployment))
+    found = compare(opened, _deployed(opened, deployment), refit=refit)
     if as_json:
         print_json({**found._asdict(), "difference": found.difference and found.difference._asdict()})
     else:

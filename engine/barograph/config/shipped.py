@@ -33,7 +33,7 @@ _CLASSIFIER: Final = {"use": "barograph_models.logistic:logistic", "labels": _LA
 # What some factories cannot be called without. How long, how many and which number compiles nothing new.
 _GIVEN: Final[dict[str, Any]] = {
     "window": 20, "weights": [1.0], "asset": "DAILY2", "stale_after": 45, "feature": _RETURN, "of": _HELD,
-    "labels": _LABELS, "classifier": _CLASSIFIER,
+    "labels": _LABELS,
 }  # fmt: skip
 # Words of how a classifier learns: what it learned is data, and scored by the same code.
 _LEARNS: Final = ("calibrate", "weights", "oversample", "keep")
@@ -92,12 +92,17 @@ def _choices(use: str) -> Iterator[dict[str, Any]]:
     hints, needed, offered = typing.get_type_hints(factory), {}, {}
     for name, parameter in inspect.signature(factory).parameters.items():
         if parameter.default is parameter.empty:
-            needed[name] = _GIVEN.get(name, _HMM if hints[name] is Model else None)
+            needed[name] = _model(name) if hints[name] is Model else _GIVEN.get(name)
         elif typing.get_origin(hints[name]) is Literal and name not in _LEARNS:
             offered[name] = typing.get_args(hints[name])
     if None not in needed.values():
         for words in itertools.product(*offered.values()):
             yield {**needed, **dict(zip(offered, words, strict=True))}
+
+
+def _model(name: str) -> dict[str, Any]:
+    """Return what a factory that needs a model is given: a classifier, where it asks for one by name."""
+    return _CLASSIFIER if name == "classifier" else _HMM
 
 
 def engine() -> list[Shipped]:

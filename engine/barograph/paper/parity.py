@@ -34,9 +34,11 @@ if TYPE_CHECKING:
     from barograph.data.history import History
     from barograph.loop.late import Correction, Late
     from barograph.loop.machine import Machine
-    from barograph.loop.result import Result
+    from barograph.loop.result import Learned, Result
     from barograph.paper.journal import Entry
     from barograph.paper.store import Deployed, Store
+    from barograph.regimes.fitted import Fitted
+    from barograph.regimes.matching import Match
 
 __all__ = ["CAUSES", "Difference", "Parity", "first_difference", "parity"]
 
@@ -89,13 +91,28 @@ class Parity(NamedTuple):
 
 
 class _Rerun(Session):
-    """A scan in which switches are turned, and corrections enter, at the bars where they did."""
+    """A scan in which switches are turned, and corrections enter, at the bars where they did.
+
+    What stands in `made` is a fit that was recorded at that bar, and is not learned again.
+    """
 
     def __init__(
-        self, machine: Machine, history: History, turned: Mapping[int, list[int]], late: Mapping[int, Correction]
+        self,
+        machine: Machine,
+        history: History,
+        turned: Mapping[int, list[int]],
+        late: Mapping[int, Correction],
+        made: Mapping[int, Learned],
     ) -> None:
+        # A session learns its first fit as it begins.
+        self.turned, self.late, self.made = turned, late, made
         super().__init__(machine, history, None, None)
-        self.turned, self.late = turned, late
+
+    def _fitted(self, lo: int, hi: int, bar: int) -> tuple[Fitted, Match | None, str]:
+        if bar not in self.made:
+            return super()._fitted(lo, hi, bar)
+        _, _, _, fitted, matched, _, refused = self.made[bar]
+        return fitted, matched, refused
 
     def _until(self, total: int) -> int:
         return min([super()._until(total), *(bar for bar in self.turned if bar > self.bar)])
@@ -111,8 +128,12 @@ class _Rerun(Session):
         return super()._advance(tape, until, stride, first)
 
 
-def parity(store: Store, deployed: Deployed, folder: Path | None = None) -> Parity:
-    """Rerun what a deployment has recorded, and compare everything to the bit."""
+def parity(store: Store, deployed: Deployed, folder: Path | None = None, refit: bool = False) -> Parity:
+    """Rerun what a deployment has recorded, and compare everything to the bit.
+
+    A classifier's weights are other ones on another kind of machine: its fits are those that were recorded, unless it
+    is to `refit`.
+    """
     from dataclasses import replace
 
     if another := _another_arithmetic(store, deployed):
@@ -128,7 +149,8 @@ def parity(store: Store, deployed: Deployed, folder: Path | None = None) -> Pari
     for one in cycles:
         if one["switches"] != before:
             turned[one["bar"]] = before = one["switches"]
-    now = _Rerun(machine, was.history, turned, corrections(entries)).run(stride=len(was.history))
+    made = {} if refit or not _taught(machine) else {one.bar: one for one in was.fits}
+    now = _Rerun(machine, was.history, turned, corrections(entries), made).run(stride=len(was.history))
     # A choice at the last close has decided nothing yet, and a rerun of these bars does not make it.
     was = replace(was, choices=tuple(one for one in was.choices if one.bar < len(was.history) - 1))
     rows = sum(len(was.tables[name]) for name in _told(was))
@@ -138,7 +160,15 @@ def parity(store: Store, deployed: Deployed, folder: Path | None = None) -> Pari
         return Parity(deployed.name, len(was.history), rows, difference)
     holding = held_of(store.snapshot(deployed.name)[1].watch)
     revised, unchecked = _against_today(deployed, in_force(was.history, entries), place, _ends(cycles), holding)
+    if made:
+        told = f"its {len(made)} fits are those that were recorded; --refit learns them again"
+        unchecked = f"{unchecked}; {told}" if unchecked else told
     return Parity(deployed.name, len(was.history), rows, revised, unchecked, tables=len(_told(was)))
+
+
+def _taught(machine: Machine) -> bool:
+    """Tell whether what learns is a classifier: a library that is not ours makes its weights."""
+    return getattr(machine.model, "untrained", None) is not None
 
 
 def _another_arithmetic(store: Store, deployed: Deployed) -> str:

@@ -10,7 +10,7 @@ import numpy as np
 
 from barograph.jit.arithmetic import exp
 from barograph.jit.kernel import Kernel
-from barograph.jit.ordered import mean, total, variance
+from barograph.jit.ordered import mean, moment, total, variance
 from barograph.types import Floats
 
 __all__ = ["degeneracies"]
@@ -28,14 +28,17 @@ SLOW: Final = 0.95
 UNIT_ROOT: Final = 13.7
 """In a short one they are above 1 - 13.7 / n in nineteen of twenty: Dickey & Fuller, J. Am. Stat. Assoc. 74 (1979)."""
 FEWEST: Final = 100
+MADE: Final = 1e-10
+"""A feature of whose variance those before it leave less says nothing of its own."""
 
 
 def degeneracies(fitted: Any, *tables: Floats) -> tuple[str, ...]:
     """Say what is wrong with a fit to a table of rows (T, d), a line each: nothing, if nothing is.
 
     Told are a regime on the variance floor, one with under 2 % of the rows, one that never ends or lasts less than two
-    bars, two that are alike in mean and volatility, and a feature 0 near a unit root. Of a panel there is a table an
-    asset: what is wrong in one is told by its name, and the rows are those of all.
+    bars, two that are alike in mean and volatility, a feature that is made of those before it, so that covariances are
+    singular, and a feature 0 near a unit root. Of a panel there is a table an asset: what is wrong in one is told by
+    its name, and the rows are those of all.
 
     >>> from barograph_models.gaussian_hmm import gaussian_hmm
     >>> noise = np.random.default_rng(0).standard_normal(600) * np.repeat([1.0, 4.0, 1.0], 200)
@@ -47,6 +50,7 @@ def degeneracies(fitted: Any, *tables: Floats) -> tuple[str, ...]:
     of_each = list(zip(whose, alone, tables, strict=True))
     told = [f"{who}{line}" for who, one, rows in of_each for line in _narrow(one, rows)]
     told += [*_rare(fitted, alone, tables), *_lasting(fitted), *_alike(fitted)]
+    told += [f"{who}{line}" for who, one, rows in of_each for line in _made(one, rows)]
     return (*told, *(f"{who}{line}" for who, _, rows in of_each for line in _slow(rows)))
 
 
@@ -107,6 +111,25 @@ def _alike(fitted: Any) -> Iterator[str]:
             apart = abs(of.mean[k] - of.mean[i]) * exp(-float(of.log_volatility[k]))
             if near and apart < 0.1 and math.isfinite(apart):
                 yield f"{_name(fitted, i)} and {_name(fitted, k)} are alike in mean and volatility"
+
+
+def _made(fitted: Any, rows: Floats) -> Iterator[str]:
+    moments = fitted.moments()
+    # Covariates are not emitted, and may be made of what is.
+    d = rows.shape[1] if moments is None else min(rows.shape[1], moments.mean.shape[1])
+    whole = np.ascontiguousarray(rows[np.isfinite(rows).all(axis=1), :d])
+    if d == 1 or len(whole) <= d:
+        return
+    away = whole - mean(whole)
+    products = moment(away, away)
+    # Each feature's variance less what those before it explain: the pivots of Cholesky's factor.
+    left = products.copy()
+    for j in range(d):
+        if left[j, j] <= MADE * products[j, j]:
+            yield f"feature {j} is made of those before it: the same evidence is counted twice; drop it"
+            continue
+        rest = left[j + 1 :, j]
+        left[j + 1 :, j + 1 :] -= rest[:, None] * rest[None, :] / left[j, j]
 
 
 def _slow(rows: Floats) -> Iterator[str]:

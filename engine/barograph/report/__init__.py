@@ -21,6 +21,7 @@ from barograph.report.choices import choice_figures, choice_table, choice_words
 from barograph.report.compare import compared
 from barograph.report.explaining.contents import content
 from barograph.report.explaining.pages import explained_page
+from barograph.report.explaining.section import classifier_figures, classifier_words
 from barograph.report.figures import exposure_words, linked, run_figures, timeline
 from barograph.report.folder import Run, read_run
 from barograph.report.prices import chart_words, price_chart
@@ -47,12 +48,14 @@ def page_of(run: Run, out: Path) -> Path:
     """Write the page of a run to `out`, whole or not at all; return its path."""
     line = timeline(run)
     figures = run_figures(run, line) | return_figures(run, line) | choice_figures(run)
+    figures |= classifier_figures(run)
     figures["equity"]["data"] += chart_annotations(run, run.equity / run.equity[0])
     prices = price_chart(run, line)
     if prices is not None:
         figures |= linked({"prices": prices}, line)
     words = _run_words(run) | _run_tables(run)
     words |= {"choice_words": choice_words(run), "choices": choice_table(run)}
+    words["classifier"] = classifier_words(run)
     words["annotated"] = annotated(run)
     words["thinned"] = "" if line.whole else _thinned(len(line.rows), len(run.ts))
     return _write(out, "run.html.j2", {"ts": line.labels, "figures": figures}, words)

@@ -10,7 +10,7 @@ from barograph.jit.kernel import kernel, shared
 from barograph.jit.views import unowned
 from barograph.types import Floats
 from barograph_models._classify.scoring import softmax, window_filter
-from barograph_models._nets.layers import add, affine, rectify
+from barograph_models._nets.layers import accumulate_two, add, affine
 
 __all__ = ["CNN_STEPS", "CNNParams", "cnn_score"]
 
@@ -44,23 +44,22 @@ def _rows(params: Any) -> Any:
     return int(params.window[0])
 
 
-@kernel
-def _convolved(padded: Any, at: Any, inputs: Any, w: Any, b: Any, row: Any) -> None:
-    """Write one time's filters: with zeros before and after, its inputs lie one behind the other."""
-    affine(unowned(padded[at * inputs : at * inputs + w.shape[0]]), w, b, row)
-    rectify(row)
-
-
 @shared
 def _pooled(padded: Any, pairs: Any, inputs: Any, w: Any, b: Any, out: Any, before: Any) -> None:
-    """Convolve, rectify, and write the larger of each two times to `out`, `before` zeros from its beginning."""
-    filters, row = b.size, np.empty(b.size)
+    """Convolve, rectify, and write the larger of each two times to `out`, `before` zeros from its beginning.
+
+    With zeros before and after, the inputs of one time lie one behind the other in `padded`.
+    """
+    filters, spans, row = b.size, w.shape[0], np.empty(b.size)
     for s in range(pairs):
-        kept = unowned(out[(before + s) * filters : (before + s + 1) * filters])
-        _convolved(padded, 2 * s, inputs, w, b, kept)
-        _convolved(padded, 2 * s + 1, inputs, w, b, unowned(row))
+        kept, at = unowned(out[(before + s) * filters : (before + s + 1) * filters]), 2 * s * inputs
         for j in range(filters):
-            kept[j] = max(kept[j], row[j])
+            kept[j] = row[j] = b[j]
+        one, two = unowned(padded[at : at + spans]), unowned(padded[at + inputs : at + inputs + spans])
+        accumulate_two(one, two, w, kept, unowned(row))
+        for j in range(filters):
+            larger = kept[j] if kept[j] > row[j] else row[j]
+            kept[j] = larger if larger > 0.0 else 0.0
 
 
 @shared

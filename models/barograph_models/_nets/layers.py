@@ -12,7 +12,7 @@ from typing import Any, Final
 from barograph.jit.arithmetic import exp
 from barograph.jit.kernel import kernel, shared
 
-__all__ = ["NEAR_ZERO", "accumulate", "add", "affine", "bent", "layer_norm", "rectify", "sigmoid"]
+__all__ = ["NEAR_ZERO", "accumulate", "accumulate_two", "add", "affine", "bent", "layer_norm", "rectify", "sigmoid"]
 
 NEAR_ZERO: Final = 1e-5
 """What a variance is raised by before a layer norm divides by its root, as torch has it."""
@@ -54,6 +54,23 @@ def accumulate(x: Any, w: Any, out: Any) -> None:
             out[j] += first * w[i, j]
 
 
+@shared
+def accumulate_two(x: Any, y: Any, w: Any, out: Any, other: Any) -> None:
+    """Add ``x w`` to `out` and ``y w`` to `other`, each as `accumulate` does: weights are read once for both."""
+    whole = x.size - x.size % 4
+    for i in range(0, whole, 4):
+        a, b, c, d = x[i], x[i + 1], x[i + 2], x[i + 3]
+        e, f, g, h = y[i], y[i + 1], y[i + 2], y[i + 3]
+        for j in range(out.size):
+            first, second, third, fourth = w[i, j], w[i + 1, j], w[i + 2, j], w[i + 3, j]
+            out[j] = (((out[j] + a * first) + b * second) + c * third) + d * fourth
+            other[j] = (((other[j] + e * first) + f * second) + g * third) + h * fourth
+    for i in range(whole, x.size):
+        for j in range(out.size):
+            out[j] += x[i] * w[i, j]
+            other[j] += y[i] * w[i, j]
+
+
 @kernel
 def affine(x: Any, w: Any, b: Any, out: Any) -> None:
     """Write ``x w + b``: x (inputs,), w (inputs, outputs), b and out (outputs,)."""
@@ -73,7 +90,7 @@ def add(x: Any, out: Any) -> None:
 def rectify(x: Any) -> None:
     """Bring to zero what is below it, in its place."""
     for j in range(x.size):
-        x[j] = max(x[j], 0.0)
+        x[j] = x[j] if x[j] > 0.0 else 0.0
 
 
 @kernel

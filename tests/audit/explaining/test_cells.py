@@ -84,7 +84,7 @@ def test_without_classes_there_is_a_map_and_no_name(learned: Any) -> None:
 
 def test_the_slope_is_that_of_the_filter() -> None:
     fitted, (rows, _) = random_net(1, FEATURES), _rows(100, 4000, 5)
-    found = saliency(Asker(fitted, 5), rows, np.zeros(FEATURES))
+    found = saliency(Asker(fitted, 5), rows, np.zeros(FEATURES), reach=0.001)
     # By hand, of one cell: softmax(V' tanh(W' x)) has a derivative on paper.
     W, V = np.asarray(fitted.params.W), np.asarray(fitted.params.V)
     cell, sizes = (LENGTH - 1 - 4) * FEATURES + 1, []
@@ -94,7 +94,7 @@ def test_the_slope_is_that_of_the_filter() -> None:
         p, inner = z / z.sum(), ((1 - h**2) * W[cell]) @ V
         slope = p * (inner - p @ inner)
         sizes.append(abs(slope[p.argmax()] * row[cell]))
-    assert found.size[1, 4] == pytest.approx(np.mean(sizes), rel=1e-3)
+    assert found.size[1, 4] == pytest.approx(np.mean(sizes), rel=1e-5)
 
 
 @pytest.mark.parametrize("which", ["net", "hmm"])

@@ -3,8 +3,9 @@
 - **Occlusion** (M. Zeiler & R. Fergus, *Visualizing and understanding convolutional networks*, 2014): the cell becomes
   the feature's centre in training; its effect on P(class) is what the probability was, less what it is then.
 - **Saliency**, gradient times input (A. Shrikumar et al., *Not just a black box*, 2016): the slope of P(class) along
-  the cell, by central differences, times the cell's distance from that centre. What goes in steps, such as a forest,
-  has no slope but where it steps: its saliency is rougher than its occlusion.
+  the cell, by central differences, times the cell's distance from that centre. The difference is taken over half a
+  deviation of the feature to either side: at a point itself an answer that is sure has no slope at all, whatever made
+  it so, and what goes in steps, such as a forest, has none but where it steps.
 
 **What is named.** Anything that is computed from a cell moves with it, so a net of random weights has a map too. Where
 the true classes are known, a cell is named when its effect goes with the truth: T(cell), the covariance of effect and
@@ -27,15 +28,15 @@ from numpy.typing import NDArray
 from barograph.audit.explaining.asking import Asker
 from barograph.types import Floats
 
-__all__ = ["ENOUGH", "FEWEST", "Map", "occlusion", "saliency", "shifted"]
+__all__ = ["ENOUGH", "FEWEST", "STEP", "Map", "occlusion", "saliency", "shifted"]
 
 FEWEST: Final = 40
 """Of fewer rows with a known class no cell is named: they can be shifted in too few ways."""
 ENOUGH: Final = 100
 TIMES, QUANTILE = 2.0, 0.95
 _APART: Final = 20
-# Of a feature's deviation: large enough to be seen above rounding, small against what a net can bend over.
-STEP: Final = 0.05
+STEP: Final = 0.5
+"""To either side, in deviations of a feature."""
 
 Tell = Callable[[int, int], None]
 
@@ -72,10 +73,18 @@ def occlusion(
 
 
 def saliency(
-    ask: Asker, rows: Floats, centre: Floats, classes: NDArray[np.int64] | None = None, tell: Tell | None = None
+    ask: Asker,
+    rows: Floats,
+    centre: Floats,
+    classes: NDArray[np.int64] | None = None,
+    tell: Tell | None = None,
+    *,
+    reach: float = STEP,
 ) -> Map:
-    """Return the map of slope times input, of stretches of `rows` (S, n, d); arguments as in `occlusion`."""
-    step = STEP * np.std(rows.reshape(-1, rows.shape[2]), axis=0)
+    """Return the map of slope times input, of stretches of `rows` (S, n, d), over `reach` deviations either way.
+
+    The other arguments are those of `occlusion`."""
+    step = reach * np.std(rows.reshape(-1, rows.shape[2]), axis=0)
 
     def effect(j: int, t: int) -> Floats:
         if step[j] == 0.0:

@@ -81,8 +81,12 @@ def _profile(of: Profile, features: tuple[str, ...], names: list[str]) -> Figure
     each = zip(names, colours(len(names)), rows, strict=True)
     bars = [{"type": "bar", "name": name, "x": list(features), "y": _numbers(row), "marker": {"color": tint},
              "hovertemplate": "%{y:+.2f}"} for name, tint, row in each]  # fmt: skip
-    axes = {"yaxis": {"title": {"text": "deviations from the mean"}, "zeroline": True}, "xaxis": {"type": "category"}}
-    return {"data": bars, "layout": layout(280, barmode="group", bargap=0.3, showlegend=True, **axes)}
+    across = {"type": "category", "tickangle": 30 if len(features) > 6 else 0}
+    axes = {"yaxis": {"title": {"text": "deviations", "standoff": 8}, "zeroline": True}, "xaxis": across}
+    return {
+        "data": bars,
+        "layout": layout(360 if len(features) > 6 else 280, barmode="group", bargap=0.3, showlegend=True, **axes),
+    }
 
 
 def _confusion(table: NDArray[np.int64], names: list[str]) -> Figure:
@@ -96,7 +100,7 @@ def _confusion(table: NDArray[np.int64], names: list[str]) -> Figure:
             told = f"{table[i, j]:,}<br>{table[i, j] / whole[i, 0]:.0%}"
             notes.append({"x": said, "y": true, "text": told, "showarrow": False, "font": {"size": 13} | deep})
     axes = {"xaxis": {"title": {"text": "answered"}, "type": "category", "showgrid": False},
-            "yaxis": {"title": {"text": "true"}, "type": "category", "autorange": "reversed",
+            "yaxis": {"title": {"text": "true", "standoff": 14}, "type": "category", "autorange": "reversed",
                       "showgrid": False}}  # fmt: skip
     return {"data": [heat], "layout": layout(120 + 60 * len(names), annotations=notes, hovermode=False, **axes)}
 
@@ -108,7 +112,7 @@ def reliability(before: Floats, after: Floats) -> Figure:
     lines = [honest, *(_said(*of) for of in (("before", THEIRS, before), ("after", OURS, after)))]
     low = min([1.0, *(float(table[:, :2].min()) for table in (before, after) if len(table))])
     span = {"range": [max(0.0, low - 0.05), 1.02], "tickformat": ".0%"}
-    axes = {"xaxis": span | {"title": {"text": "said"}}, "yaxis": span | {"title": {"text": "right"}}}
+    axes = {"xaxis": span | {"title": {"text": "said"}}, "yaxis": span | {"title": {"text": "right", "standoff": 10}}}
     return {"data": lines, "layout": layout(320, hovermode="closest", showlegend=True, **axes)}
 
 

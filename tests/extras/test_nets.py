@@ -235,7 +235,9 @@ def test_a_model_learns_is_judged_and_is_saved(make: Any) -> None:
     assert len(fitted.judged.bars) > 100
     told = fitted.filter_path(X).probs[:, 1]
     assert np.mean(told[s == 1]) > np.mean(told[s == 0]) + 0.4
-    check_model(model, X, without=["missing bars", "unseen bars", "shapes"])
+    # Half of the rows, which "shapes" fits to, are too few for a net.
+    held = check_model(model, X, without=["shapes"]).held
+    assert {"future", "steps", "saving", "missing bars", "scale", "unseen bars"} <= set(held)
 
 
 # ---- truth

@@ -14,6 +14,7 @@ from barograph_models._nets.learned import net
 from barograph_models._nets.modules import LSTM as TORCH
 from barograph_models._nets.modules import LSTMSizes
 from barograph_models._nets.recurrent import CARRIED_STEPS, LSTM_STEPS, LSTMParams
+from barograph_models._nets.timing import seconds_carried
 from barograph_models._nets.training import Training, train_carried, train_windows
 
 __all__ = ["LSTM", "LSTM_CARRIED", "lstm"]
@@ -80,4 +81,5 @@ def lstm(
         Training(epochs, max(1, batch // piece), rate, clip, keep, piece),
     )
     learn = partial(train_carried, sizes, how)
-    return net(TORCH, LSTM_CARRIED, sizes, how, learn, labels, calibrate, weights, oversample, seed)
+    takes = partial(seconds_carried, sizes, how)
+    return net(TORCH, LSTM_CARRIED, sizes, how, learn, labels, calibrate, weights, oversample, seed, takes)

@@ -16,7 +16,7 @@ from tests.extras import wants
 
 wants("deep", "torch")
 
-SHORT = ["fit.window=1000", "fit.every=never", "model.epochs=2", "data.bars=1250"]
+SHORT = ["fit.window=1100", "fit.every=never", "model.epochs=2", "data.bars=1350"]
 
 
 def short(name: str, runs: Path, *more: str) -> Path:
@@ -42,8 +42,8 @@ def test_from_bars_to_a_report_by_two_commands(name: str, tmp_path: Path) -> Non
 @pytest.mark.parametrize("other", ["cnn", "forest", "logistic"])
 def test_another_model_takes_the_lstms_place(other: str, tmp_path: Path) -> None:
     path = ROOT / "configs/sequence.toml"
-    words = ["fit.window=1000", "fit.every=never", "data.bars=1250", f"model.use=barograph_models.{other}:{other}"]
-    words += ["model.epochs=2"] if other == "cnn" else []
+    words = ["fit.window=1100", "fit.every=never", "data.bars=1350", f"model.use=barograph_models.{other}:{other}"]
+    words += {"cnn": ["model.epochs=2"], "forest": ["model.trees=5"]}.get(other, [])
     done = barograph("run", path, "--runs", tmp_path, "--json", *(w for c in words for w in ("--set", c)))
     assert done.returncode == 0, done.stderr
 
@@ -54,7 +54,7 @@ def test_a_file_of_labels_takes_their_place(tmp_path: Path) -> None:
     pd.DataFrame({"Date": days, "regime": calm}).to_csv(tmp_path / "labels.csv", index=False)
     table = f"{{ use = 'barograph_models.labels:label_file', path = '{tmp_path}/labels.csv', known_after = 5 }}"
     weights = ["strategy.weights=[1.0, 0.0]", "model.use=barograph_models.logistic:logistic", f"model.labels={table}"]
-    words = ["fit.window=1000", "fit.every=never", "data.bars=1250", *weights]
+    words = ["fit.window=1100", "fit.every=never", "data.bars=1350", *weights]
     done = barograph("run", ROOT / "configs/sequence.toml", "--runs", tmp_path, "--json",
                      *(w for c in words for w in ("--set", c)))  # fmt: skip
     # The labels hang on nothing that the bars show: a fit on them is refused, and says so.

@@ -137,6 +137,7 @@ def _finished(one: Prepared, runs: Path, kind: str, quiet: bool, bounded: bool =
     from barograph.report.run import write_run
     from barograph.trials.entering import enter
 
+    _tell_what_is_waited_for(one)
     started = time.perf_counter()
     with naming(one.path), progress(one.config.name, quiet) as tell:
         result = scan(one.machine, one.history, progress=tell)
@@ -146,6 +147,15 @@ def _finished(one: Prepared, runs: Path, kind: str, quiet: bool, bounded: bool =
     folder = write_run(result, one.config, runs, times, source, found)
     enter(result, kind, one.config.name, config_hash(one.config), source, one.config.registry.store)
     return _Done(result, folder, found)
+
+
+def _tell_what_is_waited_for(one: Prepared) -> None:
+    from barograph.loop.foreseen import LONG, foreseen
+
+    with naming(one.path):
+        found = foreseen(one.machine, one.history)
+    if found is not None and found.seconds > LONG:
+        print(f"{one.config.name}: {found}", file=sys.stderr)
 
 
 def _bounds(result: Result, quiet: bool) -> Bounds:

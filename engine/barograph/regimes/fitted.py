@@ -51,7 +51,8 @@ class Model:
     make the same fit once. Leave it None where there is anything else, such as what an earlier fit left behind. With
     `partial_rows` a row that lacks a cell says something to it: such rows count as training rows too. A `panel`
     model learns from several tables, one an asset. `untrained(features)` gives a fit of random weights in the shapes of
-    a real one, where to learn takes long: to compile with, and to time.
+    a real one, where to learn takes long: to compile with, and to time. ``takes(rows, features)`` measures about how
+    many seconds a fit takes here, of a model whose fits are waited for.
 
     >>> from barograph_models.gaussian_hmm import gaussian_hmm
     >>> import pandas as pd
@@ -68,6 +69,7 @@ class Model:
     partial_rows: bool
     panel: bool
     untrained: Callable[[int], Fitted] | None = field(repr=False, compare=False)
+    takes: Callable[[int, int], float] | None = field(repr=False, compare=False)
 
     def __init__(
         self,
@@ -79,9 +81,11 @@ class Model:
         partial_rows: bool = False,
         panel: bool = False,
         untrained: Callable[[int], Fitted] | None = None,
+        takes: Callable[[int, int], float] | None = None,
     ) -> None:
         told = {"learn": fit, "regimes": regimes, "name": name, "labels": labels, "settings": settings}
-        for key, value in (told | {"partial_rows": partial_rows, "panel": panel, "untrained": untrained}).items():
+        told |= {"partial_rows": partial_rows, "panel": panel, "untrained": untrained, "takes": takes}
+        for key, value in told.items():
             object.__setattr__(self, key, value)
 
     def fit(self, data: Any) -> Fitted:

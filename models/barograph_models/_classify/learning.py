@@ -61,6 +61,7 @@ class Classifier(NamedTuple):
     partials of functions over what is hashable. `window` rows are looked at at once, 1 of what carries a state on. Of
     `parts` blocks all are judged, and then all rows learned; with `once` the one with most of its rarest class, and
     what was learned without it stays. `instead` ends the message of too few rows.
+    ``takes(K, rows, d)`` are about the seconds of a fit.
     """
 
     name: str
@@ -75,6 +76,7 @@ class Classifier(NamedTuple):
     weights: str = "none"
     seed: int = 0
     instead: str = ""
+    takes: Callable[[int, int, int], float] | None = None
     notes: tuple[str, ...] = ()
 
 
@@ -101,7 +103,8 @@ def classifier(what: Classifier, labels: Labels) -> Model:
     settings = None if labels.settings is None else (*map(settled, what), labels.settings)
     K = len(labels.classes)
     return Model(partial(_fit, what, labels), K, what.name, labels.classes, settings,
-                 untrained=partial(_untrained, what, labels.classes))  # fmt: skip
+                 untrained=partial(_untrained, what, labels.classes),
+                 takes=None if what.takes is None else partial(what.takes, K))  # fmt: skip
 
 
 def params_of(what: Classifier, common: tuple[Any, ...], cal: by.Calibration, own: tuple[Any, ...]) -> Any:

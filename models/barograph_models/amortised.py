@@ -23,6 +23,7 @@ from barograph.types import Belief, Filter, Floats
 from barograph_models._chain.filter import observed
 from barograph_models._classify.scoring import calibrate, moments, pass_missing
 from barograph_models._fit.data import emitted, refuse_infinite
+from barograph_models._fit.settings import checked
 from barograph_models._nets.recurrent import advance, told
 from barograph_models._nets.worlds import INPUTS, PRIOR, see
 
@@ -97,6 +98,7 @@ AMORTISED: Final = Family(
 )
 
 
+@checked
 def amortised() -> Model:
     """Tell calm from wild returns by a net that was trained once, on worlds drawn from a prior, and on no market.
 

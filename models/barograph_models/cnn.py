@@ -10,6 +10,7 @@ from barograph.regimes.fitted import Family, Model
 from barograph_models._classify.labels import Labels
 from barograph_models._classify.scoring import moments
 from barograph_models._fit.data import check_counts
+from barograph_models._fit.settings import checked
 from barograph_models._nets.convolution import CNN_STEPS, CNNParams
 from barograph_models._nets.learned import net
 from barograph_models._nets.modules import CNN as TORCH
@@ -21,6 +22,7 @@ __all__ = ["CNN", "cnn"]
 CNN: Final = Family(f"{__name__}:CNN", CNNParams, *CNN_STEPS, moments, shared=CNNParams._fields[4:])
 
 
+@checked
 def cnn(
     labels: Labels,
     window: int = 30,

@@ -19,6 +19,7 @@ from barograph_models._classify.learning import Classifier, Learned, Task, class
 from barograph_models._classify.scoring import moments, window_filter
 from barograph_models._classify.settings import check_shared
 from barograph_models._fit.data import check_counts
+from barograph_models._fit.settings import checked
 
 __all__ = ["FOREST", "ForestParams", "forest"]
 
@@ -79,6 +80,7 @@ FOREST: Final = Family(
 )  # fmt: skip
 
 
+@checked
 def forest(
     labels: Labels,
     window: int = 1,

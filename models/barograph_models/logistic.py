@@ -17,6 +17,7 @@ from barograph_models._classify.learning import Classifier, Learned, Task, class
 from barograph_models._classify.scoring import moments, softmax, window_filter
 from barograph_models._classify.settings import check_shared
 from barograph_models._fit.data import check_positive
+from barograph_models._fit.settings import checked
 
 __all__ = ["LOGISTIC", "LogisticParams", "logistic"]
 
@@ -62,6 +63,7 @@ LOGISTIC: Final = Family(
 )  # fmt: skip
 
 
+@checked
 def logistic(
     labels: Labels,
     window: int = 1,

@@ -10,6 +10,7 @@ from barograph.regimes.fitted import Family, Model
 from barograph_models._classify.labels import Labels
 from barograph_models._classify.scoring import moments
 from barograph_models._fit.data import check_counts
+from barograph_models._fit.settings import checked
 from barograph_models._nets.learned import net
 from barograph_models._nets.modules import LSTM as TORCH
 from barograph_models._nets.modules import LSTMSizes
@@ -25,6 +26,7 @@ LSTM_CARRIED: Final = Family(
 )
 
 
+@checked
 def lstm(
     labels: Labels,
     window: int = 30,

@@ -16,6 +16,7 @@ from barograph.regimes.fitted import Model
 from barograph.types import Belief, Floats
 from barograph_models._chain.filter import observed
 from barograph_models._fit.data import check_positive
+from barograph_models._fit.settings import checked
 from barograph_models._over.family import Changed, family_named, model_over
 
 __all__ = ["HybridState", "neural_hmm"]
@@ -61,6 +62,7 @@ def _make(begin: Any, look: Any) -> tuple[Any, Any]:
 _CHANGED: Final = Changed(__name__, "evidence", _make)
 
 
+@checked
 def neural_hmm(classifier: Model, weight: float = 1.0) -> Model:
     """A hidden Markov model whose emissions are a classifier's: it changes its mind half as often.
 

@@ -10,6 +10,7 @@ from barograph.regimes.fitted import Family, Model
 from barograph_models._classify.labels import Labels
 from barograph_models._classify.scoring import moments
 from barograph_models._fit.data import check_counts
+from barograph_models._fit.settings import checked
 from barograph_models._nets.attention import TRANSFORMER_STEPS, TransformerParams
 from barograph_models._nets.learned import net
 from barograph_models._nets.modules import TRANSFORMER as TORCH
@@ -23,6 +24,7 @@ TRANSFORMER: Final = Family(
 )
 
 
+@checked
 def transformer(
     labels: Labels,
     window: int = 60,

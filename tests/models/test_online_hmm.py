@@ -181,8 +181,10 @@ def test_all_volatility_doubles_and_the_level_follows_within_some_of_its_bars() 
     x = rows(3000)
     x[1500:] *= 2.0
     fitted = online_hmm(level=150.0).fit(x[:1000])
-    before, after = (fitted.snapshot(fitted.state_after(x[:t])).moments().variance[:, 0] for t in (1500, 2000))  # type: ignore[union-attr]
-    np.testing.assert_allclose(np.sqrt(after / before), [2.0, 2.0], rtol=0.2)
+    before, after = (fitted.snapshot(fitted.state_after(x[:t])).params for t in (1500, 2000))
+    np.testing.assert_allclose(np.sqrt(after.covariances / before.covariances), [[2.0], [2.0]], rtol=0.2)
+    # What is usual is so at the level of the day.
+    np.testing.assert_allclose(np.sqrt(after.usual / before.usual), [[2.0], [2.0]], rtol=0.2)
 
 
 def test_a_snapshot_goes_on_as_the_filter_would() -> None:

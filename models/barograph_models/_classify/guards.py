@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from barograph.errors import FitError
 from barograph.types import Floats
+from barograph.validation.classification import confusion
 from barograph_models._classify.blocks import FEWEST
 
 __all__ = ["JUDGED", "balanced", "collapse", "judgeable", "macro_f1", "refuse_few", "shifted"]
@@ -54,8 +55,8 @@ def balanced(answers: Any, classes: Any, K: int) -> tuple[float, int]:
 
     A constant answer has 1 / their number.
     """
-    each = [float(np.count_nonzero(answers[classes == k] == k) / count)
-            for k in range(K) if (count := int(np.count_nonzero(classes == k))) >= JUDGED]  # fmt: skip
+    told = confusion(answers, classes, K).tolist()
+    each = [row[k] / rows for k, row in enumerate(told) if (rows := sum(row)) >= JUDGED]
     return sum(each) / len(each), len(each)
 
 
@@ -65,12 +66,9 @@ def macro_f1(answers: Any, classes: Any, K: int) -> float:
     >>> round(macro_f1(np.zeros(100, int), np.arange(100) // 85, 2), 3)
     0.459
     """
-    scores = []
-    for k in range(K):
-        right = int(np.count_nonzero((answers == k) & (classes == k)))
-        asked = int(np.count_nonzero(answers == k) + np.count_nonzero(classes == k))
-        scores.append(2.0 * right / asked if asked else 0.0)
-    return sum(scores) / K
+    told = confusion(answers, classes, K).tolist()
+    asked = [sum(row) + sum(other[k] for other in told) for k, row in enumerate(told)]
+    return float(sum(2.0 * told[k][k] / asked[k] for k in range(K) if asked[k])) / K
 
 
 def collapse(probs: Floats, shuffled: Floats, classes: NDArray[np.int64], blocks: int) -> str:

@@ -76,6 +76,7 @@ soak: $(VENV)/ready extras-soak
 	$(BIN)/python -m tests.campaigns.times --columns 100000
 	$(BIN)/python -m tests.campaigns.shapes --files 100000
 	$(BIN)/python -m tests.campaigns.gate --errors 1000
+	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m tests.campaigns.guards --windows 400
 	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m tests.campaigns.exdates --worlds 1000
 	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m tests.campaigns.calibration
 
@@ -96,7 +97,7 @@ LOCKED := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --gene
 # The extras' lock keeps to the versions of the first, which `make demo` and `make test` install, and stays apart from it.
 lock: $(VENV)/ready
 	$(LOCKED) --extra sample --extra live --extra postgres --extra dev pyproject.toml -o requirements.lock
-	$(LOCKED) --extra vectorbt --extra dask --extra optuna --extra excel --group extras-test -c requirements.lock pyproject.toml \
+	$(LOCKED) --extra vectorbt --extra dask --extra optuna --extra excel --extra classifiers --extra smote --group extras-test -c requirements.lock pyproject.toml \
 		-o requirements-extras.lock
 
 clean:

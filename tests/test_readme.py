@@ -78,3 +78,7 @@ def test_the_table_of_a_fit_is_what_the_guide_says() -> None:
     assert [line.split() for line in execute(blocks("python.md")[0])[1].splitlines()] == [
         line.split() for line in shown.splitlines()
     ]
+
+
+def test_what_the_page_on_explaining_claims_holds() -> None:
+    execute(blocks("explain.md")[0])

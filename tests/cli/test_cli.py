@@ -103,8 +103,10 @@ def test_run_leaves_a_whole_folder_and_the_same_bytes_under_another_hash_seed(pr
     names = {path.name for path in folders[0].iterdir()}
     tables = {
         f"{t}.parquet" for t in ("equity", "beliefs", "orders", "fills", "events", "trades", "benchmark", "prices")
-    }
-    assert names == tables | {"config.toml", "manifest.json", "metrics.json", "fits.json", "report.html"}
+    } | {"features.parquet"}
+    assert names == tables | {"config.toml", "manifest.json", "metrics.json", "fits.json", "fits", "report.html"}
+    for file in (folders[0] / "fits").iterdir():
+        assert file.read_bytes() == (folders[1] / "fits" / file.name).read_bytes(), file.name
     for table in tables:
         assert (folders[0] / table).read_bytes() == (folders[1] / table).read_bytes(), table
 

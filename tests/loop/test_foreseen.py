@@ -54,7 +54,8 @@ def test_a_model_that_does_not_say_is_not_foreseen() -> None:
 def test_it_is_told_before_the_run(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     config = tmp_path / "one.toml"
     config.write_text(
-        'name = "one"\n[data]\nuse = "tests.fakes.market:past"\ncalendar = "XNYS"\nevery = "session"\nfirst = "2024-01-02"\nlast = "2024-06-01"\n[strategy]\n'
+        'name = "one"\n[data]\nuse = "tests.fakes.market:past"\ncalendar = "XNYS"\nevery = "session"\n'
+        'first = "2024-01-02"\nlast = "2024-06-01"\n[strategy]\n'
         'use = "barograph_strategies.buy_and_hold:buy_and_hold"\n'
     )
     monkeypatch.setattr("barograph.loop.foreseen.foreseen", lambda *_: Foreseen("lstm", 8, 3778, 400.0))

@@ -9,14 +9,16 @@ import pytest
 from benchmarks.drifting import WINDOW, drifted
 from scipy import stats
 
+import barograph as bg
 from barograph.data.synthetic import SCENARIOS, draw
 from barograph.errors import ConfigError
 from barograph.regimes.fitted import Fitted
 from barograph.regimes.window import window
-from barograph.testing import check_model
+from barograph.testing import check_model, some_bars
 from barograph.types import Entering
 from barograph_models.gaussian_hmm import gaussian_hmm
 from barograph_models.online_hmm import online_hmm
+from barograph_strategies.regime_filter import regime_filter
 
 
 def rows(bars: int = 400, d: int = 1, seed: int = 0) -> Any:
@@ -214,6 +216,19 @@ def test_entering_in_a_run_is_what_the_fit_tells() -> None:
     for bar in (450, 699):
         told = fitted.entering(fitted.state_after(x[: bar + 1]), 1, 10)
         assert path[bar, 1] == told.probability
+
+
+def test_a_machine_that_learns_at_every_bar_resumes_and_replays_to_the_bit() -> None:
+    history = some_bars(500, assets=1, seed=2)
+    model = online_hmm(memory=200.0, level=50.0)
+    machine = bg.Machine(strategy=regime_filter(), model=model, fit=bg.Fit(window=200, every=100))
+    whole, slow = bg.scan(machine, history), bg.replay(machine, history)
+    assert [fit.refused for fit in whole.fits] == ["", "", ""]
+    assert slow.arrays.beliefs.tobytes() == whole.arrays.beliefs.tobytes()
+    begun = bg.scan(machine, history.head(350))
+    rest = bg.scan(machine, history, world=begun.world).arrays.beliefs
+    assert 100 < len(rest) < 200
+    assert rest.tobytes() == whole.arrays.beliefs[-len(rest) :].tobytes()
 
 
 @pytest.mark.parametrize(

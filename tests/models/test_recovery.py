@@ -120,9 +120,7 @@ def bias(found: Any) -> Any:
     return np.abs(found.mean(axis=0)) / (found.std(axis=0, ddof=1) / np.sqrt(len(found)))
 
 
-@pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=pytest.mark.long if name == "mixture" else []) for name in CASES]
-)
+@pytest.mark.parametrize("name", CASES)
 def test_a_few_worlds_are_recovered(name: str) -> None:
     found = errors(CASES[name], 2_000, 5)
     assert bias(found).max() < 6.0

@@ -25,7 +25,7 @@ JUDGED: Final = 20
 """Held-out rows of a class without which it is not judged: a dozen is one end of a stretch whose other part was not
 held out, and 2 of 52 honest forests were refused by them (windows of 1,000 bars of a calm and a wild regime)."""
 SHIFTS: Final = 100
-BY_CHANCE: Final = 0.05
+BY_CHANCE: Final = 0.1
 """In a larger share of the ways to shift the answers against the truth they agree as well: both only last long."""
 
 

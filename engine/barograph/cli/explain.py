@@ -30,7 +30,7 @@ def explain(
         Path | None, typer.Option("-o", "--output", metavar="FOLDER", help="Where explain.json and .html go.")
     ] = None,
     fit: Annotated[int | None, typer.Option("--fit", help="Which fit of a run, by its number; else the last.")] = None,
-    stretches: Annotated[int, typer.Option(min=2, help="At how many bars cells are taken away.")] = 200,
+    stretches: Annotated[int, typer.Option(min=2, help="At how many bars cells are taken away.")] = 100,
     runs: Runs = Path("runs"),
     as_json: Json = False,
 ) -> None:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["STRETCHES", "Asked", "Explained", "Path", "Profile", "Scores", "explain", "scores"]
 
-STRETCHES: Final = 200
+STRETCHES: Final = 100
 """At so many bars, evenly spread, cells are taken away; more make a map smoother and nothing else."""
 
 

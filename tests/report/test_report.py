@@ -6,6 +6,7 @@ import base64
 import itertools
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -274,6 +275,15 @@ def test_many_assets_and_regimes(tmp_path: Path, states: int) -> None:
     assert len(shown) == 6
     assert shown[-1] == "25 others"
     assert len(figures["probabilities"]["data"]) == states
+
+
+def test_regimes_are_called_as_the_model_calls_them(tmp_path: Path) -> None:
+    folder = fake_run(tmp_path / "named", bars=300)
+    assert read_run(folder).regime_names == ("0 calm", "1 turbulent")
+    told = {"summary": {"labels": ["up", "down"]}, "refused": ""}
+    run = replace(read_run(folder), fits=[told])
+    assert run.regime_names == ("up", "down")
+    assert [line["name"] for line in run_figures(run, timeline(run))["probabilities"]["data"]] == ["up", "down"]
 
 
 def test_size(tmp_path: Path) -> None:

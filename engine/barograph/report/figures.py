@@ -213,7 +213,7 @@ def shading(run: Run, line: Timeline) -> list[dict[str, Any]]:
         return []
     found = spans(run.regimes[line.rows], MOST_SPANS)
     last = len(line.labels) - 1
-    names, tints = regime_names(run.states), colours(run.states)
+    names, tints = run.regime_names, colours(run.states)
     shades = []
     for k in range(1, run.states):
         mine = [(line.labels[first], line.labels[min(end, last)]) for regime, first, end in found if regime == k]
@@ -308,7 +308,7 @@ def _probabilities(run: Run, line: Timeline) -> Figure:
     if run.each:
         return {"data": _wildest(run, line), "layout": layout(210, yaxis=whole, showlegend=True)}
     table = run.tables["beliefs"].iloc[line.rows]
-    named = enumerate(zip(regime_names(run.states), colours(run.states), strict=True))
+    named = enumerate(zip(run.regime_names, colours(run.states), strict=True))
     areas = [
         trace(table[f"p_{k}"].to_numpy(), name, tint, stackgroup="p", form={"width": 0}, hovertemplate="%{y:.1%}")
         | {"fillcolor": tint.replace("rgb", "rgba").replace(")", ",0.75)")}
@@ -351,13 +351,13 @@ def _refits(run: Run) -> dict[str, Figure]:
     ):
         paths = [read(fit["summary"]) for fit in run.fits]
         if len(paths[0]) and all(len(path) == len(paths[0]) for path in paths):
-            found[place] = _paths(when, np.array(paths, dtype=np.float64), shape, place == "volatilities")
+            names = run.regime_names if len(paths[0]) == run.states else tuple(regime_names(len(paths[0])))
+            found[place] = _paths(when, np.array(paths, dtype=np.float64), names, shape, place == "volatilities")
     return found
 
 
-def _paths(when: list[str], paths: Floats, shape: str, from_zero: bool) -> Figure:
-    states = paths.shape[1]
-    named = enumerate(zip(regime_names(states), colours(states), strict=True))
+def _paths(when: list[str], paths: Floats, names: tuple[str, ...], shape: str, from_zero: bool) -> Figure:
+    named = enumerate(zip(names, colours(len(names)), strict=True))
     form = {"mode": "lines+markers", "marker": {"size": 4}, "hovertemplate": f"%{{y:{shape}}}"}
     lines = [trace(paths[:, k], name, tint, form={"shape": "hv"}, **form) | {"x": when} for k, (name, tint) in named]
     axis = {"tickformat": "~%" if from_zero else "", "rangemode": "tozero" if from_zero else "normal"}

@@ -12,6 +12,7 @@ import numpy as np
 from barograph.errors import DataError
 from barograph.metrics.formulas import believed
 from barograph.metrics.steps import Steps, stamps, steps
+from barograph.report.words import regime_names
 from barograph.types import Floats
 
 if TYPE_CHECKING:
@@ -84,6 +85,12 @@ class Run:
     def states(self) -> int:
         """How many regimes the model has; 1 says that there is no model."""
         return sum(name.startswith("p_") for name in self.tables["beliefs"].columns)
+
+    @property
+    def regime_names(self) -> tuple[str, ...]:
+        """What its regimes are called: as the model calls them, where it does, else calm to turbulent."""
+        told = next((tuple(labels) for fit in self.fits if (labels := fit.get("summary", {}).get("labels"))), ())
+        return told if len(told) == self.states else tuple(regime_names(self.states))
 
 
 def read_run(folder: Path) -> Run:

@@ -178,7 +178,7 @@ def regimes(run: Run) -> Table | None:
     if run.each:
         return _spent(run)
     parts = attribute(run.tables["equity"], run.tables["beliefs"], run.tables["fills"], run.steps.periods, run.by_day)
-    names = dict(enumerate(regime_names(run.states))) | {-1: "no model yet"}
+    names = dict(enumerate(run.regime_names)) | {-1: "no model yet"}
     tints = dict(enumerate(colours(run.states)))
     rows = [_regime(part, names[part["regime"]], tints.get(part["regime"], "")) for part in parts.to_dict("records")]
     whole = math.fsum(parts["profit"])
@@ -216,7 +216,7 @@ def _spent(run: Run) -> Table:
         found = believed(table)
         shares = [percent(float(np.mean(found == k))) for k in range(run.states)]
         rows.append(Row((symbol, *shares, number(switches(found), 0))))
-    return Table(("asset", *regime_names(run.states), "switches"), rows, texts=("asset",))
+    return Table(("asset", *run.regime_names, "switches"), rows, texts=("asset",))
 
 
 def _regime(part: dict[Any, Any], name: str, tint: str) -> Row:

@@ -73,8 +73,9 @@ def label_file(
 
     A date is that of the day a bar closes on in `time_zone` (a close at midnight ends the day before), a time is a
     close. `known_after` is how many bars later a label was known; 0 is for labels that were known at their own close,
-    and has to be said. `classes` are the names in the order wanted, by default all of the file, sorted. An empty cell
-    is no label. Whoever made the file may have seen the future: that cannot be audited, and is told.
+    and has to be said. What is said of a day is not known before its last bar. `classes` are the names in the order
+    wanted, by default all of the file, sorted. An empty cell is no label. Whoever made the file may have seen the
+    future: that cannot be audited, and is told.
 
     Raises `ConfigError` for a file, a column or a setting that cannot be used, `DataError` naming a row.
 
@@ -100,7 +101,7 @@ def label_file(
     late = "at their own close, as was said" if known_after == 0 else f"{known_after} bars later"
     made = f"labels are of {path.name}, known {late}: made elsewhere, not audited"
     settings = ("label_file", keys.tobytes(), which.tobytes(), names, unit, time_zone, known_after)
-    tell = partial(of_days, keys, which, unit, partial(_wall, time_zone if unit > 1 else "UTC"), path.name)
+    tell = partial(of_days, keys, which, unit, partial(_wall, time_zone if unit > 1 else "UTC"), path.name, known_after)
     return Labels(tell, names, known_after, made, settings)
 
 

@@ -225,6 +225,20 @@ def test_times_match_closes_and_dates_match_days(tmp_path: Path) -> None:
     assert (tokyo.tell(bg.window(X[1:], ts=ts[:-1])) == truth[1:]).all()
 
 
+@pytest.mark.parametrize("purge", [0, 1, 3])
+def test_what_is_said_of_a_day_is_not_known_within_it(purge: int, tmp_path: Path) -> None:
+    """Of bars shorter than a day: four a day, seen in the middle of the fifth."""
+    file, _ = dated(tmp_path, [0, 1, 0, 1, 0])
+    ts = np.arange(18) * (DAY // 4) + pd.Timestamp("2015-01-01").value + DAY // 8
+    labels = label_file(file, known_after=purge)
+    told = labels.tell(bg.window(np.zeros((18, 1)), ts=ts))
+    wanted = np.array([0] * 4 + [1] * 4 + [0] * 4 + [1] * 4 + [-1] * 2)
+    # The fourth day was over at bar 15, and bars 16 and 17 are those that have closed since.
+    if purge == 3:
+        wanted[12:16] = -1
+    assert told.tolist() == wanted.tolist()
+
+
 def _of_times(tmp_path: Path, ts: Any, classes: Any) -> Path:
     file = tmp_path / "times.parquet"
     pd.DataFrame({"Date": pd.to_datetime(ts, utc=True), "regime": np.array(["calm", "wild"])[classes]}).to_parquet(file)

@@ -46,11 +46,14 @@ def of_days(
     unit: int,
     shift: Callable[[Any], Any],
     path: str,
+    known_after: int,
     window: Window,
 ) -> NDArray[np.int64]:
     """Return the class of each row by its close: `days` (n,), rising, counts units of `unit` ns from 1970.
 
-    ``shift(ts)`` gives the wall clock of closes. Raises `FitError` where no row of the window has a label.
+    ``shift(ts)`` gives the wall clock of closes. What is said of a day is known when the day is over: of bars that are
+    shorter it is no sooner than the first bar of the next, and `known_after` bars are counted from there. Raises
+    `FitError` where no row of the window has a label.
     """
     if len(window.ts) and int(window.ts[-1]) == len(window.ts) - 1:
         raise FitError(f"labels of {path}: the rows have no dates; give a frame with a time index, or `ts`")
@@ -62,6 +65,10 @@ def of_days(
         first, last = (str(np.datetime64(int(key * unit), "ns"))[:10] for key in (keys[0], keys[-1]))
         held = " to ".join(str(np.datetime64(int(key * unit), "ns"))[:10] for key in (days[0], days[-1]))
         raise FitError(f"labels of {path}: none is of the rows from {first} to {last}; the file has {held}")
+    ends = np.searchsorted(keys, keys, side="right") - 1
+    if (ends > np.arange(len(keys))).any():
+        newest = len(keys) - 1
+        found = np.where(ends + max(1, known_after) > newest, UNKNOWN, found)
     return found
 
 

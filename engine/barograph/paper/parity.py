@@ -104,9 +104,10 @@ class _Rerun(Session):
         late: Mapping[int, Correction],
         made: Mapping[int, Learned],
     ) -> None:
-        # A session learns its first fit as it begins.
-        self.turned, self.late, self.made = turned, late, made
+        # A session learns its first fit as it begins, and begins without corrections.
+        self.made = made
         super().__init__(machine, history, None, None)
+        self.turned, self.late = turned, late
 
     def _fitted(self, lo: int, hi: int, bar: int) -> tuple[Fitted, Match | None, str]:
         if bar not in self.made:

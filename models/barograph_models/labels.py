@@ -117,11 +117,15 @@ def _read(path: Path) -> pd.DataFrame:
 
     if not path.is_file():
         raise ConfigError(f"label_file: no file {path}")
-    if path.suffix == ".parquet":
-        return pd.read_parquet(path).reset_index()
-    if path.suffix == ".csv":
+    if path.suffix not in (".parquet", ".csv"):
+        raise ConfigError(f"label_file: {path} is neither .csv nor .parquet")
+    try:
+        if path.suffix == ".parquet":
+            return pd.read_parquet(path).reset_index()
         return pd.read_csv(path, dtype=str, keep_default_na=False)
-    raise ConfigError(f"label_file: {path} is neither .csv nor .parquet")
+    except (OSError, ValueError) as error:
+        reason = str(error).splitlines()[0]
+        raise DataError(f"{path}: cannot be read ({reason}); wanted a header, and a date and a class a row") from error
 
 
 def _pick(path: Path, frame: pd.DataFrame, name: str) -> pd.Series[Any]:

@@ -252,6 +252,7 @@ BAD_FILES = {
     "Day,regime\n2024-01-02,calm\n": r"no column 'Date'; found Day, regime",
     "Date,regime\n2024-01-02,calm\n2024-01-03,calm\n": r"has 1 classes; wanted two at least",
     "Date,regime\n": r"has 0 classes",
+    "": r"cannot be read \(No columns to parse from file\); wanted a header",
 }
 
 

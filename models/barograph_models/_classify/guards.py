@@ -31,11 +31,12 @@ BY_CHANCE: Final = 0.1
 
 
 def refuse_few(
-    name: str, classes: NDArray[np.int64], names: tuple[str, ...], least: int, instead: str
+    name: str, classes: NDArray[np.int64], names: tuple[str, ...], least: int, window: int, instead: str
 ) -> tuple[str, ...]:
     """Raise `FitError` for fewer labelled rows than `least`, or than `FEWEST` of a class; tell which are rare."""
     if len(classes) < least:
-        told = f"{len(classes)} labelled rows are known, it needs {least}"
+        whole = f" with {window - 1} whole rows before them" if window > 1 else ""
+        told = f"{len(classes)} labelled rows{whole} are known, it needs {least}"
         raise FitError(f"{name}: {told}: lengthen the window of [fit]{instead}")
     counts = np.bincount(classes, minlength=len(names))
     for k, count in enumerate(counts):

@@ -125,7 +125,7 @@ def _fitted(what: Classifier, names: tuple[str, ...], params: Any, d: int, rows:
 
 def _fit(what: Classifier, labels: Labels, window: Window) -> Fitted:
     past, K = _past(what, labels, window), len(labels.classes)
-    rare = refuse_few(what.name, past.classes[past.usable], labels.classes, what.least, what.instead)
+    rare = refuse_few(what.name, past.classes[past.usable], labels.classes, what.least, what.window, what.instead)
     held = blocks(past.classes, past.usable, K, what.parts, labels.purge)
     judged = [(block, _learned(what, past, block, K)) for block in (_best(past, held, K) if what.once else held)]
     seen = _held_out(what, past, judged, K)

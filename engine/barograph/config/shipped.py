@@ -55,7 +55,7 @@ def shipped() -> list[Shipped]:
     feature looks at closes and at returns. A factory that needs a file of yours (`fixed_positions`) is left out.
 
     >>> [part.table["use"] for part in shipped() if part.kind == "model"][0]
-    'barograph_models.autoregressive_hmm:autoregressive_hmm'
+    'barograph_models.amortised:amortised'
     """
     found = [("feature", f"{_FEATURES}:{name}") for name in features.__all__ if name.islower()]
     for kind, package in _PACKAGES.items():

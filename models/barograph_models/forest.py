@@ -113,7 +113,7 @@ def forest(
     array([0., 1.])
     """
     name = "forest"
-    check_shared(name, labels, window, calibrate, weights, oversample)
+    check_shared(name, labels, window, calibrate, weights, oversample, seed)
     check_counts(name, trees=trees, depth=depth, leaves=leaves, leaf=leaf)
     if leaves < 2:
         raise ConfigError(f"{name}: leaves = {leaves}: a tree of one leaf asks nothing; wanted 2 at least")

@@ -6,6 +6,7 @@ at its decision. They are an argument of every classifier, `labels`.
 
 from __future__ import annotations
 
+import math
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -44,6 +45,10 @@ def labels_of(
     >>> labels_of(gaussian_hmm(states=2), when="ahead", horizon=5).purge
     5
     """
+    if not isinstance(model, Model):
+        raise ConfigError(f"labels_of: model = {model!r}; wanted a model, such as gaussian_hmm(states=2)")
+    if isinstance(columns, str):
+        raise ConfigError(f"labels_of: columns = {columns!r}; wanted several names")
     if model.panel:
         raise ConfigError(f"labels_of: {model.name} is a model for several assets; wanted one of a single asset")
     if when not in ("now", "ahead", "smooth"):
@@ -85,6 +90,8 @@ def label_file(
     >>> label_file(file, known_after=5).classes
     ('calm', 'wild')
     """
+    if isinstance(classes, str):
+        raise ConfigError(f"label_file: classes = {classes!r}; wanted several names")
     path = Path(path)
     _check_zone(time_zone)
     if isinstance(known_after, bool) or not isinstance(known_after, int) or known_after < 0:
@@ -108,7 +115,7 @@ def label_file(
 def _check_zone(time_zone: str) -> None:
     try:
         ZoneInfo(time_zone)
-    except (ZoneInfoNotFoundError, ValueError) as error:
+    except (ZoneInfoNotFoundError, ValueError, OSError, TypeError) as error:
         raise ConfigError(f"label_file: time_zone = {time_zone!r} is none; wanted one such as Europe/London") from error
 
 
@@ -136,8 +143,12 @@ def _pick(path: Path, frame: pd.DataFrame, name: str) -> pd.Series[Any]:
 
 
 def _classes(path: Path, cells: pd.Series[Any], classes: tuple[str, ...]) -> tuple[tuple[str, ...], NDArray[np.int64]]:
-    told = ["" if cell is None or cell != cell else _name(cell) for cell in cells]
-    names = tuple(classes) or tuple(sorted({name for name in told if name}))
+    import pandas as pd
+
+    told = ["" if pd.isna(cell) else _name(cell) for cell in cells]
+    names = tuple(map(_name, classes)) or tuple(sorted({name for name in told if name}, key=_order))
+    if len(set(names)) < len(names):
+        raise ConfigError(f"label_file: classes = {list(names)} has one twice")
     if len(names) < 2:
         raise DataError(f"{path}: column {cells.name!r} has {len(names)} classes; wanted two at least")
     for row, name in enumerate(told):
@@ -148,8 +159,24 @@ def _classes(path: Path, cells: pd.Series[Any], classes: tuple[str, ...]) -> tup
 
 
 def _name(cell: Any) -> str:
-    """Write a class as it stands in a config: 1.0 is "1"."""
-    return str(int(cell)) if isinstance(cell, float) and cell == int(cell) else str(cell).strip()
+    """Write a class as it stands in a config: 1.0 is "1", in a CSV as in Parquet."""
+    told = str(cell).strip()
+    number = _number(told)
+    return told if number is None or number != round(number) else str(round(number))
+
+
+def _number(text: str) -> float | None:
+    try:
+        number = float(text)
+    except ValueError:
+        return None
+    return number if math.isfinite(number) else None
+
+
+def _order(name: str) -> tuple[float, str]:
+    """Order numbers as numbers, and before words."""
+    number = _number(name)
+    return math.inf if number is None else number, name
 
 
 def _times(path: Path, cells: pd.Series[Any], time_zone: str) -> tuple[NDArray[np.int64], int]:
@@ -161,6 +188,8 @@ def _times(path: Path, cells: pd.Series[Any], time_zone: str) -> tuple[NDArray[n
         return f"{path} row {row + 1}"
 
     if cells.dtype.kind == "M":
+        if (missing := np.flatnonzero(cells.isna())).size:
+            raise DataError(f"{place(int(missing[0]))}: no time; wanted one in each row")
         values = cells.dt.tz_convert("UTC").dt.tz_localize(None) if cells.dt.tz is not None else cells
         wall, aware = np.asarray(values.astype("datetime64[ns]").astype(np.int64)), cells.dt.tz is not None
         whole = bool((wall % DAY == 0).all()) and not aware
@@ -172,6 +201,9 @@ def _times(path: Path, cells: pd.Series[Any], time_zone: str) -> tuple[NDArray[n
     )
     if stamps.whole.all():
         return stamps.wall // DAY, DAY
+    if stamps.whole.any():
+        row = int(np.argmax(stamps.whole))
+        raise DataError(f"{place(row)}: {cells.iloc[row]!r} is a date, and other rows are times; wanted one of them")
     return np.where(stamps.aware, stamps.wall - stamps.offset, _moment(stamps.wall, time_zone)), 1
 
 

@@ -93,7 +93,7 @@ def logistic(
     array([0., 1.])
     """
     name = "logistic"
-    check_shared(name, labels, window, calibrate, weights, oversample)
+    check_shared(name, labels, window, calibrate, weights, oversample, seed)
     check_positive(name, penalty=penalty)
     what = Classifier(name, LOGISTIC, partial(_train, window, penalty, oversample), partial(_blank, window), window,
                       least=200, calibrate=calibrate, weights=weights, seed=seed)  # fmt: skip

@@ -239,6 +239,28 @@ def test_what_is_said_of_a_day_is_not_known_within_it(purge: int, tmp_path: Path
     assert told.tolist() == wanted.tolist()
 
 
+def test_dates_that_are_no_closes_are_refused(tmp_path: Path) -> None:
+    """Of a frame whose index are days: the bar of a midnight is of the day before, and Mondays would have none."""
+    days = pd.bdate_range("2015-01-01", periods=300)
+    file = tmp_path / "labels.csv"
+    pd.DataFrame({"Date": days.strftime("%Y-%m-%d"), "regime": np.arange(300) // 40 % 2}).to_csv(file, index=False)
+    labels, X = label_file(file, known_after=0), np.zeros((300, 1))
+    with pytest.raises(FitError, match=r"300 rows stamped at midnight are days of the file, .* add the hour at which"):
+        labels.tell(bg.window(pd.DataFrame(X, index=days)))
+    assert (labels.tell(bg.window(pd.DataFrame(X, index=days + pd.Timedelta("16h")))) == np.arange(300) // 40 % 2).all()
+
+
+def test_numbers_are_named_and_ordered_as_numbers(tmp_path: Path) -> None:
+    days = pd.date_range("2015-01-01", periods=4)
+    pd.DataFrame({"Date": days, "regime": pd.array([10, 2, None, 1], "Int64")}).to_parquet(tmp_path / "l.parquet")
+    (tmp_path / "l.csv").write_text("Date,regime\n2015-01-01,10\n2015-01-02,2.0\n2015-01-03,\n2015-01-04,1\n")
+    for name in ("l.parquet", "l.csv"):
+        assert label_file(tmp_path / name, 1).classes == ("1", "2", "10")
+    pd.DataFrame({"Date": [days[0], pd.NaT], "regime": [1, 2]}).to_parquet(tmp_path / "l.parquet")
+    with pytest.raises(BarographError, match=r"row 2: no time; wanted one in each row"):
+        label_file(tmp_path / "l.parquet", 1)
+
+
 def _of_times(tmp_path: Path, ts: Any, classes: Any) -> Path:
     file = tmp_path / "times.parquet"
     pd.DataFrame({"Date": pd.to_datetime(ts, utc=True), "regime": np.array(["calm", "wild"])[classes]}).to_parquet(file)
@@ -252,6 +274,7 @@ BAD_FILES = {
     "Day,regime\n2024-01-02,calm\n": r"no column 'Date'; found Day, regime",
     "Date,regime\n2024-01-02,calm\n2024-01-03,calm\n": r"has 1 classes; wanted two at least",
     "Date,regime\n": r"has 0 classes",
+    "Date,regime\n2024-01-02,a\n2024-01-03T21:00,b\n": r"row 1: '2024-01-02' is a date, and other rows are times",
     "": r"cannot be read \(No columns to parse from file\); wanted a header",
 }
 
@@ -275,6 +298,11 @@ BAD_SETTINGS: dict[str, tuple[Callable[[Path], Any], str]] = {
     "known": (lambda _file: label_file(_file, known_after=-1), "known_after = -1"),
     "zone": (lambda _file: label_file(_file, 1, time_zone="Mars"), "time_zone = 'Mars' is none"),
     "class": (lambda _file: label_file(_file, 1, classes=("calm", "wide")), "row 2: the class 'wild'; wanted one of"),
+    "seed": (lambda _file: forest(labels_of(kmeans(2)), seed=-1), "forest: seed = -1; wanted a whole number from 0"),
+    "twice": (lambda file: label_file(file, 1, classes=("calm", "calm", "wild")), "has one twice"),
+    "text": (lambda file: label_file(file, 1, classes="calm"), "wanted several names"),  # type: ignore[arg-type]
+    "model": (lambda _file: labels_of("hmm"), "labels_of: model = 'hmm'; wanted a model"),  # type: ignore[arg-type]
+    "continent": (lambda file: label_file(file, 1, time_zone="America"), "time_zone = 'America' is none"),
     "file": (lambda _file: label_file(_file.with_name("no.csv"), 1), "no file"),
 }
 
@@ -364,6 +392,20 @@ def test_what_cannot_be_judged_is_kept_and_told() -> None:
     fitted = logistic(given(once)).fit(X)
     assert fitted.judged is None
     assert any(note.startswith("could not be judged") for note in fitted.notes)
+
+
+def test_moves_are_counted_over_rows_without_a_label() -> None:
+    X, truth = world()
+    dense, sparse = logistic(given(truth)).fit(X), logistic(given(np.where(np.arange(len(X)) % 4, -1, truth))).fit(X)
+    np.testing.assert_allclose(sparse.params.transition, dense.params.transition, atol=0.01)
+    X[::2] = np.nan
+    np.testing.assert_allclose(logistic(given(truth)).fit(X).params.transition, dense.params.transition, atol=0.01)
+
+
+def test_labels_that_come_again_are_not_refused_for_it() -> None:
+    truth = np.arange(1000) // 20 % 2
+    X = np.column_stack([np.random.default_rng(0).standard_normal(1000), truth + 0.0])
+    assert logistic(given(truth)).fit(X).params.temperature[0] >= 1.0
 
 
 def test_blocks_are_purged() -> None:

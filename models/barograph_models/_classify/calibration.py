@@ -36,9 +36,9 @@ def calibration(how: str, probs: Floats, classes: NDArray[np.int64]) -> Calibrat
     """Learn a calibration from held-out probabilities (M, K) and what was true, (M,).
 
     ``"temperature"``: probabilities to the power of 1 / temperature, the one under which what was true was likeliest
-    (Guo et al., *On Calibration of Modern Neural Networks*, ICML 2017); between e**-3 and e**3. ``"isotonic"``: class
-    by class the rising line that is nearest to what was true (Zadrozny & Elkan, KDD 2002), then brought to a sum of
-    one.
+    (Guo et al., *On Calibration of Modern Neural Networks*, ICML 2017); between e**-3 and e**3, and not below 1 where
+    no answer was wrong. ``"isotonic"``: class by class the rising line that is nearest to what was true (Zadrozny &
+    Elkan, KDD 2002), then brought to a sum of one.
     """
     K = probs.shape[1]
     if how == "temperature":
@@ -71,7 +71,9 @@ def _temperature(probs: Floats, classes: NDArray[np.int64]) -> float:
     for _ in range(_NARROW):
         left, right = high - _GOLDEN * (high - low), low + _GOLDEN * (high - low)
         low, high = (low, right) if loss(left) <= loss(right) else (left, high)
-    return float(exponentials(np.array([0.5 * (low + high)]))[0])
+    found = float(exponentials(np.array([0.5 * (low + high)]))[0])
+    # Where nothing was answered wrongly the likeliest is as cold as there is: nothing says how cold.
+    return found if (probs.argmax(axis=1) != classes).any() else max(found, 1.0)
 
 
 def _isotonic(probs: Floats, classes: NDArray[np.int64]) -> Floats:

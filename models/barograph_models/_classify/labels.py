@@ -59,6 +59,8 @@ def of_days(
         raise FitError(f"labels of {path}: the rows have no dates; give a frame with a time index, or `ts`")
     # A close at midnight ends the day before.
     keys = (shift(window.ts) - (unit > 1)) // unit
+    if unit > 1:
+        _refuse_dates(days, unit, shift(window.ts), path)
     at = np.minimum(np.searchsorted(days, keys), len(days) - 1)
     found = np.where(days[at] == keys, classes[at], UNKNOWN)
     if not (found != UNKNOWN).any():
@@ -70,6 +72,16 @@ def of_days(
         newest = len(keys) - 1
         found = np.where(ends + max(1, known_after) > newest, UNKNOWN, found)
     return found
+
+
+def _refuse_dates(days: NDArray[np.int64], unit: int, wall: NDArray[np.int64], path: str) -> None:
+    """Refuse closes that are dates and no closes: a bar that closes at midnight is of the day before."""
+    if (wall % unit != 0).any():
+        return
+    same, before = (int(np.count_nonzero(np.isin(wall // unit - back, days))) for back in (0, 1))
+    if same > before + 1 and same > 1.05 * before:
+        told = f"{same} rows stamped at midnight are days of the file, and {before} end such a day"
+        raise FitError(f"labels of {path}: {told}: dates are no closes; add the hour at which the bars close")
 
 
 def of_model(model: Model, when: str, horizon: int, columns: tuple[str, ...], window: Window) -> NDArray[np.int64]:

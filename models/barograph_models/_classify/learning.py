@@ -184,8 +184,16 @@ def _common(past: _Past, block: Block, K: int) -> tuple[Any, ...]:
     spread = np.array([variance(rows) for rows in own])
     centre, scale = _scale(past, block)
     least = np.finfo(np.float64).tiny
-    return (np.asarray(mean(one_hot[past.usable])), soft_transition(one_hot, past.usable),
+    return (np.asarray(mean(one_hot[past.usable])), _moves(past, K),
             np.array([mean(rows) for rows in own]), np.maximum(spread, least), centre, 1.0 / scale)  # fmt: skip
+
+
+def _moves(past: _Past, K: int) -> Floats:
+    """Return the moves of the classes from bar to bar, (K, K): over rows without one the last that was told goes on."""
+    rows = np.flatnonzero(past.usable)
+    between = np.arange(rows[0], rows[-1] + 1)
+    told = past.classes[rows[np.searchsorted(rows, between, side="right") - 1]]
+    return soft_transition(np.eye(K)[told], np.ones(len(between), dtype=bool))
 
 
 def _learned(what: Classifier, past: _Past, block: Block, K: int) -> Learned:
@@ -226,6 +234,9 @@ def _judged(what: Classifier, past: _Past, seen: _Held, ts: NDArray[np.int64], c
     probs = seen.raw.copy()
     for n in np.unique(apart):
         here = apart == n
+        # What holds one class alone would teach to be sure of it.
+        if len(np.unique(classes[~here])) < 2:
+            continue
         probs[here] = by.calibrated(seen.raw[here], by.calibration(what.calibrate, seen.raw[~here], classes[~here]))
     return Judged(seen.rows, ts[seen.rows], classes, seen.raw, probs, curve)
 

@@ -15,12 +15,16 @@ WEIGHTS: Final = ("none", "root", "balanced")
 OVERSAMPLING: Final = ("none", "smote")
 
 
-def check_shared(name: str, labels: Any, window: int, calibrate: str, weights: str, oversample: str = "none") -> None:
+def check_shared(
+    name: str, labels: Any, window: int, calibrate: str, weights: str, oversample: str = "none", seed: int = 0
+) -> None:
     """Raise `ConfigError` naming the first setting that cannot be meant."""
     if not isinstance(labels, Labels):
         told = f"labels = {labels!r}; wanted label_file(...) or labels_of(...) of barograph_models.labels"
         raise ConfigError(f"{name}: {told}")
     check_counts(name, window=window)
+    if not 0 <= seed < 2**32:
+        raise ConfigError(f"{name}: seed = {seed!r}; wanted a whole number from 0 and below 2**32")
     check_choice(name, "calibrate", calibrate, CALIBRATIONS)
     check_choice(name, "weights", weights, WEIGHTS)
     check_choice(name, "oversample", oversample, OVERSAMPLING)

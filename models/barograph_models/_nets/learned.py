@@ -31,7 +31,7 @@ def net(
     ``takes(K, rows, d)`` are about the seconds of a fit, where it does not learn from windows.
     Raises `ConfigError` for settings that cannot be meant.
     """
-    check_shared(kind.name, labels, sizes.window, calibrate, weights, oversample)
+    check_shared(kind.name, labels, sizes.window, calibrate, weights, oversample, seed)
     checked(kind.name, how, sizes.dropout)
     made = f"weights are of one seed, {seed}: another makes others, and so does another kind of processor"
     what = Classifier(

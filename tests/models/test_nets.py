@@ -185,7 +185,8 @@ def test_learning_without_torch_says_what_to_install(make: Any, monkeypatch: pyt
 
 def test_few_rows_name_what_learns_from_them() -> None:
     X = np.random.default_rng(0).standard_normal((280, 1)) * np.repeat([[1.0], [4.0]], 140, axis=0)
-    with pytest.raises(FitError, match=r"^cnn: 2\d\d labelled rows are known, it needs 1000: .*logistic or forest"):
+    told = r"^cnn: 2\d\d labelled rows with 29 whole rows before them are known, it needs 1000: .*logistic or forest"
+    with pytest.raises(FitError, match=told):
         cnn(labels_of(gaussian_hmm(states=2, starts=1))).fit(X)
 
 

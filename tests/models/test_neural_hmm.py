@@ -57,7 +57,8 @@ def test_what_the_classifier_has_stays(tmp_path: Any) -> None:
     X, truth = world()
     fitted = neural_hmm(logistic(given(truth))).fit(bg.window(X, names=["r", "v"]))
     assert fitted.labels == ("calm", "wild")
-    assert fitted.judged is not None
+    assert fitted.judged is None  # its own answers to held-out rows nobody has asked for
+    assert "held-out rows judged logistic, within" in fitted.notes
     assert any("calibrated" in note for note in fitted.notes)
     fitted.save(tmp_path / "hybrid.npz")
     again = Fitted.load(tmp_path / "hybrid.npz")

@@ -89,8 +89,10 @@ def _told(
     from barograph.report.explaining.runs import explain_file, explain_run
 
     run = place.absolute().parent.parent
-    if place.is_file() and seen is None and (run / "fits.json").is_file() and place.stem.isdecimal():
+    if place.is_file() and seen is None and fit is None and (run / "fits.json").is_file() and place.stem.isdecimal():
         return explain_run(run, None, int(place.stem), stretches, modules, tell)
+    if place.is_file() and fit is not None:
+        raise ConfigError(f"{place}: is one fit, and --fit {fit} picks one of a run: leave it out, or name the run")
     if place.is_file():
         return explain_file(place, seen, stretches, modules, tell)
     return explain_run(place, seen, fit, stretches, modules, tell)

@@ -129,7 +129,10 @@ def model_over(changed: Changed, model: Model, name: str, setting: Floats) -> Mo
 
     def over(fitted: Fitted) -> Fitted:
         family = family_over(changed, fitted.family)
-        return replace(fitted, family=family, params=family.params(*fitted.params, setting.copy()))
+        # What the other answered to held-out rows is not what is believed here.
+        own = fitted.notes if fitted.judged is None else (*fitted.notes, f"held-out rows judged {fitted.name}, within")
+        params = family.params(*fitted.params, setting.copy())
+        return replace(fitted, family=family, params=params, judged=None, notes=own)
 
     def fit(window: Window) -> Fitted:
         previous, state = window.previous, window.state

@@ -26,11 +26,17 @@ LAGS: Final = 30
 
 
 def length_of(fitted: Fitted) -> int:
-    """Return how many rows a fit looks at: those that its filter's state keeps as `rows` (n, d), else `LAGS`."""
-    kept = getattr(fitted.family.init(fitted.params), "rows", None)
+    """Return how many rows a fit looks at: those that its filter's state keeps as `rows` (n, d), else `LAGS`.
+
+    A model over another keeps the state of that as `inner`, and a ring of late beliefs, if it comes late, as `ring`.
+    """
+    state, late = fitted.family.init(fitted.params), 0
+    while hasattr(state, "inner"):
+        late, state = late + len(getattr(state, "ring", ())), state.inner
+    kept = getattr(state, "rows", None)
     if isinstance(kept, np.ndarray) and kept.ndim == 2 and kept.shape[1] == len(fitted.features):
-        return len(kept)
-    return LAGS
+        return len(kept) + late
+    return LAGS + late
 
 
 def stretches(X: Floats, bars: NDArray[np.int64], length: int) -> tuple[Floats, NDArray[np.int64]]:

@@ -135,6 +135,8 @@ def _known(
     """Return the rows to ask at: those held out, with their classes, where they are among these; else all."""
     if judged is None or not len(judged.bars):
         return np.arange(rows), None
+    if rows == 0:
+        return np.arange(0), None
     if ts is None:
         there = judged.bars < rows
         return judged.bars[there], judged.classes[there]
@@ -162,7 +164,11 @@ def _asked(
 def _centre(fitted: Fitted, X: Floats) -> Floats:
     """Return the features' centre in training: the fit's own, where it keeps one, else that of the rows."""
     own: Any = getattr(fitted.params, "centre", None)
-    return own if isinstance(own, np.ndarray) and own.shape == (X.shape[1],) else np.nanmean(X, axis=0)
+    return (
+        own
+        if isinstance(own, np.ndarray) and own.shape == (X.shape[1],)
+        else X[np.isfinite(X).all(axis=1)].mean(axis=0)
+    )
 
 
 def _profile(fitted: Fitted, X: Floats, probs: Floats) -> Profile:

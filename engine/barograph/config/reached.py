@@ -7,6 +7,7 @@ its first bar and again after its last. What was imported by a name that only a 
 from __future__ import annotations
 
 import ast
+import functools
 import importlib.util
 import sys
 import sysconfig
@@ -99,23 +100,31 @@ def _installed(spec: ModuleSpec) -> bool:
     return library or spec.origin in ("built-in", "frozen") or any(part in _LIBRARIES for part in origin.parts)
 
 
-def _imported(source: bytes, package: str) -> Iterator[str]:
-    """Give the names that a source says it imports, anywhere in it; what is no module among them is never found."""
+@functools.lru_cache(maxsize=10_000)
+def _imported(source: bytes, package: str) -> tuple[str, ...]:
+    """Return the names that a source says it imports, anywhere in it; what is no module among them is never found.
+
+    Parsing the 300 files of a package takes a second, and a service asks again whenever it reads its state back.
+    """
     with warnings.catch_warnings():
         # Whoever imports it is warned of an invalid escape; nobody needs to be twice.
         warnings.simplefilter("ignore")
         try:
             tree = ast.parse(source)
         except (SyntaxError, ValueError):
-            return
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            base = _absolute(node.module or "", package, node.level)
-            yield from (base, *(f"{base}.{alias.name}" for alias in node.names)) if base else ()
-        elif isinstance(node, ast.Call):
-            yield from _called(node, package)
+            return ()
+    return tuple(name for node in ast.walk(tree) for name in _named(node, package))
+
+
+def _named(node: ast.AST, package: str) -> Iterator[str]:
+    """Give the names that one node of a source imports."""
+    if isinstance(node, ast.Import):
+        yield from (alias.name for alias in node.names)
+    elif isinstance(node, ast.ImportFrom):
+        base = _absolute(node.module or "", package, node.level)
+        yield from (base, *(f"{base}.{alias.name}" for alias in node.names)) if base else ()
+    elif isinstance(node, ast.Call):
+        yield from _called(node, package)
 
 
 def _called(node: ast.Call, package: str) -> Iterator[str]:

@@ -44,6 +44,7 @@ from barograph_models._student.emission import FIT, STUDENT, StudentParams, draw
 from barograph_models._student.fit import TAIL, Ascender, believed, best_climb, in_units, known_of, standardised
 from barograph_models._student.gibbs import draws
 from barograph_models._student.known import Known
+from barograph_models._student.moves import moved_start
 from barograph_models._student.priors import DOF_SPREAD, FIRMNESS, USUAL_DOF, Habits, flattened, habits, market, nothing
 from barograph_models._student.room import used, with_room
 
@@ -198,7 +199,9 @@ def student_hmm(
     method = ascent.EM if plain else METHODS[how]
     ascender = Ascender(method, kind, usual, starts, iterations, tolerance, variance_floor)
     plan = Plan(states, ascender, None if plain else own, keep, guard, uncertainty, sweeps, seed)
-    return Model(partial(_carried if prior == "previous" else _fresh, plan), states, NAME, partial_rows=True)
+    learn = partial(_carried if prior == "previous" else _fresh, plan)
+    moved = None if uncertainty or prior == "previous" or method == ascent.MAP else partial(_moved, plan)
+    return Model(learn, states, NAME, partial_rows=True, moved=moved)
 
 
 def _chosen_at_every_fit(make: Any, most: int, settings: dict[str, Any]) -> Model:
@@ -213,7 +216,7 @@ def _chosen_at_every_fit(make: Any, most: int, settings: dict[str, Any]) -> Mode
     make(1)
 
     def fit(window: Window) -> Fitted:
-        choice = choose_states(make, window, most)
+        choice = choose_states(make, window, most, criteria=False)
         found = choice.fitted
         padded = replace(found, family=STUDENT_COUNTED, params=with_room(found.params, most, FIT))
         labels = tuple(f"regime {k}" for k in range(most))
@@ -254,6 +257,25 @@ def _degrees_of_freedom(wanted: Any, usual: float) -> tuple[int, float]:
 def _fresh(plan: Plan, window: Window) -> Fitted:
     """Fit to the whole window, from what is known of markets."""
     return _from_prior(plan, window, cells(emitted(window, NAME), plan.states, NAME))
+
+
+def _moved(plan: Plan, window: Window, found: Fitted, other: Fitted) -> Fitted:
+    """Return the better of a fit and where another's regimes lead, one of them split or two of them merged."""
+    X = emitted(window, NAME)
+    data = cells(X, plan.states, NAME)
+    begun = moved_start(data, smooth(STUDENT, other.params, X, any_observed), plan.states)
+    if begun is None:
+        return found
+    prior = plan.prior(X.shape[1])
+    rival = _said(plan, window, data, prior, plan.ascender.climb(data, prior, begun))
+    # By less than an iteration may gain it is the same answer.
+    return rival if _objective(rival) > _objective(found) + plan.ascender.tolerance * data.rows else found
+
+
+def _objective(fitted: Fitted) -> float:
+    """Return where the ascent ended: the bound on the log evidence, or in plain EM the log likelihood."""
+    evidence = float(fitted.params.evidence[0])
+    return _reached(fitted) if np.isnan(evidence) else evidence
 
 
 def _from_prior(plan: Plan, window: Window, data: Cells) -> Fitted:

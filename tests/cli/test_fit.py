@@ -6,6 +6,8 @@ import json
 import zipfile
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import pytest
 
 from barograph.regimes.fitted import Fitted
@@ -76,3 +78,51 @@ def test_a_file_of_the_format_before_says_how_to_make_it_anew(folder: Path) -> N
     done = barograph("run", folder / "scoring.toml", "--runs", folder / "runs")
     assert done.returncode != 0
     assert "format version 1, this barograph reads 2; make it anew with `barograph fit CONFIG -o FILE`" in done.stderr
+
+
+@pytest.fixture
+def long(folder: Path) -> Path:
+    """A folder with bars enough to count regimes by: calm and wild ones by turns."""
+    random = np.random.default_rng(5)
+    close = 100.0 * np.exp(np.cumsum(random.standard_normal(320) * np.tile(np.repeat([0.004, 0.02], 20), 8)))
+    days = pd.date_range("2020-01-01", periods=320)
+    frame = pd.DataFrame({"date": days, "open": close, "high": close * 1.01, "low": close * 0.99, "close": close})
+    frame.to_csv(folder / "bars.csv", index=False)
+    return folder
+
+
+def test_how_many_regimes_is_a_table_the_baselines_and_a_reason(long: Path) -> None:
+    words = ("states", long / "small.toml", "--most", "2", "--set", "fit.window=300")
+    done = barograph(*words)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.split()[:4] == ["states", "nats", "a", "row"]
+    told = json.loads(barograph(*words, "--json").stdout)
+    assert [row["states"] for row in told["table"]] == [1, 2]
+    assert set(told["baselines"]) == {"one t", "GARCH-t"}
+    assert told["states"] == 2
+    assert told["reason"] in done.stdout
+    assert "GARCH-t" in done.stdout
+    assert "BIC prefers two Gaussian regimes" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "wanted"),
+    [
+        (("--set", "fit.window=60"), "60 rows, 4 blocks of at least 20 want 160"),
+        (("--set", "fit.window=5000"), "wants 5000 bars"),
+        (("--set", 'model.use="barograph_models.bocpd:bocpd"'), "takes no such argument"),
+    ],
+)
+def test_what_cannot_be_counted_is_one_line(folder: Path, words: tuple[str, ...], wanted: str) -> None:
+    done = barograph("states", folder / "small.toml", *words)
+    assert done.returncode != 0
+    assert wanted in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_a_number_that_a_model_cannot_have_is_told_in_the_table(long: Path) -> None:
+    model = "barograph_models.gaussian_hsmm:gaussian_hsmm"
+    words = ("--most", "2", "--set", "fit.window=300", "--set", f'model.use="{model}"', "--set", "model.longest=30")
+    told = json.loads(barograph("states", long / "small.toml", *words, "--json").stdout)
+    assert "at least 2 of both are wanted" in told["table"][0]["failed"]
+    assert told["states"] == 2

@@ -13,7 +13,7 @@ from barograph.data.synthetic import SCENARIOS, draw
 from barograph.errors import ConfigError, FitError, PartError
 from barograph.features import log_return
 from barograph.regimes.answers.counting import _least, choose_states
-from barograph.regimes.answers.garch import garch_score
+from barograph.regimes.answers.garch import garch_score, student_score
 from barograph.regimes.fitted import Fitted, Model
 from barograph.testing import check_model
 from barograph_models.gaussian_hmm import gaussian_hmm
@@ -34,7 +34,9 @@ def shares(name: str, windows: int) -> Any:
     seeds = itertools.count()
     if name == "daily2":
         seeds = (s for s in seeds if draw(SCENARIOS["daily2"], 1000, s)[1].sum() >= 60)
-    chosen = [choose_states(student_hmm, world(name, s)).states for s in itertools.islice(seeds, windows)]
+    chosen = [
+        choose_states(student_hmm, world(name, s), criteria=False).states for s in itertools.islice(seeds, windows)
+    ]
     return np.bincount(chosen, minlength=6)[1:] / windows
 
 
@@ -70,6 +72,108 @@ def test_the_table_is_what_it_says_and_the_future_of_a_block_is_not_seen() -> No
     assert choice.table[choice.states - 1].gain == 0.0
     assert choice.frame().loc[choice.states, "score"] == choice.table[choice.states - 1].score
     assert choice.fitted.params.means.tobytes() == student_hmm(choice.states).fit(x).params.means.tobytes()
+
+
+def levels(seed: int = 0, bars: int = 40) -> Any:
+    """Return a world of four levels, two and two as far from the middle: dispersion tells only those apart."""
+    path = np.repeat(np.tile([0, 2, 1, 3], 8), bars)
+    return np.array([-2, -1, 1, 2])[path] + 0.3 * np.random.default_rng(seed).standard_normal(len(path))
+
+
+def plain(states: int, starts: int = 1, how: str = "em") -> Model:
+    return student_hmm(states, how=how, prior="none" if how == "em" else "market", starts=starts)  # type: ignore[arg-type]
+
+
+def reached(fitted: Any) -> float:
+    return float(fitted.log_likelihood[-1])
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+@pytest.mark.parametrize("how", ["em", "vb"])
+def test_with_moves_no_fit_ends_lower_than_without(seed: int, how: str) -> None:
+    x = levels(seed, 20)
+    for states in (2, 3, 4):
+        model = plain(states, how=how)
+        found = model.fit(x)
+        for other in (states - 1, states + 1):
+            moved = model.beside(x, found, plain(other, how=how).fit(x))
+            if how == "em":
+                assert reached(moved) >= reached(found)
+            else:
+                assert moved.params.evidence[0] >= found.params.evidence[0]
+            assert moved.regimes == states
+
+
+def test_a_split_finds_what_plain_starts_miss_and_is_the_same_again() -> None:
+    x = levels()
+    model, three = plain(4), plain(3).fit(x)
+    found = model.fit(x)
+    moved = model.beside(x, found, three)
+    assert reached(moved) > reached(found) + 400.0
+    np.testing.assert_allclose(np.sort(moved.params.means[:, 0]), [-2, -1, 1, 2], atol=0.1)
+    assert moved.digest == model.beside(x, found, three).digest
+    # What has found the answer already is left alone, and what is no neighbour says nothing.
+    assert model.beside(x, moved, three) is moved
+    assert model.beside(x, found, plain(2).fit(x)) is found
+    assert gaussian_hmm(2).beside(x, found, three) is found
+
+
+def test_a_merge_finds_what_plain_starts_miss() -> None:
+    x = levels(1)
+    model = plain(4)
+    found = model.fit(x)
+    moved = model.beside(x, found, plain(5).fit(x))
+    assert reached(moved) > reached(found) + 400.0
+
+
+def test_a_choice_with_moves_knows_four_regimes_where_plain_starts_find_three() -> None:
+    x = levels()
+    moved, without = (choose_states(plain, x, most=4, moves=on, criteria=False) for on in (True, False))
+    assert moved.states == 4
+    assert reached(moved.fitted) > reached(without.fitted) + 400.0
+
+
+def test_a_choice_without_criteria_fits_only_what_is_chosen_to_all_rows_and_chooses_the_same() -> None:
+    x, fitted = world("daily2", 3), []
+
+    def make(states: int) -> Model:
+        model = student_hmm(states)
+
+        def fit(window: Any) -> Fitted:
+            fitted.append((states, len(window.rows)))
+            return model.fit(window)
+
+        return Model(fit, states, "counted")
+
+    choice = choose_states(make, x, most=3, criteria=False)
+    assert [states for states, rows in fitted if rows == len(x)] == [choice.states]
+    whole = choose_states(make, x, most=3)
+    assert (whole.states, whole.reason) == (choice.states, choice.reason)
+    assert all(one.bic is None for one in choice.table)
+    assert None not in [one.bic for one in whole.table]
+
+
+def test_what_foresees_and_cannot_be_fitted_to_all_rows_is_passed_over() -> None:
+    x = world("daily2", 3)
+    best = choose_states(student_hmm, x, most=3).states
+
+    def make(states: int) -> Model:
+        def fit(window: Any) -> Fitted:
+            if states == best and len(window.rows) == len(x):
+                raise FitError("never of all")
+            return student_hmm(states).fit(window)
+
+        return Model(fit, states, "partly")
+
+    choice = choose_states(make, x, most=3)
+    assert choice.states != best
+    assert choice.table[best - 1].failed == "never of all"
+
+
+def test_one_student_t_for_all_bars_is_what_a_model_of_one_state_scores() -> None:
+    x = world("t5", 1)
+    one = choose_states(lambda k: plain(k), x, most=1).table[0].score
+    assert student_score(x) == pytest.approx(one, abs=2e-3)
 
 
 def test_a_drifting_volatility_is_foreseen_better_without_regimes() -> None:

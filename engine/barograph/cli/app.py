@@ -71,6 +71,7 @@ for command in cast(
         run.compare,
         sweep.sweep,
         fit.fit,
+        fit.states,
         explain.explain,
         audit.audit,
         audit.crosscheck,

@@ -19,8 +19,9 @@ if TYPE_CHECKING:
     from barograph.loop.result import Result
     from barograph.loop.world import World
     from barograph.regimes.fitted import Fitted, Model
+    from barograph.regimes.window import Window
 
-__all__ = ["Online", "features_seen", "learn", "replay", "scan"]
+__all__ = ["Online", "features_seen", "last_window", "learn", "replay", "scan"]
 
 
 def scan(machine: Machine, history: History, world: World | None = None, progress: Progress | None = None) -> Result:
@@ -53,6 +54,21 @@ def learn(machine: Machine, history: History) -> Fitted:
     >>> learn(machine, some_bars(100)).features
     ('log_return',)
     """
+    seen = last_window(machine, history)
+    return cast("Model", machine.model).fit(seen)
+
+
+def last_window(machine: Machine, history: History) -> Window:
+    """Return what the machine's model learns from at the last close of the history. Raises as `learn` does.
+
+    >>> import barograph as bg
+    >>> from barograph.testing import some_bars
+    >>> from barograph_models.gaussian_hmm import gaussian_hmm
+    >>> from barograph_strategies.regime_filter import regime_filter
+    >>> machine = bg.Machine(strategy=regime_filter(), model=gaussian_hmm(states=2), fit=bg.Fit(window=60))
+    >>> last_window(machine, some_bars(100)).rows.shape
+    (60, 1)
+    """
     if machine.choose is not None:
         raise ConfigError("the machine chooses among several models; wanted one that does not: leave its [choose] out")
     if machine.fit is None or not machine.learns:
@@ -64,7 +80,7 @@ def learn(machine: Machine, history: History) -> Fitted:
     there = min(len(training_rows(of, model.partial_rows)) for of in tables)
     if hi - lo < machine.fit.window or there == 0:
         raise ConfigError(f"fit.window wants {machine.fit.window} bars, the history has {there} with features")
-    return model.fit(window_of(machine, history, X, lo, hi, names))
+    return window_of(machine, history, X, lo, hi, names)
 
 
 def features_seen(machine: Machine, history: History) -> tuple[Floats, tuple[str, ...]]:

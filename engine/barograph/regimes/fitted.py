@@ -52,7 +52,9 @@ class Model:
     `partial_rows` a row that lacks a cell says something to it: such rows count as training rows too. A `panel`
     model learns from several tables, one an asset. `untrained(features)` gives a fit of random weights in the shapes of
     a real one, where to learn takes long: to compile with, and to time. ``takes(rows, features)`` measures about how
-    many seconds a fit takes here, of a model whose fits are waited for.
+    many seconds a fit takes here, of a model whose fits are waited for. ``moved(window, found, other)``, of a fit to
+    the window and another with a regime fewer or more, gives the better of `found` and where an ascent from `other`
+    ends, one of its regimes split or two merged.
 
     >>> from barograph_models.gaussian_hmm import gaussian_hmm
     >>> import pandas as pd
@@ -70,6 +72,7 @@ class Model:
     panel: bool
     untrained: Callable[[int], Fitted] | None = field(repr=False, compare=False)
     takes: Callable[[int, int], float] | None = field(repr=False, compare=False)
+    moved: Callable[[Window, Fitted, Fitted], Fitted] | None = field(repr=False, compare=False)
 
     def __init__(
         self,
@@ -82,9 +85,10 @@ class Model:
         panel: bool = False,
         untrained: Callable[[int], Fitted] | None = None,
         takes: Callable[[int, int], float] | None = None,
+        moved: Callable[[Window, Fitted, Fitted], Fitted] | None = None,
     ) -> None:
         told = {"learn": fit, "regimes": regimes, "name": name, "labels": labels, "settings": settings}
-        told |= {"partial_rows": partial_rows, "panel": panel, "untrained": untrained, "takes": takes}
+        told |= {"partial_rows": partial_rows, "panel": panel, "untrained": untrained, "takes": takes, "moved": moved}
         for key, value in told.items():
             object.__setattr__(self, key, value)
 
@@ -95,7 +99,22 @@ class Model:
         window.
         """
         made = window(data)
-        fitted = self.learn(made).named(made.names)
+        return self._told(made, self.learn(made))
+
+    def beside(self, data: Any, found: Fitted, other: Fitted) -> Fitted:
+        """Return the better of a fit and where `other`'s regimes, one of them split or two merged, lead on these data.
+
+        `other` has one regime fewer or one more. A model that knows no such moves answers `found`.
+        """
+        if self.moved is None or abs(other.regimes - found.regimes) != 1:
+            return found
+        made = window(data)
+        better = self.moved(made, found, other)
+        return found if better is found else self._told(made, better)
+
+    def _told(self, made: Window, fitted: Fitted) -> Fitted:
+        """Name a fit's features, refuse one that is no number, and tell what is degenerate."""
+        fitted = fitted.named(made.names)
         _refuse_no_numbers(self.name, fitted)
         if self.panel:
             fitted = replace(fitted, symbols=made.symbols)

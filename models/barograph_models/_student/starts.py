@@ -17,7 +17,7 @@ from barograph.jit.ordered import logarithms, mean, total
 from barograph.types import Floats
 from barograph_models._fit.clusters import lloyd
 
-__all__ = ["REACHES", "dispersion_start", "expected_moves"]
+__all__ = ["FAR", "REACHES", "dispersion", "dispersion_start", "expected_moves", "level"]
 
 REACHES: Final = (15, 5, 40, 3)  # rows on either side that tell a row's dispersion, one for each start
 WILDEST: Final = (0.2, 0.3, 0.1, 0.5)  # the share of rows that begin in the wildest regime
@@ -31,8 +31,7 @@ def dispersion_start(Z: Floats, ends: NDArray[np.int64], states: int, index: int
     With more than one feature every second start looks at the levels too: a regime may be a place, not a restlessness.
     """
     kind = index % len(REACHES)
-    tables = [_dispersion(Z[a:b], REACHES[kind]) for a, b in pairwise(ends)]
-    size = np.concatenate(tables)
+    size = dispersion(Z, ends, REACHES[kind])
     # Shares shrink by one ratio from regime to regime, down to the wildest's.
     share = log(WILDEST[kind]) / max(states - 1, 1)
     cuts = [float(np.quantile(size, 1.0 - exp(share * k))) for k in range(1, states)]
@@ -55,16 +54,31 @@ def _by_level(space: Floats, labels: NDArray[np.int64], states: int) -> NDArray[
     return labels if ended == 0 else found
 
 
-def _dispersion(Z: Floats, reach: int) -> Floats:
+def dispersion(Z: Floats, ends: NDArray[np.int64], reach: int) -> Floats:
     """Mean square of the cells of the rows around, (T,); where none is observed, that of a normal."""
     seen = np.isfinite(Z)
     near = np.where(seen, Z, 0.0).clip(-FAR, FAR)
-    squares = np.concatenate([[0.0], total(near * near, axis=1).cumsum()])
-    counts = np.concatenate([[0.0], total(seen, axis=1).cumsum()])
-    rows = np.arange(len(Z))
-    low, high = (rows - reach).clip(0), (rows + reach + 1).clip(max=len(Z))
-    count = counts[high] - counts[low]
-    return np.asarray(np.where(count > 0.0, (squares[high] - squares[low]) / np.where(count > 0.0, count, 1.0), 1.0))
+    return _around(total(near * near, axis=1), total(seen, axis=1), ends, reach, 1.0)
+
+
+def level(column: Floats, ends: NDArray[np.int64], reach: int) -> Floats:
+    """Mean of a feature's cells of the rows around, (T,); where none is observed, 0."""
+    seen = np.isfinite(column)
+    return _around(np.where(seen, column, 0.0).clip(-FAR, FAR), seen.astype(np.float64), ends, reach, 0.0)
+
+
+def _around(values: Floats, counts: Floats, ends: NDArray[np.int64], reach: int, usual: float) -> Floats:
+    """Return the sum of values over the sum of counts of the rows around, within each table."""
+    return np.concatenate([_near(values[a:b], counts[a:b], reach, usual) for a, b in pairwise(ends)])
+
+
+def _near(values: Floats, counts: Floats, reach: int, usual: float) -> Floats:
+    sums, seen = np.concatenate([[0.0], values.cumsum()]), np.concatenate([[0.0], counts.cumsum()])
+    rows = np.arange(len(values))
+    low, high = (rows - reach).clip(0), (rows + reach + 1).clip(max=len(values))
+    count = seen[high] - seen[low]
+    some = count > 0.0
+    return np.asarray(np.where(some, (sums[high] - sums[low]) / np.where(some, count, 1.0), usual))
 
 
 def expected_moves(weights: Floats, ends: NDArray[np.int64]) -> Floats:

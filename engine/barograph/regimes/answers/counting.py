@@ -32,7 +32,8 @@ FEWEST: Final = 20
 class Counted(NamedTuple):
     """One number of states: its mean log score a row on the blocks, its gain on the chosen one, and that gain's error.
 
-    `bic` and `icl` are of a fit to all rows, and None where the model has none; `failed` says why there is no score.
+    `bic` and `icl` are of a fit to all rows, and None where the model has none; `failed` says why there is no score, or
+    no fit to all rows.
     """
 
     states: int
@@ -60,7 +61,14 @@ class Choice(NamedTuple):
 
 
 def choose_states(
-    make: Callable[[int], Model], data: Any, most: int = 5, blocks: int = 4, purge: int = 5, margin: float = 1.5
+    make: Callable[[int], Model],
+    data: Any,
+    most: int = 5,
+    blocks: int = 4,
+    purge: int = 5,
+    margin: float = 1.5,
+    moves: bool = True,
+    criteria: bool = True,
 ) -> Choice:
     """Choose the number of states, of 1 to `most`, by the log score of rows that came after what was learned from.
 
@@ -69,6 +77,11 @@ def choose_states(
     that the best one does not beat by more than `margin` standard errors of the mean difference. Rows without a return
     are not scored. That of one state is the
     baseline without regimes; `barograph.regimes.answers.garch.garch_score` is another one.
+
+    With `moves`, a fit of a model that knows them (`Model.beside`) is tried again from that of one state fewer with a
+    regime split, and from that of one more with two merged, and the better is kept: N. Ueda, R. Nakano, Z. Ghahramani &
+    G. Hinton, *SMEM algorithm for mixture models*, Neural Computation 12 (2000). Without `criteria` only what is chosen
+    is fitted to all rows, and the table has no BIC and ICL.
 
     `data` is what the model can be fitted to. Raises `FitError` when there are too few rows, or nothing can be fitted.
 
@@ -82,19 +95,60 @@ def choose_states(
     """
     told = _checked(window(data), most, margin)
     edges = cut("choose_states", len(told.rows), blocks, purge)
-    scores, failed, fits = [], [], []
-    for states in range(1, most + 1):
-        fitted, why = _fit(make(states), told)
-        found, why = _scored(make(states), told, edges, purge) if fitted else (np.empty(0), why)
-        scores.append(found)
-        failed.append(why)
-        fits.append(fitted)
+    on_all, found = _Fits(make, told, most, moves), _foreseen(make, told, most, moves, edges, purge)
+    scores, failed = [one[0] for one in found], [one[1] for one in found]
     chosen = _least(scores, margin)
-    fitted = fits[chosen]
-    if fitted is None or failed[chosen]:
+    while len(scores[chosen]) and isinstance(on_all.best(chosen + 1), str):
+        # What cannot be fitted to all rows is no answer, whatever it foresaw.
+        scores[chosen], failed[chosen] = np.empty(0), str(on_all.best(chosen + 1))
+        chosen = _least(scores, margin)
+    if not len(scores[chosen]):
         raise FitError(f"choose_states: no number of states could be fitted and scored; with 1: {failed[0]}")
-    table = tuple(_counted(k, scores, chosen, fits[k], failed[k]) for k in range(most))
+    fits = [on_all.best(k + 1) if k == chosen or (criteria and len(scores[k])) else failed[k] for k in range(most)]
+    fitted = fits[chosen]
+    assert not isinstance(fitted, str)
+    table = tuple(_counted(k, scores, chosen, fits[k], failed[k], criteria) for k in range(most))
     return Choice(chosen + 1, _reason(table, scores, chosen), table, fitted)
+
+
+class _Fits:
+    """Fits of one to `most` states to one window, each made once it is asked for; a text says why there is none."""
+
+    def __init__(self, make: Callable[[int], Model], told: Window, most: int, moves: bool) -> None:
+        self.told, self.most = told, most
+        self.make, self.moves = make, moves
+        self.made: dict[int, Fitted | str] = {}
+
+    def best(self, states: int) -> Fitted | str:
+        """Return what is likeliest of that with two regimes of one more merged, and what `_grown` is."""
+        found = self._grown(states)
+        if isinstance(found, str) or states in (1, self.most) or not self._moves(states):
+            return found
+        return self._beside(states, found, self._grown(states + 1))
+
+    def _grown(self, states: int) -> Fitted | str:
+        """Return what is likeliest of the model's own starts and that with one regime of one fewer split."""
+        if states not in self.made:
+            found = _tried(lambda: self.make(states).fit(self.told))
+            if states > 1 and not isinstance(found, str) and self._moves(states):
+                found = self._beside(states, found, self._grown(states - 1))
+            self.made[states] = found
+        return self.made[states]
+
+    def _moves(self, states: int) -> bool:
+        """Tell whether neighbours are asked: no fit is made for a model that learns nothing from them."""
+        return self.moves and self.make(states).moved is not None
+
+    def _beside(self, states: int, found: Fitted, other: Fitted | str) -> Fitted:
+        moved = found if isinstance(other, str) else _tried(lambda: self.make(states).beside(self.told, found, other))
+        return found if isinstance(moved, str) else moved
+
+
+def _tried(fit: Callable[[], Fitted]) -> Fitted | str:
+    try:
+        return fit()
+    except FitError as error:
+        return str(error)
 
 
 def _checked(told: Window, most: Any, margin: float) -> Window:
@@ -124,26 +178,30 @@ def cut(name: str, rows: int, blocks: int, purge: int) -> list[int]:
     return [first + (rows - first) * n // blocks for n in range(blocks + 1)]
 
 
-def _scored(model: Model, told: Window, edges: list[int], purge: int) -> tuple[Floats, str]:
-    """Return the log score of every row from the first edge on, or why there is none."""
-    found = []
+def _foreseen(
+    make: Callable[[int], Model], told: Window, most: int, moves: bool, edges: list[int], purge: int
+) -> list[tuple[Floats, str]]:
+    """Return every number's log score of every row from the first edge on, or why there is none."""
+    pieces: list[list[Floats]] = [[] for _ in range(most)]
+    failed = [""] * most
     for begin, end in pairwise(edges):
         past = told._replace(rows=told.rows[: begin - purge], ts=told.ts[: begin - purge], previous=None, state=None)
-        try:
-            fitted = model.fit(past)
-        except FitError as error:
-            return np.empty(0), str(error)
-        found.append(fitted.filter_path(told.rows[:end]).logpdf[begin:])
-    scores = np.concatenate(found)
-    scores = scores[np.isfinite(told.rows[edges[0] :, 0])]
+        fits = _Fits(make, past, most, moves)
+        for k in range(most):
+            fitted = failed[k] or fits.best(k + 1)
+            if isinstance(fitted, str):
+                failed[k] = fitted
+            else:
+                pieces[k].append(fitted.filter_path(told.rows[:end]).logpdf[begin:])
+    there = np.isfinite(told.rows[edges[0] :, 0])
+    return [_whole(found, why, there) for found, why in zip(pieces, failed, strict=True)]
+
+
+def _whole(found: list[Floats], why: str, there: Any) -> tuple[Floats, str]:
+    if why:
+        return np.empty(0), why
+    scores = np.concatenate(found)[there]
     return (scores, "") if np.isfinite(scores).all() else (np.empty(0), "it has no density, or one that is 0")
-
-
-def _fit(model: Model, told: Window) -> tuple[Fitted | None, str]:
-    try:
-        return model.fit(told), ""
-    except FitError as error:
-        return None, str(error)
 
 
 def _difference(one: Floats, other: Floats) -> tuple[float, float]:
@@ -163,11 +221,13 @@ def _least(scores: list[Floats], margin: float) -> int:
     return best
 
 
-def _counted(k: int, scores: list[Floats], chosen: int, fitted: Fitted | None, failed: str) -> Counted:
-    if fitted is None or failed:
-        return Counted(k + 1, math.nan, math.nan, math.nan, None, None, failed or "it cannot be fitted to all rows")
+def _counted(k: int, scores: list[Floats], chosen: int, fitted: Fitted | str, failed: str, criteria: bool) -> Counted:
+    if not len(scores[k]):
+        return Counted(k + 1, math.nan, math.nan, math.nan, None, None, failed)
     gain, error = _difference(scores[k], scores[chosen])
-    return Counted(k + 1, float(mean(scores[k])), gain, error, fitted.bic, fitted.icl)
+    told = (None, None) if isinstance(fitted, str) or not criteria else (fitted.bic, fitted.icl)
+    why = fitted if isinstance(fitted, str) and criteria else ""
+    return Counted(k + 1, float(mean(scores[k])), gain, error, *told, why)
 
 
 def _reason(table: tuple[Counted, ...], scores: list[Floats], chosen: int) -> str:

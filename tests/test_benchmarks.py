@@ -23,7 +23,11 @@ from barograph_models.gaussian_hmm import gaussian_hmm
 from barograph_strategies.regime_filter import regime_filter
 
 
-@pytest.mark.parametrize("name", SUBJECTS)
+# Every model in a line fits them all, at any size: one of a kind of which others always run.
+LONG = ("models",)
+
+
+@pytest.mark.parametrize("name", [pytest.param(n, marks=[pytest.mark.long] if n in LONG else []) for n in SUBJECTS])
 def test_every_benchmark_runs(name: str) -> None:
     table = SUBJECTS[name](0.001)
     console = Console(width=250, file=io.StringIO(), record=True)

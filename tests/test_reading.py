@@ -503,6 +503,17 @@ PLANTS: dict[type[Reading], tuple[str, str]] = {
 }
 
 
+# The first run that shows what few do; a search from the first of all would be most of this file's time.
+RARE: dict[type[Reading], int] = {
+    ReductionsAskToo: 751,
+    LegsAreWholeLots: 492,
+    ZeroIsAPrice: 363,
+    BarsWithoutACloseAreWalked: 1_644,
+    StopsAtTheMarketFreeNothing: 2_910,
+    WhatWaitsIsNotHeld: 1_030,
+}
+
+
 def seen(run: Run, loop: Loop, by: type[Reading]) -> bool:
     """Tell whether a run shows a fault that the right reading does not have; a fault may stop a reading altogether."""
     try:
@@ -514,5 +525,6 @@ def seen(run: Run, loop: Loop, by: type[Reading]) -> bool:
 @pytest.mark.parametrize("plant", PLANTS, ids=lambda plant: plant.__name__)
 def test_a_wrong_reading_is_seen(plant: type[Reading]) -> None:
     answer, switches = PLANTS[plant]
-    runs = (make(answer, seed, switches.split()) for seed in range(3_000))
+    first = RARE.get(plant, 0)
+    runs = (make(answer, seed, switches.split()) for seed in range(first, first + 3_000))
     assert any(seen(run, bg.scan, plant) for run in runs), "no run shows it"

@@ -126,6 +126,7 @@ def test_a_stale_part_would_be_seen(lab: Lab) -> None:
     assert not right
 
 
+@pytest.mark.long
 def test_another_layout_of_the_frame_compiles_doors_and_parts_anew(lab: Lab) -> None:
     before, _, _ = lab.run()
     frame = lab.folder / "barograph" / "jit" / "frame.py"

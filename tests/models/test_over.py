@@ -186,14 +186,26 @@ def in_python(fitted: Fitted, X: Any) -> Any:
     return state
 
 
-def test_what_an_online_model_has_learned_is_kept_by_those_over_it() -> None:
+LEARNED = ("start", "transition", "means", "covariances", "whitening")
+
+
+def test_what_an_online_model_has_learned_is_kept_by_one_over_it() -> None:
+    X = np.concatenate([returns(), 3.0 * returns(100, seed=1)])
+    online = online_hmm(memory=100, starts=1)
+    alone, held = (model.fit(X[:400]) for model in (online, dwell(online)))
+    moved, kept = (of.snapshot(in_python(of, X[400:])).params for of in (alone, held))
+    assert np.abs(moved.covariances - alone.params.covariances).max() > 0.1
+    for name in LEARNED:
+        assert getattr(kept, name).tobytes() == getattr(moved, name).tobytes()
+
+
+@pytest.mark.long  # the two compiled as one: 25 s
+def test_what_an_online_model_has_learned_is_kept_beside_one_that_stands_still() -> None:
     X = np.concatenate([returns(), 3.0 * returns(100, seed=1)])
     online, still = online_hmm(memory=100, starts=1), gaussian_hmm(starts=1)
-    alone, held, pair = (model.fit(X[:400]) for model in (online, dwell(online), blend(still, online)))
-    moved, kept, after = (of.snapshot(in_python(of, X[400:])).params for of in (alone, held, pair))
-    assert np.abs(moved.covariances - alone.params.covariances).max() > 0.1
-    for name in ("start", "transition", "means", "covariances", "whitening"):
-        assert getattr(kept, name).tobytes() == getattr(moved, name).tobytes()
+    alone, pair = online.fit(X[:400]), blend(still, online).fit(X[:400])
+    moved, after = (of.snapshot(in_python(of, X[400:])).params for of in (alone, pair))
+    for name in LEARNED:
         np.testing.assert_array_equal(getattr(after, f"other_{name}"), getattr(moved, name))
         np.testing.assert_array_equal(getattr(after, f"one_{name}"), getattr(pair.params, f"one_{name}"))
 

@@ -52,7 +52,8 @@ class Model:
     `partial_rows` a row that lacks a cell says something to it: such rows count as training rows too. A `panel`
     model learns from several tables, one an asset. `untrained(features)` gives a fit of random weights in the shapes of
     a real one, where to learn takes long: to compile with, and to time. ``takes(rows, features)`` measures about how
-    many seconds a fit takes here, of a model whose fits are waited for.
+    many seconds a fit takes here, of a model whose fits are waited for. Without `hindsight` its fits
+    tell no likeliest path: who asks for one is told before anything is fitted.
 
     >>> from barograph_models.gaussian_hmm import gaussian_hmm
     >>> import pandas as pd
@@ -70,6 +71,7 @@ class Model:
     panel: bool
     untrained: Callable[[int], Fitted] | None = field(repr=False, compare=False)
     takes: Callable[[int, int], float] | None = field(repr=False, compare=False)
+    hindsight: bool = field(repr=False, compare=False)
 
     def __init__(
         self,
@@ -82,9 +84,11 @@ class Model:
         panel: bool = False,
         untrained: Callable[[int], Fitted] | None = None,
         takes: Callable[[int, int], float] | None = None,
+        hindsight: bool = True,
     ) -> None:
         told = {"learn": fit, "regimes": regimes, "name": name, "labels": labels, "settings": settings}
         told |= {"partial_rows": partial_rows, "panel": panel, "untrained": untrained, "takes": takes}
+        told |= {"hindsight": hindsight}
         for key, value in told.items():
             object.__setattr__(self, key, value)
 

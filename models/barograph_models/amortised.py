@@ -118,7 +118,7 @@ def amortised() -> Model:
     >>> amortised().fit(noise).filter_path(noise).probs[[500, 800], 1].round(1)
     array([1., 0.])
     """
-    return Model(_fit, 2, "amortised", NAMES, ("amortised", DIGEST), untrained=_untrained)
+    return Model(_fit, 2, "amortised", NAMES, ("amortised", DIGEST), untrained=_untrained, hindsight=False)
 
 
 @functools.cache

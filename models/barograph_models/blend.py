@@ -57,7 +57,7 @@ def blend(of: Model, other: Model, weight: float = 0.5, keep: float = 0.0) -> Mo
         return _fit(of, other, setting, window)
 
     return Model(fit, of.regimes, NAME, settings=settings if known else None,
-                 partial_rows=of.partial_rows and other.partial_rows)  # fmt: skip
+                 partial_rows=of.partial_rows and other.partial_rows, hindsight=False)  # fmt: skip
 
 
 def _fit(of: Model, other: Model, setting: Floats, window: Window) -> Fitted:

@@ -259,7 +259,7 @@ def bocpd(
     check_positive(NAME, mean_bars=mean_bars, rate=rate)
     _check(expected_run, recent, longest, prune, shape)
     settings = (expected_run, recent, longest, prune, mean_bars, shape, rate)
-    return Model(partial(_fit, settings), len(LABELS), NAME, labels=LABELS, settings=settings)
+    return Model(partial(_fit, settings), len(LABELS), NAME, labels=LABELS, settings=settings, hindsight=False)
 
 
 def _check(expected_run: float, recent: int, longest: int, prune: float, shape: float) -> None:

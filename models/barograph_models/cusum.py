@@ -129,7 +129,7 @@ def cusum(
     if not 1.0 < ratio < math.inf:
         raise ConfigError(f"{NAME}: ratio = {ratio!r}, a number above 1 is wanted")
     settings = (watch, shift, ratio, threshold, recent)
-    return Model(partial(_fit, settings), len(LABELS), NAME, labels=LABELS, settings=settings)
+    return Model(partial(_fit, settings), len(LABELS), NAME, labels=LABELS, settings=settings, hindsight=False)
 
 
 def _evidence(watch: str, shift: float, ratio: float) -> tuple[Floats, Floats, Floats]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import numpy as np
@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Labels", "label_file", "labels_of"]
 
+_NONE: Final = ("na", "n/a", "#n/a", "nan", "null", "none", "<na>")
+"""What stands for an empty cell in files, and would else be a class."""
+
 
 def labels_of(
     model: Model, when: Literal["now", "ahead", "smooth"] = "now", horizon: int = 0, columns: tuple[str, ...] = ()
@@ -39,7 +42,8 @@ def labels_of(
 
     Labels of a model that looks at the classifier's own features are no truth: that they are told again says little.
 
-    Raises `ConfigError` for a horizon that cannot be meant, or a model for several assets.
+    Raises `ConfigError` for a horizon that cannot be meant, or a model for several assets or, with "smooth", one that
+    tells no path in hindsight.
 
     >>> from barograph_models.gaussian_hmm import gaussian_hmm
     >>> labels_of(gaussian_hmm(states=2), when="ahead", horizon=5).purge
@@ -58,6 +62,9 @@ def labels_of(
     if not whole or horizon < 0 or (horizon == 0) != (when == "now"):
         wanted = "0, for what is told of the bar itself" if when == "now" else "a whole number of bars, at least 1"
         raise ConfigError(f"labels_of: horizon = {horizon!r} with when = {when!r}; wanted {wanted}")
+    if when == "smooth" and not model.hindsight:
+        wanted = "now, ahead, or a model that does, such as gaussian_hmm"
+        raise ConfigError(f"labels_of: when = {when!r}: {model.name} tells no path in hindsight; wanted {wanted}")
     names = model.labels or tuple(f"regime {k}" for k in range(model.regimes))
     spoken = {"now": "", "ahead": f" {horizon} bars later", "smooth": " in hindsight"}[when]
     made = f"labels are what {model.name} says of the same rows{spoken}: no truth"
@@ -79,8 +86,9 @@ def label_file(
     A date is that of the day a bar closes on in `time_zone` (a close at midnight ends the day before), a time is a
     close. `known_after` is how many bars later a label was known; 0 is for labels that were known at their own close,
     and has to be said. What is said of a day is not known before its last bar. `classes` are the names in the order
-    wanted, by default all of the file, sorted. An empty cell is no label. Whoever made the file may have seen the
-    future: that cannot be audited, and is told.
+    wanted, by default all of the file, sorted. An empty cell is no label, nor is NA, N/A,
+    NaN, null or none, however spelt, unless `classes` name it; a note of the fit says how many there are. Whoever made
+    the file may have seen the future: that cannot be audited, and is told.
 
     Raises `ConfigError` for a file, a column or a setting that cannot be used, `DataError` naming a row.
 
@@ -106,7 +114,9 @@ def label_file(
         first, second = sorted(int(order[twice[0] + j]) + 1 for j in (0, 1))
         raise DataError(f"{path} row {second}: the same time as row {first}; wanted one label a time")
     late = "at their own close, as was said" if known_after == 0 else f"{known_after} bars later"
-    made = f"labels are of {path.name}, known {late}: made elsewhere, not audited"
+    empty = int(np.count_nonzero(which == UNKNOWN))
+    without = f"; {empty} of its {len(which)} rows say none" if empty else ""
+    made = f"labels are of {path.name}, known {late}: made elsewhere, not audited{without}"
     settings = ("label_file", keys.tobytes(), which.tobytes(), names, unit, time_zone, known_after)
     tell = partial(of_days, keys, which, unit, partial(_wall, time_zone if unit > 1 else "UTC"), path.name, known_after)
     return Labels(tell, names, known_after, made, settings)
@@ -145,17 +155,22 @@ def _pick(path: Path, frame: pd.DataFrame, name: str) -> pd.Series[Any]:
 def _classes(path: Path, cells: pd.Series[Any], classes: tuple[str, ...]) -> tuple[tuple[str, ...], NDArray[np.int64]]:
     import pandas as pd
 
-    told = ["" if pd.isna(cell) else _name(cell) for cell in cells]
-    names = tuple(map(_name, classes)) or tuple(sorted({name for name in told if name}, key=_order))
+    wanted = tuple(map(_name, classes))
+    told = ["" if pd.isna(cell) or _is_none(_name(cell), wanted) else _name(cell) for cell in cells]
+    names = wanted or tuple(sorted({name for name in told if name}, key=_order))
     if len(set(names)) < len(names):
         raise ConfigError(f"label_file: classes = {list(names)} has one twice")
     if len(names) < 2:
         raise DataError(f"{path}: column {cells.name!r} has {len(names)} classes; wanted two at least")
     for row, name in enumerate(told):
         if name and name not in names:
-            wanted = ", ".join(names)
-            raise DataError(f"{path} row {row + 1}: the class {name!r}; wanted one of {wanted}{nearest(name, names)}")
+            known = ", ".join(names)
+            raise DataError(f"{path} row {row + 1}: the class {name!r}; wanted one of {known}{nearest(name, names)}")
     return names, np.array([names.index(name) if name else UNKNOWN for name in told], dtype=np.int64)
+
+
+def _is_none(name: str, wanted: tuple[str, ...]) -> bool:
+    return name.lower() in _NONE and name not in wanted
 
 
 def _name(cell: Any) -> str:

@@ -132,7 +132,7 @@ def online_hmm(
     own = habits(NAME, states, stays, volatilities, firmness, mean_bars, 5.0, 1.0) if prior == "market" else None
     speeds = Speeds(memory, level, variance_floor)
     learn = partial(_from_likelihood, usual, speeds) if own is None else partial(_from_market, own, speeds)
-    return Model(learn, states, NAME, settings=(usual.settings, own, speeds))
+    return Model(learn, states, NAME, settings=(usual.settings, own, speeds), hindsight=False)
 
 
 def _whole(window: Window) -> Floats:

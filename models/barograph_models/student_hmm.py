@@ -193,7 +193,7 @@ def student_hmm(
     check_positive(NAME, **positive, tolerance=tolerance, variance_floor=variance_floor, guard=guard)
     kind, usual = _degrees_of_freedom(degrees_of_freedom, usual_dof)
     _check_previous(prior, how, keep)
-    _check_draws(uncertainty, prior, how, seed)
+    _check_draws(uncertainty, prior, how)
     plain = prior == "none" or how == "em"
     own = habits(NAME, states, stays, volatilities, firmness, mean_bars, usual, dof_spread)
     method = ascent.EM if plain else METHODS[how]
@@ -233,13 +233,11 @@ def _check_previous(prior: str, how: str, keep: float) -> None:
         raise ConfigError(f'{NAME}: prior = "previous" carries a posterior on: how = "vb" is wanted, not {how!r}')
 
 
-def _check_draws(uncertainty: Any, prior: str, how: str, seed: int) -> None:
+def _check_draws(uncertainty: Any, prior: str, how: str) -> None:
     if uncertainty != 0:
         check_counts(NAME, uncertainty=uncertainty)
         if how != "vb" or prior == "none":
             raise ConfigError(f'{NAME}: uncertainty = {uncertainty!r} draws from a posterior: how = "vb" and a prior')
-    if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
-        raise ConfigError(f"{NAME}: seed = {seed!r}, a whole number of at least 0 is wanted")
 
 
 def _degrees_of_freedom(wanted: Any, usual: float) -> tuple[int, float]:

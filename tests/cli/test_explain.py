@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,7 @@ import pandas as pd
 import pytest
 
 from barograph.regimes.fitted import Fitted
+from barograph.report.explaining.kept import fits_kept
 from tests.cli.test_cli import SMALL, barograph, users_folder
 
 CLASSIFIER = """
@@ -161,6 +164,110 @@ def test_people_are_told_in_a_few_lines(folder: Path) -> None:
     assert "labelled: logistic, 2 classes" in done.stdout
     assert "Occlusion: Named, in a frame: log_return 3 bars ago" in done.stdout
     assert done.stdout.rstrip().endswith("explain.html")
+
+
+PANEL = """
+name = "both"
+[data]
+use = "barograph_adapters.files:joined"
+[[data.parts]]
+use = "barograph_adapters.files:csv"
+path = "bars.csv"
+symbol = "A"
+calendar = "24/7"
+[[data.parts]]
+use = "barograph_adapters.files:csv"
+path = "other.csv"
+symbol = "B"
+calendar = "24/7"
+[[features]]
+use = "barograph.features:log_return"
+[[features]]
+use = "barograph.features:rolling_volatility"
+window = 5
+[model]
+use = "barograph_models.student_panel:student_panel"
+each = true
+states = 2
+[fit]
+window = 60
+every = 60
+[strategy]
+use = "barograph_strategies.regime_filter:regime_filter"
+"""
+
+
+def test_a_run_with_a_belief_an_asset_is_explained_by_its_own_config_as_by_what_it_keeps(tmp_path: Path) -> None:
+    made = users_folder(tmp_path)
+    bars = pd.read_csv(made / "bars.csv")
+    bars.assign(close=bars["open"] * 0.998).to_csv(made / "other.csv", index=False)
+    (made / "both.toml").write_text(PANEL, encoding="utf-8")
+    done = barograph("run", made / "both.toml", "--runs", made / "runs", "--json")
+    assert done.returncode == 0, done.stderr
+    kept = _explained(made, "both", "--stretches", "10")["models"]
+    asked = _explained(made, "both", "--stretches", "10", "--data", made / "both.toml")["models"]
+    assert asked[0]["asked"]["occlusion"] == kept[0]["asked"]["occlusion"]
+    other = PANEL.replace("log_return", "rsi", 1).replace('rsi"', 'rsi"\nwindow = 5', 1)
+    (made / "other.toml").write_text(other, encoding="utf-8")
+    done = barograph("explain", "both", "--data", made / "other.toml", "--runs", made / "runs")
+    assert "was fitted on log_return, rolling_volatility(5), the rows are of A: rsi(5), A: rolling" in done.stderr, (
+        done.stderr
+    )
+
+
+def _cut(file: Path, size: int) -> None:
+    file.write_bytes(file.read_bytes()[:size])
+
+
+def _fits_to_file(run: Path) -> None:
+    shutil.rmtree(run / "fits")
+    (run / "fits").write_text("", encoding="utf-8")
+
+
+DAMAGE: dict[str, tuple[Callable[[Path], Any], str]] = {
+    "no fits.json": (lambda run: (run / "fits.json").unlink(), "fits.json: absent"),
+    "no JSON": (lambda run: _cut(run / "fits.json", 40), "fits.json: cannot be read as JSON"),
+    "no list": (lambda run: (run / "fits.json").write_text("{}"), "fits.json: is no list of fits"),
+    "odd entry": (lambda run: (run / "fits.json").write_text("[{}, 3]"), "fits.json: is no list of fits"),
+    "one told": (lambda run: (run / "fits.json").write_text("[]"), "fits.json: tells of 0 fits, and"),
+    "no manifest": (lambda run: (run / "manifest.json").unlink(), "neither a run folder nor a saved fit"),
+    "empty manifest": (lambda run: _cut(run / "manifest.json", 0), "manifest.json: cannot be read as JSON"),
+    "empty fit": (lambda run: _cut(run / "fits" / "0001.npz", 0), "0001.npz: not a whole fitted model"),
+    "half a fit": (lambda run: _cut(run / "fits" / "0001.npz", 1000), "0001.npz: not a whole fitted model"),
+    "fits a file": (_fits_to_file, "holds no fits to explain"),
+    "features": (lambda run: _cut(run / "features.parquet", 300), "features.parquet: cannot be read as a table"),
+    "no times": (
+        lambda run: pd.DataFrame({"log_return": [1.0]}).to_parquet(run / "features.parquet"),
+        "features.parquet: cannot be read as a table of features ('ts')",
+    ),
+}
+
+
+@pytest.mark.parametrize("what", DAMAGE)
+def test_a_damaged_run_folder_is_one_line(what: str, folder: Path, tmp_path: Path) -> None:
+    damage, wanted = DAMAGE[what]
+    run = tmp_path / "run"
+    shutil.copytree(_run(folder, "labelled"), run)
+    damage(run)
+    done = barograph("explain", run, "--runs", tmp_path / "none", "--stretches", "2")
+    assert done.returncode != 0
+    assert "Traceback" not in done.stderr
+    assert wanted in done.stderr.strip().splitlines()[-1], done.stderr
+
+
+def test_a_folder_of_runs_that_holds_a_damaged_one_is_one_line(folder: Path, tmp_path: Path) -> None:
+    shutil.copytree(_run(folder, "labelled"), tmp_path / "runs" / "one")
+    _cut(tmp_path / "runs" / "one" / "manifest.json", 30)
+    done = barograph("explain", "labelled", "--runs", tmp_path / "runs")
+    assert "one: its manifest.json, metrics.json or config.toml is damaged" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_file_beside_the_fits_is_none(folder: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(_run(folder, "labelled"), run)
+    shutil.copy(run / "fits" / "0000.npz", run / "fits" / "0 of mine.npz")
+    assert sorted(fits_kept(run)) == [0, 1]
 
 
 def test_mistakes_are_one_line(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -25,7 +26,7 @@ from barograph_models._nets.amortise import Schedule, learn  # noqa: E402
 from barograph_models._nets.attention import TRANSFORMER_STEPS, TransformerParams  # noqa: E402
 from barograph_models._nets.convolution import CNN_STEPS, CNNParams  # noqa: E402
 from barograph_models._nets.recurrent import CARRIED_STEPS, LSTM_STEPS, LSTMParams  # noqa: E402
-from barograph_models._nets.training import Training, train_carried, train_windows  # noqa: E402
+from barograph_models._nets.training import Training, _restore, alone, train_carried, train_windows  # noqa: E402
 from barograph_models.cnn import cnn  # noqa: E402
 from barograph_models.lstm import lstm  # noqa: E402
 from barograph_models.transformer import transformer  # noqa: E402
@@ -307,3 +308,66 @@ def test_the_script_makes_the_same_weights_again() -> None:
     one, again = learn(short), learn(short)
     assert all(a.tobytes() == b.tobytes() for a, b in zip(one, again, strict=True))
     assert any(a.tobytes() != b.tobytes() for a, b in zip(one, learn(short._replace(seed=1)), strict=True))
+
+
+def _settings() -> dict[str, Any]:
+    """All of torch that is the whole process's, and that a fit might change."""
+    return {
+        "threads": torch.get_num_threads(),
+        "strict": torch.are_deterministic_algorithms_enabled(),
+        "warned": torch.is_deterministic_algorithms_warn_only_enabled(),
+        "kind": torch.get_default_dtype(),
+        "device": torch.get_default_device(),
+        "precision": torch.get_float32_matmul_precision(),
+        "gradients": torch.is_grad_enabled(),
+        "inference": torch.is_inference_mode_enabled(),
+        "autocast": torch.is_autocast_enabled("cpu"),
+        "random": torch.get_rng_state().tolist(),
+        # What waits for a device that has not been begun with; `manual_seed` leaves a seed there.
+        "waiting": len(torch.cuda._queued_calls) if not torch.cuda.is_initialized() else torch.cuda.initial_seed(),
+    }
+
+
+@contextlib.contextmanager
+def _odd() -> Iterator[None]:
+    """Everything set otherwise than a fit wants it."""
+    with contextlib.ExitStack() as after:
+        _restore(torch, after)
+        torch.set_num_threads(2)
+        torch.use_deterministic_algorithms(True, warn_only=True)
+        torch.set_default_dtype(torch.float64)
+        torch.set_float32_matmul_precision("medium")
+        yield
+
+
+AROUND: dict[str, Callable[[], Any]] = {
+    "nothing": contextlib.nullcontext,
+    "no gradients": torch.no_grad,
+    "inference": torch.inference_mode,
+    "autocast": partial(torch.autocast, "cpu"),
+    "another device": partial(torch.device, "meta"),
+    "odd settings": _odd,
+}
+
+
+@pytest.mark.parametrize("name", AROUND)
+def test_a_fit_learns_the_same_and_changes_nothing_whatever_is_asked_of_torch_around_it(name: str) -> None:
+    task, sizes, how = planted(400), nets.LSTMSizes(6, 4, 1, 0.1), HOW._replace(epochs=2)
+    fits: list[Callable[[], Learned]] = [
+        partial(train_windows, nets.LSTM, sizes, how, "none", task),
+        partial(train_carried, sizes, how, task),
+    ]
+    for fit in fits:
+        plain = fit()
+        with AROUND[name]():
+            before = _settings()
+            found = fit()
+            assert _settings() == before
+        assert [a.tobytes() for a in found.own] == [a.tobytes() for a in plain.own]
+
+
+def test_a_fit_that_fails_changes_nothing_either() -> None:
+    before = _settings()
+    with pytest.raises(IndexError), alone(torch, 3):
+        torch.rand(2)[5]
+    assert _settings() == before

@@ -17,9 +17,15 @@ import pytest
 from numba.core import event
 
 import barograph
+import barograph as bg
+from barograph.features import log_return
 from barograph.jit.calling import address, call_alone
-from barograph.jit.kernel import Kernel, shared
+from barograph.jit.kernel import Kernel, kernel, shared
 from barograph.jit.reach import put_real
+from barograph.testing import some_bars
+from barograph_models.cnn import cnn
+from barograph_models.kmeans import kmeans
+from barograph_models.labels import labels_of
 from tests import ROOT
 
 SCRIPT = """
@@ -29,6 +35,9 @@ import numpy as np
 import barograph as bg
 from numba.core import event
 from barograph.jit import fingerprint
+from barograph_models.cnn import cnn
+from barograph_models.kmeans import kmeans
+from barograph_models.labels import labels_of
 from barograph.testing import coin, interpreted, same, some_bars
 
 if os.environ.get("WEAKENED"):
@@ -41,11 +50,16 @@ if os.environ.get("WEAKENED"):
     told = fingerprint._told
     fingerprint._told = lambda module: "" if module.__name__.endswith("frame") else told(module)
 plan = bg.strategy(mine.decide, init=lambda params: 0.0)
-machine = bg.Machine(strategy=plan, features=[bg.Feature(lambda _: 0, mine.see, (), "mine")], filter=coin())
+net, bars = bool(os.environ.get("NET")), some_bars(700, assets=2, seed=3)
+belief = {"filter": coin()}
+if net:
+    belief, bars = {"model": cnn(labels_of(kmeans(2)), window=4, filters=1).untrained(1)}, bars.head(60)
+machine = bg.Machine(strategy=plan, features=[bg.Feature(lambda _: 0, mine.see, (), "mine")], **belief)
 with event.install_recorder("numba:compile") as recorder:
-    run = bg.scan(machine, some_bars(700, assets=2, seed=3))
-names = sorted({found.data["dispatcher"].py_func.__name__ for _, found in recorder.buffer})
-right = same(run, interpreted(machine, some_bars(700, assets=2, seed=3)))
+    run = bg.scan(machine, bars)
+made = [found.data["dispatcher"].py_func for _, found in recorder.buffer]
+names = sorted({f"{f.__module__}: {f.__name__}" if net else f.__name__ for f in made})
+right = same(run, interpreted(machine, bars))
 print(json.dumps([float(run.arrays.equity[-1]), names, right]))
 """
 MINE = """
@@ -80,11 +94,12 @@ class Lab:
 
     def run(self, **changed: Any) -> tuple[float, set[str], bool]:
         """Return the last equity, what was compiled, and whether plain Python says the same."""
-        weakened = changed.pop("weakened", "")
+        weakened, net = changed.pop("weakened", ""), changed.pop("net", "")
         self.numbers |= changed
         (self.folder / "mine.py").write_text(MINE.format(**self.numbers), encoding="utf-8")
         paths = os.pathsep.join([str(self.folder), str(ROOT), *filter(None, sys.path)])
         more = {"PYTHONPATH": paths, "PYTHONDONTWRITEBYTECODE": "1", "NUMBA_DISABLE_JIT": "0", "WEAKENED": weakened}
+        more["NET"] = net
         command = [sys.executable, "-W", "ignore", "run.py"]
         done = subprocess.run(
             command, env=os.environ | more, cwd=self.folder, capture_output=True, text=True, check=False
@@ -115,6 +130,42 @@ def test_an_edit_compiles_its_own_part_and_nothing_else(lab: Lab) -> None:
     assert not {"advance", "believe", "decide"} & names
     # An edit taken back is in the cache still.
     assert lab.run(feature=original)[1] == set()
+
+
+ENGINES = (": advance", ": believe", ": observe", ": see")
+
+
+def _beside_a_net(number: float) -> set[str]:
+    """Scan a strategy that holds a number, beside the smallest net, and return what was compiled for it."""
+
+    @kernel
+    def decide(state: float, bars: Any, belief: Any, portfolio: Any, params: Any) -> Any:
+        return state + 0.0, bg.Target(belief.probs[0] * number)
+
+    net = cnn(labels_of(kmeans(2)), window=4, filters=1).untrained(1)
+    machine = bg.Machine(strategy=bg.strategy(decide, init=lambda _params: 0.0), features=[log_return()], model=net)
+    with event.install_recorder("numba:compile") as recorder:
+        bg.scan(machine, some_bars(60, assets=2, seed=3))
+    made = [found.data["dispatcher"].py_func for _, found in recorder.buffer]
+    return {f"{of.__module__}: {of.__name__}" for of in made}
+
+
+def test_another_strategy_beside_a_net_compiles_only_itself_in_one_process() -> None:
+    _beside_a_net(0.25)
+    assert _beside_a_net(0.25) == set()
+    names = _beside_a_net(fresh() / 4.0)
+    assert f"{__name__}: decide" in names
+    assert not {name for name in names if name.startswith("barograph_models.") or name.endswith(ENGINES)}, names
+
+
+@pytest.mark.long
+def test_an_edited_strategy_beside_a_net_compiles_only_itself(lab: Lab) -> None:
+    before, _, _ = lab.run(net="1")
+    after, names, right = lab.run(net="1", strategy=fresh() / 4.0)
+    assert after != before
+    assert right
+    assert "mine: decide" in names
+    assert not {name for name in names if name.startswith("barograph_models.") or name.endswith(ENGINES)}, names
 
 
 @pytest.mark.long

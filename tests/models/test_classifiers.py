@@ -21,6 +21,7 @@ from barograph.data.synthetic import SCENARIOS, draw, simulate
 from barograph.errors import BarographError, FitError
 from barograph.features import log_return, rolling_volatility
 from barograph.regimes.fitted import Fitted, Model
+from barograph.regimes.judged import UNJUDGED
 from barograph.regimes.saving import packed
 from barograph.testing import check_model
 from barograph.testing.parts import check_machine
@@ -267,6 +268,24 @@ def _of_times(tmp_path: Path, ts: Any, classes: Any) -> Path:
     return file
 
 
+@pytest.mark.parametrize(
+    "cell", ["", " ", "NA", "nan", "NaN", "null", "NULL", "none", "None", "N/A", "n/a", "#N/A", "<NA>"]
+)
+def test_what_stands_for_nothing_is_no_class(cell: str, tmp_path: Path) -> None:
+    """In a CSV such a cell is a text: as a class it would be learned."""
+    file = tmp_path / "odd.csv"
+    file.write_text(f"Date,regime\n2015-01-01,calm\n2015-01-02,{cell}\n2015-01-03,wild\n2015-01-04,{cell}\n")
+    labels = label_file(file, known_after=0)
+    assert labels.classes == ("calm", "wild")
+    assert labels.made.endswith("not audited; 2 of its 4 rows say none")
+    days = pd.date_range("2015-01-01 16:00", periods=4)
+    assert labels.tell(bg.window(pd.DataFrame(np.zeros((4, 1)), index=days))).tolist() == [0, -1, 1, -1]
+    if cell.strip():
+        named = label_file(file, known_after=0, classes=("calm", "wild", cell))
+        assert named.classes[2] == cell
+        assert "say none" not in named.made
+
+
 BAD_FILES = {
     "Date,regime\n2024-01-02,calm\n2024-01-02,wild\n": r"row 2: the same time as row 1",
     "Date,regime\n2024-01-02,calm\n2024-13-02,wild\n": r"row 2: '2024-13-02'",
@@ -295,6 +314,10 @@ BAD_SETTINGS: dict[str, tuple[Callable[[Path], Any], str]] = {
     "both": (lambda _file: forest(labels_of(kmeans(2)), weights="root", oversample="smote"), "wanted one of them"),
     "horizon": (lambda _file: labels_of(kmeans(2), when="ahead"), "wanted a whole number of bars, at least 1"),
     "now": (lambda _file: labels_of(kmeans(2), horizon=3), "horizon = 3 with when = 'now'; wanted 0"),
+    "hindsight": (
+        lambda _file: labels_of(logistic(labels_of(kmeans(2))), when="smooth", horizon=5),
+        "labels_of: when = 'smooth': logistic tells no path in hindsight; wanted now, ahead, or a model that does",
+    ),
     "known": (lambda _file: label_file(_file, known_after=-1), "known_after = -1"),
     "zone": (lambda _file: label_file(_file, 1, time_zone="Mars"), "time_zone = 'Mars' is none"),
     "class": (lambda _file: label_file(_file, 1, classes=("calm", "wide")), "row 2: the class 'wild'; wanted one of"),
@@ -391,7 +414,7 @@ def test_what_cannot_be_judged_is_kept_and_told() -> None:
     X[once == 1] *= 5.0
     fitted = logistic(given(once)).fit(X)
     assert fitted.judged is None
-    assert any(note.startswith("could not be judged") for note in fitted.notes)
+    assert any(note.startswith(UNJUDGED) for note in fitted.notes)
 
 
 def test_moves_are_counted_over_rows_without_a_label() -> None:

@@ -85,6 +85,12 @@ def infinite() -> Any:
     return X
 
 
+def huge() -> Any:
+    X = good()
+    X[38:, 1] *= 1e300
+    return X
+
+
 def levels() -> Any:
     X = good()
     X[:, 0] = 100.0 + 0.2 * np.arange(len(X)) + np.cumsum(X[:, 0])
@@ -94,12 +100,19 @@ def levels() -> Any:
 FAILURES = {
     fewer_rows_than_parameters: r"3 of 3 rows are observed, \d states need at least \d+",
     constant: "feature 1 is constant over the 300 observed rows; drop it",
+    huge: r"feature 1 is -?[0-9.]+e[+]\d+ in row 38, beyond 1e[+]150: its square is no number; give it in a larger",
     infinite: "feature 1 is infinite in row 38; mend the data or make it NaN",
 }
 TOLD = {
     singular: "feature 1 is made of those before it: the same evidence is counted twice; drop it",
     levels: "feature 0 is near a unit root: prices, or a slow feature, in the place of returns",
 }
+
+
+def test_models_say_whether_they_tell_a_path_in_hindsight(model: Model) -> None:
+    """Else what asks for one would be told by its first fit alone."""
+    if not model.panel:
+        assert model.hindsight == (model.fit(good()).family.decode is not None)
 
 
 @pytest.fixture(params=MODELS)

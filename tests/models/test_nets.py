@@ -311,6 +311,31 @@ def test_what_is_seen_is_the_past_alone() -> None:
     assert abs(inputs_of(x)[0, 600, 0] - x[0, 600] / np.sqrt(np.mean(x[0, :600] ** 2))) < 1e-12
 
 
+def test_no_world_of_the_prior_is_seen_otherwise_for_what_keeps_wrong_prints_out() -> None:
+    """The weights that ship were trained on these bits, before there was a bound."""
+    seen = inputs_of(worlds(300, 1_500, seed=0).returns)
+    assert hashlib.sha256(seen.tobytes()).hexdigest()[:16] == "4925bd820049d7b7"
+
+
+@pytest.mark.parametrize("print_", [129.0, 1e4, 1e120])
+def test_a_wrong_print_is_not_the_scale_of_the_thousand_bars_after_it(print_: float) -> None:
+    x = worlds(1, 1_000, seed=4).returns
+    wrong = x.copy()
+    wrong[0, 400] = print_ * np.sqrt(np.mean(x[0, :400] ** 2))
+    seen, told = inputs_of(x)[0, 401:, 0], inputs_of(wrong)[0, 401:, 0]
+    inside = np.abs(seen) < 7.5
+    np.testing.assert_allclose(told[inside], seen[inside], rtol=0.08)
+    # One that the prior could draw moves the scale as it does in the worlds that were trained on: four times at most.
+    wrong[0, 400] = 127.0 * np.sqrt(np.mean(x[0, :400] ** 2))
+    assert (np.abs(inputs_of(wrong)[0, 401:, 0])[inside] > np.abs(seen[inside]) / 7.0).all()
+
+
+def test_a_scale_that_has_truly_moved_is_reached() -> None:
+    x = worlds(1, 1_400, seed=4).returns
+    x[0, 400:] *= 1_000.0
+    assert 0.5 < np.sqrt(np.mean(inputs_of(x)[0, 700:1_000, 0] ** 2)) < 2.0
+
+
 def test_worlds_are_drawn_as_the_prior_says() -> None:
     drawn = worlds(3_000, 200, seed=1)
     ratio, calm, wild, freedom, _, _ = drawn.drawn.T

@@ -11,7 +11,8 @@ from scipy import stats
 
 import barograph as bg
 from barograph.data.synthetic import SCENARIOS, draw
-from barograph.errors import ConfigError
+from barograph.errors import ConfigError, FitError
+from barograph.regimes.filtering import filter_rows
 from barograph.regimes.fitted import Fitted
 from barograph.regimes.window import window
 from barograph.testing import check_model, some_bars
@@ -231,6 +232,55 @@ def test_a_machine_that_learns_at_every_bar_resumes_and_replays_to_the_bit() -> 
     rest = bg.scan(machine, history, world=begun.world).arrays.beliefs
     assert 100 < len(rest) < 200
     assert rest.tobytes() == whole.arrays.beliefs[-len(rest) :].tobytes()
+
+
+@pytest.mark.parametrize("prior", ["none", "market"])
+@pytest.mark.parametrize(("states", "memory"), [(2, 2), (2, 3), (2, 50), (3, 5), (5, 3), (10, 2), (30, 2), (30, 50)])
+def test_every_parameter_stays_finite_however_little_is_remembered(states: int, memory: int, prior: Any) -> None:
+    """A level within two bars wanders, moves of thirty regimes within two bars are all rare, most have no weight."""
+    x = rows(1200 if states < 10 else 150)
+    for level in (0.0, 2.0, 200.0):
+        model = online_hmm(states, memory, level, prior, starts=1, jobs=1, iterations=20)
+        if prior == "none" and states > 5:
+            # A likelihood has no place for so many.
+            with pytest.raises(FitError, match="a regime died"):
+                model.fit(x[:400])
+            continue
+        fitted = model.fit(x[:400])
+        state, path = filter_rows(fitted.filter(), x)
+        for name in ("transition", "means", "covariances", "whitening", "peak", "level", "moves", "sums"):
+            assert np.isfinite(getattr(state, name)).all(), (level, name)
+        assert min(state.transition.min(), state.covariances.min()) > 0.0, level
+        np.testing.assert_allclose(state.transition.sum(axis=1), 1.0, rtol=0, atol=1e-12)
+        np.testing.assert_allclose(path[:, :-1].sum(axis=1), 1.0, rtol=0, atol=1e-12)
+        assert 1e-13 < state.level[0] < 1e13, level
+
+
+def test_another_unit_of_the_level_moves_no_parameter_by_a_bit() -> None:
+    """Of two states that say the same in two units the far one takes another unit at its next bar."""
+    x = rows(700)
+    fitted = online_hmm(2, 20.0, 5.0, "none", starts=1, jobs=1).fit(x[:400])
+    online, near = fitted.filter(), fitted.state_after(x[:500])
+    sums, unit = near.sums.copy(), 2.0**45
+    sums[:, :, 1] /= unit
+    sums[:, :, 2] /= unit * unit
+    far = near._replace(level=near.level * unit, sums=sums)
+    near, far = (_copied(state) for state in (near, far))
+    for row in x[500:]:
+        (near, one), (far, other) = online.step(near, row, online.params), online.step(far, row, online.params)
+        assert np.array(one.probs).tobytes() == np.array(other.probs).tobytes()
+    assert far.level[0] == near.level[0] * 2.0**5
+    for name in ("transition", "means", "covariances", "whitening", "peak", "moves"):
+        assert getattr(near, name).tobytes() == getattr(far, name).tobytes(), name
+
+
+def _copied(state: Any) -> Any:
+    return state._replace(**{n: a.copy() for n, a in state._asdict().items() if isinstance(a, np.ndarray)})
+
+
+def test_a_regime_alone_lasts_for_ever() -> None:
+    fitted = online_hmm(states=1).fit(rows(200))
+    assert fitted.remaining(fitted.state_after(rows(300))).tolist() == [np.inf]  # type: ignore[union-attr]
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from barograph.errors import ConfigError, nearest
+from barograph.errors import ConfigError, DataError, nearest
 
 if TYPE_CHECKING:
     from barograph.paper.store import Store
@@ -38,12 +38,16 @@ def run_folders(runs: Path) -> Iterator[Path]:
 
 
 def told(folder: Path) -> Told:
-    """Read what a list says of a run folder."""
-    manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
-    metrics = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
-    config = tomllib.loads((folder / "config.toml").read_text(encoding="utf-8"))
-    metrics.pop("bounds", None)
-    return Told(folder, str(manifest["name"]), config, metrics)
+    """Read what a list says of a run folder. Raises `DataError` for one that is damaged."""
+    try:
+        manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+        metrics = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
+        config = tomllib.loads((folder / "config.toml").read_text(encoding="utf-8"))
+        metrics.pop("bounds", None)
+        return Told(folder, str(manifest["name"]), config, metrics)
+    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+        raise DataError(f"{folder}: its manifest.json, metrics.json or config.toml is damaged ({error}); move it away "
+                        "or run its config again") from error  # fmt: skip
 
 
 def named(name: str, runs: Path, store: Store | None) -> Path | str:

@@ -54,7 +54,8 @@ class Model:
     a real one, where to learn takes long: to compile with, and to time. ``takes(rows, features)`` measures about how
     many seconds a fit takes here, of a model whose fits are waited for. ``moved(window, found, other)``, of a fit to
     the window and another with a regime fewer or more, gives the better of `found` and where an ascent from `other`
-    ends, one of its regimes split or two merged.
+    ends, one of its regimes split or two merged. Without `hindsight` its fits tell no likeliest path: who asks for one
+    is told before anything is fitted.
 
     >>> from barograph_models.gaussian_hmm import gaussian_hmm
     >>> import pandas as pd
@@ -73,6 +74,7 @@ class Model:
     untrained: Callable[[int], Fitted] | None = field(repr=False, compare=False)
     takes: Callable[[int, int], float] | None = field(repr=False, compare=False)
     moved: Callable[[Window, Fitted, Fitted], Fitted] | None = field(repr=False, compare=False)
+    hindsight: bool = field(repr=False, compare=False)
 
     def __init__(
         self,
@@ -86,9 +88,11 @@ class Model:
         untrained: Callable[[int], Fitted] | None = None,
         takes: Callable[[int, int], float] | None = None,
         moved: Callable[[Window, Fitted, Fitted], Fitted] | None = None,
+        hindsight: bool = True,
     ) -> None:
         told = {"learn": fit, "regimes": regimes, "name": name, "labels": labels, "settings": settings}
         told |= {"partial_rows": partial_rows, "panel": panel, "untrained": untrained, "takes": takes, "moved": moved}
+        told |= {"hindsight": hindsight}
         for key, value in told.items():
             object.__setattr__(self, key, value)
 

@@ -11,7 +11,10 @@ from numpy.typing import NDArray
 from barograph.errors import FitError
 from barograph.types import Floats
 
-__all__ = ["Judged", "gathered", "settled"]
+__all__ = ["UNJUDGED", "Judged", "gathered", "settled"]
+
+UNJUDGED: Final = "could not be judged"
+"""How the note of a classifier begins that held nothing out."""
 
 
 class Judged(NamedTuple):

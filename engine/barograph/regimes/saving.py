@@ -73,6 +73,7 @@ def _member(name: str, leaf: Any) -> tuple[str, bytes]:
 def _header(fitted: Any) -> dict[str, Any]:
     held = {name: getattr(fitted, name) for name in _HELD}
     made = {"format": FORMAT, "version": VERSION, "arithmetic": fitted.arithmetic}
+    held["seed"] = None if fitted.seed is None else int(fitted.seed)  # NumPy's whole numbers are none of JSON's
     # Said of panels alone: the bytes of any other fit are those of before there were panels.
     held |= {"symbols": fitted.symbols} if fitted.symbols else {}
     held |= {"notes": fitted.notes} if fitted.notes else {}

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import NDArray
 
-__all__ = ["TABLES", "Run", "read_run"]
+__all__ = ["TABLES", "Run", "read_json", "read_run"]
 
 TABLES = ("equity", "beliefs", "orders", "fills", "events", "trades", "benchmark", "prices")
 # Of a machine that chooses alone.
@@ -101,14 +101,14 @@ def read_run(folder: Path) -> Run:
     names = (*TABLES, CHOICES) if (folder / f"{CHOICES}.parquet").exists() else TABLES
     tables = {name: _table(folder / f"{name}.parquet") for name in names}
     fits = folder / "fits.json"
-    metrics = _json(folder / "metrics.json")
+    metrics = read_json(folder / "metrics.json")
     bounds = metrics.pop("bounds", None)
     return Run(
         folder,
         tables,
         metrics=metrics,
-        manifest=_json(folder / "manifest.json"),
-        fits=_json(fits) if fits.exists() else [],
+        manifest=read_json(folder / "manifest.json"),
+        fits=read_json(fits) if fits.exists() else [],
         config=_present(folder / "config.toml").read_text(encoding="utf-8"),
         bounds=bounds,
     )
@@ -130,8 +130,9 @@ def _table(file: Path) -> pd.DataFrame:
         raise DataError(f"{file}: cannot be read as Parquet ({reason}); run the config again") from error
 
 
-def _json(file: Path) -> Any:
+def read_json(file: Path) -> Any:
+    """Return what a JSON file of a run folder holds. Raises `DataError` naming one that is absent or damaged."""
     try:
         return json.loads(_present(file).read_text(encoding="utf-8"))
-    except ValueError as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise DataError(f"{file}: cannot be read as JSON ({error}); run the config again") from error

@@ -102,7 +102,8 @@ def _of_one(model: Model) -> Model:
     """Return a model for several assets as one for a single asset: a panel of one, and that asset's own fit."""
     if not model.panel:
         return model
-    return Model(lambda seen: model.learn(seen).of_asset(0), model.regimes, model.name, model.labels)
+    return Model(lambda seen: model.learn(seen).of_asset(0), model.regimes, model.name, model.labels,
+                 hindsight=model.hindsight)  # fmt: skip
 
 
 def _alike(one: Floats, other: Floats, told: str, near: float = 0.0) -> None:

@@ -28,6 +28,8 @@ _REACH: Final = 200.0
 """Half the square of twenty deviations: a bar beyond them in every regime is taken for a wrong print."""
 _RAREST: Final = 0.1
 """Moves in all the bars remembered: a chance to leave is never less, or one long calm would be for good."""
+_FAR: Final = 2.0**40
+"""How far the level may be from its unit before another is taken."""
 _FEWEST: Final = 2.0
 """Bars, of those remembered and believed beforehand, below which a regime keeps its mean and variance: it has none."""
 
@@ -207,6 +209,28 @@ def _follow(x: Any, probs: Any, now: Any, params: Any) -> None:
         z = (x[0] - now.means[k, 0]) * now.whitening[k, 0]
         excess += probs[k] * z * z
     now.level[0] *= math.sqrt(1.0 + params.level_gain[0] * excess)
+    if params.trust[0, 0] == 0.0:
+        _rebase(now)
+
+
+@kernel
+def _rebase(now: Any) -> None:
+    """Write the same in another unit where the level has wandered far: nothing is believed that would hold it.
+
+    The unit is a power of two, and no parameter moves by a bit.
+    """
+    sums, d = now.sums, now.means.shape[1]
+    unit = 1.0
+    if now.level[0] < 1.0 / _FAR:
+        unit = _FAR
+    elif now.level[0] > _FAR:
+        unit = 1.0 / _FAR
+    if unit != 1.0:
+        now.level[0] *= unit
+        for k in range(sums.shape[0]):
+            for i in range(sums.shape[1]):
+                sums[k, i, 1] /= unit
+                sums[k, i, 1 + d] /= unit * unit
 
 
 @kernel
@@ -248,16 +272,26 @@ def _look_like(probs: Any, i: Any, remembered: Any, now: Any, params: Any) -> No
 
 @kernel
 def _keep_open(transition: Any, i: Any, least: Any) -> None:
-    """Raise the chances below the least to it, at the cost of the largest: that of staying, as a rule."""
-    largest, short = 0, 0.0
-    for j in range(transition.shape[1]):
+    """Raise the chances below the least to it, at the cost of the largest: that of staying, as a rule.
+
+    Where that is too small to bear it, as of many regimes and few bars remembered, all above the least bear it.
+    """
+    K, largest, short, above = transition.shape[1], 0, 0.0, 0.0
+    least = min(least, 0.5 / K)
+    for j in range(K):
         if transition[i, j] > transition[i, largest]:
             largest = j
-    for j in range(transition.shape[1]):
-        if transition[i, j] < least:
-            short += least - transition[i, j]
+        short += max(least - transition[i, j], 0.0)
+        above += max(transition[i, j] - least, 0.0)
+    shared_out = transition[i, largest] - short < least
+    for j in range(K):
+        over = max(transition[i, j] - least, 0.0)
+        if shared_out:
+            transition[i, j] = least + (1.0 - K * least) * over / above
+        elif transition[i, j] < least:
             transition[i, j] = least
-    transition[i, largest] -= short
+    if not shared_out:
+        transition[i, largest] -= short
 
 
 @kernel
@@ -306,4 +340,5 @@ def until(_params: OnlineParams, now: OnlineState, states: NDArray[np.int64]) ->
 
 def remaining(_params: OnlineParams, now: OnlineState) -> Floats:
     """Return the bars that each regime is expected to last yet, were the parameters to move no further."""
-    return 1.0 / (1.0 - np.diag(now.transition)) - 1.0
+    leaves = 1.0 - np.diag(now.transition)
+    return np.where(leaves > 0.0, 1.0 / np.where(leaves > 0.0, leaves, 1.0) - 1.0, np.inf)

@@ -14,7 +14,7 @@ from barograph.jit.ordered import mean, total, variance
 from barograph.regimes.family import Family
 from barograph.regimes.filtering import filter_path
 from barograph.regimes.fitted import Fitted, Model
-from barograph.regimes.judged import Judged
+from barograph.regimes.judged import UNJUDGED, Judged
 from barograph.regimes.window import Window
 from barograph.types import Filter, Floats
 from barograph_models._classify import calibration as by
@@ -104,7 +104,8 @@ def classifier(what: Classifier, labels: Labels) -> Model:
     K = len(labels.classes)
     return Model(partial(_fit, what, labels), K, what.name, labels.classes, settings,
                  untrained=partial(_untrained, what, labels.classes),
-                 takes=None if what.takes is None else partial(what.takes, K))  # fmt: skip
+                 takes=None if what.takes is None else partial(what.takes, K),
+                 hindsight=what.family.decode is not None)  # fmt: skip
 
 
 def params_of(what: Classifier, common: tuple[Any, ...], cal: by.Calibration, own: tuple[Any, ...]) -> Any:
@@ -243,7 +244,7 @@ def _judged(what: Classifier, past: _Past, seen: _Held, ts: NDArray[np.int64], c
 
 def _words(what: Classifier, cal: by.Calibration, seen: _Held | None) -> tuple[str, ...]:
     if seen is None:
-        return ("could not be judged: no part can be held out that has two classes and leaves enough of each to learn",)
+        return (f"{UNJUDGED}: no part can be held out that has two classes and leaves enough of each to learn",)
     how = {"temperature": f"by a temperature of {float(cal.temperature[0]):.2f}", "isotonic": "class by class"}
     told = "are not calibrated" if what.calibrate == "none" else f"are calibrated {how[what.calibrate]}"
     return (f"probabilities {told}; judged on {len(seen.rows)} rows that were held out",)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,10 @@ from barograph.types import Floats
 
 __all__ = ["Sample", "check_choice", "check_counts", "check_positive", "emitted", "refuse_infinite",
            "sample"]  # fmt: skip
+
+
+LARGEST: Final = 1e150
+"""Beyond it a cell is refused: a sum of squares would be infinite."""
 
 
 def emitted(window: Window, name: str) -> Floats:
@@ -88,10 +92,14 @@ def _scale(column: Floats, j: int, name: str) -> tuple[float, float]:
 
 
 def refuse_infinite(X: Floats, name: str) -> None:
-    """Raise `FitError` naming the first cell that is infinite."""
+    """Raise `FitError` naming the first cell that is infinite, or too large for its square to be a number."""
     row, column = np.nonzero(np.isinf(X))
     if len(row):
         raise FitError(f"{name}: feature {column[0]} is infinite in row {row[0]}; mend the data or make it NaN")
+    row, column = np.nonzero(np.abs(X) > LARGEST)
+    if len(row):
+        told = f"feature {column[0]} is {X[row[0], column[0]]:.3g} in row {row[0]}, beyond {LARGEST:.0e}"
+        raise FitError(f"{name}: {told}: its square is no number; give it in a larger unit")
 
 
 def check_counts(name: str, **counts: int) -> None:

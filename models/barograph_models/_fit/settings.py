@@ -8,7 +8,7 @@ import reprlib
 import types
 import typing
 from collections.abc import Callable
-from typing import Any, Literal, ParamSpec, TypeVar
+from typing import Any, Final, Literal, ParamSpec, TypeVar
 
 import numpy as np
 
@@ -19,6 +19,7 @@ __all__ = ["checked"]
 P = ParamSpec("P")
 R = TypeVar("R")
 
+SEEDS: Final = 2**64
 _NUMBERS: dict[Any, tuple[type, ...]] = {int: (int, np.integer), float: (int, float, np.integer, np.floating)}
 _WORDS: dict[Any, str] = {
     int: "a whole number",
@@ -30,7 +31,7 @@ _WORDS: dict[Any, str] = {
 
 
 def checked(factory: Callable[P, R]) -> Callable[P, R]:
-    """Return a factory that raises `ConfigError` for a setting of another kind than its signature says.
+    """Return a factory that raises `ConfigError` for a setting of another kind than its signature says, or no seed.
 
     What the factory itself refuses comes first: it knows the limits too.
 
@@ -65,6 +66,10 @@ def _refuse_other_kinds(factory: Callable[..., Any], args: Any, kwargs: Any) -> 
     for name, value in inspect.signature(factory).bind(*args, **kwargs).arguments.items():
         if name in hints and not _is(value, hints[name]):
             told = f"{name} = {reprlib.repr(value)}, {_wanted(hints[name])} is wanted"
+            raise ConfigError(f"{factory.__name__}: {told}")
+        # What draws takes no other, and would say so at the first fit.
+        if name == "seed" and not 0 <= value < SEEDS:
+            told = f"seed = {value!r}, a whole number from 0 and below 2**64 is wanted"
             raise ConfigError(f"{factory.__name__}: {told}")
 
 

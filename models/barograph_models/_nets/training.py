@@ -53,23 +53,33 @@ def checked(name: str, how: Training, dropout: float) -> Training:
 
 @contextlib.contextmanager
 def alone(torch: Any, seed: int) -> Iterator[None]:
-    """Let torch run on one thread, from a seed, always alike; afterwards it is as it was found."""
-    threads, random, kind = torch.get_num_threads(), torch.get_rng_state(), torch.get_default_dtype()
-    strict, warned = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
-    learned = torch.is_grad_enabled()
-    try:
+    """Let torch run on one thread of the processor, from a seed, always alike; afterwards it is as it was found.
+
+    Whatever was asked of torch around it, such as `torch.inference_mode()` or another device, is not asked of a fit.
+    """
+    with contextlib.ExitStack() as after:
+        _restore(torch, after)
+        for own in (torch.inference_mode(False), torch.enable_grad(), torch.autocast("cpu", enabled=False)):
+            after.enter_context(own)
+        if torch.get_default_device().type != "cpu":
+            after.enter_context(torch.device("cpu"))
         torch.set_num_threads(1)
         torch.use_deterministic_algorithms(True)
         torch.set_default_dtype(torch.float32)
-        torch.set_grad_enabled(True)
-        torch.manual_seed(seed)
+        torch.set_float32_matmul_precision("highest")
+        # `torch.manual_seed` would seed every device, and nobody could give their numbers back.
+        torch.default_generator.manual_seed(seed)
         yield
-    finally:
-        torch.set_grad_enabled(learned)
-        torch.set_default_dtype(kind)
-        torch.use_deterministic_algorithms(strict, warn_only=warned)
-        torch.set_rng_state(random)
-        torch.set_num_threads(threads)
+
+
+def _restore(torch: Any, after: contextlib.ExitStack) -> None:
+    """Have what is the whole process's set again to what it is now."""
+    warned = torch.is_deterministic_algorithms_warn_only_enabled()
+    after.callback(torch.use_deterministic_algorithms, torch.are_deterministic_algorithms_enabled(), warn_only=warned)
+    after.callback(torch.set_num_threads, torch.get_num_threads())
+    after.callback(torch.set_default_dtype, torch.get_default_dtype())
+    after.callback(torch.set_float32_matmul_precision, torch.get_float32_matmul_precision())
+    after.callback(torch.set_rng_state, torch.get_rng_state())
 
 
 def _descend(torch: Any, net: Any, how: Training, epoch: Callable[[Any, Any], float], held: Any) -> Floats:

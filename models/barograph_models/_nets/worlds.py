@@ -29,6 +29,13 @@ MEMORY: Final = 1000
 """How many rows the past's mean square goes back: all until then, and after that with exponential weights."""
 INPUTS: Final = 3
 _FARTHEST: Final = 8.0
+_WRONG: Final = 128.0
+"""Root mean squares beyond which a return counts as `_FARTHEST` of them. A scale that has truly moved is still reached.
+
+The prior never draws one, so that the weights see what they were trained on: of 32 million returns the largest was 90.
+"""
+_KNOWN: Final = 20.0
+"""Returns of which a mean square is known well enough to say so: the second may be anything beside the first."""
 _USUAL: Final = 0.7
 _LONG: Final = 7.0
 
@@ -86,14 +93,18 @@ def see(x: Any, square: Any, seen: Any, memory: Any, out: Any) -> Any:
     """Write what a net sees of a return after `seen` others of mean square `square`; return the mean square with it.
 
     That is the return over the root of the mean square before it, how far that is from its usual size, and how much
-    past there is. The first return, and all after nothing but zeros, are seen as zero.
+    past there is. The first return, and all after nothing but zeros, are seen as zero. A wrong print is kept from the
+    mean square (`_WRONG`): else it would be the scale of a thousand bars.
     """
     scaled = x / math.sqrt(square) if square > 0.0 else 0.0
     scaled = max(-_FARTHEST, min(_FARTHEST, scaled))
     out[0] = scaled
     out[1] = abs(scaled) - _USUAL
     out[2] = log(1.0 + min(seen, memory)) / _LONG
-    return square + (x * x - square) / min(seen + 1.0, memory)
+    counts = x * x
+    if seen >= _KNOWN and abs(x) > _WRONG * math.sqrt(square):
+        counts = _FARTHEST * _FARTHEST * square
+    return square + (counts - square) / min(seen + 1.0, memory)
 
 
 @shared

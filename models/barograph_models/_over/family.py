@@ -145,7 +145,7 @@ def model_over(changed: Changed, model: Model, name: str, setting: Floats) -> Mo
     untrained = None if blank is None else (lambda features: over(blank(features)))
     settings = None if model.settings is None else (changed, model.settings, tuple(setting.tolist()))
     return Model(fit, model.regimes, name, model.labels, settings, model.partial_rows, untrained=untrained,
-                 takes=model.takes)  # fmt: skip
+                 takes=model.takes, hindsight=False)  # fmt: skip
 
 
 def _inner(changed: Changed, previous: Fitted) -> Fitted | None:

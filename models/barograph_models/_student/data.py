@@ -12,6 +12,7 @@ from barograph.errors import FitError
 from barograph.jit.ordered import logarithms, mean, total
 from barograph.regimes.window import table
 from barograph.types import Floats
+from barograph_models._fit.data import refuse_infinite
 
 __all__ = ["Cells", "cells", "spread"]
 
@@ -45,9 +46,7 @@ def cells(X: Any, states: int, name: str) -> Cells:
     nothing. Raises `FitError` for infinite values, a constant column, or fewer than d+1 rows a state.
     """
     X = table(X)
-    row, column = np.nonzero(np.isinf(X))
-    if len(row):
-        raise FitError(f"{name}: feature {column[0]} is infinite in row {row[0]}; mend the data or make it NaN")
+    refuse_infinite(X, name)
     T, d = X.shape
     seen = int(np.count_nonzero(np.isfinite(X).any(axis=1)))
     if seen < states * (d + 1):

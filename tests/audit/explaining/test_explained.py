@@ -12,8 +12,9 @@ from barograph.audit.explaining.explained import explain, scores
 from barograph.audit.explaining.permuting import blocks_shuffled, permutation
 from barograph.errors import PartError
 from barograph.regimes.fitted import Fitted
-from barograph.regimes.judged import Judged
+from barograph.regimes.judged import UNJUDGED, Judged
 from barograph.validation.classification import classified
+from barograph_models.amortised import amortised
 from barograph_models.gaussian_hmm import gaussian_hmm
 from tests.kit.windowed import learned_net
 
@@ -106,3 +107,12 @@ def test_without_rows_the_scores_alone_are_told(fitted: Fitted) -> None:
 def test_rows_of_other_features_are_refused(fitted: Fitted, rows: Any) -> None:
     with pytest.raises(PartError, match="wanted columns x0, x1, x2"):
         explain(fitted, rows)
+
+
+def test_why_nothing_was_held_out_is_told_by_what_a_model_is() -> None:
+    """Names of regimes are no labels: `amortised` has names and learns none."""
+    told = explain(amortised().fit(X[:300, :1]), None).missing[0]
+    assert told.endswith("a model that learns no labels has none")
+    made = learned_net(X[:100], Y[:100])
+    tried = replace(made, notes=(f"{UNJUDGED}: no part can be held out",))
+    assert explain(tried, None).missing[0].endswith("it could not be judged; see its notes")

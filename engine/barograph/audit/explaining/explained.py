@@ -12,6 +12,7 @@ from barograph.audit.explaining.asking import Asker, length_of, stretches
 from barograph.audit.explaining.cells import Map, occlusion, saliency
 from barograph.audit.explaining.permuting import Worth, permutation
 from barograph.errors import PartError
+from barograph.regimes.judged import UNJUDGED
 from barograph.types import Floats
 from barograph.validation.classification import Calibrated, Classified, calibrated, classified, majority
 
@@ -126,7 +127,9 @@ def explain(
 
 
 def _why(fitted: Fitted) -> str:
-    return "a model that learns no labels has none" if not fitted.labels else "it could not be judged; see its notes"
+    # Names of regimes are no sign of labels: `cusum` and `amortised` have names, and learn none.
+    tried = any(note.startswith(UNJUDGED) for note in fitted.notes)
+    return "it could not be judged; see its notes" if tried else "a model that learns no labels has none"
 
 
 def _known(

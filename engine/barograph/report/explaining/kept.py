@@ -64,7 +64,8 @@ def fits_kept(folder: Path) -> dict[int, Path]:
 
     Raises `DataError` where there are none: it ran without a model, or before fits were kept.
     """
-    found = {int(file.stem): file for file in sorted((folder / FITS).glob("[0-9]*.npz"))}
+    held = sorted((folder / FITS).glob("*.npz"))
+    found = {int(file.stem): file for file in held if file.stem.isdecimal() and file.stem.isascii()}
     if not found:
         told = "its machine has no model, or it was made before fits were kept"
         raise DataError(f"{folder}: holds no fits to explain: {told}; run a config with a [model] again")
@@ -83,9 +84,9 @@ def features_kept(folder: Path) -> Seen | None:
         return None
     try:
         table = pd.read_parquet(file)
-    except (OSError, ValueError) as error:
-        reason = str(error).splitlines()[0]
-        raise DataError(f"{file}: cannot be read as Parquet ({reason}); run the config again") from error
-    ts = np.asarray(table["ts"].astype("datetime64[ns, UTC]").astype(np.int64), dtype=np.int64)
-    rest = table.drop(columns="ts")
-    return Seen(ts, np.ascontiguousarray(rest.to_numpy(np.float64)), tuple(map(str, rest.columns)))
+        ts = np.asarray(table["ts"].astype("datetime64[ns, UTC]").astype(np.int64), dtype=np.int64)
+        rest = table.drop(columns="ts")
+        return Seen(ts, np.ascontiguousarray(rest.to_numpy(np.float64)), tuple(map(str, rest.columns)))
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise DataError(f"{file}: cannot be read as a table of features ({reason}); run the config again") from error

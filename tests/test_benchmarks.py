@@ -22,7 +22,6 @@ import barograph as bg
 from barograph_models.gaussian_hmm import gaussian_hmm
 from barograph_strategies.regime_filter import regime_filter
 
-
 # Every model in a line fits them all, at any size: one of a kind of which others always run.
 LONG = ("models",)
 

@@ -13,6 +13,7 @@ import barograph_models
 import barograph_strategies
 from tests import ROOT
 from tests.campaigns.processors import ENVIRONMENTS, hashes
+from tests.kit.blank_fits import TRAINED
 
 SAMPLE = ("var_target",)
 ENGINE = Path(barograph.__path__[0])
@@ -62,6 +63,15 @@ def native() -> dict[str, str]:
 )
 def test_another_processor_leaves_the_same_bytes(environment: str) -> None:
     assert hashes(SAMPLE, environment).items() <= native().items()
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("name", TRAINED)
+def test_a_saved_classifier_leaves_the_same_bytes_on_any_processor(name: str) -> None:
+    wanted = hashes((name,), "native")
+    assert wanted
+    for environment in list(ENVIRONMENTS)[1:]:
+        assert hashes((name,), environment) == wanted, environment
 
 
 def aliases(tree: ast.AST) -> tuple[dict[str, str], list[str]]:

@@ -6,6 +6,7 @@ import json
 import re
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,9 @@ import pandas as pd
 import pytest
 
 from barograph.regimes.fitted import Fitted
+from barograph.report import Run, read_run
 from barograph.report.explaining.kept import fits_kept
+from barograph.report.explaining.variants import variants
 from tests.cli.test_cli import SMALL, barograph, users_folder
 
 CLASSIFIER = """
@@ -297,3 +300,38 @@ def test_mistakes_are_one_line(folder: Path, tmp_path: Path, monkeypatch: pytest
         # A bar of progress may have been drawn before.
         told = [line for line in done.stderr.splitlines() if line.startswith("barograph: ")]
         assert told == done.stderr.strip().splitlines()[-1:], done.stderr
+
+
+def test_variants_are_judged_by_what_is_right_and_by_what_is_earned(folder: Path, tmp_path: Path) -> None:
+    done = barograph("compare", folder / "labelled.toml", "--set", "model.seed=0", "--vary",
+                     "model.weights=none,balanced", "--runs", tmp_path, "--json")  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout)
+    names = ["labelled model.weights=none", "labelled model.weights=balanced"]
+    assert list(told["metrics"]) == names
+    assert [(one["name"], one["seeds"]) for one in told["variants"]] == [(name, "one seed") for name in names]
+    plain, balanced = (one["figures"] for one in told["variants"])
+    assert plain["sharpe"]["mean"] == told["metrics"][names[0]]["sharpe"]
+    assert plain["brier"] != balanced["brier"]
+    assert "Right, and worth it?" in (tmp_path / "compare.html").read_text(encoding="utf-8")
+
+    runs = [read_run(tmp_path / name) for name in told["folders"]]
+    _, one = variants([*runs, _seeded(runs[1], 1, 0.3)], [f"{name}, model.seed={n}" for n, name in enumerate("abb")])
+    assert (one["name"], one["seeds"], one["runs"]) == ("b", "2 seeds", 2)
+    sharpe = balanced["sharpe"]["mean"]
+    assert one["figures"]["sharpe"] == pytest.approx({"mean": sharpe + 0.15, "min": sharpe, "max": sharpe + 0.3})
+
+
+def _seeded(run: Run, seed: int, more: float) -> Run:
+    """Return the run as another seed would have left it, its Sharpe ratio that much higher."""
+    fits = [fit | {"summary": fit["summary"] | {"seed": seed}} for fit in run.fits]
+    metrics = run.metrics | {"sharpe": (run.metrics["sharpe"] or 0.0) + more}
+    return replace(run, config=run.config.replace("seed = 0", f"seed = {seed}"), fits=fits, metrics=metrics)
+
+
+def test_what_is_no_list_of_values_is_one_line(folder: Path) -> None:
+    done = barograph("compare", folder / "labelled.toml", "--vary", "model.weights=none")
+    assert done.returncode == 2
+    assert done.stderr.strip() == (
+        "barograph: --vary model.weights=none: wanted KEY=VALUE,VALUE, as in --vary model.weights=none,balanced"
+    )

@@ -11,7 +11,7 @@ import typer
 
 from barograph.cli.console import print_json, progress, tell_findings
 from barograph.cli.paper import Url, check_record, recorded
-from barograph.cli.shared import Json, Prepared, Runs, Set, naming, prepared
+from barograph.cli.shared import Json, Prepared, Runs, Set, naming, prepared, varied
 from barograph.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -68,13 +68,23 @@ def run(
     _say(metrics, done.folder)
 
 
-def compare(configs: list[Path], set: Set = None, runs: Runs = Path("runs"), as_json: Json = False) -> None:
+def compare(
+    configs: list[Path],
+    set: Set = None,
+    vary: Annotated[
+        list[str] | None, typer.Option("--vary", metavar="KEY=VALUE,VALUE", help="Run each config with each value.")
+    ] = None,
+    runs: Runs = Path("runs"),
+    as_json: Json = False,
+) -> None:
     """Run several configs and lay them side by side over the period they share."""
-    from barograph.report import compare_report
-    from barograph.report.words import comparison, told_apart
+    from barograph.report import compare_report, read_run
+    from barograph.report.explaining.variants import variants
+    from barograph.report.words import comparison
 
-    ready = [prepared(config, set or [], runs) for config in configs]
-    names = told_apart([one.config.name for one in ready], [one.path.absolute().with_suffix("") for one in ready])
+    ways = varied(vary or [])
+    ready = [prepared(config, [*(set or []), *way], runs) for config in configs for way in ways]
+    names = _named(ready, [", ".join(way) for _ in configs for way in ways], len(configs))
     results = [_finished(one, runs, "compare", as_json)[:2] for one in ready]
     periods = {(int(r.arrays.ts[0]), int(r.arrays.ts[-1])) for r, _ in results}
     if len(periods) > 1:
@@ -88,10 +98,21 @@ def compare(configs: list[Path], set: Set = None, runs: Runs = Path("runs"), as_
         tell_findings(source, time.time_ns())
     if as_json:
         said = {"metrics": metrics, "verdict": comparison(metrics), "report": str(page)}
-        print_json({"folders": [f.name for _, f in results], **said})
+        classifiers = variants([read_run(f) for _, f in results], names)
+        print_json({"folders": [f.name for _, f in results], **said, "variants": classifiers})
         return
     _print_table(metrics)
     _verdict(metrics, page)
+
+
+def _named(ready: list[Prepared], ways: list[str], configs: int) -> list[str]:
+    """Name the runs by their configs, those of `--vary` by what is varied, too."""
+    from barograph.report.words import told_apart
+
+    each = ready[:: len(ready) // configs]
+    names = told_apart([one.config.name for one in each], [one.path.absolute().with_suffix("") for one in each])
+    every = [name for name in names for _ in range(len(ready) // configs)]
+    return [f"{name} {way}".rstrip() for name, way in zip(every, ways, strict=True)]
 
 
 def report(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,14 +11,14 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
-from barograph.errors import BarographError
+from barograph.errors import BarographError, ConfigError
 
 if TYPE_CHECKING:
     from barograph.config.schema import Config
     from barograph.data.history import History
     from barograph.loop.machine import Machine
 
-__all__ = ["Json", "Prepared", "Runs", "Set", "naming", "prepared", "read"]
+__all__ = ["Json", "Prepared", "Runs", "Set", "naming", "prepared", "read", "varied"]
 
 Set = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a value of the config.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document, for programs.")]
@@ -64,3 +65,24 @@ def naming(path: Path) -> Iterator[None]:
         if str(error).startswith(f"{path}: "):
             raise
         raise type(error)(f"{path}: {error}") from error
+
+
+def varied(texts: list[str]) -> list[list[str]]:
+    """Return the overrides of each variant of `--vary`, as `--set` takes them; the last key changes fastest.
+
+    >>> varied(["model.weights=none,balanced", "model.seed=0,1"])[1]
+    ['model.weights=none', 'model.seed=1']
+    >>> varied([])
+    [[]]
+
+    Raises `ConfigError` for what is no key with two values.
+    """
+    return [list(one) for one in itertools.product(*map(_values, texts))]
+
+
+def _values(text: str) -> list[str]:
+    key, _, values = text.partition("=")
+    found = [value.strip() for value in values.split(",")]
+    if not key.strip() or len(found) < 2 or not all(found):
+        raise ConfigError(f"--vary {text}: wanted KEY=VALUE,VALUE, as in --vary model.weights=none,balanced")
+    return [f"{key.strip()}={value}" for value in found]

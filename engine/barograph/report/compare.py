@@ -11,6 +11,7 @@ import numpy as np
 
 from barograph.errors import DataError
 from barograph.metrics.drawdown import drawdowns
+from barograph.report.explaining.variants import variants, variants_table
 from barograph.report.figures import LINES, THEIRS, Figure, dates, growth_axis, layout, packed, thin
 from barograph.report.folder import Run
 from barograph.report.tables import Row, Table
@@ -47,6 +48,7 @@ def compared(
         "period": f"{first:%Y-%m-%d} to {last:%Y-%m-%d}",
         "verdict": comparison({name: run.metrics for name, run in zip(names, runs, strict=True)}),
         "table": _table(runs, names, beside),
+        "classifiers": variants_table(variants(runs, names)),
     }
     return {"equity": _equity(runs, names), "drawdown": _drawdown(runs, names)}, words
 

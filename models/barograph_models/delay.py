@@ -57,7 +57,7 @@ def _make(begin: Any, look: Any) -> tuple[Any, Any]:
     return init, step
 
 
-_CHANGED: Final = Changed(__name__, "late", _make)
+_CHANGED: Final = Changed(__name__, ("late",), _make)
 
 
 @checked

@@ -61,7 +61,7 @@ def _make(begin: Any, look: Any) -> tuple[Any, Any]:
     return init, step
 
 
-_CHANGED: Final = Changed(__name__, "dwelling", _make)
+_CHANGED: Final = Changed(__name__, ("dwelling",), _make)
 
 
 @checked

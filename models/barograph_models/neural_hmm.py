@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import functools
-from typing import Any, Final, NamedTuple
+from functools import partial
+from typing import Any, Final, Literal, NamedTuple
 
 import numpy as np
 
@@ -15,8 +16,9 @@ from barograph.regimes.family import Family
 from barograph.regimes.fitted import Model
 from barograph.types import Belief, Floats
 from barograph_models._chain.filter import observed
-from barograph_models._fit.data import check_positive
+from barograph_models._fit.data import check_choice, check_positive
 from barograph_models._fit.settings import checked
+from barograph_models._over.driven import DRIVEN, learned
 from barograph_models._over.family import Changed, family_named, model_over
 
 __all__ = ["HybridState", "neural_hmm"]
@@ -59,11 +61,13 @@ def _make(begin: Any, look: Any) -> tuple[Any, Any]:
     return init, step
 
 
-_CHANGED: Final = Changed(__name__, "evidence", _make)
+_CHANGED: Final = Changed(__name__, ("evidence",), _make)
 
 
 @checked
-def neural_hmm(classifier: Model, weight: float = 1.0) -> Model:
+def neural_hmm(
+    classifier: Model, weight: float = 1.0, transition: Literal["counted", "driven"] = "counted", ridge: float = 1.0
+) -> Model:
     """A hidden Markov model whose emissions are a classifier's: it changes its mind half as often.
 
     By Bayes' rule what a classifier says of a bar, P(k | rows), over the share of its class, P(k), is in proportion to
@@ -71,10 +75,16 @@ def neural_hmm(classifier: Model, weight: float = 1.0) -> Model:
     moves of the labels that it learned from. Rows that are looked at in windows say much the same at every bar: with
     `weight` below one their evidence counts for less. Forecasts are those of the chain from this belief.
 
+    With ``transition = "driven"`` the moves hang on the features too: from i to j with probability proportional to
+    exp(a_ij + b_ij . z), against 1 for staying, z the scaled features of the bar that is left: a regression of the
+    labels' moves, b with the penalty b^2 `ridge` / 2. Forecasts hold the features where they are. A class that was
+    left fewer than five times keeps its counted moves, and the fit's `notes` tell.
+
     It helps answers that jitter though the labels last; where they do not jitter, it is late. Raises
     `ConfigError` for a model that is no classifier.
 
-    H. Bourlard & N. Morgan, *Connectionist Speech Recognition: A Hybrid Approach* (1994).
+    H. Bourlard & N. Morgan, *Connectionist Speech Recognition: A Hybrid Approach* (1994); Y. Bengio & P. Frasconi, *An
+    input output HMM architecture*, NIPS (1995).
 
     >>> from barograph_models.gaussian_hmm import gaussian_hmm
     >>> from barograph_models.labels import labels_of
@@ -88,7 +98,13 @@ def neural_hmm(classifier: Model, weight: float = 1.0) -> Model:
     """
     if classifier.untrained is None:
         raise ConfigError(f"{NAME}: {classifier.name} is no classifier; wanted one such as logistic, forest or lstm")
-    check_positive(NAME, weight=weight)
+    check_positive(NAME, weight=weight, ridge=ridge)
+    check_choice(NAME, "transition", transition, ("counted", "driven"))
+    if transition == "driven":
+        if classifier.labelled is None:
+            raise ConfigError(f"{NAME}: {classifier.name} learns no labels whose moves features could drive")
+        setting = np.array([weight, ridge], dtype=np.float64)
+        return model_over(DRIVEN, classifier, NAME, setting, partial(learned, classifier.labelled))
     return model_over(_CHANGED, classifier, NAME, np.array([weight], dtype=np.float64))
 
 

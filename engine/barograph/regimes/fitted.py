@@ -55,7 +55,7 @@ class Model:
     many seconds a fit takes here, of a model whose fits are waited for. ``moved(window, found, other)``, of a fit to
     the window and another with a regime fewer or more, gives the better of `found` and where an ascent from `other`
     ends, one of its regimes split or two merged. Without `hindsight` its fits tell no likeliest path: who asks for one
-    is told before anything is fitted.
+    is told before anything is fitted. ``labelled(window)`` gives the classes (T,) that a classifier learns, -1 unknown.
 
     >>> from barograph_models.gaussian_hmm import gaussian_hmm
     >>> import pandas as pd
@@ -75,6 +75,7 @@ class Model:
     takes: Callable[[int, int], float] | None = field(repr=False, compare=False)
     moved: Callable[[Window, Fitted, Fitted], Fitted] | None = field(repr=False, compare=False)
     hindsight: bool = field(repr=False, compare=False)
+    labelled: Callable[[Window], NDArray[np.int64]] | None = field(repr=False, compare=False)
 
     def __init__(
         self,
@@ -89,10 +90,11 @@ class Model:
         takes: Callable[[int, int], float] | None = None,
         moved: Callable[[Window, Fitted, Fitted], Fitted] | None = None,
         hindsight: bool = True,
+        labelled: Callable[[Window], NDArray[np.int64]] | None = None,
     ) -> None:
         told = {"learn": fit, "regimes": regimes, "name": name, "labels": labels, "settings": settings}
         told |= {"partial_rows": partial_rows, "panel": panel, "untrained": untrained, "takes": takes, "moved": moved}
-        told |= {"hindsight": hindsight}
+        told |= {"hindsight": hindsight, "labelled": labelled}
         for key, value in told.items():
             object.__setattr__(self, key, value)
 

@@ -23,10 +23,22 @@ from barograph_models._chain.emission import Emission, make_densities
 from barograph_models._chain.inference import SMALL, back, meet, onward
 from barograph_models._fit.restarts import CONVERGED, DIED, UNFINISHED
 
-__all__ = ["DrivenWork", "climb", "fill_moves", "followed", "log_densities", "move", "smoother", "viterbi", "work"]
+__all__ = [
+    "DrivenWork",
+    "climb",
+    "fill_moves",
+    "followed",
+    "log_densities",
+    "move",
+    "regress",
+    "smoother",
+    "viterbi",
+    "work",
+]
 
 NEWTON: Final = 4  # steps an iteration; EM needs no more than a rise, and later iterations begin near the top
 HALVINGS: Final = 12
+ROUNDS: Final = 5  # of NEWTON steps where moves are known: then nothing comes after
 FARTHEST: Final = 30.0
 """A logit's largest size: the chance of 1e-13 that it stands for is as good as none."""
 FLAT: Final = 1e-9  # of the intercepts' penalty: a regime that is never left has no likeliest logit
@@ -264,6 +276,19 @@ def _regress(logits: Any, i: Any, drives: Any, ridge: Any, room: Any) -> None:
         worth = reached
         if gained < 1e-9:
             return
+
+
+def regress(logits: Floats, drives: Floats, ridge: float, room: DrivenWork) -> None:
+    """Bring the logits to the likeliest of the moves that ``room.made`` holds, in their place."""
+    _regressed(logits, drives, ridge, room)
+
+
+@compiled
+def _regressed(logits: Any, drives: Any, ridge: Any, room: Any) -> None:
+    lent = _lent(room)
+    for i in range(logits.shape[0]):
+        for _ in range(ROUNDS):
+            _regress(logits, i, drives, ridge, lent)
 
 
 @kernel

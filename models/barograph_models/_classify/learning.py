@@ -105,7 +105,7 @@ def classifier(what: Classifier, labels: Labels) -> Model:
     return Model(partial(_fit, what, labels), K, what.name, labels.classes, settings,
                  untrained=partial(_untrained, what, labels.classes),
                  takes=None if what.takes is None else partial(what.takes, K),
-                 hindsight=what.family.decode is not None)  # fmt: skip
+                 hindsight=what.family.decode is not None, labelled=partial(known, labels))  # fmt: skip
 
 
 def params_of(what: Classifier, common: tuple[Any, ...], cal: by.Calibration, own: tuple[Any, ...]) -> Any:

@@ -96,7 +96,7 @@ MISTAKES = [
     (["--set", "strategy.use=builtins:dict"], 4, "strategy: the signature of builtins:dict cannot be read"),
     (["--set", "model.use=barograph_strategies.buy_and_hold:buy_and_hold", "--set", "model.states=2"], 2, "no such"),
     (["--set", "data.path=5"], 2, "data.path is 5; wanted the path of a file"),
-    (["--set", "model.seed=-1"], 5, "fit at the close of"),
+    (["--set", "model.seed=-1"], 2, "seed = -1, a whole number from 0"),
     (["--set", "fit.every=monthly"], 2, "fit.every is 'monthly'; input should be a valid integer or input should be"),
     (["--set", "execution.cash_rate=nan"], 2, "execution.cash_rate is nan"),
     (["--set", "model.states=12"], 5, "fit at the close of"),

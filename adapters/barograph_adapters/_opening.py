@@ -14,7 +14,9 @@ from typing import Final, NamedTuple
 
 import pandas as pd
 
+from barograph.data.shapes.frames import tidied
 from barograph.data.shapes.layout import Layout
+from barograph.data.shapes.marks import SPACES
 from barograph.data.shapes.tabled import frame_of_json, frame_of_rows, frame_of_text
 from barograph.data.shapes.text import text_of, whole_lines
 from barograph.data.table import Reading
@@ -131,7 +133,8 @@ def _columns(raw: bytes, how: Reading, packed: str, growing: bool) -> Opened | N
         if growing:
             return None
         raise
-    return Opened(frame, how, f"{packed}{kind}")
+    frame, lengths = tidied(frame)
+    return Opened(frame, how._replace(lengths=lengths), f"{packed}{kind}")
 
 
 def _sheet(raw: bytes, how: Reading, asked: Asked) -> Opened:
@@ -181,6 +184,6 @@ def _text(raw: bytes, how: Reading, asked: Asked, packed: str, path: Path) -> Op
     frame, layout = frame_of_text(text.content, asked.separator, asked.header, asked.times, foreign, place)
     how = how._replace(place="line", first_row=layout.first + 1)
     if how.decimal is None and how.thousands is None and layout.separator == "," and b'"' not in text.content:
-        # Where commas part the cells, and nothing is in quotation marks, no number has one.
-        how = how._replace(decimal=".", thousands="")
+        # Where commas part the cells, and nothing is in quotation marks, no number has one: only spaces part thousands.
+        how = how._replace(decimal=".", thousands=SPACES)
     return Opened(frame, how, kind, layout)

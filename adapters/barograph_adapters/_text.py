@@ -1,4 +1,4 @@
-"""adapters/barograph_adapters/_text.py: to be written."""
+"""Texts for people and for configs: secrets out of the environment, secrets hidden, errors on one line."""
 
 from __future__ import annotations
 

@@ -63,7 +63,7 @@ def bars(
 
     `symbol` is the file's name without its ending unless given, and chooses the rows where a column names several.
     `columns` maps time, clock (a time of day of its own), open, high, low, close, volume, quote_volume, adj_close,
-    dividend, split, final and currency to the file's names (plain English ones are found; "" leaves a column out).
+    dividend, split, final, currency and symbol to the file's names (plain English ones are found; "" leaves one out).
     Dates are stamped with the close of their session on `calendar` (default XNYS), other dates with `closes_at`; times
     of day without an offset are in `time_zone` (default UTC). `bars_mark="open"` says that times name a bar's open:
     they are moved to its close. `adjusted` scales all prices by adj_close / close. `decimal`, `thousands` and

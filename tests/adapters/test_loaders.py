@@ -156,7 +156,7 @@ def test_start_and_end_cut_before_the_checks(tmp_path: Path) -> None:
         ("Date,Close\n2024-07-01,1\n", {"columns": {"clos": "Close"}}, "no part 'clos'; did you mean 'close'"),
         ("Date,Close\n2024-07-01,1\n2024-07-02,abc\n", {}, "line 3, column 'Close': 'abc' is no number"),
         ("Date,Close\n2024-07-01,1\nsoon,2\n", {}, "line 3: 'soon' is no time"),
-        ("Date,Close\n2024-07-01,1\n,2\n", {}, "line 3: nan is no time"),
+        ("Date,Close\n2024-07-01,1\n,2\n", {}, "line 3: there is no time, and a line without one"),
         ("Date,Close\n2300-07-01,1\n", {}, r"line 2: 2300-07-01 .* 1700\.\.2250"),
         ("Date,Close\n2024-07-01,1\n2024-07-02,2,3,4\n", {}, "cannot be read"),
         ("Date,Close\n2024-07-01,1\n", {"calendar": "NYSE1"}, "calendar = 'NYSE1' is unknown"),

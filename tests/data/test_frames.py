@@ -210,7 +210,18 @@ def test_json_of_several_kinds() -> None:
                  '{"ticker": "A", "results": [{"t": 1, "c": 2}, {"t": 3, "c": 4}]}'):  # fmt: skip
         assert frame_of_json(text.encode())["c"].tolist() == [2, 4]
     assert list(frame_of_json(b"[[1, 2], [3, 4]]").columns) == ["1", "2"]
-    for text, told in (("{", "it is no JSON"), ("[]", "holds no list of bars"), ('["a"]', "holds no list of bars")):
+    for text in ('{"t": [1, 3], "c": [2, 4], "s": "ok"}', '{"columns": ["t", "c"], "data": [[1, 2], [3, 4]]}',
+                 '{"columns": ["c"], "index": [1, 3], "data": [[2], [4]]}', '{"1": {"c": 2}, "3": {"c": 4}}',
+                 '{"c": {"1": 2, "3": 4}, "o": {"1": 0, "3": 0}}',
+                 '{"of": {"name": "A"}, "days": {"1": {"4. c": 2}, "3": {"4. c": 4}}}'):  # fmt: skip
+        frame = frame_of_json(text.encode())
+        assert (frame["c"].tolist(), frame["t" if "t" in frame else "time"].tolist()) == ([2, 4], [1, 3])
+    for text, told in (
+        ("{", "it is no JSON"),
+        ('{"chart": {"result": [1]}}', "holds no list of bars"),
+        ("[]", "holds no list of bars"),
+        ('["a"]', "holds no list of bars"),
+    ):
         with pytest.raises(DataError, match=told):
             frame_of_json(text.encode())
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ YEN = walk(CLOSES, 8, 0, 38_000.0)
 NONE = np.full(len(CLOSES), np.nan)
 BRAZIL = walk(ns([day + pd.Timedelta(hours=19) for day in pd.bdate_range("2000-12-04", periods=15)]), 3, 0, 15_000.0)
 COINS = hours("2024-06-28 20:00", 60)
+LATER = [one + pd.Timedelta(hours=1) for one in COINS]
 COIN = walk([t + HOUR for t in ns(COINS)], 4, 2, 62_000.0)
 
 
@@ -279,8 +281,75 @@ def refusals() -> list[Grid]:
         grid("decimal commas between commas", PLAIN, tuple(tuple(",".join(row).replace(".", ",").split(",")) for row in
                                                            rows(ISO, *prices(DAILY), VOLUME)), DAILY,
              refused="is a mark of numbers the separator"),
+        grid("a line of totals", PLAIN, (*rows(ISO, *prices(DAILY), VOLUME), ("Total", "", "", "", "", "99")), DAILY,
+             refused="line 22: 'Total' is no time, and a line without one is no bar: remove it"),
+        grid("totals without a name", PLAIN, (*rows(ISO, *prices(DAILY), VOLUME), ("", "", "", "", "5.5", "99")), DAILY,
+             refused="line 22: there is no time, and a line without one is no bar: remove it"),
+        grid("a dividend among the bars", PLAIN,
+             (*rows(ISO, *prices(DAILY), VOLUME), ("2024-07-15", *["1 Dividend"] * 5)), DAILY,
+             refused="'1 Dividend' is no number; a line of words is no bar: remove it"),
+        grid("weeks", PLAIN, rows([f"2024-W{n:02d}" for n in range(20, 40)], *prices(DAILY), VOLUME), DAILY,
+             refused="'2024-W20' is a week; wanted the date of its last session"),
+        grid("days of a spreadsheet", PLAIN, rows([str(45460 + n) for n in range(20)], *prices(DAILY), VOLUME), DAILY,
+             refused="if a spreadsheet counts days so, 45460 is 2024-06-17"),
+        grid("two zones", PLAIN, rows([f"{d} 09:30 US/{('East', 'West')[n % 2]}ern" for n, d in enumerate(ISO)],
+                                      *prices(DAILY), VOLUME), DAILY,
+             refused="line 3: .* is of another zone than 'US/Eastern'"),
+        grid("Markdown", "", (("", "Date", "Close", ""), ("", "---", "---", ""), ("", "2024-07-01", "5.0", "")), DAILY,
+             separator="|", refused="it is a table in Markdown"),
+        grid("spaces", "", tuple((f"{a}   {b:>9}   {b:>9}",) for a, b in zip(ISO, plain(DAILY.close), strict=True)),
+             DAILY, refused="parted by spaces alone"),
     ]  # fmt: skip
 
 
-SHAPES: tuple[Grid, ...] = (*yfinance(), *metatrader(), *crypto(), *investing(), *american(), *others())
+def elsewhere() -> list[Grid]:
+    """Return what is written in other words, by hand, and by what ends lines twice."""
+    german = {
+        "time": "Datum",
+        "open": "Eröffnung",
+        "high": "Hoch",
+        "low": "Tief",
+        "close": "Schluss",
+        "volume": "Stück",
+    }
+    chinese = {"time": "日期", "open": "开盘", "high": "最高", "low": "最低", "close": "收盘", "volume": "成交量"}
+    terminal = {part: f"PX_{part.upper()}" for part in ("open", "high", "low")} | {"close": "PX_LAST"}
+    comma = partial(foreign, point=",", comma=" ")
+    zone = [f"{one.tz_localize('UTC').tz_convert('US/Eastern'):%Y%m%d %H:%M:%S} US/Eastern" for one in LATER]
+    own = rows(ISO, *prices(DAILY), VOLUME)
+    mixed = tuple(
+        row
+        for pair in zip(
+            rows(ISO, *prices(DAILY), VOLUME, ["AAL"] * 20), rows(ISO, *prices(RAW), VOLUME, ["ZTS"] * 20), strict=True
+        )
+        for row in pair
+    )
+    return [
+        grid("German names", "Datum,Eröffnung,Hoch,Tief,Schluss,Stück",
+             rows(dates("%d.%m.%Y"), *prices(RAW, "ohlc", foreign), VOLUME), RAW._replace(volume=DAILY.volume),
+             words={"columns": german}, separator=";", encoding="utf-8-sig"),
+        grid("Chinese names", "日期,开盘,收盘,最高,最低,成交量", rows(ISO, *prices(DAILY, "ochl"), VOLUME), DAILY,
+             words={"columns": chinese}),
+        grid("a terminal's names", "Date,PX_OPEN,PX_HIGH,PX_LOW,PX_LAST", rows(dates("%m/%d/%Y"), *prices(DAILY)),
+             unknown(DAILY), words={"columns": terminal}, before=("Security,SPY US Equity", "Currency,USD", "")),
+        grid("French numbers", "Date,Open,High,Low,Close", rows(dates("%d/%m/%Y"), *prices(RAW, "ohlc", comma)),
+             unknown(RAW), separator=";"),
+        grid("footnotes", "Date,Open,High,Low,Close*,Adj Close**,Volume",
+             rows(dates("%b %d, %Y"), *prices(DAILY), plain(DAILY.close / 2), VOLUME), DAILY, quoted=True),
+        grid("an index without a name", ",Open,High,Low,Close,Volume", own, DAILY),
+        grid("rows with numbers", ",Date,Open,High,Low,Close,Volume",
+             tuple((str(n), *row) for n, row in enumerate(own)), DAILY, times=(1,)),
+        grid("Swiss numbers between commas", "Date,Open,High,Low,Close",
+             rows(ISO, *prices(RAW, "ohlc", lambda v: foreign(v, 2, ".", "’"))), unknown(RAW)),
+        grid("Interactive Brokers", "date,open,high,low,close,volume,average,barCount",
+             rows(zone, *prices(COIN), whole(COIN.volume), plain(COIN.close), ["9"] * 60), COIN,
+             words={"calendar": "24/7"}),
+        grid("lines that end twice", PLAIN, own, DAILY, ends="\r\r\n"),
+        grid("empty lines between", PLAIN, own, DAILY, ends="\n\n"),
+        grid("assets in a column of another name", "date,open,high,low,close,volume,Name", mixed, DAILY,
+             words={"columns": {"symbol": "Name"}, "symbol": "AAL"}),
+    ]  # fmt: skip
+
+
+SHAPES: tuple[Grid, ...] = (*yfinance(), *metatrader(), *crypto(), *investing(), *american(), *others(), *elsewhere())
 REFUSED: tuple[Grid, ...] = tuple(refusals())

@@ -76,7 +76,17 @@ def _order(table: Table) -> Iterator[Finding]:
     first = np.unique(table.ts, return_index=True)[1]
     again = np.ones(len(table.ts), dtype=bool)
     again[first] = False
-    yield from finding(table, "duplicate_time", again, "time", None, "the same time as an earlier row")
+    yield from finding(table, "duplicate_time", again, "time", None, _again(table))
+
+
+def _again(table: Table) -> str:
+    told = "the same time as an earlier row"
+    if table.apart is None:
+        return told
+    part, name, few = table.apart
+    meant = "the time of day" if part == "clock" else "the asset"
+    told += f", and column {name!r} tells them apart ({few}): if it is {meant}, say columns = {{{part} = {name!r}}}"
+    return told.replace("{", "{{").replace("}", "}}")
 
 
 def _actions(table: Table) -> tuple[Floats, Floats, Floats]:

@@ -13,14 +13,16 @@ import pandas as pd
 
 from barograph.data import stamps
 from barograph.data.actions import counted_once, declared
+from barograph.data.calendars import Times
 from barograph.data.shapes import marks
 from barograph.data.shapes.known import recognised
+from barograph.data.shapes.words import called, some
 from barograph.data.table import SYMBOLS, Reading, Table, one_currency, plain
-from barograph.data.times import Note
+from barograph.data.times import Note, are_clocks
 from barograph.errors import DataError, nearest
 from barograph.types import Floats
 
-__all__ = ["COLUMNS", "read", "understood"]
+__all__ = ["COLUMNS", "NoColumn", "read", "understood"]
 
 COLUMNS: Final[dict[str, tuple[str, ...]]] = {
     "time": ("time", "date", "datetime", "timestamp", "gmt_time"),
@@ -36,12 +38,22 @@ COLUMNS: Final[dict[str, tuple[str, ...]]] = {
     "split": ("split", "splits", "stock_split", "stock_splits"),
     "final": ("final",),
     "currency": ("currency",),
+    "symbol": (),
 }
 """What each column may be called when no mapping is given; case, spaces, underscores and <> do not count.
 
-A `clock` is the time of day where it has a column of its own: one called time, beside one called date.
+A `clock` is the time of day where it has a column of its own: one called time, beside one called date. A `symbol` is
+found by the names in `SYMBOLS` where none is told.
 """
-_TEXTS: Final = ("time", "clock", "currency")
+_TEXTS: Final = ("time", "clock", "currency", "symbol")
+
+
+class NoColumn(DataError):
+    """A part that no column plays; `columns` are those that are called so in other languages, or by terminals."""
+
+    def __init__(self, told: str, columns: Mapping[str, str]) -> None:
+        super().__init__(told)
+        self.columns = dict(columns)
 
 
 def read(frame: pd.DataFrame, how: Reading) -> Table:
@@ -81,6 +93,7 @@ def read(frame: pd.DataFrame, how: Reading) -> Table:
         final=actions.get("final"),
         notes=(*how.notes, *said, *notes),
         marked_open=how.bars_mark == "open",
+        apart=_apart(flat, ts, names),
     )
 
 
@@ -121,7 +134,10 @@ def _one_ticker(frame: pd.DataFrame, how: Reading) -> tuple[pd.DataFrame, str | 
 
 def _one_symbol(frame: pd.DataFrame, how: Reading) -> tuple[pd.DataFrame, Reading]:
     """Keep the rows of the asset that is told where a column names several."""
-    columns = [at for at, name in enumerate(frame.columns) if plain(name) in SYMBOLS]
+    told = (how.columns or {}).get("symbol")
+    columns = [at for at, name in enumerate(frame.columns) if (name == told if told else plain(name) in SYMBOLS)]
+    if told == "":
+        return frame, how
     symbols = frame.iloc[:, columns[0]].astype("str").str.strip() if columns else pd.Series([], dtype="str")
     empty = (symbols.isna() | (symbols == "")).to_numpy(dtype=bool)
     if empty.any() and not empty.all():
@@ -137,6 +153,19 @@ def _one_symbol(frame: pd.DataFrame, how: Reading) -> tuple[pd.DataFrame, Readin
         raise DataError(f"{how.source}: column {column!r} holds the symbols {some}{near}; choose one with symbol=")
     kept = np.flatnonzero((symbols == how.symbol).to_numpy(dtype=bool))
     return frame.iloc[kept], how._replace(kept=kept)
+
+
+def _apart(frame: pd.DataFrame, ts: Times, names: Mapping[str, str]) -> tuple[str, str, str] | None:
+    """Return what tells rows of one moment apart: the part that it may play, the column, and some of its words."""
+    if "symbol" in names or len(np.unique(ts)) == len(ts):
+        return None
+    for name in frame.columns:
+        if name in names.values() or pd.api.types.is_numeric_dtype(frame[name]):
+            continue
+        words = frame[name].astype("str").to_numpy(dtype=object)
+        if len(set(zip(ts.tolist(), words, strict=True))) == len(ts) > len(set(words)):
+            return "clock" if are_clocks(words) else "symbol", str(name), ", ".join(sorted(set(words))[:3])
+    return None
 
 
 def _plain_all(names: pd.Index) -> list[str]:
@@ -155,7 +184,7 @@ def _names(frame: pd.DataFrame, how: Reading) -> dict[str, str]:
         if part not in left_out and name not in frame.columns:
             raise DataError(
                 f"{how.source}: no column {name!r} for {part!r}"
-                f"{nearest(name, map(str, frame.columns))}; the file has {', '.join(map(str, frame.columns))}"
+                f"{nearest(name, map(str, frame.columns))}; the file has {some(frame.columns)}"
             )
     found = _found(frame, how.source, given)
     names = {part: name for part, name in {**found, **given}.items() if part not in left_out}
@@ -179,7 +208,15 @@ def _found(frame: pd.DataFrame, source: str, given: Mapping[str, str]) -> dict[s
             found |= stamps.parts(frame, own, source)
         elif own and part not in given:
             found[part] = _one(part, own, source)
+    if "time" not in {**found, **given} and _is_index(frame):
+        found["time"] = columns[0]
     return found
+
+
+def _is_index(frame: pd.DataFrame) -> bool:
+    """Tell whether the first column has no name and holds texts, as an index does that was saved without one."""
+    first = frame.columns[0]
+    return first in ("", "Unnamed: 0") and not pd.api.types.is_numeric_dtype(frame[first])
 
 
 def _one(part: str, own: list[str], source: str) -> str:
@@ -203,9 +240,12 @@ def _require(frame: pd.DataFrame, names: dict[str, str], how: Reading) -> None:
     if "time" not in names and not isinstance(frame.index, pd.DatetimeIndex):
         missing.insert(0, "time")
     if missing:
-        raise DataError(
-            f"{how.source}: no column for {', '.join(missing)}; the file has {', '.join(map(str, frame.columns))}; "
-            f'name them with columns = {{{missing[0]} = "..."}}'
+        proposed = called(frame.columns, names)
+        way = ", ".join(f'{part} = "{name}"' for part, name in proposed.items()) or f'{missing[0]} = "..."'
+        raise NoColumn(
+            f"{how.source}: no column for {', '.join(missing)}; the file has {some(frame.columns)}; "
+            f"name them with columns = {{{way}}}",
+            proposed,
         )
 
 

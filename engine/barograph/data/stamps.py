@@ -70,17 +70,28 @@ def _read(raw: pd.Series, clock: pd.Series | None, how: Reading, vendor: Any) ->
     for column in (raw,) if clock is None else (raw, clock):
         if bool(column.isna().any()):
             row = int(np.argmax(column.isna().to_numpy()))
-            told = f"{column.iloc[row]!r} is no time; say how times are written with date_format="
+            told = "there is no time, and a line without one is no bar: remove it, or say which column is the time"
             raise DataError(f"{how.source}: {how.at(row)}: {told}")
     if clock is None and (isinstance(raw.dtype, pd.DatetimeTZDtype) or raw.dtype.kind == "M"):
         return _of_moments(pd.DatetimeIndex(raw), how)
     try:
+        last = raw if clock is None else clock
+        plainly, zone = times.without_zone(last, how.at) if how.date_format is None else (last, None)
+        raw, clock = (plainly, None) if clock is None else (raw, plainly)
         found = _of_column(raw, clock, how, vendor)
     except TwoReadings as error:
         raise error.of(how.source) from None
     except DataError as error:
         raise DataError(f"{how.source}: {error}") from None
-    return found, _zone(found)
+    return (found, _zone(found)) if zone is None else (_there(found, zone, how), zone)
+
+
+def _there(stamps: Stamps, zone: str, how: Reading) -> Stamps:
+    """Return times beside which a zone is written, with the offset that it has then."""
+    if stamps.aware.any():
+        return stamps
+    moments = _localized(stamps.wall, how._replace(time_zone=zone))
+    return stamps._replace(offset=stamps.wall - moments, aware=~stamps.whole)
 
 
 def _of_column(raw: pd.Series, clock: pd.Series | None, how: Reading, vendor: Any) -> Stamps:

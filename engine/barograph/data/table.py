@@ -79,7 +79,8 @@ class Table(NamedTuple):
 
     `ts` is the bar's close in int64 ns UTC; `days` the session's date where the file gives dates and no times. Of the
     actions `dividends` is 0, `splits` 1 and `final` NaN where there is none, and None where the file has no column.
-    `notes` are what was found out about the file's times; their rows are the file's.
+    `notes` are what was found out about the file's times; their rows are the file's. `apart` is what tells rows
+    of one moment apart where nothing is told: the part (symbol, clock), the column and some of its words.
     """
 
     source: str
@@ -104,6 +105,7 @@ class Table(NamedTuple):
     final: Floats | None
     notes: tuple[Note, ...] = ()
     marked_open: bool = False
+    apart: tuple[str, str, str] | None = None
 
     def at(self, chosen: NDArray[np.bool_] | Times) -> Table:
         """Return the chosen rows (a mask, or row numbers), in that order."""
@@ -115,10 +117,10 @@ class Table(NamedTuple):
 def plain(name: object) -> str:
     """Return a column's name as it is compared.
 
-    >>> plain("<Stock  Splits>")
-    'stock_splits'
+    >>> plain("<Stock  Splits>"), plain("Adj Close**")
+    ('stock_splits', 'adj_close')
     """
-    return re.sub(r"[\s_]+", "_", str(name).strip().strip("<>")).lower()
+    return re.sub(r"[\s_]+", "_", str(name).strip().strip("<>").rstrip("* ")).lower()
 
 
 def spacing(ts: Times) -> int:

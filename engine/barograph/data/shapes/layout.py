@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
@@ -15,6 +16,7 @@ __all__ = ["SEPARATORS", "Layout", "block_of", "cells_of", "laid_out", "remarks"
 SEPARATORS: Final = {",": "','", ";": "';'", "\t": "a tab", "|": "'|'"}
 """What may part cells, and how it is told to people."""
 _SAMPLE: Final = 60
+_RULE: Final = re.compile(r"\|?(?:\s*:?-+:?\s*\|)+(?:\s*:?-+:?\s*)?")
 _TIMES: Final = ("date", "datetime", "time", "timestamp")
 Name = str | tuple[str, str]
 
@@ -50,6 +52,7 @@ def laid_out(lines: Sequence[str], separator: str | None = None, header: bool | 
     if sample and sample[0].startswith("sep=") and separator is None:
         separator = sample[0].strip()[4:] or None
     chosen = _separator(sample) if separator is None else separator
+    _refuse_spaces(sample, chosen, separator)
     if len(chosen) != 1:
         raise DataError(f"separator = {chosen!r}; wanted one letter, such as ',' or ';'")
     rows = cells_of(sample, chosen)
@@ -58,6 +61,20 @@ def laid_out(lines: Sequence[str], separator: str | None = None, header: bool | 
         if _parted(cells_of(sample, better))[0] > 0.9:
             raise DataError(f"separator = {chosen!r} parts no cells; the file has {SEPARATORS[better]}: say {better!r}")
     return _of_rows(rows, chosen, header)
+
+
+def _refuse_spaces(lines: Sequence[str], chosen: str, told: str | None) -> None:
+    """Refuse columns that only spaces part: a time may have one inside, and an empty cell has none."""
+    if (
+        told is None
+        and _usual(cells_of(lines, chosen)) < 2
+        and _usual([re.split(r"\s{2,}", one.strip()) for one in lines]) > 2
+    ):
+        raise DataError(
+            "its cells are parted by spaces alone; wanted ',', ';', a tab or '|' between them: save it as CSV"
+        )
+    if told is None and chosen == "|" and any(_RULE.fullmatch(line.strip()) for line in lines):
+        raise DataError("it is a table in Markdown; wanted ',', ';' or a tab between the cells: save it as CSV")
 
 
 def cells_of(lines: Sequence[str], separator: str) -> list[list[str]]:
@@ -99,24 +116,28 @@ def block_of(rows: Sequence[Sequence[str]], header: bool | None = None) -> tuple
         start = next((n for n, row in enumerate(rows) if len(row) > 1), 0)
         return start, tuple(rows[start]) if rows else (), 1
     width = len(rows[first])
-    start = first
+    # Files that were written with too many ends of lines have an empty line below each.
+    below = first
+    while below > 0 and not any(rows[below - 1]):
+        below -= 1
+    start = below
     while start > 0 and abs(len(rows[start - 1]) - width) <= 1 and any(rows[start - 1]):
         start -= 1
-    block = list(rows[start:first])
+    block = list(rows[start:below])
     while block and width > 1 and sum(map(bool, block[0])) < 2 and not _is_index(block, 0):
         start, block = start + 1, block[1:]
     if not block:
-        _refuse_other_width(rows, first)
+        _refuse_other_width(rows, below, first)
         return first, _numbered(rows[first:]), 0
-    return start, _names(block, start), len(block)
+    return start, _names(block, start), first - start
 
 
-def _refuse_other_width(rows: Sequence[Sequence[str]], first: int) -> None:
+def _refuse_other_width(rows: Sequence[Sequence[str]], below: int, first: int) -> None:
     """Refuse a header with other cells than the bars below it: a mark of numbers has parted them."""
-    above = [cell for cell in rows[first - 1] if cell.strip()] if first else []
+    above = [cell for cell in rows[below - 1] if cell.strip()] if below else []
     if len(above) > 1 and not any(map(is_value, above)):
         raise DataError(
-            f"line {first} has {len(rows[first - 1])} names, and line {first + 1} has {len(rows[first])} cells; is a "
+            f"line {below} has {len(rows[below - 1])} names, and line {first + 1} has {len(rows[first])} cells; is a "
             f"mark of numbers the separator?"
         )
 

@@ -40,7 +40,7 @@ class Look(NamedTuple):
     words: tuple[tuple[str, Any, str], ...]
     findings: tuple[Finding, ...] = ()
     problem: str = ""
-    ways: Mapping[str, Mapping[str, str]] = {}
+    ways: Mapping[str, Mapping[str, Any]] = {}
 
 
 def looked(frame: pd.DataFrame, how: Reading, kind: str, layout: Layout | None, told: Mapping[str, Any]) -> Look:
@@ -53,6 +53,10 @@ def looked(frame: pd.DataFrame, how: Reading, kind: str, layout: Layout | None, 
     lines = [("file", kind), *_layout(layout)]
     try:
         flat, full, names = reading.understood(frame, how)
+    except reading.NoColumn as error:
+        if error.columns:
+            return _proposed(frame, how, kind, layout, {**told, "columns": {**(how.columns or {}), **error.columns}})
+        return Look(tuple(lines), _told(told), problem=str(error))
     except DataError as error:
         return Look(tuple(lines), _told(told), problem=str(error), ways=_choices(frame, how))
     lines += [("shape", f"{full.known}; prices {full.prices}")] if full.known else []
@@ -71,7 +75,22 @@ def looked(frame: pd.DataFrame, how: Reading, kind: str, layout: Layout | None, 
         return Look(tuple(lines), words, problem=str(error), ways=ways)
     bare = not full.time_zone and _without_offset(table, frame, how)
     lines += _bars(table, full, "UTC, for want of an offset" if bare else full.time_zone or "the offsets beside them")
-    return Look(tuple(lines), _words(told, full, layout, table.calendar, bare, remark), check(table))
+    words = _words(told, full, layout, table.calendar, bare, remark)
+    return Look(tuple(lines), words, check(table), ways=_telling_apart(table, how))
+
+
+def _telling_apart(table: Table, how: Reading) -> dict[str, dict[str, Any]]:
+    if table.apart is None:
+        return {}
+    part, name, few = table.apart
+    return {f"if that is what {few} are": {"columns": {**(how.columns or {}), part: name}}}
+
+
+def _proposed(frame: pd.DataFrame, how: Reading, kind: str, layout: Layout | None, told: Mapping[str, Any]) -> Look:
+    """Look at a file by what its columns are called elsewhere, and say that nobody has said so."""
+    seen = looked(frame, how._replace(columns=told["columns"]), kind, layout, told)
+    words = tuple((key, value, _CALLED if key == "columns" else remark) for key, value, remark in seen.words)
+    return seen._replace(words=words)
 
 
 def _without_offset(table: Table, frame: pd.DataFrame, how: Reading) -> bool:
@@ -84,7 +103,8 @@ def _without_offset(table: Table, frame: pd.DataFrame, how: Reading) -> bool:
 
 def _choices(frame: pd.DataFrame, how: Reading) -> dict[str, dict[str, str]]:
     """Return the words of which one chooses among several assets, or among several vendors."""
-    assets = {f"the bars of {name}": {"symbol": name} for name in by_symbol(frame, how.symbol)[:_FEW]}
+    named = frame.rename(columns={(how.columns or {}).get("symbol"): "symbol"}) if how.columns else frame
+    assets = {f"the bars of {name}": {"symbol": name} for name in by_symbol(named, how.symbol)[:_FEW]}
     return assets | {f"if it is of {vendor}": {"shape": name} for name, vendor in likely(frame).items()}
 
 
@@ -168,6 +188,7 @@ def _words(
 
 
 _USUAL: Final = "XNYS"
+_CALLED: Final = "by what they are called; look at the bars above"
 _WHERE: Final = {
     _USUAL: "the exchange, which no file names",
     ALWAYS: "there are bars on weekends",

@@ -15,16 +15,18 @@ from barograph.data.times import Note, undecided
 from barograph.errors import DataError
 from barograph.types import Floats
 
-__all__ = ["Marks", "noted", "numbers", "proved"]
+__all__ = ["SPACES", "Marks", "noted", "numbers", "proved"]
 
 _SUFFIXES: Final = {ord("K"): "e3", ord("M"): "e6", ord("B"): "e9"}
 _NONE: Final = frozenset({"", "-", "--", ".", "nan", "na", "n/a", "#n/a", "null", "none"})
 _AROUND: Final = re.compile(rf"^[-+]?(?:R?[{MONEY}] ?)?[-+]?|\s?[KMB]?$")
-_SPACES: Final = "'’ \u00a0\u202f"
+SPACES: Final = "'’ \u00a0\u202f"
+"""What parts thousands and is no mark of decimals."""
 _NINES: Final = dict.fromkeys(map(ord, "012345678"), "9")
 # No text has it between its cells; where a cell has one, cells are looked at one by one.
 _BETWEEN: Final = "\x1f"
-_GROUPS: Final = re.compile(rf"\d{{1,3}}([.,{_SPACES}])\d{{3}}(?:\1\d{{3}})*")
+_WORDS: Final = re.compile(r"[^\W\d_]{3}")
+_GROUPS: Final = re.compile(rf"\d{{1,3}}([.,{SPACES}])\d{{3}}(?:\1\d{{3}})*")
 
 
 class Marks(NamedTuple):
@@ -73,7 +75,7 @@ def proved(columns: Sequence[pd.Series], how: Reading) -> Marks:
 
 def _others(decimal: str) -> str:
     """Return what may part thousands beside a decimal mark."""
-    return _SPACES + {".": ",", ",": "."}.get(decimal, ".,")
+    return SPACES + {".": ",", ",": "."}.get(decimal, ".,")
 
 
 def _see(column: pd.Series, shown: dict[str, tuple[int, str]]) -> None:
@@ -99,7 +101,7 @@ def _shown(cell: str) -> str:
     last = marks[-1]
     if len(set(marks)) == 2:
         return last if marks.count(last) == 1 else ""
-    if any(mark in text for mark in _SPACES):
+    if any(mark in text for mark in SPACES):
         return last
     if not _GROUPS.fullmatch(text):
         return last if len(marks) == 1 else ""
@@ -127,7 +129,10 @@ def numbers(column: pd.Series, marks: Marks, how: Reading) -> Floats:
     looks = _translated(text, _NINES)
     for row in np.flatnonzero((~looks.duplicated() & looks.notna()).to_numpy(dtype=bool)):
         if not _fits(str(looks.iloc[row]), marks):
-            cell, told = str(column.iloc[row]), "say how numbers are written with decimal= and thousands="
+            cell = str(column.iloc[row])[:60]
+            told = "say how numbers are written with decimal= and thousands="
+            if _WORDS.search(cell):
+                told = "a line of words is no bar: remove it, or map the column with columns="
             raise DataError(f"{how.source}: {how.at(int(row))}, column {column.name!r}: {cell!r} is no number; {told}")
     left_out = dict.fromkeys(map(ord, f"{MONEY}R{marks.thousands} "), None)
     plain = _translated(text, {**left_out, **_SUFFIXES, ord(marks.decimal): "."})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import warnings
 from collections.abc import Collection, Sequence
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any, Final
 
 import pandas as pd
 
+from barograph.data.shapes.cells import is_value
 from barograph.data.shapes.known import TIMES
 from barograph.data.shapes.layout import Layout, block_of, cells_of, laid_out, remarks
 from barograph.data.table import SYMBOLS, plain
@@ -132,6 +134,9 @@ def frame_of_json(content: bytes) -> pd.DataFrame:
         found = [json.loads(line) for line in content.splitlines() if line.strip()]
     except json.JSONDecodeError:
         found = _parsed(content)
+    columns = _columns(found[0]) if len(found) == 1 and isinstance(found[0], dict) else None
+    if columns is not None:
+        return columns
     rows = _rows(found[0]) if len(found) == 1 else found
     if not rows or not all(isinstance(row, dict) for row in rows):
         if not rows or not all(isinstance(row, list) for row in rows):
@@ -153,4 +158,38 @@ def _rows(found: Any) -> list[Any]:
     if not isinstance(found, dict):
         return []
     lists = [found[name] for name in _LISTS if isinstance(found.get(name), list)]
-    return lists[0] if lists else [found]
+    return lists[0] if lists else [found] if any(not isinstance(one, dict | list) for one in found.values()) else []
+
+
+def _columns(found: dict[str, Any]) -> pd.DataFrame | None:
+    """Return the frame of an object that holds its columns: as lists, by row, or apart from their names; else None."""
+    if isinstance(found.get("columns"), list) and isinstance(found.get("data"), list):
+        frame = pd.DataFrame(found["data"], columns=found["columns"], index=found.get("index"))
+        return _with_index(frame) if "index" in found else frame
+    lists = {name: one for name, one in found.items() if isinstance(one, list) and one}
+    if (
+        len(lists) > 1
+        and len({len(one) for one in lists.values()}) == 1
+        and not isinstance(_any(lists)[0], dict | list)
+    ):
+        return pd.DataFrame(lists)
+    held = {name: one for name, one in found.items() if isinstance(one, dict) and isinstance(_any(one), dict)}
+    if len(held) == 1 and len(held) < len(found):
+        return _columns(_any(held))
+    if len(found) < 2 or not all(isinstance(one, dict) and one for one in found.values()) or held:
+        return None
+    by_row = all(map(is_value, found))
+    frame = pd.DataFrame.from_dict(found, orient="index" if by_row else "columns")
+    return _with_index(frame.rename(columns=lambda name: re.sub(r"^\d+\. ", "", str(name))))
+
+
+def _any(found: dict[str, Any]) -> Any:
+    return next(iter(found.values()), None)
+
+
+def _with_index(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return a frame with its index as the column of times, where none is called one."""
+    if any(plain(name) in TIMES for name in frame.columns):
+        return frame.reset_index(drop=True)
+    index = frame.index.astype("str")
+    return frame.reset_index(drop=True).assign(time=index.astype("int64") if index.str.isdigit().all() else index)

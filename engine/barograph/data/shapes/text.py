@@ -42,6 +42,8 @@ def text_of(raw: bytes, told: str | None = None) -> Text:
         raise DataError("it is no text; wanted CSV, Parquet, feather, Excel or JSON, also packed")
     if content[:64].lstrip().lower().startswith(_PAGE):
         raise DataError("it is a web page and no table; get the file afresh (a source may want a key)")
+    # Windows writes so what was ended twice: it is one end.
+    content = content.replace(b"\r\r\n", b"\n") if b"\r\r\n" in content else content
     return Text(content.replace(b"\r", b"\n") if b"\r" in content and b"\n" not in content else content, encoding)
 
 

@@ -6,9 +6,11 @@ readings fit is an error that names both. The machine's language and its TZ chan
 
 from __future__ import annotations
 
+import re
 from typing import Any, Final, NamedTuple
 
 import numpy as np
+import pandas as pd
 
 from barograph.data.times import epochs
 from barograph.data.times.forms import (
@@ -29,8 +31,21 @@ from barograph.data.times.told import told_form
 from barograph.epoch import DAY, FIRST, LAST
 from barograph.errors import DataError
 
-__all__ = ["Note", "Place", "Stamps", "TwoReadings", "are_clocks", "from_numbers", "from_texts", "moment", "undecided"]
+__all__ = [
+    "Note",
+    "Place",
+    "Stamps",
+    "TwoReadings",
+    "are_clocks",
+    "from_numbers",
+    "from_texts",
+    "moment",
+    "undecided",
+    "without_zone",
+]
 
+_ZONE: Final = re.compile(r" ?\[?((?:[A-Z][A-Za-z_]+/)+[A-Z][A-Za-z_+\-0-9]+)\]?$")
+"""A zone by its name, such as America/New_York: it is known everywhere, other than EST."""
 _YEARS: Final = "1700..2250, the years that 64-bit nanoseconds can hold"
 
 
@@ -126,6 +141,28 @@ def _two_fit(values: Any, counted: Ints, dated: Ints, place: Place) -> TwoReadin
     unit = next(name for name, ns in epochs.UNITS.items() if first * ns == int(counted[0]))
     form = "%Y%m%d%H%M%S"[: len(str(first)) - 2]
     return two_fit(str(first), {one: unit, other: form}, place(0))
+
+
+def without_zone(column: pd.Series, place: Place) -> tuple[pd.Series, str | None]:
+    """Return a column of texts without the zone that stands behind each of them, and that zone.
+
+    >>> without_zone(pd.Series(["20240701 10:30:00 US/Eastern"]), str)
+    (0    20240701 10:30:00
+    dtype: str, 'US/Eastern')
+
+    Raises `DataError` for two zones in one column.
+    """
+    found = _ZONE.search(str(column.iloc[0])) if len(column) and column.dtype.kind not in "iufM" else None
+    if found is None:
+        return column, None
+    texts = column.astype("str")
+    other = ~texts.str.endswith(found[0])
+    if other.any():
+        row = int(np.argmax(other.to_numpy()))
+        raise DataError(
+            f"{place(row)}: {texts.iloc[row]!r} is of another zone than {found[1]!r} of {place(0)}; wanted one"
+        )
+    return texts.str.slice(stop=-len(found[0])), found[1]
 
 
 def are_clocks(texts: Any) -> bool:

@@ -21,6 +21,8 @@ _EARLIEST: Final = 10**17
 
 _CLOCKS: Final = {8: "", 10: "%H", 12: "%H%M", 14: "%H%M%S"}
 _SECOND: Final = 1_000_000_000
+_SERIAL: Final = (20_000, 80_000)
+"""The days that spreadsheets count from 1954 to 2119."""
 
 
 def counted(values: Any, told: str | None, place: Place) -> tuple[Ints, list[Note]]:
@@ -47,9 +49,17 @@ def counted(values: Any, told: str | None, place: Place) -> tuple[Ints, list[Not
         row = int(np.argmin(inside))
         raise DataError(
             f"{place(row)}: {_number(values[row])} is no time; wanted seconds, milli-, micro- or nanoseconds of 1970; "
-            f"before 1973 say which with date_format = 's', 'ms', 'us' or 'ns'"
+            f"before 1973 say which with date_format = 's', 'ms', 'us' or 'ns'{_as_serial(values)}"
         )
     return _moments(values, unit), _changes(values, unit, place)
+
+
+def _as_serial(values: Any) -> str:
+    """Return what numbers are as days of a spreadsheet, where all may be some."""
+    if not ((values >= _SERIAL[0]) & (values < _SERIAL[1])).all():
+        return ""
+    date = np.datetime64("1899-12-30", "D") + int(values[0])
+    return f" (if a spreadsheet counts days so, {_number(values[0])} is {date}: save dates as they are shown)"
 
 
 def _units(values: Any) -> Ints:

@@ -37,6 +37,8 @@ Place = Callable[[int], str]
 """Where a row stands, for people: "line 3"."""
 
 _SECOND: Final = 1_000_000_000
+_LONGEST: Final = 200
+_WEEK: Final = re.compile(r"D{4}-?LDD?")
 _CLASSES: Final = np.arange(256, dtype=np.uint8)
 _CLASSES[ord("0") : ord("9") + 1] = ord("D")
 for _first, _last in (("a", "z"), ("A", "Z")):
@@ -113,6 +115,11 @@ def matrix_of(texts: Any, place: Place) -> Bytes:
         raise DataError(f"{place(row)}: {str(array[row])!r} is no time; wanted digits, and English words") from None
     if flat.dtype.itemsize == 0:
         raise DataError(f"{place(0)}: '' is no time")
+    if flat.dtype.itemsize > _LONGEST:
+        row = next(n for n, text in enumerate(array) if len(str(text)) > _LONGEST)
+        raise DataError(
+            f"{place(row)}: {str(array[row])[:40]!r} and so on is no time; it has {len(str(array[row]))} letters"
+        )
     return np.asarray(flat.view(np.uint8).reshape(len(flat), flat.dtype.itemsize))
 
 
@@ -179,6 +186,11 @@ def _no_time(shape: str, matrix: Bytes, row: int, place: Place) -> str:
     text = text_at(matrix, row)
     if TIME_OF_DAY.fullmatch(shape):
         return f"{place(row)}: {text!r} is a time of day without a date; wanted a date beside it"
+    if _WEEK.fullmatch(shape):
+        return f"{place(row)}: {text!r} is a week; wanted the date of its last session"
+    digits = (matrix >= ord("0")) & (matrix <= ord("9"))
+    if "D" not in shape and digits.any(axis=1).sum() > len(matrix) // 2:
+        return f"{place(row)}: {text!r} is no time, and a line without one is no bar: remove it"
     return f"{place(row)}: {text!r} is no time; say how times are written with date_format="
 
 

@@ -333,5 +333,6 @@ def test_what_is_no_list_of_values_is_one_line(folder: Path) -> None:
     done = barograph("compare", folder / "labelled.toml", "--vary", "model.weights=none")
     assert done.returncode == 2
     assert done.stderr.strip() == (
-        "barograph: --vary model.weights=none: wanted KEY=VALUE,VALUE, as in --vary model.weights=none,balanced"
+        "barograph: --vary model.weights=none: wanted KEY=VALUE,VALUE, two or more and each another, as in "
+        "--vary model.weights=none,balanced"
     )

@@ -75,7 +75,7 @@ def varied(texts: list[str]) -> list[list[str]]:
     >>> varied([])
     [[]]
 
-    Raises `ConfigError` for what is no key with two values.
+    Raises `ConfigError` for what is no key with two values or more, each another.
     """
     return [list(one) for one in itertools.product(*map(_values, texts))]
 
@@ -83,6 +83,8 @@ def varied(texts: list[str]) -> list[list[str]]:
 def _values(text: str) -> list[str]:
     key, _, values = text.partition("=")
     found = [value.strip() for value in values.split(",")]
-    if not key.strip() or len(found) < 2 or not all(found):
-        raise ConfigError(f"--vary {text}: wanted KEY=VALUE,VALUE, as in --vary model.weights=none,balanced")
+    if not key.strip() or not all(found) or not 2 <= len(set(found)) == len(found):
+        raise ConfigError(
+            f"--vary {text}: wanted KEY=VALUE,VALUE, two or more and each another, as in --vary model.weights=none,balanced"
+        )
     return [f"{key.strip()}={value}" for value in found]

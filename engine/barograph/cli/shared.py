@@ -84,7 +84,6 @@ def _values(text: str) -> list[str]:
     key, _, values = text.partition("=")
     found = [value.strip() for value in values.split(",")]
     if not key.strip() or not all(found) or not 2 <= len(set(found)) == len(found):
-        raise ConfigError(
-            f"--vary {text}: wanted KEY=VALUE,VALUE, two or more and each another, as in --vary model.weights=none,balanced"
-        )
+        wanted = "KEY=VALUE,VALUE, two or more and each another, as in --vary model.weights=none,balanced"
+        raise ConfigError(f"--vary {text}: wanted {wanted}")
     return [f"{key.strip()}={value}" for value in found]

@@ -14,6 +14,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from barograph.cli.shared import varied
+from barograph.errors import ConfigError
 from barograph.regimes.fitted import Fitted
 from barograph.report import Run, read_run
 from barograph.report.explaining.kept import fits_kept
@@ -317,7 +319,7 @@ def test_variants_are_judged_by_what_is_right_and_by_what_is_earned(folder: Path
 
     runs = [read_run(tmp_path / name) for name in told["folders"]]
     _, one = variants([*runs, _seeded(runs[1], 1, 0.3)], [f"{name}, model.seed={n}" for n, name in enumerate("abb")])
-    assert (one["name"], one["seeds"], one["runs"]) == ("b", "2 seeds", 2)
+    assert (one["name"], one["seeds"], one["runs"]) == ("b", "two seeds, too few", 2)
     sharpe = balanced["sharpe"]["mean"]
     assert one["figures"]["sharpe"] == pytest.approx({"mean": sharpe + 0.15, "min": sharpe, "max": sharpe + 0.3})
 
@@ -327,6 +329,13 @@ def _seeded(run: Run, seed: int, more: float) -> Run:
     fits = [fit | {"summary": fit["summary"] | {"seed": seed}} for fit in run.fits]
     metrics = run.metrics | {"sharpe": (run.metrics["sharpe"] or 0.0) + more}
     return replace(run, config=run.config.replace("seed = 0", f"seed = {seed}"), fits=fits, metrics=metrics)
+
+
+def test_a_key_is_varied_once() -> None:
+    with pytest.raises(ConfigError, match="--vary model.seed is there 2 times: give its values once, with commas"):
+        varied(["model.seed=0,1", "model.states=2,3", "model.seed=2,3"])
+    with pytest.raises(ConfigError, match="each another"):
+        varied(["model.seed=1,1"])
 
 
 def test_what_is_no_list_of_values_is_one_line(folder: Path) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from barograph.cli.console import print_json
 from barograph.regimes.fitted import Fitted
 from tests.cli.test_cli import SMALL, barograph, users_folder
 
@@ -126,3 +127,13 @@ def test_a_number_that_a_model_cannot_have_is_told_in_the_table(long: Path) -> N
     told = json.loads(barograph("states", long / "small.toml", *words, "--json").stdout)
     assert "at least 2 of both are wanted" in told["table"][0]["failed"]
     assert told["states"] == 2
+
+
+def test_what_is_no_number_is_null_in_json(capsys: pytest.CaptureFixture[str]) -> None:
+    print_json({"rows": [{"score": float("nan"), "stays": np.array([2.0, np.inf]).tolist(), "count": np.int64(3)}]})
+
+    def refuse(word: str) -> None:
+        raise AssertionError(word)
+
+    told = json.loads(capsys.readouterr().out, parse_constant=refuse)
+    assert told["rows"] == [{"score": None, "stays": [2.0, None], "count": 3}]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -22,11 +23,17 @@ _WIDTH: Final = 300
 def print_json(content: Any) -> None:
     """Print one JSON document, with the version of what it looks like; rows alone stand under `rows`."""
     told = content if isinstance(content, dict) else {"rows": content}
-    print(json.dumps({"version": VERSION, **told}, indent=2, default=_plain))
+    print(json.dumps(_finite({"version": VERSION, **told}), indent=2, default=str, allow_nan=False))
 
 
-def _plain(value: Any) -> Any:
-    return value.item() if hasattr(value, "item") else str(value)
+def _finite(value: Any) -> Any:
+    """Return the same with null for what is no number, or endless: JSON has no word for either (RFC 8259)."""
+    if isinstance(value, dict):
+        return {key: _finite(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(inner) for inner in value]
+    plain = value.item() if hasattr(value, "item") else value
+    return None if isinstance(plain, float) and not math.isfinite(plain) else plain
 
 
 def tell_findings(history: History, now: int) -> None:

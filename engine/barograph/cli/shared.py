@@ -75,8 +75,11 @@ def varied(texts: list[str]) -> list[list[str]]:
     >>> varied([])
     [[]]
 
-    Raises `ConfigError` for what is no key with two values or more, each another.
+    Raises `ConfigError` for what is no key with two values or more, each another, and for a key that is there twice.
     """
+    keys = [text.partition("=")[0].strip() for text in texts]
+    if again := sorted({key for key in keys if keys.count(key) > 1}):
+        raise ConfigError(f"--vary {again[0]} is there {keys.count(again[0])} times: give its values once, with commas")
     return [list(one) for one in itertools.product(*map(_values, texts))]
 
 

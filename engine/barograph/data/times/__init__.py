@@ -7,10 +7,9 @@ readings fit is an error that names both. The machine's language and its TZ chan
 from __future__ import annotations
 
 import re
-from typing import Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
-import pandas as pd
 
 from barograph.data.times import epochs
 from barograph.data.times.forms import (
@@ -30,6 +29,9 @@ from barograph.data.times.readings import Note, TwoReadings, days_of, two_fit, u
 from barograph.data.times.told import told_form
 from barograph.epoch import DAY, FIRST, LAST
 from barograph.errors import DataError
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 __all__ = [
     "Note",
@@ -146,6 +148,7 @@ def _two_fit(values: Any, counted: Ints, dated: Ints, place: Place) -> TwoReadin
 def without_zone(column: pd.Series, place: Place) -> tuple[pd.Series, str | None]:
     """Return a column of texts without the zone that stands behind each of them, and that zone.
 
+    >>> import pandas as pd
     >>> without_zone(pd.Series(["20240701 10:30:00 US/Eastern"]), str)
     (0    20240701 10:30:00
     dtype: str, 'US/Eastern')

@@ -42,7 +42,7 @@ def variants(runs: Sequence[Run], names: Sequence[str]) -> list[dict[str, Any]]:
 def _variant(runs: list[Run], name: str) -> dict[str, Any]:
     seeds = sorted({fit["summary"]["seed"] for run in runs for fit in run.fits if fit.get("judged")})
     figures = {key: _spread([_figure(run, key) for run in runs]) for _, key, _ in COLUMNS}
-    told = "one seed" if len(seeds) == 1 else f"{len(seeds)} seeds"
+    told = "one seed" if len(seeds) == 1 else "two seeds, too few" if len(seeds) == 2 else f"{len(seeds)} seeds"
     shown = re.sub(r"[\w.]*\bseed=[^, ]+(, )?", "", name) if len(runs) > 1 else name
     return {"name": shown.strip(", ") or name, "seeds": told, "runs": len(runs), "figures": figures}
 
@@ -63,8 +63,7 @@ def _spread(values: Sequence[float | None]) -> dict[str, float] | None:
 def _but_seeds(run: Run) -> str:
     """Return what stands for a run's config, without its name and the seeds of its model."""
     tree = tomllib.loads(run.config)
-    model = _without_seed(tree.get("model"))
-    return repr(tree | {"model": model})
+    return repr(tree | {"name": "", "model": _without_seed(tree.get("model"))})
 
 
 def _without_seed(value: Any) -> Any:
@@ -79,13 +78,13 @@ def variants_table(found: Sequence[dict[str, Any]]) -> Table | None:
         return None
     rows = []
     for one in found:
-        cells = (_cell(one["figures"][key], form, one["runs"]) for _, key, form in COLUMNS)
+        cells = (_cell(one["figures"][key], form) for _, key, form in COLUMNS)
         rows.append(Row((one["name"], one["seeds"], *cells)))
     return Table(("classifier", "seeds", *(title for title, _, _ in COLUMNS)), rows, texts=("classifier", "seeds"))
 
 
-def _cell(figure: dict[str, float] | None, form: Any, runs: int) -> str:
+def _cell(figure: dict[str, float] | None, form: Any) -> str:
     if figure is None:
         return "–"
-    between = f" ({form(figure['min'])} to {form(figure['max'])})" if runs > 1 else ""
+    between = f" ({form(figure['min'])} to {form(figure['max'])})" if figure["min"] < figure["max"] else ""
     return f"{form(figure['mean'])}{between}"

@@ -332,7 +332,7 @@ def _seeded(run: Run, seed: int, more: float) -> Run:
 
 
 def test_a_key_is_varied_once() -> None:
-    with pytest.raises(ConfigError, match="--vary model.seed is there 2 times: give its values once, with commas"):
+    with pytest.raises(ConfigError, match=r"--vary model\.seed is there 2 times: give its values once, with commas"):
         varied(["model.seed=0,1", "model.states=2,3", "model.seed=2,3"])
     with pytest.raises(ConfigError, match="each another"):
         varied(["model.seed=1,1"])

@@ -291,6 +291,7 @@ def test_mistakes_are_one_line(folder: Path, tmp_path: Path, monkeypatch: pytest
         ((tmp_path / "odd.npz",), "not a whole fitted model"),
         ((tmp_path,), "neither a run folder nor a saved fit"),
         ((fit, "--data", folder / "other.toml"), "was fitted on log_return, the rows are of rsi"),
+        ((fit, "--fit", "0"), "is one fit, and --fit 0 picks one of a run"),
         (("labelled", "--fit", "7"), "keeps no fit of that number, it has 2 of 0..1"),
         (("labelled", "-o", "nowhere"), "there is no such folder; make it first"),
         (("labelled", "--data", "nowhere.toml"), "nowhere.toml"),

@@ -11,9 +11,14 @@ import pytest
 from barograph.audit.explaining.asking import LAGS, Asker, length_of, stretches
 from barograph.audit.explaining.cells import ENOUGH, Map, occlusion, saliency, shifted
 from barograph.errors import PartError
+from barograph_models.delay import delay
+from barograph_models.dwell import dwell
 from barograph_models.gaussian_hmm import gaussian_hmm
+from barograph_models.logistic import logistic
+from barograph_models.neural_hmm import neural_hmm
 from barograph_models.student_panel import student_panel
 from tests.kit.windowed import LENGTH, learned_net, random_net
+from tests.models.test_classifiers import given
 
 FEATURES, LAG, CAUSE = 4, 7, 2
 MAPS = (occlusion, saliency)
@@ -134,3 +139,13 @@ def test_rows_of_other_features_and_panels_are_refused_in_one_line() -> None:
     panel = student_panel(2, starts=1).fit({"A": X[:300, :1], "B": X[300:600, :1] * 2.0})
     with pytest.raises(PartError, match="is of several assets; ask the fit of one"):
         Asker(panel, 3)
+
+
+def test_a_model_over_a_window_model_is_asked_over_its_window_and_what_it_is_late() -> None:
+    classes = (X[:1500, 0] > 0.0).astype(np.int64)
+    inner = logistic(given(classes), window=5)
+    assert length_of(inner.fit(X[:1500])) == 5
+    assert length_of(neural_hmm(inner).fit(X[:1500])) == 5
+    assert length_of(dwell(neural_hmm(inner)).fit(X[:1500])) == 5
+    late = delay(inner, 3).fit(X[:1500])
+    assert length_of(late) == 5 + len(late.family.init(late.params).ring)

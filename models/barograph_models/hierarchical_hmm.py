@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from barograph.jit.ordered import product
-from barograph.regimes.family import Moments, long_run
+from barograph.regimes.family import Moments, lasting, long_run
 from barograph.regimes.fitted import Family, Model
 from barograph.regimes.window import Window
 from barograph.types import Floats
@@ -44,7 +44,7 @@ def _stays(params: HierarchicalParams) -> Floats:
     same = label[:, None] == label[None, :]
     leaves = np.empty(int(label.max()) + 1)
     leaves[label] = product(np.where(same, 0.0, params.moves[0]), np.ones(len(label)))
-    return np.where(leaves > 0.0, 1.0 / np.where(leaves > 0.0, leaves, 1.0), np.inf)
+    return lasting(leaves)
 
 
 def _moments(params: HierarchicalParams) -> Moments:

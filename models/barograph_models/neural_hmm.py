@@ -9,7 +9,6 @@ from typing import Any, Final, Literal, NamedTuple
 import numpy as np
 
 from barograph.errors import ConfigError
-from barograph.jit.arithmetic import power
 from barograph.jit.kernel import Kernel, kernel
 from barograph.jit.views import frozen, unowned
 from barograph.regimes.family import Family
@@ -19,6 +18,7 @@ from barograph_models._chain.filter import observed
 from barograph_models._fit.data import check_choice, check_positive
 from barograph_models._fit.settings import checked
 from barograph_models._over.driven import DRIVEN, learned
+from barograph_models._over.evidence import believe
 from barograph_models._over.family import Changed, family_named, model_over
 
 __all__ = ["HybridState", "neural_hmm"]
@@ -43,17 +43,11 @@ def _make(begin: Any, look: Any) -> tuple[Any, Any]:
         inner, said = look(state.inner, x, params)
         probs, ahead = unowned(state.believed), unowned(state.ahead)
         start, transition, weight = unowned(params.start), unowned(params.transition), params.evidence[0]
-        there, total = observed(x), 0.0
         for k in range(probs.size):
             ahead[k] = 0.0
             for i in range(probs.size):
                 ahead[k] += probs[i] * transition[i, k]
-            if there:
-                ahead[k] *= power(said.probs[k] / start[k], weight)
-            total += ahead[k]
-        for k in range(probs.size):
-            # Evidence against every regime that is in reach says nothing.
-            probs[k] = ahead[k] / total if total > 0.0 else said.probs[k]
+        believe(observed(x), said.probs, start, weight, ahead, probs)
         return HybridState(inner, state.believed, state.ahead), Belief(frozen(state.believed), said.logpdf)
 
     if isinstance(begin, Kernel) and isinstance(look, Kernel):

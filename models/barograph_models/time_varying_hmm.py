@@ -14,12 +14,12 @@ from barograph.jit.arithmetic import log
 from barograph.jit.kernel import kernel
 from barograph.jit.ordered import logarithms, mean, total, variance
 from barograph.jit.views import by_address, frozen, unowned
-from barograph.regimes.family import Moments
+from barograph.regimes.family import Moments, lasting
 from barograph.regimes.fitted import Family, Model
 from barograph.regimes.window import COVARIATE, TARGET, Window
 from barograph.types import Belief, Floats, Forecast
 from barograph_models._chain import driven, gaussian
-from barograph_models._chain.ahead import one_a_regime, summed
+from barograph_models._chain.ahead import one_a_regime
 from barograph_models._chain.filter import observed, stand, weigh
 from barograph_models._chain.gaussian import DIAGONAL, GaussianParams, gaussian_params
 from barograph_models._chain.inference import complete
@@ -97,29 +97,17 @@ def _step(state: Any, x: Any, params: Any) -> tuple[DrivenState, Belief]:
 
 @kernel
 def _predict(seen: Any, probs: Any, drive: Any, own: Any, chance: Any, ahead: Any) -> None:
-    for k in range(probs.size):
-        ahead[k] = own.start[k] if seen == 0 else 0.0
     if seen > 0:
-        for i in range(probs.size):
-            driven.move(own.logits, drive, i, chance)
-            for k in range(probs.size):
-                ahead[k] += probs[i] * chance[k]
+        driven.predict(own.logits, drive, probs, chance, ahead)
+    else:
+        for k in range(probs.size):
+            ahead[k] = own.start[k]
 
 
 @kernel
 def _ahead(state: Any, params: Any, horizon: int, out: Forecast) -> None:
-    """Write the mixture of the summed return by its last bar's regime, were the covariates to stay where they are.
-
-    Exact one bar ahead; beyond it each part has the exact mean and variance of the sum on its way there, as a normal.
-    """
     own, drive, probs = by_address(params), unowned(state.drive), unowned(state.probs)
-    K = probs.size
-    moves, chance = np.zeros((K, K)), np.zeros(K)
-    for i in range(K):
-        driven.move(own.logits, drive, i, chance)
-        for k in range(K):
-            moves[i, k] = chance[k]
-    summed(probs, moves, own.means, own.covariances, horizon, out)
+    driven.foresee(own.logits, drive, probs, own.means, own.covariances, horizon, out)
 
 
 def _moves(params: DrivenParams, X: Floats) -> Floats:
@@ -160,11 +148,7 @@ def _moments(params: DrivenParams) -> Moments:
 
 def _stays(params: DrivenParams) -> Floats:
     """Return the expected stays (K,) were the covariates what they usually are."""
-    chance, found = np.empty(len(params.start)), np.empty(len(params.start))
-    for i in range(len(found)):
-        driven.move(params.logits, params.usual, i, chance)
-        found[i] = 1.0 / (1.0 - chance[i]) if chance[i] < 1.0 else np.inf
-    return found
+    return lasting(1.0 - np.diag(driven.moves_at(params.logits, params.usual)))
 
 
 def _renumber(params: DrivenParams, order: NDArray[np.int64]) -> DrivenParams:

@@ -17,7 +17,7 @@ from barograph.regimes.mixture import blend, horizon_mixture
 from barograph.types import Floats, Forecast
 
 __all__ = ["ChainNow", "ChainPlan", "Family", "Moments", "Signature", "by_belief", "chain_components", "chain_forecast",
-           "chain_plan", "label_map", "long_run", "moments_of", "regimes_of", "renumbered", "signature_of",
+           "chain_plan", "label_map", "lasting", "long_run", "moments_of", "regimes_of", "renumbered", "signature_of",
            "states_forecast", "stationary_of", "stays_of"]  # fmt: skip
 
 
@@ -178,7 +178,15 @@ def stays_of(family: Family, params: Any) -> Floats | None:
     # Hidden states that show as one regime leave it at a rate that depends on which of them it is.
     if family.shown or not hasattr(params, "transition"):
         return None
-    leaves = 1.0 - np.diag(params.transition)
+    return lasting(1.0 - np.diag(params.transition))
+
+
+def lasting(leaves: Floats) -> Floats:
+    """Return the expected stays, in bars, of what is left with these chances a bar; infinite of what is never left.
+
+    >>> lasting(np.array([0.25, 0.0]))
+    array([ 4., inf])
+    """
     return np.where(leaves > 0.0, 1.0 / np.where(leaves > 0.0, leaves, 1.0), np.inf)
 
 

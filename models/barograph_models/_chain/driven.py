@@ -19,6 +19,7 @@ from barograph.jit.arithmetic import exp, log
 from barograph.jit.kernel import compiled, kernel
 from barograph.jit.views import by_address, unowned
 from barograph.types import Floats
+from barograph_models._chain.ahead import summed
 from barograph_models._chain.emission import Emission, make_densities
 from barograph_models._chain.inference import SMALL, back, meet, onward
 from barograph_models._fit.restarts import CONVERGED, DIED, UNFINISHED
@@ -28,8 +29,11 @@ __all__ = [
     "climb",
     "fill_moves",
     "followed",
+    "foresee",
     "log_densities",
     "move",
+    "moves_at",
+    "predict",
     "regress",
     "smoother",
     "viterbi",
@@ -102,6 +106,30 @@ def move(logits: Any, z: Any, i: Any, out: Any) -> None:
         whole += out[j]
     for j in range(K):
         out[j] /= whole
+
+
+@kernel
+def predict(logits: Any, z: Any, probs: Any, chance: Any, ahead: Any) -> None:
+    """Fill `ahead` (K,) with where a chain moves that is believed to be at `probs`, given z; `chance` (K,) is room."""
+    for k in range(ahead.size):
+        ahead[k] = 0.0
+    for i in range(probs.size):
+        move(logits, z, i, chance)
+        for k in range(ahead.size):
+            ahead[k] += probs[i] * chance[k]
+
+
+@kernel
+def foresee(logits: Any, z: Any, probs: Any, means: Any, variances: Any, horizon: Any, out: Any) -> None:
+    """Write the mixture of the summed return by its last bar's regime, were the covariates to stay where they are.
+
+    Exact one bar ahead; beyond it each part has the exact mean and variance of the sum on its way there, as a normal.
+    """
+    K = probs.size
+    moves = np.zeros((K, K))
+    for i in range(K):
+        move(logits, z, i, moves[i])
+    summed(probs, moves, means, variances, horizon, out)
 
 
 @kernel
@@ -408,6 +436,13 @@ def _best(start: Any, moves: Any, each: Any, labels: Any) -> Any:
     for t in range(T - 1, 0, -1):
         labels[t - 1] = came[t, labels[t]]
     return best[T - 1, last]
+
+
+def moves_at(logits: Floats, z: Floats) -> Floats:
+    """Return the matrix (K, K) by which a row of these covariates (p,) is left."""
+    moves = np.empty((1, *logits.shape[:2]))
+    fill_moves(logits, np.ascontiguousarray(z)[None, :], moves)
+    return np.asarray(moves[0])
 
 
 def followed(covariates: Floats, usual: Floats) -> Floats:

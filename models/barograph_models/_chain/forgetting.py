@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from barograph.jit.kernel import kernel, shared
 from barograph.jit.views import by_address, frozen, unowned
+from barograph.regimes.family import lasting
 from barograph.regimes.transitions import expected, passages
 from barograph.types import Belief, Floats, Forecast
 from barograph_models._chain.ahead import summed
@@ -340,5 +341,4 @@ def until(_params: OnlineParams, now: OnlineState, states: NDArray[np.int64]) ->
 
 def remaining(_params: OnlineParams, now: OnlineState) -> Floats:
     """Return the bars that each regime is expected to last yet, were the parameters to move no further."""
-    leaves = 1.0 - np.diag(now.transition)
-    return np.where(leaves > 0.0, 1.0 / np.where(leaves > 0.0, leaves, 1.0) - 1.0, np.inf)
+    return lasting(1.0 - np.diag(now.transition)) - 1.0

@@ -17,18 +17,18 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from barograph.jit.arithmetic import power
 from barograph.jit.kernel import Kernel, kernel
 from barograph.jit.ordered import logarithms, total
 from barograph.jit.views import by_address, frozen, unowned
-from barograph.regimes.family import Family, long_run
+from barograph.regimes.family import Family, lasting, long_run
 from barograph.regimes.fitted import Fitted
 from barograph.regimes.transitions import expected, passages
 from barograph.regimes.window import Window
 from barograph.types import Belief, Floats, Forecast
 from barograph_models._chain import driven
-from barograph_models._chain.ahead import one_a_regime, summed
+from barograph_models._chain.ahead import one_a_regime
 from barograph_models._chain.filter import observed
+from barograph_models._over.evidence import believe
 from barograph_models._over.family import Changed, family_named
 
 __all__ = ["DRIVEN", "DrivenHybridState", "learned"]
@@ -61,20 +61,8 @@ def _make(begin: Any, look: Any) -> tuple[Any, Any]:
         inner, said = look(state.inner, x, params)
         probs, ahead, chance = unowned(state.believed), unowned(state.ahead), unowned(state.chance)
         drive, own, weight = unowned(state.drive), by_address(params), params.evidence[0]
-        there, whole = observed(x), 0.0
-        for k in range(probs.size):
-            ahead[k] = 0.0
-        for i in range(probs.size):
-            driven.move(own.logits, drive, i, chance)
-            for k in range(probs.size):
-                ahead[k] += probs[i] * chance[k]
-        for k in range(probs.size):
-            if there:
-                ahead[k] *= power(said.probs[k] / own.start[k], weight)
-            whole += ahead[k]
-        for k in range(probs.size):
-            # Evidence against every regime that is in reach says nothing.
-            probs[k] = ahead[k] / whole if whole > 0.0 else said.probs[k]
+        driven.predict(own.logits, drive, probs, chance, ahead)
+        believe(observed(x), said.probs, own.start, weight, ahead, probs)
         for c in range(drive.size):
             if math.isfinite(x[c]):  # a missing feature is what it last was
                 drive[c] = (x[c] - own.centre[c]) * own.shrink[c]
@@ -90,34 +78,19 @@ def _make(begin: Any, look: Any) -> tuple[Any, Any]:
 def _ahead(state: Any, params: Any, horizon: int, out: Forecast) -> None:
     """Write the mixture of the summed return by its last bar's regime, were the features to stay where they are."""
     own, drive, probs = by_address(params), unowned(state.drive), unowned(state.believed)
-    K = probs.size
-    moves, chance = np.zeros((K, K)), np.zeros(K)
-    for i in range(K):
-        driven.move(own.logits, drive, i, chance)
-        for k in range(K):
-            moves[i, k] = chance[k]
-    summed(probs, moves, own.means, own.variances, horizon, out)
+    driven.foresee(own.logits, drive, probs, own.means, own.variances, horizon, out)
 
 
 # What the engine asks beside.
 
 
-def _moves(params: Any, drive: Floats) -> Floats:
-    """Return the matrix (K, K) by which a bar of these scaled features (d,) is left."""
-    K = len(params.start)
-    moves = np.empty((1, K, K))
-    driven.fill_moves(params.logits, np.ascontiguousarray(drive)[None, :], moves)
-    return np.asarray(moves[0])
-
-
 def _usual(params: Any) -> Floats:
-    return _moves(params, np.zeros(len(params.centre)))
+    return driven.moves_at(params.logits, np.zeros(len(params.centre)))
 
 
 def _stays(params: Any) -> Floats:
     """Return the expected stays (K,) were the features what they were on the mean."""
-    leaves = 1.0 - np.diag(_usual(params))
-    return np.where(leaves > 0.0, 1.0 / np.where(leaves > 0.0, leaves, 1.0), np.inf)
+    return lasting(1.0 - np.diag(_usual(params)))
 
 
 def _never_left(params: Any, states: NDArray[np.int64]) -> Any:
@@ -130,13 +103,12 @@ def _never_left(params: Any, states: NDArray[np.int64]) -> Any:
 
 
 def _until(params: Any, now: Any, states: NDArray[np.int64]) -> float:
-    return expected(np.asarray(now.believed), passages(_moves(params, np.asarray(now.drive)), states))
+    return expected(np.asarray(now.believed), passages(driven.moves_at(params.logits, np.asarray(now.drive)), states))
 
 
 def _remaining(params: Any, now: Any) -> Floats:
     """Return the expected bars that each class still lasts, were the features to stay where they are."""
-    leaves = 1.0 - np.diag(_moves(params, np.asarray(now.drive)))
-    return np.where(leaves > 0.0, 1.0 / np.where(leaves > 0.0, leaves, 1.0) - 1.0, np.inf)
+    return lasting(1.0 - np.diag(driven.moves_at(params.logits, np.asarray(now.drive)))) - 1.0
 
 
 def _own(inner: Family) -> dict[str, Any]:
@@ -169,7 +141,8 @@ def learned(
     """
     params, X, ridge = fitted.params, window.rows, float(setting[1])
     K, d = len(params.start), len(params.centre)
-    logits = counted(params)
+    own = counted(params)
+    logits = own.copy()
     if not len(X):
         return (setting, logits), ()
     room = driven.work(len(X), K, 1 + d)
@@ -177,7 +150,7 @@ def learned(
     driven.regress(logits, driven.followed((X - params.centre) * params.shrink, np.zeros(d)), ridge, room)
     left = [float(total(np.delete(room.made[:, i], i, axis=1).ravel())) for i in range(K)]
     few = [i for i in range(K) if left[i] < FEWEST]
-    logits[few] = counted(params)[few]
+    logits[few] = own[few]
     names = fitted.labels or tuple(f"regime {i}" for i in range(K))
     told = "times in the window, too seldom to learn by which features: its moves are counted"
     return (setting, logits), tuple(f"{names[i]} is left {left[i]:.0f} {told}" for i in few)
